@@ -1,0 +1,96 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// checkSandbox says whether labs can be made here.
+func checkSandbox() error {
+	if !insideSandbox() {
+		return errors.New("make a lab: the tests do not run inside a sandbox: let TestMain call rig.Main(m, nil)")
+	}
+	return nil
+}
+
+// namespacesInUse names the hosts whose network namespace this process still
+// holds although their lab has ended: by a descriptor or by a thread in it.
+func namespacesInUse(hosts []*Host) []error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	names := map[uint64]string{}
+	for _, h := range hosts {
+		names[h.ns.inode] = h.Name
+	}
+	var found []error
+	for place, inode := range heldNamespaces() {
+		if name, ours := names[inode]; ours {
+			found = append(found, fmt.Errorf("host %s: its network namespace is still held by %s of the test process", name, place))
+		}
+	}
+	return found
+}
+
+// heldNamespaces returns the network namespaces that this process holds, by
+// where it holds them.
+func heldNamespaces() map[string]uint64 {
+	held := map[string]uint64{}
+	look := func(what, directory, rest string) {
+		entries, _ := os.ReadDir(directory) // what cannot be listed is not held
+		for _, entry := range entries {
+			if inode := namespaceInode(filepath.Join(directory, entry.Name(), rest)); inode != 0 {
+				held[what+" "+entry.Name()] = inode
+			}
+		}
+	}
+	look("descriptor", "/proc/self/fd", "")
+	look("thread", "/proc/self/task", "ns/net")
+	return held
+}
+
+// runTestsAndAudit runs the tests and then looks for what they left in the
+// sandbox. Only the process that init started looks: others, such as the
+// workers of a fuzz test, are not alone in the sandbox.
+func runTestsAndAudit(runTests func() int) int {
+	status := runTests()
+	const init = 1
+	if os.Getppid() != init {
+		return status
+	}
+	if err := auditSandbox(); err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)
+		if status == 0 {
+			status = 1
+		}
+	}
+	return status
+}
+
+func auditSandbox() error {
+	var left ProcessInfos
+	start := time.Now()
+	err := Await(context.Background(), "an empty sandbox", func() (bool, string, error) {
+		all, err := readProcesses()
+		left = all.where(func(i ProcessInfo) bool { return i.PID != 1 && !isOwnProcess(i.PID) })
+		return len(left) == 0 || time.Since(start) >= scaled(Settling), left.String(), err
+	})
+	if err != nil {
+		return err
+	}
+	var found []error
+	if len(left) > 0 {
+		found = append(found, fmt.Errorf("%d processes were left running: %v", len(left), left))
+	}
+	own := namespaceOf(os.Getpid())
+	for place, inode := range heldNamespaces() {
+		if inode != own {
+			found = append(found, fmt.Errorf("network namespace %d is still held by %s of the test process", inode, place))
+		}
+	}
+	return errors.Join(found...)
+}

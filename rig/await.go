@@ -1,0 +1,70 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+// patience is how long a lab waits for an observation that a healthy machine
+// makes in milliseconds. It bounds how long a failure takes, never whether a
+// correct subject passes on a slow machine, so it is generous.
+const patience = 20 * time.Second
+
+// Settling is how long a subject may take to come to rest after its last
+// client has left, before what remains counts as lasting: see [Process.AwaitReaped].
+const Settling = 2 * time.Second
+
+// TimeScaleEnv is the environment variable with the factor, at least 1, by
+// which every deadline of the rig is longer than on an idle machine.
+const TimeScaleEnv = "FORKRIG_TIME_SCALE"
+
+// scaled returns d for this machine.
+func scaled(d time.Duration) time.Duration {
+	factor, err := strconv.ParseFloat(os.Getenv(TimeScaleEnv), 64)
+	if err != nil || factor < 1 {
+		return d
+	}
+	return time.Duration(float64(d) * factor)
+}
+
+// ErrNotObserved is what an Await method wraps when the deadline passes.
+var ErrNotObserved = errors.New("not observed")
+
+// Await looks again and again until look reports that the thing was seen, and
+// returns its last error otherwise. It gives up when ctx ends or, whatever ctx
+// says, after the rig's patience (20 s, times FORKRIG_TIME_SCALE). what says in
+// a few words what is awaited; look returns a description of what it saw last.
+// An error of look ends the wait at once.
+func Await(ctx context.Context, what string, look func() (seen bool, last string, err error)) error {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
+	defer cancel()
+	const shortest, longest = 200 * time.Microsecond, 20 * time.Millisecond
+	pause := shortest
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		seen, last, err := look()
+		if err != nil {
+			return fmt.Errorf("await %s: %w", what, err)
+		}
+		if seen {
+			return nil
+		}
+		select {
+		case <-timer.C:
+			pause = min(pause*3/2, longest)
+			timer.Reset(pause)
+		case <-ctx.Done():
+			if last == "" {
+				last = "nothing"
+			}
+			return fmt.Errorf("await %s: %w within %v; last seen: %s",
+				what, ErrNotObserved, time.Since(start).Round(time.Millisecond), last)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// close ends the lab. The order matters: what the subject left undone is looked
+// at before the subject is stopped, because stopping it makes init reap its
+// zombies. Every step is taken whatever the others found.
+func (l *Lab) close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	hosts, processes, storms := l.hosts, l.processes, l.storms
+	l.mu.Unlock()
+	l.Journal.Record("lab", "end")
+	ctx, cancel := l.context()
+	defer cancel()
+
+	var found []error
+	for _, storm := range storms {
+		_, err := storm.Stop()
+		found = append(found, err)
+	}
+	for _, p := range processes {
+		found = append(found, p.lastingZombies(ctx))
+	}
+	found = append(found, stopAll(ctx, processes)...)
+	for _, h := range hosts {
+		found = append(found, h.endLeftovers(ctx))
+	}
+	for _, h := range hosts {
+		found = append(found, h.ownSockets(), h.ns.destroyOrphans())
+		h.ns.close()
+	}
+	return errors.Join(append(found, namespacesInUse(hosts)...)...)
+}
+
+// lastingZombies says which zombies the process will not reap.
+func (p *Process) lastingZombies(ctx context.Context) error {
+	if !p.Running() {
+		return nil
+	}
+	_ = p.Thaw() // a frozen process reaps nothing; it may have ended meanwhile
+	zombies, err := p.AwaitReaped(ctx)
+	if !p.Running() {
+		return nil // it ended while it was watched, and its zombies with it
+	}
+	if err == nil && len(zombies) > 0 {
+		return fmt.Errorf("%v leaves %d zombies that it does not reap: %v", p, len(zombies), zombies)
+	}
+	return err
+}
+
+func stopAll(ctx context.Context, processes []*Process) []error {
+	var wait sync.WaitGroup
+	errs := make([]error, len(processes))
+	for i, p := range processes {
+		if p.Running() {
+			wait.Go(func() { _, errs[i] = p.Stop(ctx) })
+		}
+	}
+	wait.Wait()
+	return errs
+}
+
+// endLeftovers kills what still runs on the host although everything that was
+// started there has been stopped, and names it.
+func (h *Host) endLeftovers(ctx context.Context) error {
+	var left ProcessInfos
+	start := time.Now()
+	err := Await(ctx, "no process left on "+h.Name, func() (bool, string, error) {
+		var err error
+		if left, err = h.processes(); err != nil {
+			return false, "", err
+		}
+		return len(left) == 0 || time.Since(start) >= scaled(Settling), left.String(), nil
+	})
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	found := []error{fmt.Errorf("host %s: %d processes outlived the stop of what started them: %v", h.Name, len(left), left)}
+	for _, info := range left {
+		handle, err := openProcess(info.PID)
+		if err == nil {
+			err = handle.signal(syscall.SIGKILL)
+			handle.close()
+		}
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
+			found = append(found, err)
+		}
+	}
+	found = append(found, Await(ctx, "the end of killed processes on "+h.Name, func() (bool, string, error) {
+		left, err := h.processes()
+		return len(left) == 0, left.String(), err
+	}))
+	return errors.Join(found...)
+}
+
+// ownSockets names the sockets of the host that this very process has open: the
+// test got them from Dial, Listen or Do and did not close them.
+func (h *Host) ownSockets() error {
+	sockets, err := h.ns.sockets()
+	if err != nil {
+		return fmt.Errorf("list sockets of %s: %w", h.Name, err)
+	}
+	if len(sockets) == 0 {
+		return nil
+	}
+	fds, err := readFDs(os.Getpid())
+	if err != nil {
+		return err
+	}
+	open := sockets.where(func(s Socket) bool { return s.Inode != 0 && fds.Socket(s.Inode) })
+	if len(open) == 0 {
+		return nil
+	}
+	return fmt.Errorf("host %s: the test left %d sockets open: %v: close what Dial and Listen return", h.Name, len(open), open)
+}
+
+// context bounds what the rig does for the lab on its own account, such as
+// ending it.
+func (l *Lab) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), scaled(2*patience))
+}

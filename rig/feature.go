@@ -1,0 +1,74 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// Feature names something of the machine that a lab can do without but a
+// particular scenario cannot.
+type Feature string
+
+// The features a lab may miss.
+const (
+	// FeatureIPv6 is IPv6 in new network namespaces. It is missing where the
+	// kernel was started with ipv6.disable=1 or built without CONFIG_IPV6.
+	FeatureIPv6 Feature = "ipv6"
+	// FeatureUsers is running a process as another user. A sandbox made without
+	// root has one user only (user_namespaces(7)).
+	FeatureUsers Feature = "users"
+	// FeatureSockDestroy is closing a foreign socket. Requires
+	// CONFIG_INET_DIAG_DESTROY.
+	FeatureSockDestroy Feature = "sock-destroy"
+)
+
+// MissingError says that the machine lacks a feature, and what to do about it.
+type MissingError struct {
+	Feature Feature
+	Remedy  string
+	Err     error // what the kernel answered; may be nil
+}
+
+func (e *MissingError) Error() string {
+	text := fmt.Sprintf("this machine lacks %s", e.Feature)
+	if e.Err != nil {
+		text += fmt.Sprintf(" (%v)", e.Err)
+	}
+	return text + ": " + e.Remedy
+}
+
+func (e *MissingError) Unwrap() error { return e.Err }
+
+// RequireEnv is the environment variable that turns skips for missing features
+// into failures: a comma-separated list of features, or "all". CI sets it, so
+// that a skip cannot go unnoticed.
+const RequireEnv = "FORKRIG_REQUIRE"
+
+// SkipIfMissing does nothing where err is nil, skips the test where err is a
+// [MissingError] whose feature [RequireEnv] does not name, and otherwise fails
+// the test with err. Call it on the test's goroutine.
+func SkipIfMissing(tb testing.TB, err error) {
+	tb.Helper()
+	var missing *MissingError
+	switch {
+	case err == nil:
+	case !errors.As(err, &missing):
+		tb.Fatal(err)
+	case required(missing.Feature):
+		tb.Fatalf("%v; %s=%s requires it", err, RequireEnv, os.Getenv(RequireEnv))
+	default:
+		tb.Skip(err)
+	}
+}
+
+func required(f Feature) bool {
+	for name := range strings.SplitSeq(os.Getenv(RequireEnv), ",") {
+		if name = strings.TrimSpace(name); name == "all" || name == string(f) {
+			return true
+		}
+	}
+	return false
+}

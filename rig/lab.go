@@ -1,0 +1,285 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// SeedEnv is the environment variable that gives back a seed a failure printed.
+const SeedEnv = "FORKRIG_SEED"
+
+// Lab is everything one test builds: hosts, links, processes and a journal. It
+// ends with the test. Labs are independent of each other, also when they use
+// the same names and addresses, so tests that use them may run in parallel. Its
+// methods are safe for concurrent use, but those named New… and Must… fail the
+// test and so belong on the test's goroutine.
+type Lab struct {
+	// Journal records what the rig does and sees in this lab. It is printed when
+	// the test fails.
+	Journal *Journal
+	// Seed is the source of everything random in this lab: FORKRIG_SEED where
+	// that is set, and otherwise different in each run.
+	Seed uint64
+
+	tb testing.TB
+
+	mu        sync.Mutex
+	closed    bool
+	hosts     []*Host
+	links     []*Link
+	processes []*Process
+	storms    []*RunningStorm
+	owners    map[netip.Addr]*Host
+}
+
+// ErrClosed is wrapped by every call to a lab that has ended.
+var ErrClosed = errors.New("the lab is closed")
+
+// New makes an empty lab that ends with the test. It fails the test where
+// TestMain did not call [Main].
+//
+// When the test ends, the lab waits for zombies to be reaped, stops every
+// process, and fails the test if anything was left behind: a zombie nobody
+// reaped, a process that outlived its stop, a connection or listener that the
+// test itself left open on a host, a namespace that is still in use.
+func New(tb testing.TB) *Lab {
+	tb.Helper()
+	if err := checkSandbox(); err != nil {
+		tb.Fatal(err)
+	}
+	seed, err := seedFromEnv()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	lab := &Lab{Journal: newJournal(), Seed: seed, tb: tb, owners: map[netip.Addr]*Host{}}
+	tb.Cleanup(func() {
+		tb.Helper()
+		err := lab.close()
+		if err != nil {
+			tb.Errorf("end of the lab: %v", err)
+		}
+		if tb.Failed() {
+			tb.Log(lab.report())
+		}
+	})
+	return lab
+}
+
+func seedFromEnv() (uint64, error) {
+	text := os.Getenv(SeedEnv)
+	if text == "" {
+		return rand.Uint64(), nil
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s=%q is not a seed: give the number that a failure printed", SeedEnv, text)
+	}
+	return seed, nil
+}
+
+// Rand returns a new source of random numbers that is determined by the lab's
+// seed and by what the numbers are for.
+func (l *Lab) Rand(purpose string) *rand.Rand {
+	stream := uint64(14695981039346656037) // FNV-1a
+	for i := range len(purpose) {
+		stream = (stream ^ uint64(purpose[i])) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(l.Seed, stream))
+}
+
+// NewHost adds a host without links. Its name appears in output and must be
+// unique in the lab.
+func (l *Lab) NewHost(name string) *Host {
+	l.tb.Helper()
+	host, err := l.addHost(name)
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	return host
+}
+
+// NewLink joins two hosts of the lab by a veth pair. The link is up, with its
+// addresses usable, when NewLink returns. Two hosts may share several links.
+func (l *Lab) NewLink(a, b *Host) *Link {
+	l.tb.Helper()
+	link, err := l.addLink(a, b, false)
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	return link
+}
+
+// NewStar adds a host named center and n hosts named leaf1, leaf2, … with a
+// link from center to each. The leaves' default route leads to center, so that
+// every leaf reaches every address of center, [Host.Addr] among them. Leaves do
+// not reach each other.
+func (l *Lab) NewStar(center, leaf string, n int) (*Host, []*Host) {
+	l.tb.Helper()
+	middle := l.NewHost(center)
+	leaves := make([]*Host, n)
+	for i := range leaves {
+		leaves[i] = l.NewHost(leaf + strconv.Itoa(i+1))
+		if _, err := l.addLink(middle, leaves[i], true); err != nil {
+			l.tb.Fatal(err)
+		}
+	}
+	return middle, leaves
+}
+
+func (l *Lab) addHost(name string) (*Host, error) {
+	if err := l.checkOpen("make host " + name); err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, errors.New("make a host: the name is empty: give each host a name of its own")
+	}
+	ns, err := newNamespace()
+	if err != nil {
+		return nil, fmt.Errorf("make host %s: %w", name, err)
+	}
+	host := &Host{Name: name, lab: l, ns: ns}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.hosts {
+		if h.Name == name {
+			ns.close()
+			return nil, fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name)
+		}
+	}
+	l.hosts = append(l.hosts, host)
+	return host, nil
+}
+
+// addLink joins a and b; with byDefault, b's default route leads to a.
+func (l *Lab) addLink(a, b *Host, byDefault bool) (*Link, error) {
+	if a == nil || b == nil {
+		return nil, errors.New("make a link: a host is nil: make both hosts first")
+	}
+	what := fmt.Sprintf("link %s and %s", a.Name, b.Name)
+	if err := l.checkOpen(what); err != nil {
+		return nil, err
+	}
+	switch {
+	case a.lab != l || b.lab != l:
+		return nil, fmt.Errorf("%s: a host belongs to another lab: link hosts of one lab", what)
+	case a == b:
+		return nil, fmt.Errorf("%s: a link needs two hosts: use the loopback of one", what)
+	}
+	link := &Link{lab: l, ends: [2]*device{{host: a}, {host: b}}}
+	if err := l.number(link, byDefault); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	if err := createVeth(link.ends[0], link.ends[1]); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	if err := link.up(context.Background()); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	l.Journal.Record("lab", "link %s: %s %s %s, %s %s %s", link,
+		a.Name, link.Addr(a, IPv4), link.Addr(a, IPv6), b.Name, link.Addr(b, IPv4), link.Addr(b, IPv6))
+	return link, nil
+}
+
+// number enters the link into the lab and its ends into their hosts, with the
+// names and addresses that follow from the order.
+func (l *Lab) number(link *Link, byDefault bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.links) + 1
+	if n > maxLinks {
+		return fmt.Errorf("the lab has %d links already: its IPv4 range has no subnet left: use another lab", maxLinks)
+	}
+	l.links = append(l.links, link)
+	for i, end := range link.ends {
+		end.name = "eth" + strconv.Itoa(len(end.host.devices))
+		end.addresses = map[Family]netip.Prefix{}
+		for _, family := range Families {
+			prefix := linkPrefix(family, n, i+1)
+			end.addresses[family] = prefix
+			l.owners[prefix.Addr()] = end.host
+		}
+		end.host.devices = append(end.host.devices, end)
+	}
+	if byDefault {
+		link.ends[1].gateway = map[Family]netip.Addr{
+			IPv4: link.ends[0].addresses[IPv4].Addr(),
+			IPv6: link.ends[0].addresses[IPv6].Addr(),
+		}
+	}
+	return nil
+}
+
+// Owner returns the host that has the address, or nil.
+func (l *Lab) Owner(address netip.Addr) *Host {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.owners[address.Unmap()]
+}
+
+func (l *Lab) checkOpen(what string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return fmt.Errorf("%s: %w: it ended with its test", what, ErrClosed)
+	}
+	return nil
+}
+
+// report is what a failed test prints: the end of the journal, what the
+// processes wrote last, and how to repeat the run.
+func (l *Lab) report() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "journal:\n%s", l.Journal.Tail(60))
+	l.mu.Lock()
+	processes := append([]*Process(nil), l.processes...)
+	l.mu.Unlock()
+	for i, p := range processes {
+		if i == 8 {
+			fmt.Fprintf(&b, "(output of %d more processes left out)\n", len(processes)-i)
+			break
+		}
+		b.WriteString(p.outputTail(12))
+	}
+	fmt.Fprintf(&b, "repeat with: sudo %s=%d go test %s -run '%s' -count=1\n", SeedEnv, l.Seed, packagePath(), runPattern(l.tb.Name()))
+	return b.String()
+}
+
+// packagePath returns the import path of the package under test.
+func packagePath() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Path == "" {
+		return "."
+	}
+	return strings.TrimSuffix(info.Path, ".test")
+}
+
+// runPattern returns the -run argument that selects just the named test.
+func runPattern(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = "^" + part + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+// grace is how long a stopped process has before it is killed: [defaultGrace],
+// less where the test's own deadline is near.
+func (l *Lab) grace() time.Duration {
+	grace := scaled(defaultGrace)
+	if t, ok := l.tb.(interface{ Deadline() (time.Time, bool) }); ok {
+		if deadline, ok := t.Deadline(); ok {
+			grace = max(min(grace, time.Until(deadline)/4), 0)
+		}
+	}
+	return grace
+}

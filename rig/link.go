@@ -1,0 +1,121 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Family is an address family.
+type Family int
+
+// The address families of a link.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// Families lists the address families, for tests that run in each.
+var Families = [...]Family{IPv4, IPv6}
+
+func (f Family) String() string { return fmt.Sprintf("IPv%d", int(f)) }
+
+// Wildcard returns the unspecified address of the family: 0.0.0.0 or ::.
+func (f Family) Wildcard() netip.Addr {
+	if f == IPv4 {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// Link is a veth pair between two hosts (veth(4)). Each link has an IPv4 and an
+// IPv6 subnet of its own: the n-th link of a lab has 10.x.y.0/24 and
+// fd00:0:0:n::/64, where x.y are the two bytes of n. The host named first when
+// the link was made has the address that ends in 1, the other the one that ends
+// in 2. Its methods are safe for concurrent use.
+type Link struct {
+	lab  *Lab
+	ends [2]*device
+}
+
+// device is one end of a link.
+type device struct {
+	host      *Host
+	name      string // the interface's name on the host
+	index     int
+	addresses map[Family]netip.Prefix
+	gateway   map[Family]netip.Addr // default routes through this device; nil: none
+}
+
+// maxLinks is how many links a lab can number in its IPv4 range.
+const maxLinks = 1<<16 - 1
+
+// linkPrefix returns the address of one end (1 or 2) of the n-th link.
+func linkPrefix(family Family, n, end int) netip.Prefix {
+	if family == IPv4 {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), byte(end)}), 24)
+	}
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 6: byte(n >> 8), 7: byte(n), 15: byte(end)}), 64)
+}
+
+// String names the link by its hosts.
+func (l *Link) String() string { return l.ends[0].host.Name + "-" + l.ends[1].host.Name }
+
+// Addr returns the address that host has on the link, or an invalid address
+// where the link does not reach that host.
+func (l *Link) Addr(host *Host, family Family) netip.Addr {
+	for _, end := range l.ends {
+		if end.host == host {
+			return end.addresses[family].Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// Down takes both ends of the link down: neither host has a carrier, packets
+// are dropped without an answer, and existing connections stay until their
+// timers end them. Addresses and routes of the link are gone until [Link.Up].
+func (l *Link) Down() error {
+	if err := l.lab.checkOpen("take down link " + l.String()); err != nil {
+		return err
+	}
+	err := errors.Join(l.ends[0].down(), l.ends[1].down())
+	l.lab.Journal.Record("lab", "link %s down%s", l, errorSuffix(err))
+	return err
+}
+
+// Up heals [Link.Down] and returns when both ends have a carrier, their
+// addresses and their routes.
+func (l *Link) Up(ctx context.Context) error {
+	if err := l.lab.checkOpen("bring up link " + l.String()); err != nil {
+		return err
+	}
+	err := l.up(ctx)
+	l.lab.Journal.Record("lab", "link %s up%s", l, errorSuffix(err))
+	return err
+}
+
+func (l *Link) up(ctx context.Context) error {
+	for _, end := range l.ends {
+		if err := end.up(); err != nil {
+			return err
+		}
+	}
+	for _, end := range l.ends {
+		if err := end.awaitCarrier(ctx); err != nil {
+			return err
+		}
+		if err := end.routes(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func errorSuffix(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}

@@ -1,0 +1,108 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// createVeth makes a veth pair whose ends appear in the two namespaces at once,
+// without passing through a third. Requires CAP_NET_ADMIN and CONFIG_VETH.
+func createVeth(a, b *device) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = a.name
+	err := a.host.ns.route.LinkAdd(&netlink.Veth{
+		LinkAttrs:     attrs,
+		PeerName:      b.name,
+		PeerNamespace: netlink.NsFd(b.host.ns.handle),
+	})
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("create a veth pair: %w: the kernel lacks CONFIG_VETH: load the module (modprobe veth)", err)
+	case err != nil:
+		return fmt.Errorf("create a veth pair: %w", err)
+	}
+	for _, d := range []*device{a, b} {
+		link, err := d.host.ns.route.LinkByName(d.name)
+		if err != nil {
+			return fmt.Errorf("find %s on %s: %w", d.name, d.host.Name, err)
+		}
+		d.index = link.Attrs().Index
+	}
+	return nil
+}
+
+// up brings the device up with its addresses and routes. Repeating it changes
+// nothing. carrier is awaited separately, because it needs both ends.
+func (d *device) up() error {
+	link := d.netlinkRef()
+	if err := d.host.ns.route.LinkSetUp(link); err != nil {
+		return fmt.Errorf("bring %s on %s up: %w", d.name, d.host.Name, err)
+	}
+	for _, family := range Families {
+		prefix := d.addresses[family]
+		address := &netlink.Addr{IPNet: ipNet(prefix)}
+		if family == IPv6 {
+			// Duplicate-address detection holds an address back for a second or
+			// more (RFC 4862 section 5.4); on a link of our own there is no duplicate.
+			address.Flags = unix.IFA_F_NODAD
+		}
+		if err := d.host.ns.route.AddrReplace(link, address); err != nil {
+			if family == IPv6 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES)) {
+				d.host.withoutIPv6(err)
+				continue
+			}
+			return fmt.Errorf("give %s on %s the address %s: %w", d.name, d.host.Name, prefix, err)
+		}
+	}
+	return nil
+}
+
+// routes sets the default routes through the device. The kernel drops them when
+// a device goes down and does not bring them back.
+func (d *device) routes() error {
+	for family, gateway := range d.gateway {
+		if family == IPv6 && d.host.ipv6Err != nil {
+			continue
+		}
+		route := &netlink.Route{LinkIndex: d.index, Gw: gateway.AsSlice()}
+		if err := d.host.ns.route.RouteReplace(route); err != nil {
+			return fmt.Errorf("route %s by default through %s: %w", d.host.Name, gateway, err)
+		}
+	}
+	return nil
+}
+
+func (d *device) down() error {
+	if err := d.host.ns.route.LinkSetDown(d.netlinkRef()); err != nil {
+		return fmt.Errorf("take %s on %s down: %w", d.name, d.host.Name, err)
+	}
+	return nil
+}
+
+// awaitCarrier waits until the device can send. The end that came up first
+// learns of its carrier from a kernel worker; until then it drops every packet,
+// and the first connection would wait a second for its SYN to be repeated.
+func (d *device) awaitCarrier(ctx context.Context) error {
+	return Await(ctx, fmt.Sprintf("carrier on %s of %s", d.name, d.host.Name), func() (bool, string, error) {
+		link, err := d.host.ns.route.LinkByIndex(d.index)
+		if err != nil {
+			return false, "", err
+		}
+		state := link.Attrs().OperState
+		return state == netlink.OperUp, state.String(), nil
+	})
+}
+
+func (d *device) netlinkRef() netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: d.name, Index: d.index}}
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

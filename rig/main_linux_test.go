@@ -1,0 +1,138 @@
+package rig
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain gives the tests helper programs, most of which misbehave in one way.
+func TestMain(m *testing.M) {
+	Main(m, Programs{
+		"hello":     hello,
+		"stubborn":  stubborn,
+		"littering": littering,
+		"orphaning": orphaning,
+		"lazy":      lazy,
+		"listening": listening,
+		"chatty":    chatty,
+		"counting":  counting,
+		"ignoring":  ignoring,
+	})
+}
+
+// hello writes a line to each stream and ends with status 3.
+func hello(args []string) int {
+	fmt.Println("hello", args[1:], os.Getenv("GREETING"))
+	fmt.Fprintln(os.Stderr, "uid", os.Getuid())
+	return 3
+}
+
+// stubborn ignores SIGTERM.
+func stubborn([]string) int {
+	signal.Ignore(syscall.SIGTERM)
+	fmt.Println("ready")
+	select {}
+}
+
+// littering leaves two zombies and waits for the end of its input.
+func littering([]string) int {
+	for range 2 {
+		pid, err := syscall.ForkExec("/proc/self/exe", []string{programPrefix + "hello"}, &syscall.ProcAttr{})
+		if err != nil || unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) != nil {
+			return 1
+		}
+	}
+	fmt.Println("ready")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	return 0
+}
+
+// orphaning starts a child that ignores SIGTERM, and ends on SIGTERM itself.
+func orphaning([]string) int {
+	child := exec.Command("/proc/self/exe")
+	child.Args[0] = programPrefix + "stubborn"
+	stdout, err := child.StdoutPipe()
+	if err != nil || child.Start() != nil {
+		return 1
+	}
+	line, _ := bufio.NewReader(stdout).ReadString('\n')
+	fmt.Print(line)
+	select {}
+}
+
+// lazy reaps its one child only when it is told to by SIGUSR1.
+func lazy([]string) int {
+	orders := make(chan os.Signal, 1)
+	signal.Notify(orders, syscall.SIGUSR1)
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{programPrefix + "hello"}, &syscall.ProcAttr{})
+	if err != nil {
+		return 1
+	}
+	fmt.Println("ready")
+	<-orders
+	if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
+		return 1
+	}
+	select {}
+}
+
+// listening accepts connections at its argument and keeps them.
+func listening(args []string) int {
+	listener, err := net.Listen("tcp", args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	var kept []net.Conn
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		kept = append(kept, conn)
+		fmt.Println("accepted", len(kept))
+	}
+}
+
+// chatty writes its argument's number of lines.
+func chatty(args []string) int {
+	var n int
+	if _, err := fmt.Sscan(args[1], &n); err != nil {
+		return 2
+	}
+	out := bufio.NewWriter(os.Stdout)
+	for i := range n {
+		fmt.Fprintf(out, "line %d\n", i)
+	}
+	return map[bool]int{true: 0, false: 1}[out.Flush() == nil]
+}
+
+// counting counts SIGUSR1 and SIGUSR2 until the end of its input.
+func counting([]string) int {
+	signals := make(chan os.Signal, 1<<16)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	fmt.Println("ready")
+	end := make(chan struct{})
+	go func() {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		close(end)
+	}()
+	<-end
+	fmt.Println("received", len(signals))
+	return 0
+}
+
+// ignoring ignores SIGUSR1 until SIGTERM ends it.
+func ignoring([]string) int {
+	signal.Ignore(syscall.SIGUSR1)
+	fmt.Println("ready")
+	select {}
+}

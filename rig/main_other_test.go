@@ -1,0 +1,7 @@
+//go:build !linux
+
+package rig
+
+import "testing"
+
+func TestMain(m *testing.M) { Main(m, nil) }

@@ -1,0 +1,130 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// namespace is a network namespace held open by its descriptor, with netlink
+// sockets that were opened inside it and therefore speak of it from any thread.
+type namespace struct {
+	handle netns.NsHandle   // owned
+	route  *netlink.Handle  // owned; NETLINK_ROUTE and NETLINK_INET_DIAG
+	diag   *nl.SocketHandle // owned; for the requests the library does not make
+	inode  uint64           // identifies the namespace in /proc/PID/ns/net
+}
+
+// newNamespace makes an empty network namespace with its loopback up.
+// Requires CAP_SYS_ADMIN (unshare(2)).
+func newNamespace() (*namespace, error) {
+	ns := &namespace{handle: netns.None()}
+	err := onForeignThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }, ns.openHere)
+	if err != nil {
+		ns.close()
+		return nil, err
+	}
+	return ns, nil
+}
+
+// openHere fills ns from the network namespace of the calling thread.
+func (ns *namespace) openHere() (err error) {
+	if ns.handle, err = netns.GetFromPath("/proc/thread-self/ns/net"); err != nil {
+		return fmt.Errorf("open the new network namespace: %w", err)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(ns.handle), &stat); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	ns.inode = stat.Ino
+	// With the families named: without them the library asks the namespace of
+	// whatever thread runs for sockets, and fails on a kernel without netfilter.
+	if ns.route, err = netlink.NewHandle(unix.NETLINK_ROUTE, unix.NETLINK_INET_DIAG); err != nil {
+		return fmt.Errorf("open netlink sockets: %w", err)
+	}
+	diag, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_INET_DIAG)
+	if err != nil {
+		return fmt.Errorf("open a sock_diag socket: %w", err)
+	}
+	ns.diag = &nl.SocketHandle{Socket: diag}
+	return setLoopbackUpWith(ns.route)
+}
+
+// do calls f on a thread that is in the namespace. f's goroutine is not the
+// caller's: a t.FailNow inside it is reported as an error.
+func (ns *namespace) do(f func() error) error {
+	return onForeignThread(func() error { return netns.Set(ns.handle) }, f)
+}
+
+func (ns *namespace) close() {
+	if ns.diag != nil {
+		ns.diag.Close()
+	}
+	if ns.route != nil {
+		ns.route.Close()
+	}
+	if ns.handle.IsOpen() {
+		ns.handle.Close()
+	}
+}
+
+var errGoexit = errors.New("the function ended its goroutine (t.FailNow or runtime.Goexit): return an error instead")
+
+// onForeignThread is the one way into another network namespace: on a fresh
+// goroutine, enter changes the namespace of the locked thread, f runs there, and
+// the thread's own namespace is restored.
+func onForeignThread(enter, f func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		err := errGoexit
+		defer func() { result <- err }()
+		runtime.LockOSThread()
+		own, openErr := netns.GetFromPath("/proc/thread-self/ns/net")
+		if openErr != nil {
+			runtime.UnlockOSThread()
+			err = fmt.Errorf("open the thread's own network namespace: %w", openErr)
+			return
+		}
+		defer own.Close()
+		if enterErr := enter(); enterErr != nil {
+			runtime.UnlockOSThread()
+			err = fmt.Errorf("enter the network namespace: %w", enterErr)
+			return
+		}
+		// From here to the restore the thread is poisoned: a goroutine that ends
+		// without the unlock takes its thread with it.
+		defer func() {
+			if setErr := netns.Set(own); setErr != nil {
+				err = errors.Join(err, fmt.Errorf("return from the network namespace: %w", setErr))
+				return
+			}
+			runtime.UnlockOSThread()
+		}()
+		err = f()
+	}()
+	return <-result
+}
+
+// setLoopbackUp brings up the loopback of the calling thread's namespace.
+func setLoopbackUp() error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open a netlink socket: %w", err)
+	}
+	defer h.Close()
+	return setLoopbackUpWith(h)
+}
+
+func setLoopbackUpWith(h *netlink.Handle) error {
+	const loopbackIndex = 1 // LOOPBACK_IFINDEX: the first device of every namespace
+	if err := h.LinkSetUp(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: loopbackIndex}}); err != nil {
+		return fmt.Errorf("bring the loopback up: %w", err)
+	}
+	return nil
+}

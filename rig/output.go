@@ -1,0 +1,153 @@
+package rig
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// Output keeps what a process and its children wrote to one stream, as lines:
+// the first 1,000 and the last 4,000, each cut at 4 KiB. The stream itself is
+// always read to its end, so that a full pipe never blocks the process. It is
+// safe for concurrent use.
+type Output struct {
+	mu      sync.Mutex
+	head    []string
+	tail    []string // a ring once it is full
+	next    int      // where the ring goes on
+	total   int
+	changed chan struct{} // closed and replaced at each line and at the end
+	ended   bool
+}
+
+const (
+	outputHead      = 1000
+	outputTail      = 4000
+	outputLineBytes = 4096
+)
+
+func newOutput() *Output { return &Output{changed: make(chan struct{})} }
+
+// collect reads r to its end.
+func (o *Output) collect(r io.Reader) {
+	reader := bufio.NewReaderSize(r, outputLineBytes)
+	cut := false // in a line whose beginning was added already
+	for {
+		chunk, err := reader.ReadSlice('\n')
+		if len(chunk) > 0 && !cut {
+			o.add(strings.TrimSuffix(string(chunk), "\n"))
+		}
+		cut = errors.Is(err, bufio.ErrBufferFull)
+		if err != nil && !cut {
+			o.end()
+			return
+		}
+	}
+}
+
+func (o *Output) add(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.total++
+	switch {
+	case len(o.head) < outputHead:
+		o.head = append(o.head, line)
+	case len(o.tail) < outputTail:
+		o.tail = append(o.tail, line)
+	default:
+		o.tail[o.next] = line
+		o.next = (o.next + 1) % outputTail
+	}
+	o.signal()
+}
+
+func (o *Output) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	o.signal()
+}
+
+func (o *Output) signal() {
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// Lines returns the lines kept so far, oldest first.
+func (o *Output) Lines() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lines()
+}
+
+func (o *Output) lines() []string {
+	lines := append([]string(nil), o.head...)
+	lines = append(lines, o.tail[o.next:]...)
+	return append(lines, o.tail[:o.next]...)
+}
+
+// Total returns how many lines were written, kept or not.
+func (o *Output) Total() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.total
+}
+
+// Last returns up to n lines from the end.
+func (o *Output) Last(n int) []string {
+	lines := o.Lines()
+	return lines[max(0, len(lines)-n):]
+}
+
+// AwaitLine waits for a line, earlier ones included, that match says yes to,
+// and returns it. what names the expectation. It returns early with an error
+// when the stream has ended without such a line.
+func (o *Output) AwaitLine(ctx context.Context, what string, match func(line string) bool) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
+	defer cancel()
+	for {
+		o.mu.Lock()
+		lines, changed, ended := o.lines(), o.changed, o.ended
+		o.mu.Unlock()
+		for _, line := range lines {
+			if match(line) {
+				return line, nil
+			}
+		}
+		last := "nothing"
+		if len(lines) > 0 {
+			last = lines[len(lines)-1]
+		}
+		if ended {
+			return "", fmt.Errorf("await %s: %w: the output ended; last line: %s", what, ErrNotObserved, last)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return "", fmt.Errorf("await %s: %w; last line: %s", what, ErrNotObserved, last)
+		}
+	}
+}
+
+// AwaitEnd waits until every process that held the stream has closed it.
+func (o *Output) AwaitEnd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
+	defer cancel()
+	for {
+		o.mu.Lock()
+		changed, ended := o.changed, o.ended
+		o.mu.Unlock()
+		if ended {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("await the end of the output: %w: a process still holds it open", ErrNotObserved)
+		}
+	}
+}

@@ -1,0 +1,335 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a program that was started on a host. The rig waits for it as soon
+// as it ends, so it is never a zombie itself; its children are its own concern.
+// Its methods are safe for concurrent use.
+type Process struct {
+	Name    string
+	Host    *Host
+	Command Command
+	PID     int
+	// Stdout and Stderr keep what the process and its children wrote.
+	Stdout, Stderr *Output
+	// Stdin is the writing end of standard input where Command.Stdin asked for
+	// it, and otherwise nil. The process sees the end when it is closed.
+	Stdin io.WriteCloser
+
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when the process was waited for
+	state *os.ProcessState
+
+	mu      sync.Mutex
+	zombies map[processKey]time.Time // when each zombie was first seen
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code     int            // exit status, or -1 where a signal ended it
+	Signal   syscall.Signal // the signal that ended it, or 0
+	UserTime time.Duration  // processor time of it and of the children it waited for
+	SysTime  time.Duration
+}
+
+func (e Exit) String() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("ended by signal %d (%v)", int(e.Signal), e.Signal)
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
+}
+
+// Success says whether the process ended by itself with status 0.
+func (e Exit) Success() bool { return e.Code == 0 && e.Signal == 0 }
+
+// Start starts a process on the host, as leader of a session of its own
+// (setsid(2)), with no descriptor of the rig but its standard streams. It does
+// not wait until a server listens: see [Host.AwaitListen].
+func (h *Host) Start(c Command) (*Process, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	what := fmt.Sprintf("start %s on %s", c.name(), h.Name)
+	if err := h.lab.checkOpen(what); err != nil {
+		return nil, err
+	}
+	p := &Process{Name: c.name(), Host: h, Command: c, Stdout: newOutput(), Stderr: newOutput(),
+		ended: make(chan struct{}), zombies: map[processKey]time.Time{}}
+	if err := p.start(); err != nil {
+		h.lab.Journal.Record(h.Name, "%s: %v", what, err)
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	h.lab.Journal.Record(p.who(), "started, pid %d: %s", p.PID, c)
+	h.lab.mu.Lock()
+	defer h.lab.mu.Unlock()
+	h.lab.processes = append(h.lab.processes, p)
+	return p, nil
+}
+
+// MustStart is [Host.Start] for a test: it skips where the feature is missing
+// and fails the test on any other error.
+func (h *Host) MustStart(c Command) *Process {
+	h.lab.tb.Helper()
+	p, err := h.Start(c)
+	SkipIfMissing(h.lab.tb, err)
+	return p
+}
+
+func (p *Process) start() error {
+	c := p.Command
+	path := c.Args[0]
+	if programName(path) != "" {
+		path = "/proc/self/exe"
+	}
+	cmd := exec.Command(path, c.Args[1:]...)
+	cmd.Args[0] = c.Args[0]
+	cmd.Dir = c.Dir
+	cmd.Env = append(os.Environ(), c.Env...)
+	credential, err := credentialOf(c.User)
+	if err != nil {
+		return err
+	}
+	cmd.SysProcAttr = processAttributes(credential)
+
+	// Pipes of our own instead of cmd's: a worker that outlives the process
+	// keeps them open, and waiting for the process must not wait for that.
+	var ours, theirs []*os.File
+	closeAll := func(files []*os.File) {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	pipe := func() (r, w *os.File, err error) {
+		if r, w, err = os.Pipe(); err != nil {
+			err = fmt.Errorf("open a pipe: %w", err)
+		}
+		return r, w, err
+	}
+	for _, output := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
+		r, w, err := pipe()
+		if err != nil {
+			closeAll(append(ours, theirs...))
+			return err
+		}
+		*output = w
+		ours, theirs = append(ours, r), append(theirs, w)
+	}
+	if c.Stdin {
+		r, w, err := pipe()
+		if err != nil {
+			closeAll(append(ours, theirs...))
+			return err
+		}
+		cmd.Stdin = r
+		p.Stdin = w
+		ours, theirs = append(ours, w), append(theirs, r)
+	}
+	err = p.Host.ns.do(cmd.Start)
+	closeAll(theirs)
+	if err != nil {
+		closeAll(ours)
+		return explainStartError(err)
+	}
+	p.cmd, p.PID = cmd, cmd.Process.Pid
+	go p.collect(p.Stdout, ours[0])
+	go p.collect(p.Stderr, ours[1])
+	go p.wait()
+	return nil
+}
+
+func (p *Process) collect(output *Output, r *os.File) {
+	defer r.Close()
+	output.collect(r)
+}
+
+func (p *Process) wait() {
+	_ = p.cmd.Wait() // the state says the same in full
+	p.state = p.cmd.ProcessState
+	exit := p.exit()
+	p.Host.lab.Journal.Record(p.who(), "pid %d: %v", p.PID, exit)
+	if p.Stdin != nil {
+		p.Stdin.Close()
+	}
+	close(p.ended)
+}
+
+func explainStartError(err error) error {
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w: install the program or give its path", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w: make the program executable for this user", err)
+	case errors.Is(err, syscall.EAGAIN):
+		return fmt.Errorf("%w: a limit on processes is reached (ulimit -u, pids.max)", err)
+	}
+	return err
+}
+
+// credentialOf looks a user up by name or number.
+func credentialOf(name string) (*syscall.Credential, error) {
+	if name == "" {
+		return nil, nil
+	}
+	if !manyUsers() {
+		return nil, &MissingError{Feature: FeatureUsers, Remedy: "run as root (sudo): a sandbox made without root has one user only"}
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		var idErr error
+		if u, idErr = user.LookupId(name); idErr != nil {
+			if _, numberErr := strconv.ParseUint(name, 10, 32); numberErr != nil {
+				return nil, fmt.Errorf("look up user %q: %w: give a user of this machine or a number", name, err)
+			}
+			u = &user.User{Uid: name, Gid: name}
+		}
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("user %q: %w", name, err)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("user %q: %w", name, err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+// String returns the process by host, name and number.
+func (p *Process) String() string { return fmt.Sprintf("%s (pid %d)", p.who(), p.PID) }
+
+func (p *Process) who() string { return p.Host.Name + "/" + p.Name }
+
+// Signal sends a signal to the process. The error wraps os.ErrProcessDone where
+// it has ended. It cannot hit another process that got the same number.
+func (p *Process) Signal(s syscall.Signal) error {
+	err := p.cmd.Process.Signal(s)
+	p.Host.lab.Journal.Record(p.who(), "signal %v%s", s, errorSuffix(err))
+	if err != nil {
+		return fmt.Errorf("send %v to %v: %w", s, p, err)
+	}
+	return nil
+}
+
+// Kill ends the process by SIGKILL and waits until it is gone. A process that
+// had already ended is no error.
+func (p *Process) Kill(ctx context.Context) error {
+	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	_, err := p.Wait(ctx)
+	return err
+}
+
+// Ended is closed when the process has ended and was waited for.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Running says whether the process has not ended yet.
+func (p *Process) Running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait waits until the process ends by itself.
+func (p *Process) Wait(ctx context.Context) (Exit, error) {
+	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
+	defer cancel()
+	select {
+	case <-p.ended:
+		return p.exit(), nil
+	case <-ctx.Done():
+		return Exit{}, fmt.Errorf("await the end of %v: %w: it still runs", p, ErrNotObserved)
+	}
+}
+
+func (p *Process) exit() Exit {
+	status := p.state.Sys().(syscall.WaitStatus)
+	exit := Exit{Code: p.state.ExitCode(), UserTime: p.state.UserTime(), SysTime: p.state.SystemTime()}
+	if status.Signaled() {
+		exit.Signal = status.Signal()
+	}
+	return exit
+}
+
+// Stop ends the process: the stop signal, the grace, SIGKILL, and always a
+// wait. The error says when the grace was over and the process had to be
+// killed; the exit is valid then, too. The children are left to the process.
+func (p *Process) Stop(ctx context.Context) (Exit, error) {
+	stopSignal, grace := p.Command.StopSignal, p.Command.Grace
+	if stopSignal == 0 {
+		stopSignal = syscall.SIGTERM
+	}
+	if grace == 0 {
+		grace = p.Host.lab.grace()
+	}
+	if err := p.Signal(stopSignal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return Exit{}, err
+	}
+	// A frozen process takes the signal only once it runs again.
+	_ = p.cmd.Process.Signal(syscall.SIGCONT)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+		return p.exit(), nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	if err := p.Kill(context.WithoutCancel(ctx)); err != nil {
+		return Exit{}, err
+	}
+	return p.exit(), fmt.Errorf("stop %v: it outlived %v by its grace of %v and was killed", p, stopSignal, grace.Round(time.Millisecond))
+}
+
+// Restart starts the same command again on the same host, whether or not the
+// process still runs, and returns the new process.
+func (p *Process) Restart() (*Process, error) { return p.Host.Start(p.Command) }
+
+// Freeze stops the process with SIGSTOP and returns when all its threads have
+// stopped. Its children go on. [Process.Thaw] heals it, and so does the end of
+// the lab.
+func (p *Process) Freeze(ctx context.Context) error {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return Await(ctx, fmt.Sprintf("%v stopped", p), func() (bool, string, error) {
+		info, err := readProcess(p.PID)
+		return err == nil && info.State == Stopped, info.State.String(), err
+	})
+}
+
+// Thaw continues a process that [Process.Freeze] stopped.
+func (p *Process) Thaw() error { return p.Signal(syscall.SIGCONT) }
+
+// outputTail returns the end of what the process wrote, for a failure report.
+func (p *Process) outputTail(n int) string {
+	var b strings.Builder
+	for _, stream := range []struct {
+		name   string
+		output *Output
+	}{{"stdout", p.Stdout}, {"stderr", p.Stderr}} {
+		if lines := stream.output.Last(n); len(lines) > 0 {
+			fmt.Fprintf(&b, "%s of %v, last %d of %d lines:\n", stream.name, p, len(lines), stream.output.Total())
+			for _, line := range lines {
+				fmt.Fprintf(&b, "    %s\n", line)
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,209 @@
+package rig
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// startReady starts a helper program and waits until it says that it is ready.
+func startReady(tb testing.TB, h *Host, c Command) *Process {
+	tb.Helper()
+	p := h.MustStart(c)
+	_, err := p.Stdout.AwaitLine(tb.Context(), "ready", func(line string) bool { return line == "ready" })
+	require.NoError(tb, err)
+	return p
+}
+
+func TestProcessOutputAndExitStatus(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	c := Program("hello", "a", "b c")
+	c.Env = []string{"GREETING=hi"}
+	p := host.MustStart(c)
+	exit, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 3, exit.Code)
+	require.NoError(t, p.Stdout.AwaitEnd(t.Context()))
+	require.NoError(t, p.Stderr.AwaitEnd(t.Context()))
+	assert.Equal(t, []string{"hello [a b c] hi"}, p.Stdout.Lines())
+	assert.Equal(t, []string{"uid 0"}, p.Stderr.Lines())
+	assert.Equal(t, "hello a 'b c'", c.String())
+	assert.ErrorIs(t, p.Signal(syscall.SIGTERM), os.ErrProcessDone)
+}
+
+func TestProcessRunsInItsHost(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	a, b := lab.NewHost("a"), lab.NewHost("b")
+	on := startReady(t, a, Program("stubborn"))
+	on.Command.StopSignal = syscall.SIGINT
+	there, err := a.Processes()
+	require.NoError(t, err)
+	require.Len(t, there, 1)
+	assert.Equal(t, on.PID, there[0].PID)
+	elsewhere, err := b.Processes()
+	require.NoError(t, err)
+	assert.Empty(t, elsewhere)
+	info, err := on.Info()
+	require.NoError(t, err)
+	assert.Less(t, info.Age, time.Minute)
+	assert.GreaterOrEqual(t, info.Age, time.Duration(0))
+}
+
+func TestProcessRunsAsAnotherUser(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	c := Program("hello")
+	c.User = "nobody"
+	p := host.MustStart(c) // skips where the sandbox has one user
+	_, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	line, err := p.Stderr.AwaitLine(t.Context(), "its user", func(l string) bool { return strings.HasPrefix(l, "uid ") })
+	require.NoError(t, err)
+	assert.Equal(t, "uid 65534", line)
+}
+
+func TestStopKillsAfterTheGraceAndSaysSo(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	c := Program("stubborn")
+	c.Grace = 50 * time.Millisecond
+	p := startReady(t, host, c)
+	exit, err := p.Stop(t.Context())
+	assert.ErrorContains(t, err, "outlived terminated by its grace of 50ms and was killed")
+	assert.Equal(t, syscall.SIGKILL, exit.Signal)
+}
+
+func TestFreezeAndThaw(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	c := Program("counting")
+	c.Stdin = true
+	p := startReady(t, host, c)
+	require.NoError(t, p.Freeze(t.Context()))
+	require.NoError(t, p.Stdin.Close())
+	info, err := p.Info()
+	require.NoError(t, err)
+	assert.Equal(t, Stopped, info.State)
+	assert.True(t, p.Running())
+	require.NoError(t, p.Thaw())
+	exit, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	assert.True(t, exit.Success(), exit.String())
+}
+
+func TestAwaitListenBelievesTheKernel(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	server, clients := lab.NewStar("server", "client", 1)
+	target := netip.AddrPortFrom(server.MustAddr(IPv4), 7000)
+	first := server.MustStart(Program("listening", target.String()))
+	socket, err := server.AwaitListen(t.Context(), first, 7000)
+	require.NoError(t, err)
+	assert.Equal(t, target, socket.Local)
+	fds, err := first.FDs()
+	require.NoError(t, err)
+	assert.True(t, fds.Socket(socket.Inode), fds.String())
+
+	// A second instance never listens, whoever else does.
+	second := server.MustStart(Program("listening", target.String()))
+	_, err = server.AwaitListen(t.Context(), second, 7000)
+	assert.ErrorContains(t, err, "ended (exit status 1) without listening")
+	assert.ErrorContains(t, err, "address already in use")
+
+	conn, err := clients[0].Dial(t.Context(), target)
+	require.NoError(t, err)
+	defer conn.Close()
+	sockets, err := clients[0].AwaitSockets(t.Context(), "a connection", func(s Sockets) bool {
+		return len(s.In(Established)) == 1
+	})
+	require.NoError(t, err)
+	assert.Equal(t, target, sockets[0].Remote)
+}
+
+func TestOutputIsBounded(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	const written = 20000
+	p := host.MustStart(Program("chatty", fmt.Sprint(written)))
+	require.NoError(t, p.Stdout.AwaitEnd(t.Context()))
+	lines := p.Stdout.Lines()
+	assert.Equal(t, written, p.Stdout.Total())
+	assert.Len(t, lines, outputHead+outputTail)
+	assert.Equal(t, "line 0", lines[0])
+	assert.Equal(t, fmt.Sprint("line ", written-1), lines[len(lines)-1])
+	assert.Equal(t, fmt.Sprint("line ", written-outputTail), lines[outputHead])
+}
+
+func TestLastingZombiesAreToldFromMomentaryOnes(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	p := startReady(t, host, Program("lazy"))
+	_, err := p.AwaitDescendants(t.Context(), "a zombie", func(l ProcessInfos) bool { return len(l.Zombies()) == 1 })
+	require.NoError(t, err)
+	zombies, err := p.AwaitReaped(t.Context())
+	require.NoError(t, err)
+	require.Len(t, zombies, 1)
+	assert.GreaterOrEqual(t, zombies[0].ZombieFor, Settling/2)
+
+	require.NoError(t, p.Signal(syscall.SIGUSR1))
+	_, err = p.AwaitDescendants(t.Context(), "no zombie", func(l ProcessInfos) bool { return len(l.Zombies()) == 0 })
+	require.NoError(t, err)
+	zombies, err = p.AwaitReaped(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, zombies)
+}
+
+func TestKillTogether(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	var targets []Target
+	var processes []*Process
+	for i := range 4 {
+		p := startReady(t, lab.NewHost(fmt.Sprint("h", i)), Program("orphaning"))
+		processes = append(processes, p)
+		targets = append(targets, p.Family())
+	}
+	killed, span, err := lab.KillTogether(t.Context(), targets...)
+	require.NoError(t, err)
+	assert.Equal(t, 8, killed, "four parents and their children")
+	assert.Less(t, span, time.Second)
+	for _, p := range processes {
+		exit, err := p.Wait(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, syscall.SIGKILL, exit.Signal)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	for name, test := range map[string]struct {
+		command Command
+		want    string
+	}{
+		"no program":   {Command{}, "the command is empty: give a program"},
+		"not there":    {Exec("no-such-program"), "install the program or give its path"},
+		"not a file":   {Exec("/proc"), "make the program executable for this user"},
+		"environment":  {Command{Args: []string{"true"}, Env: []string{"NOVALUE"}}, "write NAME=value"},
+		"unknown user": {Command{Args: []string{"true"}, User: "no such user"}, "no such user"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := host.Start(test.command)
+			if test.command.User != "" && !manyUsers() {
+				var missing *MissingError
+				require.ErrorAs(t, err, &missing)
+				return
+			}
+			assert.ErrorContains(t, err, test.want)
+		})
+	}
+}

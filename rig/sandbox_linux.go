@@ -1,0 +1,253 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// initArg0 is argv[0] of the sandbox's first process.
+const initArg0 = programPrefix + "init"
+
+// sandboxEnv names the PID namespace of the sandbox a process runs in. Its
+// value is compared with the kernel's, so a variable that leaked from
+// elsewhere does not count.
+const sandboxEnv = "FORKRIG_SANDBOX"
+
+// deathPipeFD is the descriptor on which init sees its parent's death.
+const deathPipeFD = 3
+
+// runInSandbox runs the tests where it stands when it is inside a sandbox
+// already, and otherwise starts this binary again inside a new one.
+func runInSandbox(runTests func() int) int {
+	switch {
+	case os.Args[0] == initArg0:
+		return sandboxInit()
+	case insideSandbox():
+		return runTestsAndAudit(runTests)
+	}
+	status, err := startSandbox()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		return 1
+	}
+	return status
+}
+
+func insideSandbox() bool {
+	self, err := os.Readlink("/proc/self/ns/pid")
+	return err == nil && os.Getenv(sandboxEnv) == self
+}
+
+// startSandbox runs this binary as init of new namespaces, passes signals on to
+// it and returns its exit status.
+func startSandbox() (int, error) {
+	// Pdeathsig follows the thread that starts the child, so that thread stays.
+	runtime.LockOSThread()
+	deathRead, deathWrite, err := os.Pipe()
+	if err != nil {
+		return 0, fmt.Errorf("open the death pipe: %w", err)
+	}
+	defer deathWrite.Close() // ours alone: its end is the sandbox's end
+
+	inUserNamespace := !canUnshare()
+	init := exec.Command("/proc/self/exe")
+	init.Args = append([]string{initArg0}, os.Args...)
+	init.Env = withoutEnv(os.Environ(), sandboxEnv)
+	init.Stdin, init.Stdout, init.Stderr = os.Stdin, os.Stdout, os.Stderr
+	init.ExtraFiles = []*os.File{deathRead}
+	init.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		Pdeathsig:  syscall.SIGKILL,
+		// A group of its own, so that a terminal's Ctrl-C arrives once, through us.
+		Setpgid: true,
+	}
+	if inUserNamespace {
+		init.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		init.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		init.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+
+	signals := forwardedSignals()
+	err = init.Start()
+	deathRead.Close()
+	if err != nil {
+		return 0, explainNamespaceError(err, inUserNamespace)
+	}
+	go forwardSignals(signals, init.Process.Signal)
+	if err := init.Wait(); err != nil && init.ProcessState == nil {
+		return 0, fmt.Errorf("wait for the sandbox: %w", err)
+	}
+	return exitStatus(init.ProcessState.Sys().(syscall.WaitStatus)), nil
+}
+
+// canUnshare says whether the process may make namespaces without a user
+// namespace: it needs CAP_SYS_ADMIN for them (unshare(2)) and CAP_NET_ADMIN for
+// what is done inside.
+func canUnshare() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return os.Geteuid() == 0
+	}
+	const needed = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN
+	return data[0].Effective&needed == needed
+}
+
+// explainNamespaceError turns the error of clone(2) into what a person can do.
+func explainNamespaceError(err error, inUserNamespace bool) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		remedy = "a limit in /proc/sys/user is reached (max_user_namespaces, max_net_namespaces, …): raise it with sysctl"
+	case inUserNamespace && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)):
+		remedy = "user namespaces are forbidden here: run as root (sudo), or allow them " +
+			"(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; " +
+			"in a container: --privileged)"
+	case errors.Is(err, unix.EPERM):
+		remedy = "run with CAP_SYS_ADMIN (sudo; in a container: --privileged)"
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		remedy = "the kernel lacks a namespace type: it needs CONFIG_NAMESPACES with USER_NS, PID_NS, NET_NS, UTS_NS and IPC_NS"
+	default:
+		return fmt.Errorf("start the sandbox: %w", err)
+	}
+	return fmt.Errorf("start the sandbox: %w: %s", err, remedy)
+}
+
+// forwardedSignals catches the signals that a person, a supervisor or go test
+// sends to a test binary, SIGQUIT for a goroutine dump among them.
+func forwardedSignals() <-chan os.Signal {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+	return signals
+}
+
+// forwardSignals passes signals on. An error means that the receiver has just
+// ended, which whoever waits for it reports.
+func forwardSignals(signals <-chan os.Signal, send func(os.Signal) error) {
+	for s := range signals {
+		_ = send(s)
+	}
+}
+
+// sandboxInit is the first process of the sandbox: it prepares the namespaces,
+// starts the tests as its child, reaps every orphan and returns the tests' exit
+// status. When it returns, the kernel kills whatever is left.
+func sandboxInit() int {
+	unix.CloseOnExec(deathPipeFD)
+	go endWithParent()
+	if err := prepareNamespaces(); err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		return 1
+	}
+	self, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: identify the sandbox: %v\n", err)
+		return 1
+	}
+	signals := forwardedSignals()
+	// The child is waited for by the loop below, never by os.Process, because
+	// init reaps every process of the sandbox.
+	child, err := syscall.ForkExec("/proc/self/exe", testArgs(os.Args[1:]), &syscall.ProcAttr{
+		Env:   append(withoutEnv(os.Environ(), "TMPDIR"), sandboxEnv+"="+self, "TMPDIR="+sandboxTemp),
+		Files: []uintptr{0, 1, 2},
+	})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: start the tests: %v\n", err)
+		return 1
+	}
+	go forwardSignals(signals, func(s os.Signal) error { return syscall.Kill(child, s.(syscall.Signal)) })
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			fmt.Fprintf(os.Stderr, "forkrig: wait for the tests: %v\n", err)
+			return 1
+		case pid == child && (status.Exited() || status.Signaled()):
+			if status.Signaled() {
+				fmt.Fprintf(os.Stderr, "forkrig: the tests were ended by signal %d (%v)\n", int(status.Signal()), status.Signal())
+			}
+			return exitStatus(status)
+		}
+	}
+}
+
+// endWithParent ends the sandbox when the write end of the death pipe closes,
+// which the kernel does when the parent dies. Pdeathsig says the same earlier,
+// but only as long as the parent's thread lives and no credentials change.
+func endWithParent() {
+	var b [1]byte
+	for {
+		n, err := unix.Read(deathPipeFD, b[:])
+		if n == 0 && err == nil || err != nil && err != unix.EINTR {
+			os.Exit(exitStatusKilled)
+		}
+	}
+}
+
+const exitStatusKilled = 128 + int(unix.SIGKILL)
+
+func exitStatus(status syscall.WaitStatus) int {
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+// testArgs returns the arguments for the tests: those of the outer process
+// without -test.testlogfile. Without that log go test does not cache the
+// result, and it must not: the result depends on the kernel.
+func testArgs(args []string) []string {
+	var kept []string
+	for _, arg := range args {
+		if !strings.HasPrefix(arg, "-test.testlogfile") {
+			kept = append(kept, arg)
+		}
+	}
+	return kept
+}
+
+func withoutEnv(environ []string, name string) []string {
+	var kept []string
+	for _, e := range environ {
+		if !strings.HasPrefix(e, name+"=") {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// sandboxTemp is where the sandbox mounts a temporary file system of its own.
+// The directory exists wherever there is a C library, and what other programs
+// keep in it belongs to the IPC namespace that the sandbox has left anyway.
+const sandboxTemp = "/dev/shm"
+
+// prepareNamespaces gives the new namespaces their own /proc, temporary
+// directory, host name and loopback. Mounts stay in the sandbox, because the
+// whole tree is made private first.
+func prepareNamespaces() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w: the root directory must be a mount point, and mounting allowed "+
+			"(in a container: --privileged; with AppArmor: sysctl kernel.apparmor_restrict_unprivileged_userns=0)", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w: the kernel refuses a new /proc where the old one is covered in part, "+
+			"as in an unprivileged container: run with --privileged or --security-opt systempaths=unconfined", err)
+	}
+	if err := unix.Mount("tmpfs", sandboxTemp, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
+		return fmt.Errorf("mount a temporary file system on %s: %w: create that directory", sandboxTemp, err)
+	}
+	if err := unix.Sethostname([]byte("forkrig")); err != nil {
+		return fmt.Errorf("set the sandbox's host name: %w", err)
+	}
+	return setLoopbackUp()
+}

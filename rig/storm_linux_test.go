@@ -1,0 +1,122 @@
+package rig
+
+import (
+	"fmt"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// TestStormSendsWhatItSays compares what a storm says it sent with what its
+// target received. Signals of one kind merge while they are pending (signal(7)),
+// so fewer may arrive, but never more, and never none.
+func TestStormSendsWhatItSays(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	c := Program("counting")
+	c.Stdin = true
+	target := startReady(t, lab.NewHost("h"), c)
+	storm, err := lab.StartStorm(Storm{
+		Signals: []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2},
+		Targets: []Target{target.Itself()}, RatePerSecond: 2000, Count: 200,
+	})
+	require.NoError(t, err)
+	result, err := storm.Wait(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 200, result.Sent)
+	assert.Zero(t, result.Missed)
+	assert.GreaterOrEqual(t, result.Duration, 90*time.Millisecond, "the rate is an upper bound")
+	require.NoError(t, target.Stdin.Close())
+	exit, err := target.Wait(t.Context())
+	require.NoError(t, err)
+	require.True(t, exit.Success(), exit.String())
+	require.NoError(t, target.Stdout.AwaitEnd(t.Context()))
+	var received int
+	lines := target.Stdout.Lines()
+	_, err = fmt.Sscanf(lines[len(lines)-1], "received %d", &received)
+	require.NoError(t, err, lines)
+	assert.LessOrEqual(t, received, result.Sent)
+	assert.Positive(t, received)
+	assert.Contains(t, lab.Journal.Tail(100), "200 signals sent")
+}
+
+// TestStormFindsDescendants aims at the children and not at the parent.
+func TestStormFindsDescendants(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	parent := startReady(t, lab.NewHost("h"), Program("orphaning"))
+	storm, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGINT}, Targets: []Target{parent.Workers()}})
+	require.NoError(t, err)
+	// SIGINT ends the child, which has no handler for it; the parent lives.
+	_, err = parent.AwaitDescendants(t.Context(), "the child's end", func(l ProcessInfos) bool { return len(l.Alive()) == 0 })
+	require.NoError(t, err)
+	result, err := storm.Stop()
+	require.NoError(t, err)
+	assert.Positive(t, result.Sent)
+	assert.True(t, parent.Running())
+	_, err = parent.Stop(t.Context())
+	require.NoError(t, err)
+}
+
+func TestStormOfStopSignalsHeals(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), stoppable("counting"))
+	storm, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGSTOP}, Targets: []Target{target.Itself()}})
+	require.NoError(t, err)
+	require.NoError(t, Await(t.Context(), "the target stopped", func() (bool, string, error) {
+		info, err := target.Info()
+		return info.State == Stopped, info.String(), err
+	}))
+	_, err = storm.Stop()
+	require.NoError(t, err)
+	require.NoError(t, Await(t.Context(), "the target going on", func() (bool, string, error) {
+		info, err := target.Info()
+		return info.State != Stopped, info.String(), err
+	}))
+}
+
+func TestStormsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), stoppable("counting")).Itself()
+	usr1 := []syscall.Signal{syscall.SIGUSR1}
+	for want, storm := range map[string]Storm{
+		"no signals":          {Targets: []Target{target}},
+		"no targets":          {Signals: usr1},
+		"the target is empty": {Signals: usr1, Targets: []Target{{}}},
+		"use KillTogether":    {Signals: []syscall.Signal{syscall.SIGKILL}, Targets: []Target{target}},
+		"cannot be negative":  {Signals: usr1, Targets: []Target{target}, RatePerSecond: -1},
+	} {
+		_, err := lab.StartStorm(storm)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// BenchmarkStorm compares a storm that is as fast as it can be with kill(2) in
+// a loop, at a process that ignores the signal, so that only the sender counts.
+func BenchmarkStorm(b *testing.B) {
+	lab := New(b)
+	target := startReady(b, lab.NewHost("h"), Program("ignoring"))
+	b.Run("kill", func(b *testing.B) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		for b.Loop() {
+			require.NoError(b, unix.Kill(target.PID, unix.SIGUSR1))
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "signals/s")
+	})
+	b.Run("storm", func(b *testing.B) {
+		storm, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGUSR1}, Targets: []Target{target.Itself()}, Count: b.N})
+		require.NoError(b, err)
+		result, err := storm.Wait(b.Context())
+		require.NoError(b, err)
+		require.Equal(b, b.N, result.Sent)
+		b.ReportMetric(float64(result.Sent)/result.Duration.Seconds(), "signals/s")
+	})
+}

@@ -1,0 +1,135 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Target chooses processes that a fault is meant for: see [Process.Itself],
+// [Process.Workers] and [Process.Family].
+type Target struct {
+	process     *Process
+	itself      bool
+	descendants bool
+}
+
+// Itself targets the process alone.
+func (p *Process) Itself() Target { return Target{process: p, itself: true} }
+
+// Workers targets the descendants of the process, as they are at each moment.
+func (p *Process) Workers() Target { return Target{process: p, descendants: true} }
+
+// Family targets the process and its descendants, as they are at each moment.
+func (p *Process) Family() Target { return Target{process: p, itself: true, descendants: true} }
+
+func (t Target) String() string {
+	switch {
+	case t.process == nil:
+		return "nobody"
+	case t.itself && t.descendants:
+		return t.process.who() + " and its descendants"
+	case t.descendants:
+		return "the descendants of " + t.process.who()
+	}
+	return t.process.who()
+}
+
+// open returns handles of the targeted processes that are alive now. The caller
+// closes them.
+func (t Target) open() ([]*processHandle, error) {
+	if t.process == nil {
+		return nil, errors.New("the target is empty: use Itself, Workers or Family of a process")
+	}
+	var handles []*processHandle
+	if t.itself && t.process.Running() {
+		handle, err := openProcess(t.process.PID)
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return nil, err
+		}
+		// The number cannot have gone to another process as long as ours was not
+		// waited for.
+		if err == nil && t.process.Running() {
+			handles = append(handles, handle)
+		} else if err == nil {
+			handle.close()
+		}
+	}
+	if !t.descendants {
+		return handles, nil
+	}
+	descendants, err := t.process.Descendants()
+	if err != nil {
+		closeHandles(handles)
+		return nil, err
+	}
+	for _, info := range descendants.Alive() {
+		handle, err := openProcess(info.PID)
+		if err != nil {
+			continue // it ended
+		}
+		// The same start time after the handle was opened: the same process.
+		if now, err := readProcess(info.PID); err != nil || now.key() != info.key() {
+			handle.close()
+			continue
+		}
+		handles = append(handles, handle)
+	}
+	return handles, nil
+}
+
+func openTargets(targets []Target) ([]*processHandle, error) {
+	var all []*processHandle
+	for _, target := range targets {
+		handles, err := target.open()
+		if err != nil {
+			closeHandles(all)
+			return nil, err
+		}
+		all = append(all, handles...)
+	}
+	return all, nil
+}
+
+func closeHandles(handles []*processHandle) {
+	for _, handle := range handles {
+		handle.close()
+	}
+}
+
+// KillTogether sends SIGKILL to every targeted process, one right after the
+// other from one thread, and waits until all are dead. It returns how many were
+// killed and the time from the first signal to the last. Descendants that lose
+// their parent in this are reaped by the sandbox's init.
+func (l *Lab) KillTogether(ctx context.Context, targets ...Target) (killed int, span time.Duration, err error) {
+	if err := l.checkOpen("kill processes"); err != nil {
+		return 0, 0, err
+	}
+	handles, err := openTargets(targets)
+	if err != nil {
+		return 0, 0, fmt.Errorf("kill processes: %w", err)
+	}
+	defer closeHandles(handles)
+	start := time.Now()
+	for _, handle := range handles {
+		if err := handle.signal(syscall.SIGKILL); err == nil {
+			killed++
+		} else if !errors.Is(err, os.ErrProcessDone) {
+			return killed, 0, fmt.Errorf("kill process %d: %w", handle.pid, err)
+		}
+	}
+	span = time.Since(start)
+	l.Journal.Record("lab", "killed %d processes within %v", killed, span)
+	return killed, span, Await(ctx, "the end of killed processes", func() (bool, string, error) {
+		for _, handle := range handles {
+			dead, err := handle.dead()
+			if err != nil || !dead {
+				return false, fmt.Sprintf("process %d lives", handle.pid), err
+			}
+		}
+		return true, "", nil
+	})
+}

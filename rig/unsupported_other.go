@@ -1,0 +1,58 @@
+//go:build !linux
+
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// What follows lets programs that use the rig compile on other systems, where
+// every use of it ends in this error.
+var errUnsupported = fmt.Errorf("forkrig needs Linux, this is %s: run the tests on a Linux machine or in a virtual one: %w",
+	runtime.GOOS, errors.ErrUnsupported)
+
+func runInSandbox(func() int) int {
+	fmt.Fprintln(os.Stderr, errUnsupported)
+	return 1
+}
+
+func checkSandbox() error { return errUnsupported }
+
+type namespace struct{ inode uint64 }
+
+func newNamespace() (*namespace, error)            { return nil, errUnsupported }
+func (*namespace) do(func() error) error           { return errUnsupported }
+func (*namespace) sockets() (Sockets, error)       { return nil, errUnsupported }
+func (*namespace) destroyOrphans() error           { return errUnsupported }
+func (*namespace) close()                          {}
+func namespacesInUse([]*Host) []error              { return nil }
+func namespaceOf(int) uint64                       { return 0 }
+func createVeth(a, b *device) error                { return errUnsupported }
+func (*device) up() error                          { return errUnsupported }
+func (*device) down() error                        { return errUnsupported }
+func (*device) routes() error                      { return errUnsupported }
+func (*device) awaitCarrier(context.Context) error { return errUnsupported }
+
+func readProcess(int) (ProcessInfo, error) { return ProcessInfo{}, errUnsupported }
+func readProcesses() (ProcessInfos, error) { return nil, errUnsupported }
+func readFDs(int) (FDs, error)             { return nil, errUnsupported }
+func readSignals(int) (SignalMasks, error) { return SignalMasks{}, errUnsupported }
+func allThreadsAsleep(int) (bool, error)   { return false, errUnsupported }
+func isOwnProcess(pid int) bool            { return pid == os.Getpid() }
+func signalName(s syscall.Signal) string   { return s.String() }
+func manyUsers() bool                      { return false }
+func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: credential}
+}
+
+type processHandle struct{ pid int }
+
+func openProcess(int) (*processHandle, error)      { return nil, errUnsupported }
+func (*processHandle) signal(syscall.Signal) error { return errUnsupported }
+func (*processHandle) dead() (bool, error)         { return false, errUnsupported }
+func (*processHandle) close()                      {}
