@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // checkSandbox says whether labs can be made here.
@@ -57,11 +59,13 @@ func heldNamespaces() map[string]uint64 {
 // sandbox. Only the process that init started looks: others, such as the
 // workers of a fuzz test, are not alone in the sandbox.
 func runTestsAndAudit(runTests func() int) int {
-	status := runTests()
 	const init = 1
 	if os.Getppid() != init {
-		return status
+		return runTests()
 	}
+	unix.CloseOnExec(keeperFD)
+	sandboxKeeper.socket = keeperFD
+	status := runTests()
 	if err := auditSandbox(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)
 		if status == 0 {

@@ -39,8 +39,7 @@ func (l *Lab) close() error {
 		found = append(found, h.endLeftovers(ctx))
 	}
 	for _, h := range hosts {
-		found = append(found, h.ownSockets(), h.ns.destroyOrphans())
-		h.ns.close()
+		found = append(found, h.ownSockets(), h.ns.destroyOrphans(), h.ns.end())
 	}
 	return errors.Join(append(found, namespacesInUse(hosts)...)...)
 }

@@ -152,8 +152,7 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	defer l.mu.Unlock()
 	for _, h := range l.hosts {
 		if h.Name == name {
-			ns.close()
-			return nil, fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name)
+			return nil, errors.Join(fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name), ns.end())
 		}
 	}
 	l.hosts = append(l.hosts, host)

@@ -21,11 +21,8 @@ func createVeth(a, b *device) error {
 		PeerName:      b.name,
 		PeerNamespace: netlink.NsFd(b.host.ns.handle),
 	})
-	switch {
-	case errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Errorf("create a veth pair: %w: the kernel lacks CONFIG_VETH: load the module (modprobe veth)", err)
-	case err != nil:
-		return fmt.Errorf("create a veth pair: %w", err)
+	if err != nil {
+		return explainVethError(err)
 	}
 	for _, d := range []*device{a, b} {
 		link, err := d.host.ns.route.LinkByName(d.name)
@@ -35,6 +32,14 @@ func createVeth(a, b *device) error {
 		d.index = link.Attrs().Index
 	}
 	return nil
+}
+
+// explainVethError turns the error of RTM_NEWLINK into what a person can do.
+func explainVethError(err error) error {
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("create a veth pair: %w: the kernel lacks CONFIG_VETH, or its module is not loaded (sudo modprobe veth)", err)
+	}
+	return fmt.Errorf("create a veth pair: %w", err)
 }
 
 // up brings the device up with its addresses and routes. Repeating it changes

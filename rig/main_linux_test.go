@@ -15,7 +15,7 @@ import (
 
 // TestMain gives the tests helper programs, most of which misbehave in one way.
 func TestMain(m *testing.M) {
-	Main(m, Programs{
+	programs := Programs{
 		"hello":     hello,
 		"stubborn":  stubborn,
 		"littering": littering,
@@ -25,7 +25,15 @@ func TestMain(m *testing.M) {
 		"chatty":    chatty,
 		"counting":  counting,
 		"ignoring":  ignoring,
-	})
+		"assassin":  assassin,
+		"covering":  covering,
+		"limiting":  limiting,
+	}
+	programs.runIfAsked()
+	if victim, ok := victims[os.Getenv(victimEnv)]; ok {
+		os.Exit(runInSandbox(victim))
+	}
+	Main(m, programs)
 }
 
 // hello writes a line to each stream and ends with status 3.

@@ -30,6 +30,10 @@ func newNamespace() (*namespace, error) {
 		ns.close()
 		return nil, err
 	}
+	if err := sandboxKeeper.keep(ns); err != nil {
+		ns.close()
+		return nil, fmt.Errorf("hand the network namespace to init: %w", err)
+	}
 	return ns, nil
 }
 
@@ -72,6 +76,14 @@ func (ns *namespace) close() {
 	if ns.handle.IsOpen() {
 		ns.handle.Close()
 	}
+}
+
+// end closes the namespace for good: the kernel frees it with its links once
+// no process is in it.
+func (ns *namespace) end() error {
+	err := sandboxKeeper.release(ns)
+	ns.close()
+	return err
 }
 
 var errGoexit = errors.New("the function ended its goroutine (t.FailNow or runtime.Goexit): return an error instead")

@@ -2,7 +2,6 @@ package rig
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 )
 
@@ -25,9 +24,11 @@ const programPrefix = "forkrig:"
 // The sandbox is a set of fresh mount, PID, network, UTS and IPC namespaces,
 // and a user namespace where the process lacks CAP_SYS_ADMIN. Its first process
 // is a small init that reaps orphans; the tests run in init's child. Inside,
-// TMPDIR is a file system of its own. When the process that called Main dies,
-// by whatever cause, the kernel ends every process of the sandbox and frees
-// its namespaces, mounts and temporary files.
+// TMPDIR is a file system of its own. When the process that called Main or the
+// tests die, by whatever cause, every process of the sandbox ends, and its
+// namespaces, mounts and temporary files are freed at once. Should init itself
+// be killed, the same happens, but namespaces whose connections can no longer
+// finish stay, invisible, until the kernel's timers end those.
 //
 // Main ends with status 1 and one line that names the cause and the remedy
 // where the kernel forbids the sandbox. It also ends with status 1 when the
@@ -37,10 +38,16 @@ const programPrefix = "forkrig:"
 // Results of a package that calls Main are never taken from go test's cache:
 // their input is the kernel, which the cache cannot see.
 func Main(m *testing.M, programs Programs) {
+	programs.runIfAsked()
+	os.Exit(runInSandbox(m.Run))
+}
+
+// runIfAsked runs the helper program that argv[0] asks for and ends the process
+// with its exit status.
+func (programs Programs) runIfAsked() {
 	if run, ok := programs[programName(os.Args[0])]; ok {
 		os.Exit(run(os.Args))
 	}
-	os.Exit(runInSandbox(m.Run))
 }
 
 // programName returns the name of the helper program that argv0 asks for, or
@@ -51,6 +58,3 @@ func programName(argv0 string) string {
 	}
 	return ""
 }
-
-// binaryName is how messages call the test binary.
-func binaryName() string { return filepath.Base(os.Args[0]) }

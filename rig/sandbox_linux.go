@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 
@@ -47,10 +46,10 @@ func insideSandbox() bool {
 }
 
 // startSandbox runs this binary as init of new namespaces, passes signals on to
-// it and returns its exit status.
+// it and returns its exit status. The death pipe alone tells init that its
+// parent died: with Pdeathsig the kernel would kill init before it could end
+// the connections that hold namespaces, see [kept].
 func startSandbox() (int, error) {
-	// Pdeathsig follows the thread that starts the child, so that thread stays.
-	runtime.LockOSThread()
 	deathRead, deathWrite, err := os.Pipe()
 	if err != nil {
 		return 0, fmt.Errorf("open the death pipe: %w", err)
@@ -65,7 +64,6 @@ func startSandbox() (int, error) {
 	init.ExtraFiles = []*os.File{deathRead}
 	init.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
-		Pdeathsig:  syscall.SIGKILL,
 		// A group of its own, so that a terminal's Ctrl-C arrives once, through us.
 		Setpgid: true,
 	}
@@ -142,54 +140,85 @@ func forwardSignals(signals <-chan os.Signal, send func(os.Signal) error) {
 // status. When it returns, the kernel kills whatever is left.
 func sandboxInit() int {
 	unix.CloseOnExec(deathPipeFD)
-	go endWithParent()
-	if err := prepareNamespaces(); err != nil {
+	status, err := runInit()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
 		return 1
 	}
+	return status
+}
+
+func runInit() (status int, err error) {
+	if err := prepareNamespaces(); err != nil {
+		return 0, err
+	}
 	self, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: identify the sandbox: %v\n", err)
-		return 1
+		return 0, fmt.Errorf("identify the sandbox: %w", err)
+	}
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("socketpair", err)
 	}
 	signals := forwardedSignals()
-	// The child is waited for by the loop below, never by os.Process, because
-	// init reaps every process of the sandbox.
+	// The child is waited for by reapUntil, never by os.Process, because init
+	// reaps every process of the sandbox.
 	child, err := syscall.ForkExec("/proc/self/exe", testArgs(os.Args[1:]), &syscall.ProcAttr{
 		Env:   append(withoutEnv(os.Environ(), "TMPDIR"), sandboxEnv+"="+self, "TMPDIR="+sandboxTemp),
-		Files: []uintptr{0, 1, 2},
+		Files: []uintptr{0, 1, 2, keeperFD: uintptr(sockets[1])},
 	})
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: start the tests: %v\n", err)
-		return 1
+		return 0, fmt.Errorf("start the tests: %w", err)
 	}
+	unix.Close(sockets[1])
+	kept := newKept(sockets[0])
+	go killWithParent()
 	go forwardSignals(signals, func(s os.Signal) error { return syscall.Kill(child, s.(syscall.Signal)) })
+	ended, err := reapUntil(child)
+	if err != nil {
+		return 0, fmt.Errorf("wait for the tests: %w", err)
+	}
+	if ended.Signaled() {
+		fmt.Fprintf(os.Stderr, "forkrig: the tests were ended by signal %d (%v)\n", int(ended.Signal()), ended.Signal())
+	}
+	killAll()
+	if _, err := reapUntil(none); err != unix.ECHILD {
+		return 0, fmt.Errorf("wait for the last processes: %w", err)
+	}
+	return exitStatus(ended), kept.destroyConnections()
+}
+
+// none is the number of no process.
+const none = -1
+
+// reapUntil waits for every child and every orphan until pid has ended.
+func reapUntil(pid int) (syscall.WaitStatus, error) {
 	for {
 		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, 0, nil)
-		switch {
-		case err == syscall.EINTR:
-		case err != nil:
-			fmt.Fprintf(os.Stderr, "forkrig: wait for the tests: %v\n", err)
-			return 1
-		case pid == child && (status.Exited() || status.Signaled()):
-			if status.Signaled() {
-				fmt.Fprintf(os.Stderr, "forkrig: the tests were ended by signal %d (%v)\n", int(status.Signal()), status.Signal())
-			}
-			return exitStatus(status)
+		ended, err := syscall.Wait4(-1, &status, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || ended == pid {
+			return status, err
 		}
 	}
 }
 
-// endWithParent ends the sandbox when the write end of the death pipe closes,
-// which the kernel does when the parent dies. Pdeathsig says the same earlier,
-// but only as long as the parent's thread lives and no credentials change.
-func endWithParent() {
+// killAll kills every process of the sandbox but init (kill(2)). An error means
+// that there is none.
+func killAll() { _ = unix.Kill(-1, unix.SIGKILL) }
+
+// killWithParent kills the sandbox's processes when the write end of the death
+// pipe closes, which the kernel does when the parent dies. Init sees the tests
+// end and goes the way it always goes.
+func killWithParent() {
 	var b [1]byte
 	for {
 		n, err := unix.Read(deathPipeFD, b[:])
 		if n == 0 && err == nil || err != nil && err != unix.EINTR {
-			os.Exit(exitStatusKilled)
+			killAll()
+			return
 		}
 	}
 }

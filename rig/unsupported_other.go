@@ -29,7 +29,7 @@ func newNamespace() (*namespace, error)            { return nil, errUnsupported 
 func (*namespace) do(func() error) error           { return errUnsupported }
 func (*namespace) sockets() (Sockets, error)       { return nil, errUnsupported }
 func (*namespace) destroyOrphans() error           { return errUnsupported }
-func (*namespace) close()                          {}
+func (*namespace) end() error                      { return errUnsupported }
 func namespacesInUse([]*Host) []error              { return nil }
 func namespaceOf(int) uint64                       { return 0 }
 func createVeth(a, b *device) error                { return errUnsupported }

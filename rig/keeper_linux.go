@@ -1,0 +1,123 @@
+package rig
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// A connection that its process gave up without finishing it holds its network
+// namespace until the kernel's timers end it, some two minutes later, and it
+// cannot finish once the namespace of its peer is gone (measured on Linux 6.18:
+// 20 s after 25 labs were killed, at least 4 of their namespaces were still
+// there). So init keeps a descriptor of every host's namespace, and when the
+// tests die it destroys what is left of their connections before it lets go.
+
+// keeper sends namespaces to init. Its zero value sends nothing.
+type keeper struct {
+	socket int // owned; 0 where there is none
+}
+
+// sandboxKeeper belongs to the whole process, as the sandbox does. It is set
+// before the first test runs.
+var sandboxKeeper keeper
+
+// keeperFD is where init's child finds its end of the socket.
+const keeperFD = 3
+
+// keep hands init a copy of the namespace's descriptor. It is init's as soon as
+// it is sent, also when this process dies right afterwards.
+func (k keeper) keep(ns *namespace) error {
+	return k.send(ns.inode, unix.UnixRights(int(ns.handle)))
+}
+
+// release lets init close its copy.
+func (k keeper) release(ns *namespace) error { return k.send(ns.inode, nil) }
+
+func (k keeper) send(inode uint64, rights []byte) error {
+	if k.socket == 0 {
+		return nil
+	}
+	message := binary.NativeEndian.AppendUint64(nil, inode)
+	for {
+		err := unix.Sendmsg(k.socket, message, rights, nil, 0)
+		if err != unix.EINTR {
+			return os.NewSyscallError("sendmsg", err)
+		}
+	}
+}
+
+// kept is init's side: the namespaces of living labs, by inode.
+type kept struct {
+	socket int // owned
+
+	mu         sync.Mutex
+	namespaces map[uint64]int // descriptors, owned
+	done       chan struct{}  // closed when every sender is gone
+}
+
+func newKept(socket int) *kept {
+	k := &kept{socket: socket, namespaces: map[uint64]int{}, done: make(chan struct{})}
+	go k.receive()
+	return k
+}
+
+func (k *kept) receive() {
+	defer close(k.done)
+	message := make([]byte, 8)
+	control := make([]byte, unix.CmsgSpace(4))
+	for {
+		n, controlLen, _, _, err := unix.Recvmsg(k.socket, message, control, unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n < len(message) {
+			return // the end: no sender is left
+		}
+		k.take(binary.NativeEndian.Uint64(message), control[:controlLen])
+	}
+}
+
+func (k *kept) take(inode uint64, control []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if fd, known := k.namespaces[inode]; known {
+		unix.Close(fd)
+		delete(k.namespaces, inode)
+	}
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil || len(messages) == 0 {
+		return
+	}
+	if fds, err := unix.ParseUnixRights(&messages[0]); err == nil && len(fds) == 1 {
+		k.namespaces[inode] = fds[0]
+	}
+}
+
+// destroyConnections ends every connection in the namespaces that are still
+// kept. Call it when no process of the sandbox is left.
+func (k *kept) destroyConnections() error {
+	<-k.done
+	var errs []error
+	for _, fd := range k.namespaces {
+		err := onForeignThread(
+			func() error { return unix.Setns(fd, unix.CLONE_NEWNET) },
+			func() error {
+				ns := &namespace{handle: netns.None()}
+				defer ns.close()
+				if err := ns.openHere(); err != nil {
+					return err
+				}
+				return ns.destroyOrphans()
+			})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("end the connections of a killed lab: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
