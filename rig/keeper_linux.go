@@ -13,10 +13,11 @@ import (
 
 // A connection that its process gave up without finishing it holds its network
 // namespace until the kernel's timers end it, some two minutes later, and it
-// cannot finish once the namespace of its peer is gone (measured on Linux 6.18:
-// 20 s after 25 labs were killed, at least 4 of their namespaces were still
-// there). So init keeps a descriptor of every host's namespace, and when the
-// tests die it destroys what is left of their connections before it lets go.
+// cannot finish while its link is down or once the namespace of its peer is
+// gone (measured on Linux 6.18: 20 s after 20 such labs were killed, at least 4
+// of their namespaces were still there). So init keeps a descriptor of every
+// host's namespace, and when the tests die it destroys what is left of their
+// connections before it lets go.
 
 // keeper sends namespaces to init. Its zero value sends nothing.
 type keeper struct {

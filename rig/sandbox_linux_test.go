@@ -73,6 +73,14 @@ func buildForever() int {
 		if _, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGURG}, Targets: []Target{p.Itself()}}); err != nil {
 			t.Fatal(err)
 		}
+		// A connection that cannot finish, because its link is down.
+		err = lab.links[1].Down()
+		if err == nil {
+			_, err = conn.Write([]byte("x"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		conn.Close()
 		lab.close() // it finds the orphan, which is not what this is about
 	}
@@ -289,11 +297,15 @@ func killOne(random *rand.Rand, generations int) error {
 		if err != nil {
 			return err
 		}
+		// The oldest child: init has adopted others since.
+		var oldest ProcessInfo
 		for _, info := range all {
-			if info.ParentPID == pid && info.State != Zombie {
-				pid = info.PID
-				break
+			if info.ParentPID == pid && (oldest.PID == 0 || info.startTicks < oldest.startTicks) {
+				oldest = info
 			}
+		}
+		if oldest.PID != 0 {
+			pid = oldest.PID
 		}
 	}
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
@@ -356,14 +368,16 @@ func onlyNamespacesOfOurOwn() error {
 		return err
 	}
 	defer os.WriteFile(file, unlimited, 0)
+	// What was made is kept until the end: the kernel takes longer to free a
+	// namespace than the next look takes to come.
+	var made []*namespace
+	defer func() {
+		for _, ns := range made {
+			ns.close()
+		}
+	}()
 	return Await(context.Background(), "every network namespace freed", func() (bool, string, error) {
-		var made []*namespace
-		defer func() {
-			for _, ns := range made {
-				ns.close()
-			}
-		}()
-		for range few {
+		for len(made) < few {
 			ns, err := newNamespace()
 			if err != nil {
 				return false, fmt.Sprintf("%d of %d could be made: %v", len(made), few, err), nil
