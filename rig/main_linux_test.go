@@ -30,7 +30,11 @@ func TestMain(m *testing.M) {
 		"limiting":  limiting,
 	}
 	programs.runIfAsked()
-	if victim, ok := victims[os.Getenv(victimEnv)]; ok {
+	if name := os.Getenv(victimEnv); name != "" {
+		victim, ok := victims[name]
+		if !ok {
+			panic("no victim is called " + name)
+		}
 		os.Exit(runInSandbox(victim))
 	}
 	Main(m, programs)

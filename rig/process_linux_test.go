@@ -58,6 +58,21 @@ func TestProcessRunsInItsHost(t *testing.T) {
 	assert.GreaterOrEqual(t, info.Age, time.Duration(0))
 }
 
+// TestProcessHasNoForeignDescriptor hands a sandbox a descriptor and looks for
+// it in a process there.
+func TestProcessHasNoForeignDescriptor(t *testing.T) {
+	t.Parallel()
+	foreign, err := os.Open("/dev/zero")
+	require.NoError(t, err)
+	defer foreign.Close()
+	cmd := victim("inherits")
+	cmd.ExtraFiles = []*os.File{foreign, foreign}
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
+	assert.Contains(t, string(output), "0→pipe:")
+	assert.NotContains(t, string(output), "/dev/zero")
+}
+
 func TestProcessRunsAsAnotherUser(t *testing.T) {
 	t.Parallel()
 	host := New(t).NewHost("h")

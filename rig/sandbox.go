@@ -2,6 +2,7 @@ package rig
 
 import (
 	"os"
+	"runtime"
 	"testing"
 )
 
@@ -15,6 +16,15 @@ type Programs map[string]func(args []string) int
 // binary. argv[0] and not the environment carries it, because an environment
 // would be inherited by whatever the program starts.
 const programPrefix = "forkrig:"
+
+// A helper program may depend on its main thread: the kernel delivers signals
+// that are sent to a process there first. Only an init function can make the
+// main goroutine stay on it (package runtime, LockOSThread).
+func init() {
+	if programName(os.Args[0]) != "" {
+		runtime.LockOSThread()
+	}
+}
 
 // Main runs the tests of m inside a sandbox and ends the process with their
 // exit status. Call it as the whole of TestMain:

@@ -3,6 +3,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -56,6 +57,9 @@ func startSandbox() (int, error) {
 	}
 	defer deathWrite.Close() // ours alone: its end is the sandbox's end
 
+	if err := closeInheritedOnExec(); err != nil {
+		return 0, err
+	}
 	inUserNamespace := !canUnshare()
 	init := exec.Command("/proc/self/exe")
 	init.Args = append([]string{initArg0}, os.Args...)
@@ -84,6 +88,28 @@ func startSandbox() (int, error) {
 		return 0, fmt.Errorf("wait for the sandbox: %w", err)
 	}
 	return exitStatus(init.ProcessState.Sys().(syscall.WaitStatus)), nil
+}
+
+// closeInheritedOnExec keeps descriptors that this process got from its parent,
+// beyond the standard streams, out of the sandbox: no subject has a descriptor
+// that it was not meant to have.
+func closeInheritedOnExec() error {
+	const first = 3
+	err := unix.CloseRange(first, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil {
+		return nil
+	}
+	// Before Linux 5.11: one by one.
+	fds, err := readFDs(os.Getpid())
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		if fd.Number >= first {
+			unix.CloseOnExec(fd.Number)
+		}
+	}
+	return nil
 }
 
 // canUnshare says whether the process may make namespaces without a user

@@ -28,18 +28,28 @@ const victimEnv = "FORKRIG_TEST_VICTIM"
 
 // victims are what runs in the place of tests inside such a sandbox.
 var victims = map[string]func() int{
-	"status":  func() int { return 7 },
-	"killed":  func() int { return map[bool]int{true: 1}[unix.Kill(os.Getpid(), unix.SIGKILL) == nil] },
-	"awaits":  func() int { fmt.Println("ready"); select {} },
-	"litters": func() int { return startDetached("stubborn") },
-	"holds":   func() int { return holdNamespace() },
-	"builds":  buildForever,
-	"shows":   func() int { fmt.Println(os.Getpid(), os.Getuid(), os.Getenv("TMPDIR"), os.Args[1:]); return 0 },
-	"forgets": func() int { return startDetached("hello") },
+	"status":   func() int { return 7 },
+	"killed":   func() int { return map[bool]int{true: 1}[unix.Kill(os.Getpid(), unix.SIGKILL) == nil] },
+	"awaits":   func() int { fmt.Println("ready"); select {} },
+	"litters":  func() int { return startDetached("stubborn") },
+	"holds":    func() int { return holdNamespace() },
+	"builds":   buildForever,
+	"shows":    func() int { fmt.Println(os.Getpid(), os.Getuid(), os.Getenv("TMPDIR"), os.Args[1:]); return 0 },
+	"inherits": inherits,
+	"forgets":  func() int { return startDetached("hello") },
 }
 
 func startDetached(program string) int {
 	_, err := syscall.ForkExec("/proc/self/exe", []string{programPrefix + program}, &syscall.ProcAttr{Env: os.Environ()})
+	return map[bool]int{true: 0, false: 1}[err == nil]
+}
+
+// inherits prints the descriptors of a process on a host.
+func inherits() int {
+	t := &trial{context: context.Background()}
+	lab := New(t)
+	fds, err := lab.NewHost("h").MustStart(stoppable("counting")).FDs()
+	fmt.Println(fds, err, lab.close())
 	return map[bool]int{true: 0, false: 1}[err == nil]
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -101,9 +102,10 @@ func closeHandles(handles []*processHandle) {
 }
 
 // KillTogether sends SIGKILL to every targeted process, one right after the
-// other from one thread, and waits until all are dead. It returns how many were
-// killed and the time from the first signal to the last. Descendants that lose
-// their parent in this are reaped by the sandbox's init.
+// other from one thread, children before their parents, and waits until all are
+// dead. It returns how many were killed and the time from the first signal to
+// the last. Descendants that lose their parent in this are reaped by the
+// sandbox's init.
 func (l *Lab) KillTogether(ctx context.Context, targets ...Target) (killed int, span time.Duration, err error) {
 	if err := l.checkOpen("kill processes"); err != nil {
 		return 0, 0, err
@@ -113,6 +115,9 @@ func (l *Lab) KillTogether(ctx context.Context, targets ...Target) (killed int, 
 		return 0, 0, fmt.Errorf("kill processes: %w", err)
 	}
 	defer closeHandles(handles)
+	// Children come after their parents in the list. A parent that died first
+	// might take its children with it (PR_SET_PDEATHSIG).
+	slices.Reverse(handles)
 	start := time.Now()
 	for _, handle := range handles {
 		if err := handle.signal(syscall.SIGKILL); err == nil {

@@ -1,0 +1,115 @@
+package scenarios
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/rig"
+)
+
+// TestReuseAddrInTimeWait restarts the server while its port is in TIME_WAIT.
+func TestReuseAddrInTimeWait(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 1)
+		s.leaveTimeWait(t)
+		second := s.serve(t)
+		s.timeWaitStays(t)
+		allServed(t, s.load(t, s.clients[0], 1))
+		second.stop(t)
+	})
+}
+
+// TestReuseAddrWithALiveWorker restarts the server while a worker of its
+// predecessor still converses.
+func TestReuseAddrWithALiveWorker(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 1)
+		first := s.serve(t, "-leave-workers")
+		old := s.client(t, s.clients[0])
+		say(t, old, "before", "before")
+		require.NoError(t, first.Kill(t.Context()))
+		orphans, err := s.host.Processes()
+		require.NoError(t, err)
+		require.Len(t, orphans, 1, "broken: the old worker must have outlived its server")
+
+		second := s.serve(t)
+		say(t, old, "after", "after")
+		allServed(t, s.load(t, s.clients[0], 1))
+		require.NoError(t, old.Stdin.Close())
+		ends(t, old, 0)
+		second.stop(t)
+	})
+}
+
+// TestReuseAddrNegativeControls shows what SO_REUSEADDR is for: without it a
+// restart in TIME_WAIT fails, and where the kernel keeps no TIME_WAIT it succeeds.
+func TestReuseAddrNegativeControls(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		t.Run("in TIME_WAIT the bind fails", func(t *testing.T) {
+			s := newStage(t, v, 1)
+			s.leaveTimeWait(t, "-defect", "no-reuseaddr")
+			second := s.host.MustStart(rig.Program("server", s.serverArgs(s.address, "-defect", "no-reuseaddr")...))
+			ends(t, second, 1)
+			s.timeWaitStays(t)
+			_, err := second.Stderr.AwaitLine(t.Context(), "the reason", contains("address already in use"))
+			require.NoError(t, err)
+		})
+		t.Run("without TIME_WAIT the bind succeeds", func(t *testing.T) {
+			s := newStage(t, v, 1)
+			require.NoError(t, s.host.SetSysctl("net.ipv4.tcp_max_tw_buckets", "0"))
+			s.converseAndStop(t, "-defect", "no-reuseaddr")
+			second := s.serve(t, "-defect", "no-reuseaddr")
+			sockets, err := s.host.Sockets()
+			require.NoError(t, err)
+			require.Empty(t, sockets.On(port).In(rig.TimeWait), "broken: tcp_max_tw_buckets=0 should leave no TIME_WAIT")
+			second.stop(t)
+		})
+	})
+}
+
+// TestReuseAddrCatches sees the check fail at a server without SO_REUSEADDR.
+func TestReuseAddrCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
+		s.leaveTimeWait(tb, "-defect", "no-reuseaddr")
+		s.serve(tb, "-defect", "no-reuseaddr")
+	})
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "without listening")
+	assert.Contains(t, trial.Log, "address already in use")
+}
+
+// leaveTimeWait runs a server that closes first, and stops it. It returns when
+// the kernel shows TIME_WAIT on the server's port and nothing else there.
+func (s *stage) leaveTimeWait(tb testing.TB, serverArgs ...string) {
+	tb.Helper()
+	s.converseAndStop(tb, serverArgs...)
+	sockets, err := s.host.AwaitSockets(tb.Context(), "TIME_WAIT on the server's port", func(all rig.Sockets) bool {
+		here := all.On(port)
+		return len(here.In(rig.TimeWait)) > 0 && len(here) == len(here.In(rig.TimeWait))
+	})
+	require.NoError(tb, err, "broken: no TIME_WAIT before the restart")
+	s.lab.Journal.Record(s.host.Name, "before the restart: %v", sockets.On(port))
+}
+
+// converseAndStop runs a server that answers a few clients, closes first each
+// time, and is stopped.
+func (s *stage) converseAndStop(tb testing.TB, serverArgs ...string) {
+	tb.Helper()
+	first := s.serve(tb, append(serverArgs, "-once")...)
+	// The client waits for the end of the stream before it closes: otherwise it
+	// may close first, and then TIME_WAIT is on its own side.
+	allServed(tb, s.load(tb, s.clients[0], 5, "-one-shot"))
+	first.stop(tb)
+}
+
+// timeWaitStays checks that the port still was in TIME_WAIT when it was bound again.
+func (s *stage) timeWaitStays(tb testing.TB) {
+	tb.Helper()
+	sockets, err := s.host.Sockets()
+	require.NoError(tb, err)
+	require.NotEmpty(tb, sockets.On(port).In(rig.TimeWait), "broken: no TIME_WAIT is left after the restart, so it proves nothing")
+}

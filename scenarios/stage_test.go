@@ -1,0 +1,238 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/client/tcpclient"
+	"forkrig/rig"
+	"forkrig/server/forkserver"
+)
+
+// variant is one of the ways in which every scenario runs.
+type variant struct {
+	family rig.Family
+	worker string // fork or exec
+}
+
+// everywhere runs f in IPv4 and IPv6 with each worker model, side by side.
+func everywhere(t *testing.T, f func(t *testing.T, v variant)) {
+	t.Parallel()
+	for _, family := range rig.Families {
+		for _, worker := range []string{"fork", "exec"} {
+			t.Run(family.String()+"/"+worker, func(t *testing.T) {
+				t.Parallel()
+				f(t, variant{family, worker})
+			})
+		}
+	}
+}
+
+// port is where the servers of the scenarios listen. Every lab is a world of
+// its own, so it is never taken.
+const port = 9999
+
+// stage is a server's host and the hosts of its clients, ready for a story.
+type stage struct {
+	variant
+	lab     *rig.Lab
+	host    *rig.Host
+	clients []*rig.Host
+	address netip.AddrPort // where the clients reach the server
+}
+
+func newStage(tb testing.TB, v variant, clients int) *stage {
+	tb.Helper()
+	s := &stage{variant: v, lab: rig.New(tb)}
+	s.host, s.clients = s.lab.NewStar("server", "client", clients)
+	s.address = netip.AddrPortFrom(s.host.MustAddr(v.family), port)
+	return s
+}
+
+// server is a running reference server.
+type server struct {
+	*rig.Process
+	stage    *stage
+	listener rig.Socket
+	baseline rig.FDs // what it had open before the first connection
+}
+
+// serve starts a server on the stage's address and waits until it listens.
+func (s *stage) serve(tb testing.TB, args ...string) *server {
+	tb.Helper()
+	return s.serveAt(tb, s.address, args...)
+}
+
+func (s *stage) serveAt(tb testing.TB, address netip.AddrPort, args ...string) *server {
+	tb.Helper()
+	p := s.host.MustStart(rig.Program("server", s.serverArgs(address, args...)...))
+	return s.listening(tb, p, address.Port())
+}
+
+func (s *stage) serverArgs(address netip.AddrPort, args ...string) []string {
+	return append([]string{"-listen", address.String(), "-worker", s.worker}, args...)
+}
+
+// listening waits until the process listens on the port.
+func (s *stage) listening(tb testing.TB, p *rig.Process, port uint16) *server {
+	tb.Helper()
+	listener, err := s.host.AwaitListen(tb.Context(), p, port)
+	require.NoError(tb, err)
+	// The event says that the server has nothing left to open.
+	srv := &server{Process: p, stage: s, listener: listener}
+	srv.awaitEvent(tb, "listening", func(event) bool { return true })
+	srv.baseline, err = p.FDs()
+	require.NoError(tb, err)
+	return srv
+}
+
+// event is a line of the server's log.
+type event struct {
+	Msg    string
+	Peer   netip.AddrPort
+	Worker int
+	Status *int
+	Signal string
+}
+
+// events returns the lines of the server's log with that message.
+func (srv *server) events(msg string) []event {
+	var found []event
+	for _, line := range srv.Stderr.Lines() {
+		if e, ok := parseEvent(line); ok && e.Msg == msg {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// awaitEvent waits for a line of the server's log.
+func (srv *server) awaitEvent(tb testing.TB, msg string, match func(event) bool) event {
+	tb.Helper()
+	line, err := srv.Stderr.AwaitLine(tb.Context(), "event "+msg, func(line string) bool {
+		e, ok := parseEvent(line)
+		return ok && e.Msg == msg && match(e)
+	})
+	require.NoError(tb, err)
+	e, _ := parseEvent(line)
+	return e
+}
+
+func parseEvent(line string) (event, bool) {
+	var e event
+	// "worker" is the model in one event and a process in the others.
+	var wide struct {
+		Msg    string
+		Peer   string
+		Worker any
+		Status *int
+		Signal string
+	}
+	if json.Unmarshal([]byte(line), &wide) != nil {
+		return e, false
+	}
+	e = event{Msg: wide.Msg, Status: wide.Status, Signal: wide.Signal}
+	e.Peer, _ = netip.ParseAddrPort(wide.Peer)
+	if pid, ok := wide.Worker.(float64); ok {
+		e.Worker = int(pid)
+	}
+	return e, true
+}
+
+// stop ends the server as an administrator would and returns what it counted.
+func (srv *server) stop(tb testing.TB) forkserver.Counts {
+	tb.Helper()
+	exit, err := srv.Stop(tb.Context())
+	require.NoError(tb, err)
+	assert.True(tb, exit.Success(), "the server ended with %v", exit)
+	return srv.counts(tb)
+}
+
+// counts returns what a server that has ended counted.
+func (srv *server) counts(tb testing.TB) forkserver.Counts {
+	tb.Helper()
+	require.NoError(tb, srv.Stderr.AwaitEnd(tb.Context()))
+	last := srv.Stderr.Last(1)
+	require.Len(tb, last, 1, "the server's last line")
+	counts, err := forkserver.ParseCounts([]byte(last[0]))
+	require.NoError(tb, err)
+	return counts
+}
+
+// client starts a client on the host, towards the stage's server.
+func (s *stage) client(tb testing.TB, host *rig.Host, args ...string) *rig.Process {
+	tb.Helper()
+	return host.MustStart(s.clientCommand(args...))
+}
+
+func (s *stage) clientCommand(args ...string) rig.Command {
+	c := rig.Program("client", append(args, s.address.String())...)
+	c.Stdin = true
+	return c
+}
+
+// load starts a client of many connections that reports in JSON.
+func (s *stage) load(tb testing.TB, host *rig.Host, connections int, args ...string) *rig.Process {
+	tb.Helper()
+	return s.client(tb, host, append([]string{"-json", "-connections", strconv.Itoa(connections)}, args...)...)
+}
+
+// report waits for the end of a load and returns what it reports.
+func report(tb testing.TB, client *rig.Process) tcpclient.Report {
+	tb.Helper()
+	_, err := client.Wait(tb.Context())
+	require.NoError(tb, err)
+	line, err := client.Stdout.AwaitLine(tb.Context(), "the client's report", func(line string) bool {
+		return strings.Contains(line, `"event":"report"`)
+	})
+	require.NoError(tb, err)
+	var r tcpclient.Report
+	require.NoError(tb, json.Unmarshal([]byte(line), &r))
+	return r
+}
+
+// allServed waits for the end of loads and checks that every connection was
+// served with every byte right.
+func allServed(tb testing.TB, clients ...*rig.Process) {
+	tb.Helper()
+	for _, client := range clients {
+		assert.NoError(tb, report(tb, client).Err(), "%v", client)
+	}
+}
+
+// holding waits until the load announces that all its connections stand open.
+func holding(tb testing.TB, clients ...*rig.Process) {
+	tb.Helper()
+	for _, client := range clients {
+		line, err := client.Stdout.AwaitLine(tb.Context(), "connections held", func(line string) bool {
+			return strings.Contains(line, `"event":"holding"`)
+		})
+		require.NoError(tb, err)
+		var gathered tcpclient.Gathered
+		require.NoError(tb, json.Unmarshal([]byte(line), &gathered))
+		require.Zero(tb, gathered.Failed, line)
+	}
+}
+
+// say sends a line to an interactive client's input and waits for the reply.
+func say(tb testing.TB, client *rig.Process, line, reply string) {
+	tb.Helper()
+	_, err := client.Stdin.Write([]byte(line + "\n"))
+	require.NoError(tb, err)
+	_, err = client.Stdout.AwaitLine(tb.Context(), "reply "+reply, func(l string) bool { return l == reply })
+	require.NoError(tb, err)
+}
+
+// ends waits for the end of a process and checks its exit status.
+func ends(tb testing.TB, p *rig.Process, status int) {
+	tb.Helper()
+	exit, err := p.Wait(tb.Context())
+	require.NoError(tb, err)
+	assert.Equal(tb, rig.Exit{Code: status, UserTime: exit.UserTime, SysTime: exit.SysTime}, exit, "%v", p)
+}
