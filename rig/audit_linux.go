@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,19 +20,21 @@ func checkSandbox() error {
 	return nil
 }
 
-// namespacesInUse names the hosts whose network namespace this process still
-// holds although their lab has ended: by a descriptor or by a thread in it.
+// namespacesInUse names the hosts whose network namespace this process holds
+// in other ways than the lab does: by a descriptor or by a thread in it.
 func namespacesInUse(hosts []*Host) []error {
 	if len(hosts) == 0 {
 		return nil
 	}
 	names := map[uint64]string{}
+	ours := map[string]bool{}
 	for _, h := range hosts {
 		names[h.ns.inode] = h.Name
+		ours[descriptorPlace(int(h.ns.handle))] = true
 	}
 	var found []error
 	for place, inode := range heldNamespaces() {
-		if name, ours := names[inode]; ours {
+		if name, known := names[inode]; known && !ours[place] {
 			found = append(found, fmt.Errorf("host %s: its network namespace is still held by %s of the test process", name, place))
 		}
 	}
@@ -42,18 +45,24 @@ func namespacesInUse(hosts []*Host) []error {
 // where it holds them.
 func heldNamespaces() map[string]uint64 {
 	held := map[string]uint64{}
-	look := func(what, directory, rest string) {
+	look := func(place func(int) string, directory, rest string) {
 		entries, _ := os.ReadDir(directory) // what cannot be listed is not held
 		for _, entry := range entries {
+			number, err := strconv.Atoi(entry.Name())
+			if err != nil {
+				continue
+			}
 			if inode := namespaceInode(filepath.Join(directory, entry.Name(), rest)); inode != 0 {
-				held[what+" "+entry.Name()] = inode
+				held[place(number)] = inode
 			}
 		}
 	}
-	look("descriptor", "/proc/self/fd", "")
-	look("thread", "/proc/self/task", "ns/net")
+	look(descriptorPlace, "/proc/self/fd", "")
+	look(func(tid int) string { return fmt.Sprintf("thread %d", tid) }, "/proc/self/task", "ns/net")
 	return held
 }
+
+func descriptorPlace(fd int) string { return fmt.Sprintf("descriptor %d", fd) }
 
 // runTestsAndAudit runs the tests and then looks for what they left in the
 // sandbox. Only the process that init started looks: others, such as the

@@ -48,7 +48,9 @@ func Await(ctx context.Context, what string, look func() (seen bool, last string
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
+		began := time.Now()
 		seen, last, err := look()
+		cost := time.Since(began)
 		if err != nil {
 			return fmt.Errorf("await %s: %w", what, err)
 		}
@@ -58,7 +60,7 @@ func Await(ctx context.Context, what string, look func() (seen bool, last string
 		select {
 		case <-timer.C:
 			pause = min(pause*3/2, longest)
-			timer.Reset(pause)
+			timer.Reset(max(pause, cost)) // a look that costs much is not made all the time
 		case <-ctx.Done():
 			if last == "" {
 				last = "nothing"

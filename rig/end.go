@@ -38,10 +38,12 @@ func (l *Lab) close() error {
 	for _, h := range hosts {
 		found = append(found, h.endLeftovers(ctx))
 	}
+	// While the lab still has its namespaces: another may get their numbers then.
+	found = append(found, namespacesInUse(hosts)...)
 	for _, h := range hosts {
-		found = append(found, h.ownSockets(), h.ns.destroyOrphans(), h.ns.end())
+		found = append(found, h.ownSockets(), h.ns.end())
 	}
-	return errors.Join(append(found, namespacesInUse(hosts)...)...)
+	return errors.Join(found...)
 }
 
 // lastingZombies says which zombies the process will not reap.
@@ -106,11 +108,12 @@ func (h *Host) endLeftovers(ctx context.Context) error {
 }
 
 // ownSockets names the sockets of the host that this very process has open: the
-// test got them from Dial, Listen or Do and did not close them.
+// test got them from Dial, Listen or Do and did not close them. On the way it
+// destroys the connections that nobody has any more.
 func (h *Host) ownSockets() error {
-	sockets, err := h.ns.sockets()
+	sockets, err := h.ns.destroyOrphans()
 	if err != nil {
-		return fmt.Errorf("list sockets of %s: %w", h.Name, err)
+		return fmt.Errorf("end the connections of %s: %w", h.Name, err)
 	}
 	if len(sockets) == 0 {
 		return nil

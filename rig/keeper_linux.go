@@ -114,7 +114,8 @@ func (k *kept) destroyConnections() error {
 				if err := ns.openHere(); err != nil {
 					return err
 				}
-				return ns.destroyOrphans()
+				_, err := ns.destroyOrphans()
+				return err
 			})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("end the connections of a killed lab: %w", err))

@@ -1,10 +1,11 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/bits"
-	"sort"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -262,7 +263,7 @@ func descendantsOf(all ProcessInfos, pid int) ProcessInfos {
 			next = append(next, child.PID)
 		}
 	}
-	sort.Slice(found, func(i, j int) bool { return found[i].PID < found[j].PID })
+	slices.SortFunc(found, func(a, b ProcessInfo) int { return cmp.Compare(a.PID, b.PID) })
 	return found
 }
 
@@ -282,13 +283,12 @@ func (p *Process) AwaitDescendants(ctx context.Context, what string, seen func(P
 }
 
 // AwaitReaped waits until the process has no zombie among its descendants. It
-// returns the zombies that stay: those that are still there after the settling
-// time while every thread of the process sleeps, processor time stands still
+// returns the zombies that stay: those that were seen for the settling time
+// and are still there while every thread of the process sleeps, processor time stands still
 // and no SIGCHLD is pending, so that nothing but a new event can make it reap
 // them. A process that is merely slow on a loaded machine is waited for.
 func (p *Process) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
 	var zombies ProcessInfos
-	start := time.Now()
 	rest := restWatch{pid: p.PID}
 	err := Await(ctx, fmt.Sprintf("no zombie of %v", p), func() (bool, string, error) {
 		all, err := p.Descendants()
@@ -302,7 +302,8 @@ func (p *Process) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
 		if err != nil {
 			return false, "", err
 		}
-		return atRest && time.Since(start) >= scaled(Settling), zombies.String(), nil
+		youngest := slices.MinFunc(zombies, func(a, b ProcessInfo) int { return cmp.Compare(a.ZombieFor, b.ZombieFor) })
+		return atRest && youngest.ZombieFor >= scaled(Settling), zombies.String(), nil
 	})
 	p.Host.lab.Journal.Record(p.who(), "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
 	return zombies, err

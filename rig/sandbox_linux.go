@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -259,11 +260,14 @@ func exitStatus(status syscall.WaitStatus) int {
 }
 
 // testArgs returns the arguments for the tests: those of the outer process
-// without -test.testlogfile. Without that log go test does not cache the
-// result, and it must not: the result depends on the kernel.
+// without -test.testlogfile, and with a higher -test.parallel where none is
+// given. Without that log go test does not cache the result, and it must not:
+// the result depends on the kernel. And tests in labs wait more than they
+// compute, so one for each processor, the default, leaves processors idle.
 func testArgs(args []string) []string {
-	var kept []string
-	for _, arg := range args {
+	parallel := fmt.Sprintf("-test.parallel=%d", 3*runtime.GOMAXPROCS(0))
+	kept := []string{args[0], parallel} // a later one wins
+	for _, arg := range args[1:] {
 		if !strings.HasPrefix(arg, "-test.testlogfile") {
 			kept = append(kept, arg)
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,9 +35,17 @@ var victims = map[string]func() int{
 	"litters":  func() int { return startDetached("stubborn") },
 	"holds":    func() int { return holdNamespace() },
 	"builds":   buildForever,
-	"shows":    func() int { fmt.Println(os.Getpid(), os.Getuid(), os.Getenv("TMPDIR"), os.Args[1:]); return 0 },
+	"shows":    func() int { fmt.Println(ownPIDNamespace(), os.Getuid(), os.Getenv("TMPDIR"), os.Args[1:]); return 0 },
 	"inherits": inherits,
 	"forgets":  func() int { return startDetached("hello") },
+}
+
+func ownPIDNamespace() string {
+	name, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return err.Error()
+	}
+	return name
 }
 
 func startDetached(program string) int {
@@ -135,10 +144,10 @@ func TestSandboxPassesArgumentsAndSignalsOn(t *testing.T) {
 	t.Parallel()
 	output, err := victim("shows", "-test.testlogfile=x", "-test.run=y").CombinedOutput()
 	require.NoError(t, err, string(output))
-	// Process 2 of the sandbox, or a little more: init's own threads count.
 	fields := strings.Fields(string(output))
-	assert.NotEqual(t, strconv.Itoa(os.Getpid()), fields[0])
-	assert.Equal(t, []string{"0", sandboxTemp, "[-test.run=y]"}, fields[1:], "the log that makes go test cache is gone")
+	assert.NotEqual(t, ownPIDNamespace(), fields[0])
+	parallel := fmt.Sprintf("[-test.parallel=%d", 3*runtime.GOMAXPROCS(0))
+	assert.Equal(t, []string{"0", sandboxTemp, parallel, "-test.run=y]"}, fields[1:], "the log that makes go test cache is gone")
 
 	cmd := victim("awaits")
 	stdout, err := cmd.StdoutPipe()

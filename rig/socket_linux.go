@@ -68,30 +68,33 @@ func addrPort(family uint8, ip net.IP, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(address, port)
 }
 
-// destroyOrphans destroys the connections that no process has any more. A
-// connection whose peer is out of reach would otherwise hold the namespace for
-// minutes after the last process is gone. Kernels without
-// CONFIG_INET_DIAG_DESTROY keep them, and end them by their own timers.
-func (ns *namespace) destroyOrphans() error {
+// destroyOrphans destroys the connections that no process has any more, and
+// returns the other sockets. A connection whose peer is out of reach would
+// otherwise hold the namespace for minutes after the last process is gone.
+// Kernels without CONFIG_INET_DIAG_DESTROY keep them, and end them by their own
+// timers.
+func (ns *namespace) destroyOrphans() (owned Sockets, err error) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		rows, err := ns.diagRows(family)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, row := range rows {
-			if row.INode != 0 || TCPState(row.State) == TimeWait {
-				continue // TIME-WAIT does not hold the namespace
+			socket := socketOf(row)
+			switch {
+			case socket.Inode != 0:
+				owned = append(owned, socket)
+				continue
+			case socket.State == TimeWait:
+				continue // it does not hold the namespace
 			}
 			err := ns.destroy(row)
-			if errors.Is(err, unix.EOPNOTSUPP) {
-				return nil
-			}
-			if err != nil && !errors.Is(err, unix.ENOENT) {
-				return fmt.Errorf("destroy %v: %w", socketOf(row), err)
+			if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
+				return nil, fmt.Errorf("destroy %v: %w", socket, err)
 			}
 		}
 	}
-	return nil
+	return owned, nil
 }
 
 // destroy closes a socket as if its owner had given it up (tcp_abort): the peer

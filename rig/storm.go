@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -57,6 +58,7 @@ type RunningStorm struct {
 	storm  Storm
 	cancel context.CancelFunc
 	done   chan struct{}
+	sent   atomic.Int64
 	result StormResult // valid once done is closed
 	err    error
 }
@@ -120,6 +122,9 @@ func (r *RunningStorm) Stop() (StormResult, error) {
 	<-r.done
 	return r.result, r.err
 }
+
+// Sent returns how many signals have reached a living process so far.
+func (r *RunningStorm) Sent() int { return int(r.sent.Load()) }
 
 // Wait waits until the storm ends by its count or duration.
 func (r *RunningStorm) Wait(ctx context.Context) (StormResult, error) {
@@ -185,6 +190,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 				return
 			}
 		}
+		r.sent.Store(int64(r.result.Sent))
 		if r.storm.Count > 0 && r.result.Sent >= r.storm.Count {
 			return
 		}

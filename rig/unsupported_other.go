@@ -25,18 +25,18 @@ func checkSandbox() error { return errUnsupported }
 
 type namespace struct{ inode uint64 }
 
-func newNamespace() (*namespace, error)            { return nil, errUnsupported }
-func (*namespace) do(func() error) error           { return errUnsupported }
-func (*namespace) sockets() (Sockets, error)       { return nil, errUnsupported }
-func (*namespace) destroyOrphans() error           { return errUnsupported }
-func (*namespace) end() error                      { return errUnsupported }
-func namespacesInUse([]*Host) []error              { return nil }
-func namespaceOf(int) uint64                       { return 0 }
-func createVeth(a, b *device) error                { return errUnsupported }
-func (*device) up() error                          { return errUnsupported }
-func (*device) down() error                        { return errUnsupported }
-func (*device) routes() error                      { return errUnsupported }
-func (*device) awaitCarrier(context.Context) error { return errUnsupported }
+func newNamespace() (*namespace, error)             { return nil, errUnsupported }
+func (*namespace) do(func() error) error            { return errUnsupported }
+func (*namespace) sockets() (Sockets, error)        { return nil, errUnsupported }
+func (*namespace) destroyOrphans() (Sockets, error) { return nil, errUnsupported }
+func (*namespace) end() error                       { return errUnsupported }
+func namespacesInUse([]*Host) []error               { return nil }
+func namespaceOf(int) uint64                        { return 0 }
+func createVeth(a, b *device) error                 { return errUnsupported }
+func (*device) up() error                           { return errUnsupported }
+func (*device) down() error                         { return errUnsupported }
+func (*device) routes() error                       { return errUnsupported }
+func (*device) awaitCarrier(context.Context) error  { return errUnsupported }
 
 func readProcess(int) (ProcessInfo, error) { return ProcessInfo{}, errUnsupported }
 func readProcesses() (ProcessInfos, error) { return nil, errUnsupported }

@@ -178,9 +178,8 @@ func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
 			return len(listeners) == 1 && listeners[0].RecvQueue == coming-allowed
 		})
 		require.NoError(t, err)
-		workers, err := srv.Descendants()
+		_, err = srv.AwaitDescendants(t.Context(), "three workers", func(l rig.ProcessInfos) bool { return len(l.Alive()) == allowed })
 		require.NoError(t, err)
-		assert.Len(t, workers.Alive(), allowed)
 		srv.awaitEvent(t, "at-limit", func(event) bool { return true })
 
 		require.NoError(t, crowd.Signal(syscall.SIGUSR1)) // all leave

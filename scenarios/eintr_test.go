@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"context"
+	"errors"
 	"syscall"
 	"testing"
 
@@ -35,31 +37,33 @@ func TestEINTRInAcceptCatches(t *testing.T) {
 	assert.Contains(t, trial.Log, "a signal during accept ended the listener")
 }
 
-// TestEINTRInWorkers storms the workers while they converse. SIGSTOP and
-// SIGCONT need no handler: they interrupt a write that has sent a part, and
-// leave a read alone (signal(7)).
+// TestEINTRInWorkers storms the workers while they converse, until a hundred
+// signals have reached them. SIGSTOP and SIGCONT need no handler: they cut short
+// a write that has sent a part (signal(7)).
 func TestEINTRInWorkers(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
-		const size = "4194304" // more than the socket buffers hold, so that workers block in write
-		var clients []*rig.Process
-		for _, host := range s.clients {
-			clients = append(clients, s.load(t, host, 4, "-parallel", "4", "-messages", "4", "-size", size))
-		}
-		_, err := srv.AwaitDescendants(t.Context(), "workers", func(l rig.ProcessInfos) bool { return len(l.Alive()) > 0 })
-		require.NoError(t, err)
 		storm, err := s.lab.StartStorm(rig.Storm{
 			Signals:       []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT},
 			Targets:       []rig.Target{srv.Workers()},
 			RatePerSecond: 2000,
 		})
 		require.NoError(t, err)
-		allServed(t, clients...)
+		workers := 0
+		for storm.Sent() < 100 {
+			var clients []*rig.Process
+			for _, host := range s.clients {
+				const size = "4194304" // more than the socket buffers hold, so that workers block in write
+				clients = append(clients, s.load(t, host, 2, "-parallel", "2", "-messages", "2", "-size", size))
+				workers += 2
+			}
+			allServed(t, clients...)
+		}
 		result, err := storm.Stop()
 		require.NoError(t, err)
-		require.Positive(t, result.Sent, "broken: the storm reached no worker")
-		everythingReaped(t, srv, 8)
+		t.Logf("%v, %d conversations", result, workers)
+		everythingReaped(t, srv, workers)
 	})
 }
 
@@ -77,7 +81,7 @@ func conversationsInAListenerStorm(tb testing.TB, s *stage, serverArgs ...string
 	require.NoError(tb, err)
 	var clients []*rig.Process
 	for _, host := range s.clients {
-		clients = append(clients, s.load(tb, host, 100, "-parallel", "4", "-messages", "2"))
+		clients = append(clients, s.load(tb, host, 50, "-parallel", "4", "-messages", "2"))
 	}
 	var failures []error
 	for _, client := range clients {
@@ -85,7 +89,7 @@ func conversationsInAListenerStorm(tb testing.TB, s *stage, serverArgs ...string
 	}
 	result, err := storm.Stop()
 	require.NoError(tb, err)
-	if !srv.Running() {
+	if errors.Join(failures...) != nil && endsSoon(tb, srv.Process) {
 		require.Fail(tb, "a signal during accept ended the listener",
 			"expected: accept is called again after EINTR (accept(2))\nobserved: %v", srv.Stderr.Last(2))
 	}
@@ -93,7 +97,16 @@ func conversationsInAListenerStorm(tb testing.TB, s *stage, serverArgs ...string
 		require.NoError(tb, failure, "expected: a storm of signals loses no connection and no byte")
 	}
 	counts := srv.stop(tb)
-	require.EqualValues(tb, 200, counts.Accepted)
+	require.EqualValues(tb, 100, counts.Accepted)
 	require.Positive(tb, counts.Interrupted, "broken: %v, but no accept was interrupted", result)
 	return counts
+}
+
+// endsSoon says whether the process has ended or is about to: when its clients
+// notice, the rig may not have waited for it yet.
+func endsSoon(tb testing.TB, p *rig.Process) bool {
+	ctx, cancel := context.WithTimeout(tb.Context(), rig.Settling)
+	defer cancel()
+	_, err := p.Wait(ctx)
+	return err == nil
 }
