@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -173,11 +174,19 @@ func fdOf(number int, target string) FD {
 	case found && kind == "anon_inode":
 		fd.Kind = FDAnon
 	case found && (kind == "socket" || kind == "pipe"):
-		if _, err := fmt.Sscanf(rest, "[%d]", &fd.Inode); err == nil {
-			fd.Kind = FDKind(kind)
+		if inode, ok := bracketed(rest); ok {
+			fd.Kind, fd.Inode = FDKind(kind), inode
 		}
 	}
 	return fd
+}
+
+// bracketed reads the inode in a link such as socket:[12345].
+func bracketed(text string) (inode uint64, ok bool) {
+	inner, opened := strings.CutPrefix(text, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	inode, err := strconv.ParseUint(inner, 10, 64)
+	return inode, opened && closed && err == nil
 }
 
 // FDs is a list of descriptors with ways to select from it.

@@ -106,8 +106,8 @@ func namespaceInode(path string) uint64 {
 	if err != nil {
 		return 0
 	}
-	var inode uint64
-	if _, err := fmt.Sscanf(target, "net:[%d]", &inode); err != nil {
+	inode, ok := bracketed(strings.TrimPrefix(target, "net:"))
+	if !ok {
 		return 0
 	}
 	return inode
