@@ -1,0 +1,88 @@
+package forkserver
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Defect is a way in which the server can be told to be wrong, to prove that a
+// check bites. The zero value is no defect. Each defect is one condition in
+// one place of the server; its name there leads to it.
+type Defect uint8
+
+// The defects. NoDefect is a correct server.
+const (
+	NoDefect Defect = iota
+	NoReap
+	ExitOnEINTR
+	NoReuseAddr
+	defectCount
+)
+
+var defectTable = [defectCount]struct{ name, meaning string }{
+	NoDefect:    {"", "the server is correct"},
+	NoReap:      {"no-reap", "workers are never waited for and stay zombies"},
+	ExitOnEINTR: {"exit-on-eintr", "an interrupted accept ends the server"},
+	NoReuseAddr: {"no-reuseaddr", "SO_REUSEADDR is not set on the listener"},
+}
+
+// Defects returns every defect, NoDefect excepted.
+func Defects() []Defect {
+	var all []Defect
+	for d := NoDefect + 1; d < defectCount; d++ {
+		all = append(all, d)
+	}
+	return all
+}
+
+// String returns the defect's name as -defect takes it, "" for NoDefect.
+func (d Defect) String() string { return defectTable[d].name }
+
+// Meaning says in a line what is wrong with a server that has the defect.
+func (d Defect) Meaning() string { return defectTable[d].meaning }
+
+// MarshalText implements [encoding.TextMarshaler], for package flag.
+func (d Defect) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. A name that is not in
+// the table is an error which offers the nearest one.
+func (d *Defect) UnmarshalText(text []byte) error {
+	near, distance := NoDefect, len(text)
+	for _, known := range Defects() {
+		n := editDistance(string(text), known.String())
+		if n == 0 {
+			*d = known
+			return nil
+		}
+		if n < distance {
+			near, distance = known, n
+		}
+	}
+	if near == NoDefect || distance > len(near.String())/2 {
+		return fmt.Errorf("no such defect; -defects lists them")
+	}
+	return fmt.Errorf("no such defect; did you mean %s? -defects lists them all", near)
+}
+
+// editDistance is the number of insertions, deletions and replacements that
+// turn a into b, letter case aside.
+func editDistance(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,87 @@
+// Package forkserver is forkrig's reference server as a function, so that a
+// test binary can be the server too.
+//
+// The server accepts on one thread and gives each connection a process of its
+// own, a worker: by a true fork, or by starting the same binary again
+// (-worker exec). It needs Linux; elsewhere it builds and says so.
+//
+// # Events
+//
+// The server writes one JSON line per event to standard error. These are
+// their names ("msg") and fields:
+//
+//	listening     address, pid, service, worker, backlog
+//	accepted      peer, worker
+//	reaped        worker, and status or signal
+//	accept-error  errno, error
+//	fork-failed   errno, error, peer
+//	at-limit      workers
+//	stopping      signal, workers
+//	killed        workers
+//	memory-shared error (debug; workers are right but slower to start)
+//	failed        error
+//	done          counts (see [Counts]); the last line, whatever -log-level says
+//
+// # Exit status
+//
+//	0  stopped by one SIGTERM or SIGINT, even if the grace period ran out
+//	1  could not listen, lost its listener, or was told twice to stop
+//	2  the command line is wrong; one line on standard error says how to mend it
+package forkserver
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Main runs the server as the command line args says, args[0] being the
+// program's name, and returns the exit status (see the package comment).
+//
+// The exec worker model runs /proc/self/exe again with args[0] as its first
+// argument and workerArgument as its
+// second, so a program that contains the server must call Main whenever it is
+// started under that name.
+//
+// Call Main from the main goroutine, locked to the main thread by an init
+// function: the kernel interrupts the main thread first, and workers die with
+// the thread that forked them. On another thread the server is as correct,
+// but sees fewer of its accepts interrupted.
+func Main(args []string) int {
+	name := filepath.Base(args[0])
+	if len(args) > 1 && args[1] == workerArgument {
+		return serveAsWorker(args)
+	}
+	cfg, err := parseConfig(args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		printUsage(os.Stdout, name)
+		return 0
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return 2
+	case cfg.listDefects:
+		for _, d := range Defects() {
+			fmt.Printf("%-24s %s\n", d, d.Meaning())
+		}
+		return 0
+	}
+
+	cfg.args = args
+	out := &output{w: os.Stderr}
+	log := out.logger(cfg.logLevel)
+	counts, err := run(cfg, log)
+	if err != nil {
+		log.Error("failed", "error", err.Error())
+	}
+	out.done(counts)
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+// workerArgument is the private first argument of a worker started by the exec model.
+const workerArgument = "serve-one-connection"

@@ -1,0 +1,280 @@
+package forkserver
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a test waits for what has to come. It is long, because
+// only a test that fails waits so long.
+const patience = 30 * time.Second
+
+// process is a server that a test started.
+type process struct {
+	tb      testing.TB
+	cmd     *exec.Cmd
+	pid     int
+	address string
+	exited  chan struct{} // closed when the server ended and its output is complete
+
+	mu    sync.Mutex
+	lines []string
+}
+
+// event is one line of the server's output.
+type event struct {
+	Msg     string
+	Address string
+	Peer    string
+	Worker  any
+	Workers int
+	Status  *int
+	Signal  string
+	Errno   string
+	Error   string
+	Counts  Counts
+}
+
+// start starts the server on a free port of 127.0.0.1, or as args say, and
+// waits until it listens.
+func start(tb testing.TB, args ...string) *process {
+	return startCommand(tb, command(serverName, append([]string{"-listen", "127.0.0.1:0"}, args...)...))
+}
+
+func startCommand(tb testing.TB, cmd *exec.Cmd) *process {
+	tb.Helper()
+	p := launch(tb, cmd)
+	p.address = p.awaitEvent("listening").Address
+	return p
+}
+
+// launch starts the server and waits for nothing. When the test ends it kills
+// the server and whatever children it has.
+func launch(tb testing.TB, cmd *exec.Cmd) *process {
+	tb.Helper()
+	stderr, w, err := os.Pipe()
+	require.NoError(tb, err)
+	cmd.Stderr = w
+	require.NoError(tb, cmd.Start())
+	w.Close()
+	p := &process{tb: tb, cmd: cmd, pid: cmd.Process.Pid, exited: make(chan struct{})}
+	go func() {
+		defer close(p.exited)
+		ended := make(chan struct{})
+		go func() { // until the server and all its workers have ended
+			defer close(ended)
+			defer stderr.Close()
+			for s := bufio.NewScanner(stderr); s.Scan(); {
+				p.mu.Lock()
+				p.lines = append(p.lines, s.Text())
+				p.mu.Unlock()
+			}
+		}()
+		cmd.Wait()
+		if isBeingLeft(cmd.Args) { // its workers keep the pipe
+			return
+		}
+		<-ended
+	}()
+	tb.Cleanup(func() {
+		children := children(p.pid)
+		cmd.Process.Kill()
+		for _, c := range children {
+			unix.Kill(c.pid, unix.SIGKILL)
+		}
+		<-p.exited
+		if tb.Failed() {
+			tb.Logf("output of %v:\n%s", cmd.Args, strings.Join(p.output(), "\n"))
+		}
+	})
+	return p
+}
+
+func isBeingLeft(args []string) bool {
+	return strings.Contains(strings.Join(args, " "), "-leave-workers")
+}
+
+func (p *process) output() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.lines...)
+}
+
+// events returns the events of this name so far.
+func (p *process) events(name string) (found []event) {
+	for _, line := range p.output() {
+		var e event
+		if json.Unmarshal([]byte(line), &e) == nil && e.Msg == name {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func (p *process) awaitEvent(name string) (e event) {
+	p.tb.Helper()
+	await(p.tb, "event "+name, func() bool {
+		if found := p.events(name); len(found) > 0 {
+			e = found[0]
+			return true
+		}
+		select {
+		case <-p.exited:
+			require.FailNow(p.tb, "server ended before event "+name, strings.Join(p.output(), "\n"))
+		default:
+		}
+		return false
+	})
+	return e
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.tb.Helper()
+	require.NoError(p.tb, p.cmd.Process.Signal(s))
+}
+
+// stop ends the server with SIGTERM and returns what it counted.
+func (p *process) stop() Counts {
+	p.tb.Helper()
+	p.signal(unix.SIGTERM)
+	return p.awaitExit(0)
+}
+
+// awaitExit waits for the server to end with this status, and returns what it counted.
+func (p *process) awaitExit(status int) Counts {
+	p.tb.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		require.FailNow(p.tb, "server did not end", strings.Join(p.output(), "\n"))
+	}
+	require.Equal(p.tb, status, p.cmd.ProcessState.ExitCode(), "%v", p.cmd.ProcessState)
+	lines := p.output()
+	require.NotEmpty(p.tb, lines)
+	counts, err := ParseCounts([]byte(lines[len(lines)-1]))
+	require.NoError(p.tb, err)
+	return counts
+}
+
+// dial connects to the server.
+func (p *process) dial() *net.TCPConn {
+	p.tb.Helper()
+	conn, err := net.DialTimeout("tcp", p.address, patience)
+	require.NoError(p.tb, err)
+	p.tb.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	return conn.(*net.TCPConn)
+}
+
+// talk connects, says something, hears it again and returns the connection.
+func (p *process) talk() *net.TCPConn {
+	p.tb.Helper()
+	conn := p.dial()
+	require.Equal(p.tb, "hello", ask(p.tb, conn, "hello"))
+	return conn
+}
+
+func ask(tb testing.TB, conn net.Conn, question string) string {
+	tb.Helper()
+	_, err := io.WriteString(conn, question)
+	require.NoError(tb, err)
+	answer := make([]byte, len(question))
+	_, err = io.ReadFull(conn, answer)
+	require.NoError(tb, err)
+	return string(answer)
+}
+
+// child is a process as its /proc/PID/stat says.
+type child struct {
+	pid, parent int
+	name, state string
+	ticks       int // user and system time in clock ticks
+}
+
+// children returns the child processes of pid, zombies included.
+func children(pid int) (found []child) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			if c, err := stat(n); err == nil && c.parent == pid {
+				found = append(found, c)
+			}
+		}
+	}
+	return found
+}
+
+func stat(pid int) (c child, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return c, err
+	}
+	s := string(b)
+	last := strings.LastIndex(s, ")")
+	f := strings.Fields(s[last+1:])
+	c = child{pid: pid, name: s[strings.Index(s, "(")+1 : last], state: f[0]}
+	c.parent, _ = strconv.Atoi(f[1])
+	utime, _ := strconv.Atoi(f[11])
+	stime, _ := strconv.Atoi(f[12])
+	c.ticks = utime + stime
+	return c, nil
+}
+
+func zombies(pid int) (n int) {
+	for _, c := range children(pid) {
+		if c.state == "Z" {
+			n++
+		}
+	}
+	return n
+}
+
+// gone reports whether the process has ended. A zombie has: its parent may be
+// anybody's init, which reaps when it likes.
+func gone(pid int) bool {
+	c, err := stat(pid)
+	return err != nil || c.state == "Z"
+}
+
+// statusField returns a field of /proc/PID/status, such as SigCgt.
+func statusField(tb testing.TB, pid int, name string) string {
+	tb.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(tb, err)
+	for line := range strings.Lines(string(b)) {
+		if key, value, _ := strings.Cut(line, ":"); key == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	require.FailNow(tb, "no field "+name)
+	return ""
+}
+
+// await polls until the kernel shows what the test waits for.
+func await(tb testing.TB, what string, seen func() bool) {
+	tb.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !seen() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			require.FailNow(tb, "not seen within "+patience.String(), what)
+		}
+	}
+}

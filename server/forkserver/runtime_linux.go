@@ -1,0 +1,37 @@
+package forkserver
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// settleRuntime makes the Go runtime take now what it would otherwise take on
+// demand, and small: later the server may be at its limit of processes or
+// descriptors, where a fork may fail but the server has to live on.
+func settleRuntime() {
+	// One thread accepts, and another reaps and logs now and then. The heap
+	// hardly grows, so collecting it often keeps it within its first pages.
+	runtime.GOMAXPROCS(2)
+	debug.SetGCPercent(20)
+
+	// A thread that cannot be created ends a Go program. Those created here
+	// stay, idle, and are more than can ever be busy or blocked at a time.
+	const threads = 8
+	var all, none sync.WaitGroup
+	all.Add(threads)
+	for range threads {
+		none.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			all.Done()
+			all.Wait()
+		})
+	}
+	none.Wait()
+
+	// The first timer opens the descriptors of the runtime's poller, and a
+	// failure to do so ends a Go program too.
+	<-time.After(1)
+}

@@ -1,0 +1,181 @@
+package forkserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pause is how long the server lets go of accept when it is short of
+// descriptors or memory, unless a worker ends earlier.
+const pause = 50 * time.Millisecond
+
+// server accepts connections and gives each a worker.
+type server struct {
+	cfg      config
+	log      *slog.Logger
+	counts   Counts
+	memory   memory
+	workers  *workers
+	listener *listener
+	stopping chan struct{} // closed when the first signal to stop has arrived
+}
+
+// run runs the server until a signal stops it or an error ends it.
+func run(cfg config, log *slog.Logger) (Counts, error) {
+	runtime.LockOSThread() // for life: workers are killed when the thread that started them ends
+	s := &server{cfg: cfg, log: log, workers: newWorkers(log, cfg.defect), stopping: make(chan struct{})}
+	err := s.run()
+	s.counts.Reaped, s.counts.Killed = s.workers.counted()
+	return s.counts, err
+}
+
+func (s *server) run() error {
+	settleRuntime()
+	signals, err := catchSignals()
+	if err != nil {
+		return err
+	}
+	s.listener, err = listen(s.cfg.listen, s.cfg.backlog, s.cfg.defect != NoReuseAddr)
+	if err != nil {
+		return err
+	}
+	if err := s.memory.trim(); err != nil {
+		s.log.Debug("memory-shared", "error", err.Error())
+	}
+	// From here on the server opens nothing of its own any more.
+	s.log.Info("listening", "address", s.listener.address.String(), "pid", os.Getpid(),
+		"service", s.cfg.service.String(), "worker", s.cfg.worker.String(), "backlog", s.cfg.backlog)
+	go s.workers.reapOn(signals.child)
+	go s.stopOn(signals.stop)
+
+	err = s.accept()
+	s.listener.close()
+	if s.cfg.leaveWorkers {
+		return err
+	}
+	// A signal asks for an orderly end. After an error, or when it is repeated, there is none.
+	if err == nil {
+		err = s.workers.drain(s.cfg.grace, signals.stop)
+	}
+	s.workers.kill()
+	return err
+}
+
+// stopOn stops the listener on the first signal.
+func (s *server) stopOn(stop <-chan os.Signal) {
+	asked := <-stop
+	s.log.Info("stopping", "signal", signalName(asked), "workers", s.workers.count())
+	close(s.stopping)
+	s.listener.stop()
+}
+
+// accept accepts connections until the server is asked to stop, and returns
+// nil then, or until the listener is lost.
+func (s *server) accept() error {
+	for {
+		s.awaitRoom()
+		conn, peer, err := unix.Accept4(s.listener.fd, unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			s.counts.Accepted++
+			s.serve(conn, peer)
+			continue
+		case s.listener.isStopped():
+			return nil
+		case err == unix.EINTR:
+			s.counts.Interrupted++
+			if s.cfg.defect == ExitOnEINTR {
+				return os.NewSyscallError("accept4", err)
+			}
+			continue
+		}
+
+		s.counts.AcceptErrors++
+		s.log.Warn("accept-error", "errno", errnoName(err), "error", err.Error())
+		switch err {
+		case unix.EINVAL, unix.EBADF, unix.ENOTSOCK: // the listener is lost, and would be for ever
+			return os.NewSyscallError("accept4", err)
+		case unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
+			unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENOPROTOOPT, unix.EOPNOTSUPP:
+			// Errors of one connection, which is gone now (accept(2), "Error handling").
+		default:
+			// EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection still waits, and the
+			// same call would fail again at once.
+			s.pause()
+		}
+	}
+}
+
+// awaitRoom waits until there are fewer workers than the limit, or the server
+// is asked to stop. Meanwhile new connections wait in the backlog.
+func (s *server) awaitRoom() {
+	for told := false; s.cfg.maxWorkers > 0 && s.workers.count() >= s.cfg.maxWorkers; told = true {
+		if !told {
+			s.log.Info("at-limit", "workers", s.cfg.maxWorkers)
+		}
+		select {
+		case <-s.workers.ended:
+		case <-s.stopping:
+			return
+		}
+	}
+}
+
+// pause waits for a moment, a worker's end or the signal to stop.
+func (s *server) pause() {
+	select {
+	case <-time.After(pause):
+	case <-s.workers.ended:
+	case <-s.stopping:
+	}
+}
+
+// serve gives the connection a worker. If none can be started, this connection
+// is closed and the server goes on.
+func (s *server) serve(conn int, peer unix.Sockaddr) {
+	start := func() (pid int, err error) {
+		if s.cfg.worker == execModel {
+			pid, err = execWorker(&s.cfg, conn)
+		} else {
+			pid, err = forkWorker(s.cfg.job(conn), &s.memory)
+		}
+		// The worker's copy must be the only one left, or its client never sees the end.
+		unix.Close(conn)
+		return pid, err
+	}
+	err := s.workers.start(start, func(pid int) {
+		if s.log.Enabled(context.Background(), slog.LevelInfo) {
+			s.log.Info("accepted", "peer", addrPort(peer).String(), "worker", pid)
+		}
+	})
+	if err != nil {
+		s.counts.ForkFailures++
+		s.log.Warn("fork-failed", "errno", errnoName(err), "error", err.Error(), "peer", addrPort(peer).String())
+	}
+}
+
+// errnoName returns the name of the errno in err, such as EMFILE.
+func errnoName(err error) string {
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return unix.ErrnoName(errno)
+}
+
+// job is what the worker of connection conn has to know.
+func (c *config) job(conn int) job {
+	return job{
+		conn:    conn,
+		server:  os.Getpid(),
+		service: c.service,
+		once:    c.once,
+		outlive: c.leaveWorkers,
+		defect:  c.defect,
+	}
+}

@@ -1,0 +1,648 @@
+package forkserver
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// eachModel runs the test with both worker models.
+func eachModel(t *testing.T, test func(t *testing.T, model string)) {
+	for _, model := range workerModels {
+		t.Run(model, func(t *testing.T) {
+			t.Parallel()
+			test(t, model)
+		})
+	}
+}
+
+func TestConversation(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		for _, test := range []struct{ listen, dial string }{
+			{"127.0.0.1:0", "127.0.0.1"},
+			{"0.0.0.0:0", "127.0.0.1"},
+			{"[::1]:0", "::1"},
+			{"[::]:0", "::1"},
+			{"[::]:0", "127.0.0.1"},
+		} {
+			t.Run(test.listen+" from "+test.dial, func(t *testing.T) {
+				t.Parallel()
+				if strings.Contains(test.listen, ":") && strings.HasPrefix(test.listen, "[") && !hasIPv6() {
+					t.Skip("no IPv6 on the loopback interface")
+				}
+				p := start(t, "-worker", model, "-service", "upper", "-listen", test.listen)
+				_, port, _ := net.SplitHostPort(p.address)
+				p.address = net.JoinHostPort(test.dial, port)
+
+				conn := p.dial()
+				assert.Equal(t, "HELLO, ÄZ{`", ask(t, conn, "hello, Äz{`"))
+				assert.Equal(t, "1", ask(t, conn, "1")) // nothing stale after a shorter message
+				require.NoError(t, conn.CloseWrite())
+				rest, err := io.ReadAll(conn)
+				assert.NoError(t, err)
+				assert.Empty(t, rest)
+
+				assert.Equal(t, conn.LocalAddr().String(), p.awaitEvent("accepted").Peer)
+				reaped := p.awaitEvent("reaped")
+				assert.Equal(t, p.awaitEvent("accepted").Worker, reaped.Worker)
+				assert.Equal(t, 0, *reaped.Status)
+				counts := p.stop()
+				counts.Interrupted = 0 // as it happens
+				assert.Equal(t, Counts{Accepted: 1, Reaped: 1}, counts)
+			})
+		}
+	})
+}
+
+func hasIPv6() bool {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
+func TestHalfCloseGetsWholeReply(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model)
+		conn := p.dial()
+		_, err := io.WriteString(conn, "the whole reply")
+		require.NoError(t, err)
+		require.NoError(t, conn.CloseWrite())
+		reply, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		assert.Equal(t, "the whole reply", string(reply))
+	})
+}
+
+func TestOnceClosesFirst(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model, "-once")
+		conn := p.talk()
+		rest, err := io.ReadAll(conn) // ends although this side has not closed
+		require.NoError(t, err)
+		assert.Empty(t, rest)
+		assert.Equal(t, 0, *p.awaitEvent("reaped").Status)
+	})
+}
+
+// A client that reads slowly makes the worker's writes short and blocking, and
+// stops and continues of the worker interrupt them.
+func TestLargeReplyToSlowReader(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model)
+		conn := p.talk()
+		worker := p.onlyWorker()
+		require.NoError(t, conn.SetReadBuffer(32<<10))
+		sent := make([]byte, 1<<20)
+		for i := range sent {
+			sent[i] = byte(rand.Uint32())
+		}
+		go func() {
+			conn.Write(sent)
+			conn.CloseWrite()
+		}()
+		var received []byte
+		piece := make([]byte, 16<<10)
+		for {
+			n, err := conn.Read(piece)
+			received = append(received, piece[:n]...)
+			if err == io.EOF {
+				break
+			}
+			require.NoError(t, err)
+			if !gone(worker) {
+				unix.Kill(worker, unix.SIGSTOP)
+				unix.Kill(worker, unix.SIGCONT)
+			}
+		}
+		assert.True(t, bytes.Equal(sent, received), "sent %d bytes, received %d", len(sent), len(received))
+	})
+}
+
+// onlyWorker returns the process ID of the server's one worker.
+func (p *process) onlyWorker() (pid int) {
+	p.tb.Helper()
+	return p.awaitWorkers(1)[0].pid
+}
+
+func (p *process) awaitWorkers(n int) (workers []child) {
+	p.tb.Helper()
+	await(p.tb, fmt.Sprintf("%d workers", n), func() bool {
+		workers = children(p.pid)
+		return len(workers) == n
+	})
+	return workers
+}
+
+func TestResetIsNormalEnd(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model)
+		conn := p.talk()
+		conn.SetLinger(0)
+		conn.Close()
+		assert.Equal(t, 0, *p.awaitEvent("reaped").Status)
+	})
+}
+
+// A worker is a clean process: standard input, output and error and its
+// connection, no signal blocked, caught or ignored that the server was not
+// started with.
+func TestWorkerIsClean(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{serverName, blockedName, ignoredName} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startCommand(t, command(name, "-listen", "127.0.0.1:0"))
+			first := p.talk()
+			defer first.Close()
+			second := p.talk() // would hold first's connection, had the server kept it
+			defer second.Close()
+			for _, worker := range p.awaitWorkers(2) {
+				fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", worker.pid))
+				require.NoError(t, err)
+				assert.Len(t, fds, workerConn+1)
+				assert.Equal(t, "0000000000000000", statusField(t, worker.pid, "SigBlk"))
+				assert.Equal(t, "0000000000000000", statusField(t, worker.pid, "SigCgt"))
+				assert.Equal(t, "0000000000000000", statusField(t, worker.pid, "SigIgn"))
+			}
+		})
+	}
+}
+
+func TestReapsAll(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{serverName, blockedName, ignoredName} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const n = 100
+			p := startCommand(t, command(name, "-listen", "127.0.0.1:0"))
+			for range n {
+				p.talk().Close()
+			}
+			p.awaitWorkers(0) // while the server is idle
+			counts := p.stop()
+			assert.EqualValues(t, n, counts.Accepted)
+			assert.EqualValues(t, n, counts.Reaped)
+		})
+	}
+}
+
+func TestReapsAllOfCoalescedSignals(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		const n = 20
+		p := start(t, "-worker", model)
+		var conns []net.Conn
+		for range n {
+			conns = append(conns, p.talk())
+		}
+		p.signal(unix.SIGSTOP)
+		await(t, "stopped server", func() bool { c, _ := stat(p.pid); return c.state == "T" })
+		for _, conn := range conns {
+			conn.Close()
+		}
+		await(t, "zombies of all workers", func() bool { return zombies(p.pid) == n })
+		p.signal(unix.SIGCONT)
+		p.awaitWorkers(0)
+		assert.EqualValues(t, n, p.stop().Reaped)
+	})
+}
+
+func TestStormInterruptsAcceptAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model)
+		for _, sig := range []syscall.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE} {
+			stopStorm, stormed := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stormed)
+				tick := time.NewTicker(200 * time.Microsecond)
+				defer tick.Stop()
+				for {
+					select {
+					case <-tick.C:
+						unix.Kill(p.pid, sig)
+					case <-stopStorm:
+						return
+					}
+				}
+			}()
+			for range 20 {
+				p.talk().Close()
+			}
+			close(stopStorm)
+			<-stormed
+		}
+		p.awaitWorkers(0)
+		counts := p.stop()
+		assert.EqualValues(t, 100, counts.Accepted)
+		assert.EqualValues(t, 100, counts.Reaped)
+		assert.NotZero(t, counts.Interrupted)
+	})
+}
+
+// freeAddress returns an address for a server that has to have it twice. Its
+// port is below those that the kernel gives to clients.
+func freeAddress(tb testing.TB) string {
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+}
+
+// limit sets the soft limit of the running server and returns what undoes it.
+func (p *process) limit(resource int, value string) (undo func()) {
+	p.tb.Helper()
+	c := command(limiterName, strconv.Itoa(p.pid), strconv.Itoa(resource), value)
+	c.Path, c.SysProcAttr = p.cmd.Path, p.cmd.SysProcAttr
+	before, err := c.Output()
+	require.NoError(p.tb, err)
+	return func() { p.limit(resource, string(before)) }
+}
+
+// lowestFreeFD returns the descriptor that the server's accept waits with.
+func (p *process) lowestFreeFD() (fd int) {
+	for ; ; fd++ {
+		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", p.pid, fd)); err != nil {
+			return fd
+		}
+	}
+}
+
+func TestOutOfDescriptors(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model)
+		p.talk().Close()
+		p.awaitWorkers(0)
+		undo := p.limit(unix.RLIMIT_NOFILE, strconv.Itoa(p.lowestFreeFD()))
+		p.dial().Close() // the accept that already waits has its descriptor
+		p.awaitEvent("accept-error")
+
+		waiting := p.dial() // the kernel takes it, the server cannot
+		before, err := stat(p.pid)
+		require.NoError(t, err)
+		errorsBefore := len(p.events("accept-error"))
+		began := time.Now()
+		await(t, "10 more pauses", func() bool { return len(p.events("accept-error")) >= errorsBefore+10 })
+		assert.Greater(t, time.Since(began), 8*pause)
+		after, err := stat(p.pid)
+		require.NoError(t, err)
+		assert.Less(t, after.ticks-before.ticks, 20, "clock ticks of processor time while pausing")
+		for _, e := range p.events("accept-error") {
+			assert.Equal(t, "EMFILE", e.Errno)
+		}
+
+		undo()
+		assert.Equal(t, "hello", ask(t, waiting, "hello"))
+		waiting.Close()
+		assert.NotZero(t, p.stop().AcceptErrors)
+	})
+}
+
+// The limit of processes counts for processes without privileges alone, so the
+// test gives them up for the server where it has any.
+func TestForkFailureCostsOneConnection(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		cmd := command(serverName, "-listen", "127.0.0.1:0", "-worker", model)
+		if os.Geteuid() == 0 {
+			// The test binary may lie where only root can read; the server starts as a copy.
+			cmd.Path = copyForAll(t)
+			cmd.Env = append(os.Environ(), "GOCOVERDIR="+filepath.Dir(cmd.Path)) // only matters with -cover
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		p := startCommand(t, cmd)
+		p.talk().Close()
+		p.awaitWorkers(0)
+		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+		require.NoError(t, err)
+
+		undo := p.limit(unix.RLIMIT_NPROC, "1")
+		const n = 30
+		for range n {
+			conn := p.dial()
+			_, err := conn.Read(make([]byte, 1))
+			require.Error(t, err) // the end, at once
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+			conn.Close()
+		}
+		undo()
+		p.talk().Close()
+		p.awaitWorkers(0)
+		now, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+		require.NoError(t, err)
+		assert.Len(t, now, len(fds))
+		assert.Equal(t, "EAGAIN", p.awaitEvent("fork-failed").Errno)
+		counts := p.stop()
+		counts.Interrupted = 0
+		assert.Equal(t, Counts{Accepted: n + 2, Reaped: 2, ForkFailures: n}, counts)
+	})
+}
+
+// copyForAll returns the path of a copy of this test binary that everybody can execute.
+func copyForAll(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "forkserver")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o777))
+	binary, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	path := filepath.Join(dir, "server")
+	require.NoError(t, os.WriteFile(path, binary, 0o755))
+	return path
+}
+
+func TestStopLetsWorkersFinish(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGINT} {
+			p := start(t, "-worker", model, "-grace", patience.String())
+			conn := p.talk()
+			p.signal(sig)
+			await(t, "closed port", func() bool {
+				c, err := net.Dial("tcp", p.address)
+				if err == nil {
+					c.Close()
+				}
+				return err != nil
+			})
+			assert.Equal(t, "still here", ask(t, conn, "still here"))
+			conn.Close()
+			counts := p.awaitExit(0)
+			assert.Zero(t, counts.Killed)
+			assert.EqualValues(t, counts.Accepted, counts.Reaped)
+			assert.Equal(t, unix.SignalName(sig), p.awaitEvent("stopping").Signal)
+			assert.NotZero(t, p.awaitEvent("stopping").Workers)
+		}
+	})
+}
+
+func TestStopKillsAfterGrace(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model, "-grace", "10ms")
+		p.talk()
+		worker := p.onlyWorker()
+		counts := p.stop()
+		counts.Interrupted = 0
+		assert.Equal(t, Counts{Accepted: 1, Reaped: 1, Killed: 1}, counts)
+		assert.Equal(t, "SIGKILL", p.awaitEvent("reaped").Signal)
+		assert.True(t, gone(worker))
+	})
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model, "-grace", "1h")
+		p.talk()
+		p.signal(unix.SIGTERM)
+		p.awaitEvent("stopping")
+		p.signal(unix.SIGINT)
+		counts := p.awaitExit(1)
+		assert.EqualValues(t, 1, counts.Killed)
+		assert.EqualValues(t, 1, counts.Reaped)
+	})
+}
+
+// A signal to stop is noticed whenever it comes, not with the next connection.
+func TestStopIsNeverMissed(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		p := start(t)
+		p.talk().Close() // the server is somewhere between two accepts
+		p.stop()
+	}
+}
+
+func TestKilledServerTakesItsWorkersAlong(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model)
+		p.talk()
+		worker := p.onlyWorker()
+		p.signal(unix.SIGKILL)
+		await(t, "end of the worker", func() bool { return gone(worker) })
+	})
+}
+
+func TestLeaveWorkers(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
+			address := freeAddress(t)
+			p := start(t, "-worker", model, "-leave-workers", "-listen", address)
+			conn := p.talk()
+			p.signal(sig)
+			<-p.exited
+			assert.Equal(t, "still here", ask(t, conn, "still here"))
+
+			// The worker does not hold the listener, so the next server can have the port.
+			next := start(t, "-listen", address)
+			next.talk().Close()
+			assert.Equal(t, "still here", ask(t, conn, "still here"))
+			conn.CloseWrite()
+			_, err := conn.Read(make([]byte, 1))
+			assert.Equal(t, io.EOF, err)
+		}
+	})
+}
+
+func TestMaxWorkers(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model, "-max-workers", "2")
+		first, second := p.talk(), p.talk()
+		assert.Equal(t, 2, p.awaitEvent("at-limit").Workers)
+		third := p.dial() // in the backlog
+		_, err := io.WriteString(third, "hello")
+		require.NoError(t, err)
+		assert.Len(t, children(p.pid), 2)
+		first.Close()
+		answer := make([]byte, 5)
+		_, err = io.ReadFull(third, answer)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(answer))
+		second.Close()
+		third.Close()
+		p.awaitWorkers(0)
+		assert.EqualValues(t, 3, p.stop().Reaped)
+	})
+}
+
+// Stopping must not need a free place.
+func TestStopAtLimit(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-max-workers", "1", "-grace", "0s")
+	p.talk()
+	p.awaitEvent("at-limit")
+	assert.EqualValues(t, 1, p.stop().Killed)
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	first := start(t)
+	second := launch(t, command(serverName, "-listen", first.address))
+	second.awaitExit(1)
+	assert.Equal(t, "listen on "+first.address+": bind: address already in use; "+
+		"stop the server that has it, or choose another port with -listen", second.awaitEvent("failed").Error)
+	assert.Len(t, second.output(), 2)
+	first.talk()
+}
+
+func TestAddressOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	p := launch(t, command(serverName, "-listen", "192.0.2.1:9999"))
+	p.awaitExit(1)
+	assert.Contains(t, p.awaitEvent("failed").Error, "give -listen an address of this host")
+}
+
+// A listener that somebody else shut down is an error, not a loop.
+func TestLostListener(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	p.talk()
+	shutDownListener(t, p.pid)
+	counts := p.awaitExit(1)
+	assert.EqualValues(t, 1, counts.AcceptErrors)
+	assert.EqualValues(t, 1, counts.Killed)
+	assert.Equal(t, "accept4: invalid argument", p.awaitEvent("failed").Error)
+}
+
+// shutDownListener does what a worker does that shuts down the listener instead of closing it.
+func shutDownListener(t *testing.T, pid int) {
+	t.Helper()
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Skipf("pidfd_open: %v", err)
+	}
+	defer unix.Close(pidfd)
+	for fd := 3; fd < 20; fd++ {
+		ours, err := unix.PidfdGetfd(pidfd, fd, 0)
+		if err == unix.EBADF {
+			continue
+		}
+		if err != nil {
+			t.Skipf("pidfd_getfd: %v", err)
+		}
+		defer unix.Close(ours)
+		if listens, err := unix.GetsockoptInt(ours, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 1 {
+			require.NoError(t, unix.Shutdown(ours, unix.SHUT_RD))
+			return
+		}
+	}
+	require.FailNow(t, "no listener found")
+}
+
+func TestServerOutlivesReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	cmd := command(serverName, "-listen", freeAddress(t))
+	cmd.Stderr = w
+	require.NoError(t, cmd.Start())
+	w.Close()
+	p := &process{tb: t, cmd: cmd, pid: cmd.Process.Pid, address: cmd.Args[2]}
+	_, err = r.Read(make([]byte, 1))
+	require.NoError(t, err)
+	r.Close()
+	for range 3 {
+		p.talk().Close()
+	}
+	p.signal(unix.SIGTERM)
+	assert.NoError(t, cmd.Wait())
+}
+
+func TestDefectNoReap(t *testing.T) {
+	t.Parallel()
+	const n = 5
+	p := start(t, "-defect", "no-reap", "-grace", "10ms")
+	for range n {
+		p.talk().Close()
+	}
+	await(t, "zombies", func() bool { return zombies(p.pid) == n })
+	assert.Zero(t, p.stop().Reaped)
+}
+
+func TestDefectExitOnEINTR(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-defect", "exit-on-eintr")
+	p.talk().Close() // SIGCHLD does it, sooner or later
+	await(t, "end of the server", func() bool {
+		p.cmd.Process.Signal(unix.SIGCHLD)
+		return gone(p.pid)
+	})
+	assert.EqualValues(t, 1, p.awaitExit(1).Interrupted)
+	assert.Equal(t, "accept4: interrupted system call", p.awaitEvent("failed").Error)
+}
+
+func TestDefectNoReuseAddr(t *testing.T) {
+	t.Parallel()
+	for _, defect := range []Defect{NoDefect, NoReuseAddr} {
+		t.Run("defect="+defect.String(), func(t *testing.T) {
+			t.Parallel()
+			args := []string{"-listen", freeAddress(t), "-once"}
+			if defect != NoDefect {
+				args = append(args, "-defect", defect.String())
+			}
+			p := start(t, args...)
+			conn := p.talk()
+			_, err := io.ReadAll(conn) // the server has closed, so it closed first
+			require.NoError(t, err)
+			conn.Close()
+			await(t, "TIME_WAIT", func() bool { return inTimeWait(t, p.address) })
+			p.stop()
+
+			again := launch(t, command(serverName, args...))
+			if defect == NoDefect {
+				again.awaitEvent("listening")
+			} else {
+				again.awaitExit(1)
+				assert.Contains(t, again.awaitEvent("failed").Error, "address already in use")
+			}
+			require.True(t, inTimeWait(t, p.address), "TIME_WAIT was gone before the restart")
+		})
+	}
+}
+
+// inTimeWait reports whether a connection at the local address is in TIME_WAIT.
+func inTimeWait(tb testing.TB, address string) bool {
+	tb.Helper()
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(tb, err)
+	var n int
+	fmt.Sscan(port, &n)
+	table, err := os.ReadFile("/proc/net/tcp")
+	require.NoError(tb, err)
+	for line := range strings.Lines(string(table)) { // sl local remote state ...
+		if f := strings.Fields(line); strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) && f[3] == "06" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,136 @@
+package forkserver
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// workers is the table of the server's live workers, and the only place that
+// records them, waits for them and kills them.
+//
+// A worker is started and recorded, and waited for and forgotten, under one
+// lock. So no worker is waited for before it is recorded, however fast it
+// ends, and no signal goes to a process ID that has been given away.
+type workers struct {
+	log    *slog.Logger
+	defect Defect
+	ended  chan struct{} // holds a token if workers ended since it was last taken
+
+	mu     sync.Mutex
+	live   map[int]struct{}
+	reaped uint64
+	killed uint64
+}
+
+func newWorkers(log *slog.Logger, defect Defect) *workers {
+	return &workers{log: log, defect: defect, ended: make(chan struct{}, 1), live: make(map[int]struct{})}
+}
+
+// start records the worker that spawn starts. It calls started, where it did
+// start, before anybody can wait for the worker.
+func (w *workers) start(spawn func() (pid int, err error), started func(pid int)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	pid, err := spawn()
+	if err != nil {
+		return err
+	}
+	w.live[pid] = struct{}{}
+	started(pid)
+	return nil
+}
+
+// count returns how many workers live.
+func (w *workers) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.live)
+}
+
+// counted returns how many workers were reaped and how many were killed so far.
+func (w *workers) counted() (reaped, killed uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reaped, w.killed
+}
+
+// reapOn waits for the workers that ended whenever SIGCHLD arrives. Signals
+// coalesce, so one stands for any number of workers and each round goes on
+// until nobody is left to wait for. The channel holds one signal, so one that
+// comes during a round causes another round, and none is missed.
+func (w *workers) reapOn(sigchld <-chan os.Signal) {
+	for range sigchld {
+		w.mu.Lock()
+		for w.wait(-1, unix.WNOHANG) {
+		}
+		w.mu.Unlock()
+		select {
+		case w.ended <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wait waits for one worker, or for any if pid is -1, and reports whether
+// there was one. The caller holds the lock.
+func (w *workers) wait(pid, options int) bool {
+	if w.defect == NoReap {
+		return false
+	}
+	var status unix.WaitStatus
+	pid, err := unix.Wait4(pid, &status, options, nil)
+	for err == unix.EINTR {
+		pid, err = unix.Wait4(pid, &status, options, nil)
+	}
+	if err != nil || pid == 0 {
+		return false
+	}
+	if _, ours := w.live[pid]; !ours {
+		return true // inherited from what this process was before exec
+	}
+	delete(w.live, pid)
+	w.reaped++
+	if status.Signaled() {
+		w.log.Info("reaped", "worker", pid, "signal", unix.SignalName(status.Signal()))
+	} else {
+		w.log.Info("reaped", "worker", pid, "status", status.ExitStatus())
+	}
+	return true
+}
+
+// drain waits until no worker is left, or grace has passed. A signal on stop
+// meanwhile ends it with an error.
+func (w *workers) drain(grace time.Duration, stop <-chan os.Signal) error {
+	over := time.After(grace)
+	for w.count() > 0 {
+		select {
+		case <-w.ended:
+		case <-over:
+			return nil
+		case s := <-stop:
+			return fmt.Errorf("stop in order: second signal %s", signalName(s))
+		}
+	}
+	return nil
+}
+
+// kill ends the workers that are left with SIGKILL, and waits for them.
+func (w *workers) kill() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.live) == 0 {
+		return
+	}
+	w.log.Warn("killed", "workers", len(w.live))
+	for pid := range w.live {
+		if unix.Kill(pid, unix.SIGKILL) == nil {
+			w.killed++
+		}
+		w.wait(pid, 0)
+	}
+}
