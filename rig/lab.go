@@ -127,11 +127,33 @@ func (l *Lab) NewStar(center, leaf string, n int) (*Host, []*Host) {
 	l.tb.Helper()
 	middle := l.NewHost(center)
 	leaves := make([]*Host, n)
-	for i := range leaves {
-		leaves[i] = l.NewHost(leaf + strconv.Itoa(i+1))
-		if _, err := l.addLink(middle, leaves[i], true); err != nil {
-			l.tb.Fatal(err)
+	// Hosts are made on one processor while links are made on another.
+	type result struct {
+		host *Host
+		err  error
+	}
+	made := make(chan result, n)
+	go func() {
+		defer close(made)
+		for i := range leaves {
+			host, err := l.addHost(leaf + strconv.Itoa(i+1))
+			made <- result{host, err}
+			if err != nil {
+				return
+			}
 		}
+	}()
+	var failed error
+	for i := 0; i < n && failed == nil; i++ {
+		next := <-made
+		if leaves[i], failed = next.host, next.err; failed == nil {
+			_, failed = l.addLink(middle, leaves[i], true)
+		}
+	}
+	for range made { // until the goroutine has ended
+	}
+	if failed != nil {
+		l.tb.Fatal(failed)
 	}
 	return middle, leaves
 }

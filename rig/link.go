@@ -102,15 +102,11 @@ func (l *Link) up(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, end := range l.ends {
-		if err := end.awaitCarrier(ctx); err != nil {
-			return err
-		}
-		if err := end.routes(); err != nil {
-			return err
-		}
+	// The end that came up last has had its carrier from the beginning.
+	if err := l.ends[0].awaitCarrier(ctx); err != nil {
+		return err
 	}
-	return nil
+	return errors.Join(l.ends[0].routes(), l.ends[1].routes())
 }
 
 func errorSuffix(err error) string {

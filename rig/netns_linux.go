@@ -7,7 +7,6 @@ import (
 	"runtime"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -15,10 +14,9 @@ import (
 // namespace is a network namespace held open by its descriptor, with netlink
 // sockets that were opened inside it and therefore speak of it from any thread.
 type namespace struct {
-	handle netns.NsHandle   // owned
-	route  *netlink.Handle  // owned; NETLINK_ROUTE and NETLINK_INET_DIAG
-	diag   *nl.SocketHandle // owned; for the requests the library does not make
-	inode  uint64           // identifies the namespace in /proc/PID/ns/net
+	handle netns.NsHandle  // owned
+	route  *netlink.Handle // owned; NETLINK_ROUTE and NETLINK_INET_DIAG
+	inode  uint64          // identifies the namespace in /proc/PID/ns/net
 }
 
 // newNamespace makes an empty network namespace with its loopback up.
@@ -52,11 +50,6 @@ func (ns *namespace) openHere() (err error) {
 	if ns.route, err = netlink.NewHandle(unix.NETLINK_ROUTE, unix.NETLINK_INET_DIAG); err != nil {
 		return fmt.Errorf("open netlink sockets: %w", err)
 	}
-	diag, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_INET_DIAG)
-	if err != nil {
-		return fmt.Errorf("open a sock_diag socket: %w", err)
-	}
-	ns.diag = &nl.SocketHandle{Socket: diag}
 	return setLoopbackUpWith(ns.route)
 }
 
@@ -67,9 +60,6 @@ func (ns *namespace) do(f func() error) error {
 }
 
 func (ns *namespace) close() {
-	if ns.diag != nil {
-		ns.diag.Close()
-	}
 	if ns.route != nil {
 		ns.route.Close()
 	}

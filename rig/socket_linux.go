@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -101,10 +102,18 @@ func (ns *namespace) destroyOrphans() (owned Sockets, err error) {
 // gets a reset. Requires CAP_NET_ADMIN, Linux 4.9 and CONFIG_INET_DIAG_DESTROY
 // (commit c1e64e298b8cad309091b95d8436a0255c84f54a).
 func (ns *namespace) destroy(row *netlink.Socket) error {
+	// A socket for this alone: it is rare, and a second one of its kind costs
+	// every namespace a third of a millisecond.
+	socket, err := nl.GetNetlinkSocketAt(ns.handle, netns.None(), unix.NETLINK_INET_DIAG)
+	if err != nil {
+		return fmt.Errorf("open a sock_diag socket: %w", err)
+	}
+	handle := &nl.SocketHandle{Socket: socket}
+	defer handle.Close()
 	request := nl.NewNetlinkRequest(nl.SOCK_DESTROY, unix.NLM_F_ACK)
-	request.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_INET_DIAG: ns.diag}
+	request.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_INET_DIAG: handle}
 	request.AddData(diagRequest{row})
-	_, err := request.Execute(unix.NETLINK_INET_DIAG, 0)
+	_, err = request.Execute(unix.NETLINK_INET_DIAG, 0)
 	return err
 }
 

@@ -31,7 +31,7 @@ func catchSignals() (*signals, error) {
 	s := &signals{child: make(chan os.Signal, 1), stop: make(chan os.Signal, 2)}
 	signal.Notify(s.child, unix.SIGCHLD)
 	signal.Notify(s.stop, unix.SIGTERM, unix.SIGINT)
-	signal.Notify(make(chan os.Signal), unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE) // nobody listens
+	signal.Notify(make(chan os.Signal, 1), unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE) // nobody listens
 
 	for _, sig := range []syscall.Signal{unix.SIGCHLD, unix.SIGTERM, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2} {
 		if err := interrupts(sig); err != nil {

@@ -1,0 +1,50 @@
+# Targets are for people; CI calls them too. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help scenarios test race lint bench fuzz clean
+
+GO          ?= go
+SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+FUZZTIME    ?= 10s
+BENCHTIME   ?= 1s
+ARGS        ?= -test.v
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+scenarios: bin/scenarios.test ## build as you, run the scenarios as root: no root-owned file is left
+	cd scenarios && $(SUDO) ../bin/scenarios.test $(ARGS)
+
+bin/%.test: FORCE
+	CGO_ENABLED=0 $(GO) test -c -o $@ ./$*
+
+FORCE:
+
+test: ## build and test everything, as whoever you are
+	$(GO) vet ./...
+	$(GO) test ./...
+
+race: ## the same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint: ## formatting, vet on other systems, staticcheck, actionlint
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted; exit 1; }
+	GOOS=darwin $(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(ACTIONLINT)
+
+bench: ## benchmarks, in the format that benchstat reads
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./rig ./server/...
+
+fuzz: ## every fuzz test for FUZZTIME
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo $$package $$target; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+clean: ## remove what the targets above made
+	rm -rf bin
