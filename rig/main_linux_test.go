@@ -51,7 +51,7 @@ func hello(args []string) int {
 func stubborn([]string) int {
 	signal.Ignore(syscall.SIGTERM)
 	fmt.Println("ready")
-	select {}
+	return stay()
 }
 
 // littering leaves two zombies and waits for the end of its input.
@@ -77,7 +77,7 @@ func orphaning([]string) int {
 	}
 	line, _ := bufio.NewReader(stdout).ReadString('\n')
 	fmt.Print(line)
-	select {}
+	return stay()
 }
 
 // lazy reaps its one child only when it is told to by SIGUSR1.
@@ -93,7 +93,7 @@ func lazy([]string) int {
 	if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
 		return 1
 	}
-	select {}
+	return stay()
 }
 
 // listening accepts connections at its argument and keeps them.
@@ -146,5 +146,14 @@ func counting([]string) int {
 func ignoring([]string) int {
 	signal.Ignore(syscall.SIGUSR1)
 	fmt.Println("ready")
-	select {}
+	return stay()
+}
+
+// stay keeps the program running until a signal ends it. An empty select would
+// do in a program with cgo; in one without, the runtime takes it for a deadlock.
+func stay() int {
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, syscall.SIGWINCH)
+	<-never
+	return 1
 }

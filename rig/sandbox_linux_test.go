@@ -31,7 +31,7 @@ const victimEnv = "FORKRIG_TEST_VICTIM"
 var victims = map[string]func() int{
 	"status":   func() int { return 7 },
 	"killed":   func() int { return map[bool]int{true: 1}[unix.Kill(os.Getpid(), unix.SIGKILL) == nil] },
-	"awaits":   func() int { fmt.Println("ready"); select {} },
+	"awaits":   func() int { fmt.Println("ready"); return stay() },
 	"litters":  func() int { return startDetached("stubborn") },
 	"holds":    func() int { return holdNamespace() },
 	"builds":   buildForever,
