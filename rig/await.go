@@ -10,9 +10,13 @@ import (
 )
 
 // patience is how long a lab waits for an observation that a healthy machine
-// makes in milliseconds. It bounds how long a failure takes, never whether a
-// correct subject passes on a slow machine, so it is generous.
-const patience = 20 * time.Second
+// makes in milliseconds. It bounds how long a failure takes, and must not decide
+// whether a correct subject passes on a slow machine, so it is generous.
+const patience = 60 * time.Second
+
+// Patience returns how long the Await functions wait at the most, for whoever
+// has to choose a deadline of his own: 60 s, times FORKRIG_TIME_SCALE.
+func Patience() time.Duration { return scaled(patience) }
 
 // Settling is how long a subject may take to come to rest after its last
 // client has left, before what remains counts as lasting: see [Process.AwaitReaped].
@@ -36,8 +40,7 @@ var ErrNotObserved = errors.New("not observed")
 
 // Await looks again and again until look reports that the thing was seen, and
 // returns its last error otherwise. It gives up when ctx ends or, whatever ctx
-// says, after the rig's patience (20 s, times FORKRIG_TIME_SCALE). what says in
-// a few words what is awaited; look returns a description of what it saw last.
+// says, after [Patience]. what says in a few words what is awaited; look returns a description of what it saw last.
 // An error of look ends the wait at once.
 func Await(ctx context.Context, what string, look func() (seen bool, last string, err error)) error {
 	start := time.Now()

@@ -180,7 +180,10 @@ func (s *stage) clientCommand(args ...string) rig.Command {
 // load starts a client of many connections that reports in JSON.
 func (s *stage) load(tb testing.TB, host *rig.Host, connections int, args ...string) *rig.Process {
 	tb.Helper()
-	return s.client(tb, host, append([]string{"-json", "-connections", strconv.Itoa(connections)}, args...)...)
+	// The client gives up a little earlier than the rig, and can say on what.
+	timeout := rig.Patience() * 9 / 10
+	fixed := []string{"-json", "-connections", strconv.Itoa(connections), "-timeout", timeout.String()}
+	return s.client(tb, host, append(fixed, args...)...)
 }
 
 // report waits for the end of a load and returns what it reports.

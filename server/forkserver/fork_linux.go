@@ -53,8 +53,9 @@ func forkWorker(j job, m *memory) (pid int, err error) {
 }
 
 // fork starts a worker that does j, and returns its process ID. The caller is
-// locked to its thread. Requires Linux 3.4; before 5.5 the worker resets its signal
-// handlers one by one.
+// locked to its thread. Requires Linux 3.4. Since 5.5 the kernel resets the worker's signal
+// handlers, which saves a tenth of the processor time of a connection; before,
+// or where a sandbox forbids clone3, the worker resets them one by one.
 //
 // All signals are blocked meanwhile, so that no handler of the Go runtime runs
 // in the worker, and so that a signal that arrives now is the server's alone:
