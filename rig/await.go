@@ -40,8 +40,8 @@ var ErrNotObserved = errors.New("not observed")
 
 // Await looks again and again until look reports that the thing was seen, and
 // returns its last error otherwise. It gives up when ctx ends or, whatever ctx
-// says, after [Patience]. what says in a few words what is awaited; look returns a description of what it saw last.
-// An error of look ends the wait at once.
+// says, after [Patience]. what says in a few words what is awaited; look returns
+// a description of what it saw last. An error of look ends the wait at once.
 func Await(ctx context.Context, what string, look func() (seen bool, last string, err error)) error {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, scaled(patience))

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -93,40 +93,13 @@ func (s Sockets) On(port uint16) Sockets {
 // In returns the sockets that are in one of the states.
 func (s Sockets) In(states ...TCPState) Sockets {
 	return s.where(func(k Socket) bool {
-		for _, state := range states {
-			if k.State == state {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(states, k.State)
 	})
 }
 
-func (s Sockets) where(keep func(Socket) bool) Sockets {
-	var kept Sockets
-	for _, k := range s {
-		if keep(k) {
-			kept = append(kept, k)
-		}
-	}
-	return kept
-}
+func (s Sockets) where(keep func(Socket) bool) Sockets { return selected(s, keep) }
 
-func (s Sockets) String() string {
-	if len(s) == 0 {
-		return "no sockets"
-	}
-	const most = 12
-	var lines []string
-	for i, k := range s {
-		if i == most {
-			lines = append(lines, fmt.Sprintf("and %d more", len(s)-most))
-			break
-		}
-		lines = append(lines, k.String())
-	}
-	return strings.Join(lines, "; ")
-}
+func (s Sockets) String() string { return listed(s, "no sockets") }
 
 // Sockets returns the host's TCP sockets of both families, those in TIME-WAIT
 // included. It asks sock_diag(7); no process of the host is involved. A socket

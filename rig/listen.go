@@ -1,0 +1,50 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+)
+
+// AwaitListen waits until the process, or a process of its host that descends
+// from it, listens on the port, and returns the listening socket. The witness
+// is the kernel: a socket in LISTEN on that port whose inode is open in such a
+// process. A listener that an older process kept is not taken for it. The wait
+// ends early when the process has ended and nothing of it is left.
+func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket, error) {
+	var found Socket
+	err := Await(ctx, fmt.Sprintf("%v listening on port %d", p, port), func() (bool, string, error) {
+		running := p.Running()
+		sockets, err := h.Sockets()
+		if err != nil {
+			return false, "", err
+		}
+		listeners := sockets.On(port).In(Listening)
+		if len(listeners) > 0 {
+			holders, err := p.family()
+			if err != nil {
+				return false, "", err
+			}
+			for _, pid := range holders {
+				fds, err := readFDs(pid)
+				if err != nil {
+					continue // it ended, or it is a zombie
+				}
+				for _, listener := range listeners {
+					if fds.Socket(listener.Inode) {
+						found = listener
+						return true, "", nil
+					}
+				}
+			}
+		}
+		if !running {
+			return false, "", fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
+		}
+		if len(listeners) > 0 {
+			return false, "another process listens: " + listeners.String(), nil
+		}
+		return false, "nobody listens", nil
+	})
+	h.lab.Journal.Record(p.who(), "awaited listening on port %d%s", port, errorSuffix(err))
+	return found, err
+}

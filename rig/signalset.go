@@ -1,0 +1,39 @@
+package rig
+
+import (
+	"math/bits"
+	"strings"
+	"syscall"
+)
+
+// SignalSet is a set of signals: bit n-1 stands for signal n (signal(7)).
+type SignalSet uint64
+
+// Has says whether the set contains s.
+func (set SignalSet) Has(s syscall.Signal) bool { return s > 0 && set&(1<<(s-1)) != 0 }
+
+// Signals returns the members, lowest first.
+func (set SignalSet) Signals() []syscall.Signal {
+	signals := make([]syscall.Signal, 0, bits.OnesCount64(uint64(set)))
+	for rest := uint64(set); rest != 0; rest &= rest - 1 {
+		signals = append(signals, syscall.Signal(bits.TrailingZeros64(rest)+1))
+	}
+	return signals
+}
+
+func (set SignalSet) String() string {
+	names := []string{}
+	for _, s := range set.Signals() {
+		names = append(names, signalName(s))
+	}
+	return "{" + strings.Join(names, " ") + "}"
+}
+
+// SignalMasks is what a process does with each signal (proc_pid_status(5)).
+// Pending are those directed at the process or at its first thread.
+type SignalMasks struct {
+	Pending, Blocked, Ignored, Caught SignalSet
+}
+
+// Signals reads the signal masks of the process.
+func (p *Process) Signals() (SignalMasks, error) { return readSignals(p.PID) }
