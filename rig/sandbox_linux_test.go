@@ -311,30 +311,47 @@ func killOne(random *rand.Rand, generations int) error {
 	moment := time.NewTimer(time.Duration(random.IntN(250)) * time.Millisecond)
 	<-moment.C
 	pid := cmd.Process.Pid
-	for range generations {
-		all, err := readProcesses()
+	for _, name := range []string{initArg0, "rig.test"}[:generations] {
+		child, err := childCalled(pid, name)
 		if err != nil {
 			return err
 		}
-		// The oldest child: init has adopted others since.
-		var oldest ProcessInfo
-		for _, info := range all {
-			if info.ParentPID == pid && (oldest.PID == 0 || info.startTicks < oldest.startTicks) {
-				oldest = info
-			}
-		}
-		if oldest.PID != 0 {
-			pid = oldest.PID
+		if child != 0 { // otherwise it is not there yet
+			pid = child
 		}
 	}
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 		return err
 	}
-	err := cmd.Wait()
-	if status := cmd.ProcessState; err == nil || status.ExitCode() != exitStatusKilled && status.ExitCode() != -1 {
-		return fmt.Errorf("the victim ended with %v: %s", status, output.String())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if status := cmd.ProcessState; err == nil || status.ExitCode() != exitStatusKilled && status.ExitCode() != -1 {
+			return fmt.Errorf("the victim ended with %v: %s", status, output.String())
+		}
+		return nil
+	case <-time.After(Patience()):
+		return errors.Join(fmt.Errorf("the victim goes on although its process %d was killed", pid), cmd.Process.Kill())
 	}
-	return nil
+}
+
+// childCalled returns the child of the process whose argv[0] is name, or 0.
+func childCalled(parent int, name string) (int, error) {
+	all, err := readProcesses()
+	if err != nil {
+		return 0, err
+	}
+	for _, info := range all {
+		if info.ParentPID != parent {
+			continue
+		}
+		command, err := os.ReadFile(procPath(info.PID, "cmdline"))
+		if err == nil && bytes.HasPrefix(command, append([]byte(name), 0)) {
+			return info.PID, nil
+		}
+	}
+	return 0, nil
 }
 
 // machine describes what a sandbox could leave behind: processes of the
