@@ -26,12 +26,22 @@ const Settling = 2 * time.Second
 // which every deadline of the rig is longer than on an idle machine.
 const TimeScaleEnv = "FORKRIG_TIME_SCALE"
 
-// scaled returns d for this machine.
-func scaled(d time.Duration) time.Duration {
-	factor, err := strconv.ParseFloat(os.Getenv(TimeScaleEnv), 64)
-	if err != nil || factor < 1 {
-		return d
+// timeScale reads the factor.
+func timeScale() (float64, error) {
+	text := os.Getenv(TimeScaleEnv)
+	if text == "" {
+		return 1, nil
 	}
+	factor, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(factor >= 1 && factor <= 1000) {
+		return 1, fmt.Errorf("%s=%q is not a factor: give a number from 1 to 1000", TimeScaleEnv, text)
+	}
+	return factor, nil
+}
+
+// scaled returns d for this machine. A wrong factor ends Main before any test.
+func scaled(d time.Duration) time.Duration {
+	factor, _ := timeScale()
 	return time.Duration(float64(d) * factor)
 }
 

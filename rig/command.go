@@ -2,6 +2,7 @@ package rig
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -34,6 +35,9 @@ type Command struct {
 
 const defaultGrace = 5 * time.Second
 
+// maxSignal is the highest signal number (signal(7)).
+const maxSignal = 64
+
 // Exec describes a program of the machine and its arguments.
 func Exec(program string, args ...string) Command {
 	return Command{Args: append([]string{program}, args...)}
@@ -51,12 +55,17 @@ func (c Command) String() string {
 		if i == 0 {
 			arg = strings.TrimPrefix(arg, programPrefix)
 		}
-		if arg == "" || strings.ContainsAny(arg, " \t\n'\"\\$&|;<>()*?#~`{}[]!") {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-		words[i] = arg
+		words[i] = shellQuoted(arg)
 	}
 	return strings.Join(words, " ")
+}
+
+// shellQuoted returns word as a person would type it for a shell.
+func shellQuoted(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\n'\"\\$&|;<>()*?#~`{}[]!^") {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func (c Command) name() string {
@@ -73,6 +82,22 @@ func (c Command) name() string {
 func (c Command) check() error {
 	if len(c.Args) == 0 || c.Args[0] == "" {
 		return fmt.Errorf("start a process: the command is empty: give a program")
+	}
+	if name := programName(c.Args[0]); name != "" {
+		if err := knownPrograms.check(name); err != nil {
+			return fmt.Errorf("start %s: %w", name, err)
+		}
+	}
+	if c.StopSignal < 0 || c.StopSignal > maxSignal {
+		return fmt.Errorf("start %s: stop signal %d: give one from 1 to %d, or 0 for SIGTERM", c.name(), int(c.StopSignal), maxSignal)
+	}
+	if c.Grace < 0 {
+		return fmt.Errorf("start %s: a grace of %v: give a time from 0 up", c.name(), c.Grace)
+	}
+	if c.Dir != "" {
+		if _, err := os.Stat(c.Dir); err != nil {
+			return fmt.Errorf("start %s: working directory: %w", c.name(), err)
+		}
 	}
 	for _, e := range c.Env {
 		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {

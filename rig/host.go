@@ -26,6 +26,13 @@ type Host struct {
 // String returns the host's name.
 func (h *Host) String() string { return h.Name }
 
+// lacksIPv6 says whether the kernel refused the host an IPv6 address.
+func (h *Host) lacksIPv6() bool {
+	h.lab.mu.Lock()
+	defer h.lab.mu.Unlock()
+	return h.ipv6Err != nil
+}
+
 // withoutIPv6 notes that the kernel refused the host an IPv6 address.
 func (h *Host) withoutIPv6(err error) {
 	h.lab.mu.Lock()
@@ -39,6 +46,9 @@ func (h *Host) withoutIPv6(err error) {
 func (h *Host) Addr(family Family) (netip.Addr, error) {
 	h.lab.mu.Lock()
 	defer h.lab.mu.Unlock()
+	if family != IPv4 && family != IPv6 {
+		return netip.Addr{}, fmt.Errorf("address of %s: there is no family %d: choose IPv4 or IPv6", h.Name, int(family))
+	}
 	if len(h.devices) == 0 {
 		return netip.Addr{}, fmt.Errorf("address of %s: the host has no link: make one first", h.Name)
 	}
@@ -65,6 +75,9 @@ func (h *Host) MustAddr(family Family) netip.Addr {
 func (h *Host) Do(f func() error) error {
 	if err := h.lab.checkOpen("enter host " + h.Name); err != nil {
 		return err
+	}
+	if f == nil {
+		return fmt.Errorf("enter host %s: the function is nil", h.Name)
 	}
 	if err := h.ns.do(f); err != nil {
 		return fmt.Errorf("on host %s: %w", h.Name, err)

@@ -7,12 +7,14 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 )
 
 // SeedEnv is the environment variable that gives back a seed a failure printed.
@@ -55,6 +57,9 @@ var ErrClosed = errors.New("the lab is closed")
 func New(tb testing.TB) *Lab {
 	tb.Helper()
 	if err := checkSandbox(); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := timeScale(); err != nil {
 		tb.Fatal(err)
 	}
 	seed, err := seedFromEnv()
@@ -125,6 +130,9 @@ func (l *Lab) NewLink(a, b *Host) *Link {
 // not reach each other.
 func (l *Lab) NewStar(center, leaf string, n int) (*Host, []*Host) {
 	l.tb.Helper()
+	if n < 0 {
+		l.tb.Fatalf("make a star: %d leaves: give a number from 0 up", n)
+	}
 	middle := l.NewHost(center)
 	leaves := make([]*Host, n)
 	// Hosts are made on one processor while links are made on another.
@@ -165,6 +173,9 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	if name == "" {
 		return nil, errors.New("make a host: the name is empty: give each host a name of its own")
 	}
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return nil, fmt.Errorf("make a host: the name %q has characters that cannot be printed: it is for people to read", name)
+	}
 	ns, err := newNamespace()
 	if err != nil {
 		return nil, fmt.Errorf("make host %s: %w", name, err)
@@ -177,7 +188,11 @@ func (l *Lab) addHost(name string) (*Host, error) {
 			return nil, errors.Join(fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name), ns.end())
 		}
 	}
+	if l.closed {
+		return nil, errors.Join(fmt.Errorf("make host %s: %w: it ended meanwhile", name, ErrClosed), ns.end())
+	}
 	l.hosts = append(l.hosts, host)
+	l.Journal.Record("lab", "host %s", name)
 	return host, nil
 }
 
@@ -271,7 +286,12 @@ func (l *Lab) report() string {
 		}
 		b.WriteString(p.outputTail(12))
 	}
-	fmt.Fprintf(&b, "repeat with: sudo %s=%d go test %s -run '%s' -count=1\n", SeedEnv, l.Seed, packagePath(), runPattern(l.tb.Name()))
+	sudo := ""
+	if manyUsers() {
+		sudo = "sudo "
+	}
+	fmt.Fprintf(&b, "repeat with: %s%s=%d go test %s -run %s -count=1\n",
+		sudo, SeedEnv, l.Seed, packagePath(), shellQuoted(runPattern(l.tb.Name())))
 	return b.String()
 }
 
@@ -288,7 +308,7 @@ func packagePath() string {
 func runPattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
-		parts[i] = "^" + part + "$"
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
 	}
 	return strings.Join(parts, "/")
 }

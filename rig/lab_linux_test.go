@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -90,6 +91,9 @@ func TestLabMisuseNamesTheThingAndTheRemedy(t *testing.T) {
 	}{
 		"name twice":      {func() error { _, err := lab.addHost("a"); return err }, "make host a: the lab already has a host of that name: choose another"},
 		"no name":         {func() error { _, err := lab.addHost(""); return err }, "give each host a name"},
+		"odd name":        {func() error { _, err := lab.addHost("a\n"); return err }, "cannot be printed"},
+		"no family":       {func() error { _, err := a.Addr(Family(7)); return err }, "there is no family 7"},
+		"no function":     {func() error { return a.Do(nil) }, "the function is nil"},
 		"link to itself":  {func() error { _, err := lab.addLink(a, a, false); return err }, "link a and a: a link needs two hosts"},
 		"link to nil":     {func() error { _, err := lab.addLink(a, nil, false); return err }, "make both hosts first"},
 		"foreign link":    {func() error { _, err := lab.addLink(a, foreign, false); return err }, "belongs to another lab"},
@@ -108,6 +112,33 @@ func TestLabMisuseNamesTheThingAndTheRemedy(t *testing.T) {
 	} {
 		assert.ErrorContains(t, test.do(), test.want, name)
 	}
+}
+
+// TestPanicInDoIsTheCallers gives a panic to the goroutine that called Do.
+func TestPanicInDoIsTheCallers(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	assert.PanicsWithValue(t, "mine", func() { _ = host.Do(func() error { panic("mine") }) })
+}
+
+// TestDeadlinesScaleWithinReason refuses factors that would make every wait
+// expire at once.
+func TestDeadlinesScaleWithinReason(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": time.Second, "1.5": 1500 * time.Millisecond, "abc": 0, "-5": 0, "NaN": 0, "Inf": 0, "1e300": 0} {
+		t.Setenv(TimeScaleEnv, text)
+		if want != 0 {
+			assert.Equal(t, want, scaled(time.Second), text)
+			continue
+		}
+		trial := Try(t, func(tb testing.TB) { New(tb) })
+		assert.Contains(t, trial.Log, fmt.Sprintf("FORKRIG_TIME_SCALE=%q is not a factor", text))
+	}
+}
+
+func TestRepeatCommandSelectsTheTest(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, `^TestN$/^a\+b_\(it's\)$`, runPattern("TestN/a+b_(it's)"))
+	assert.Equal(t, `'a'\''b'`, shellQuoted("a'b"))
 }
 
 func TestSysctlsAreAHostsOwn(t *testing.T) {

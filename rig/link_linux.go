@@ -72,7 +72,7 @@ func (d *device) up() error {
 // a device goes down and does not bring them back.
 func (d *device) routes() error {
 	for family, gateway := range d.gateway {
-		if family == IPv6 && d.host.ipv6Err != nil {
+		if family == IPv6 && d.host.lacksIPv6() {
 			continue
 		}
 		route := &netlink.Route{LinkIndex: d.index, Gw: gateway.AsSlice()}

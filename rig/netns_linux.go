@@ -38,7 +38,7 @@ func newNamespace() (*namespace, error) {
 // openHere fills ns from the network namespace of the calling thread.
 func (ns *namespace) openHere() (err error) {
 	if ns.handle, err = netns.GetFromPath("/proc/thread-self/ns/net"); err != nil {
-		return fmt.Errorf("open the new network namespace: %w", err)
+		return fmt.Errorf("open the new network namespace: %w%s", err, limitRemedy(err))
 	}
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(ns.handle), &stat); err != nil {
@@ -48,9 +48,17 @@ func (ns *namespace) openHere() (err error) {
 	// With the families named: without them the library asks the namespace of
 	// whatever thread runs for sockets, and fails on a kernel without netfilter.
 	if ns.route, err = netlink.NewHandle(unix.NETLINK_ROUTE, unix.NETLINK_INET_DIAG); err != nil {
-		return fmt.Errorf("open netlink sockets: %w", err)
+		return fmt.Errorf("open netlink sockets: %w%s", err, limitRemedy(err))
 	}
 	return setLoopbackUpWith(ns.route)
+}
+
+// limitRemedy says what to do where the limit on open files is reached.
+func limitRemedy(err error) string {
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return ": a host takes three descriptors: raise the limit (ulimit -n)"
+	}
+	return ""
 }
 
 // do calls f on a thread that is in the namespace. f's goroutine is not the
@@ -82,10 +90,15 @@ var errGoexit = errors.New("the function ended its goroutine (t.FailNow or runti
 // goroutine, enter changes the namespace of the locked thread, f runs there, and
 // the thread's own namespace is restored.
 func onForeignThread(enter, f func() error) error {
-	result := make(chan error, 1)
+	type outcome struct {
+		err      error
+		panicked any
+	}
+	result := make(chan outcome, 1)
 	go func() {
 		err := errGoexit
-		defer func() { result <- err }()
+		// A panic of f goes on where the caller is, so that it names the test.
+		defer func() { result <- outcome{err, recover()} }()
 		runtime.LockOSThread()
 		own, openErr := netns.GetFromPath("/proc/thread-self/ns/net")
 		if openErr != nil {
@@ -96,7 +109,7 @@ func onForeignThread(enter, f func() error) error {
 		defer own.Close()
 		if enterErr := enter(); enterErr != nil {
 			runtime.UnlockOSThread()
-			err = fmt.Errorf("enter the network namespace: %w", enterErr)
+			err = explainEnterError(enterErr)
 			return
 		}
 		// From here to the restore the thread is poisoned: a goroutine that ends
@@ -110,7 +123,18 @@ func onForeignThread(enter, f func() error) error {
 		}()
 		err = f()
 	}()
-	return <-result
+	done := <-result
+	if done.panicked != nil {
+		panic(done.panicked)
+	}
+	return done.err
+}
+
+func explainEnterError(err error) error {
+	if errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("make a network namespace: %w: raise the limit (sysctl user.max_net_namespaces)", err)
+	}
+	return fmt.Errorf("enter a network namespace: %w", err)
 }
 
 // setLoopbackUp brings up the loopback of the calling thread's namespace.

@@ -74,8 +74,14 @@ func (h *Host) Start(c Command) (*Process, error) {
 	}
 	h.lab.Journal.Record(p.who(), "started, pid %d: %s", p.PID, c)
 	h.lab.mu.Lock()
-	defer h.lab.mu.Unlock()
-	h.lab.processes = append(h.lab.processes, p)
+	closed := h.lab.closed
+	if !closed {
+		h.lab.processes = append(h.lab.processes, p)
+	}
+	h.lab.mu.Unlock()
+	if closed {
+		return nil, errors.Join(fmt.Errorf("%s: %w: it ended meanwhile", what, ErrClosed), p.Kill(context.Background()))
+	}
 	return p, nil
 }
 
@@ -169,7 +175,11 @@ func (p *Process) wait() {
 func explainStartError(err error) error {
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%w: install the program or give its path", err)
+		return fmt.Errorf("%w: install the program (or the interpreter that it names) or give its path", err)
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return fmt.Errorf("%w: raise the limit on open files (ulimit -n)", err)
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("%w: the file is no program: a script begins with #! and its interpreter", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: make the program executable for this user", err)
 	case errors.Is(err, syscall.EAGAIN):

@@ -206,9 +206,12 @@ func TestStartErrors(t *testing.T) {
 		want    string
 	}{
 		"no program":   {Command{}, "the command is empty: give a program"},
-		"not there":    {Exec("no-such-program"), "install the program or give its path"},
+		"not there":    {Exec("no-such-program"), "or give its path"},
 		"not a file":   {Exec("/proc"), "make the program executable for this user"},
 		"environment":  {Command{Args: []string{"true"}, Env: []string{"NOVALUE"}}, "write NAME=value"},
+		"program":      {Program("helo"), `start helo: no program called "helo" was given to rig.Main, only [`},
+		"directory":    {Command{Args: []string{"true"}, Dir: "/nosuch"}, "working directory: stat /nosuch"},
+		"stop signal":  {Command{Args: []string{"true"}, StopSignal: 99}, "stop signal 99: give one from 1 to 64"},
 		"unknown user": {Command{Args: []string{"true"}, User: "no such user"}, "no such user"},
 	} {
 		t.Run(name, func(t *testing.T) {

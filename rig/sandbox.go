@@ -1,21 +1,29 @@
 package rig
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 )
 
 // Programs maps names to the main functions of helper programs that live in
 // the test binary itself, so that one static file is the whole rig. A program
 // gets its arguments as in os.Args (args[0] is its name) and returns its exit
-// status. See [Program] for how a host starts one.
+// status. See [Program] for how a host starts one. A program that only waits
+// must wait for something, such as a signal: without cgo the Go runtime takes an
+// empty select for a deadlock.
 type Programs map[string]func(args []string) int
 
 // programPrefix marks, in argv[0], a process that is a helper program of this
 // binary. argv[0] and not the environment carries it, because an environment
 // would be inherited by whatever the program starts.
 const programPrefix = "forkrig:"
+
+// initArg0 is argv[0] of the sandbox's first process.
+const initArg0 = programPrefix + "init"
 
 // A helper program may depend on its main thread: the kernel delivers signals
 // that are sent to a process there first. Only an init function can make the
@@ -52,12 +60,32 @@ func Main(m *testing.M, programs Programs) {
 	os.Exit(runInSandbox(m.Run))
 }
 
-// runIfAsked runs the helper program that argv[0] asks for and ends the process
-// with its exit status.
-func (programs Programs) runIfAsked() {
-	if run, ok := programs[programName(os.Args[0])]; ok {
-		os.Exit(run(os.Args))
+// knownPrograms are those that this binary contains, as it contains its tests.
+// Set by Main, before the first test runs.
+var knownPrograms Programs
+
+// check says whether the binary contains the program.
+func (programs Programs) check(name string) error {
+	if _, known := programs[name]; known {
+		return nil
 	}
+	return fmt.Errorf("no program called %q was given to rig.Main, only %v", name, slices.Sorted(maps.Keys(programs)))
+}
+
+// runIfAsked runs the helper program that argv[0] asks for, under that name,
+// and ends the process with its exit status.
+func (programs Programs) runIfAsked() {
+	knownPrograms = programs
+	name := programName(os.Args[0])
+	if name == "" || name == programName(initArg0) {
+		return
+	}
+	if err := programs.check(name); err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		os.Exit(2)
+	}
+	setProcessName(name)
+	os.Exit(programs[name](os.Args))
 }
 
 // programName returns the name of the helper program that argv0 asks for, or

@@ -10,12 +10,10 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// initArg0 is argv[0] of the sandbox's first process.
-const initArg0 = programPrefix + "init"
 
 // sandboxEnv names the PID namespace of the sandbox a process runs in. Its
 // value is compared with the kernel's, so a variable that leaked from
@@ -58,6 +56,9 @@ func startSandbox() (int, error) {
 	}
 	defer deathWrite.Close() // ours alone: its end is the sandbox's end
 
+	if _, err := timeScale(); err != nil {
+		return 0, err
+	}
 	if err := closeInheritedOnExec(); err != nil {
 		return 0, err
 	}
@@ -88,7 +89,21 @@ func startSandbox() (int, error) {
 	if err := init.Wait(); err != nil && init.ProcessState == nil {
 		return 0, fmt.Errorf("wait for the sandbox: %w", err)
 	}
-	return exitStatus(init.ProcessState.Sys().(syscall.WaitStatus)), nil
+	ended := init.ProcessState.Sys().(syscall.WaitStatus)
+	if ended.Signaled() {
+		fmt.Fprintf(os.Stderr, "forkrig: the sandbox's init was ended by signal %d (%v), and everything in it\n",
+			int(ended.Signal()), ended.Signal())
+	}
+	return exitStatus(ended), nil
+}
+
+// setProcessName gives the process the name that ps(1) and /proc show
+// (PR_SET_NAME in prctl(2)); without it every helper program would be called
+// exe. The caller is on the main thread.
+func setProcessName(name string) {
+	if text, err := unix.BytePtrFromString(name); err == nil {
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(text)), 0, 0, 0) // the name is for people only
+	}
 }
 
 // closeInheritedOnExec keeps descriptors that this process got from its parent,

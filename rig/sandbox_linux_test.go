@@ -121,7 +121,7 @@ func TestSandboxReturnsTheStatusOfTheTests(t *testing.T) {
 	}{
 		"status":  {7, ""},
 		"killed":  {137, "the tests were ended by signal 9"},
-		"litters": {1, "after the tests: 1 processes were left running: exe pid"},
+		"litters": {1, "after the tests: 1 processes were left running: stubborn pid"},
 		"forgets": {1, "zombie"}, // a child that the tests did not wait for
 		"holds":   {1, "is still held by descriptor"},
 	} {

@@ -71,13 +71,18 @@ func (s Storm) check() error {
 		return errors.New("the storm has no targets: use Itself, Workers or Family of a process")
 	case slices.Contains(s.Signals, syscall.SIGKILL):
 		return errors.New("SIGKILL in a storm ends its target at once: use KillTogether")
-	case s.RatePerSecond < 0 || s.Count < 0 || s.Duration < 0:
-		return errors.New("the rate, count and duration of a storm cannot be negative")
+	case slices.ContainsFunc(s.Signals, func(n syscall.Signal) bool { return n < 1 || n > maxSignal }):
+		return fmt.Errorf("a storm of signals %v: their numbers go from 1 to %d", s.Signals, maxSignal)
+	case s.Count < 0 || s.Duration < 0:
+		return errors.New("the count and duration of a storm cannot be negative")
+	case !(s.RatePerSecond >= 0 && s.RatePerSecond <= maxStormRate):
+		return fmt.Errorf("a storm of %v signals per second: give a rate up to %.0g, or 0 for as fast as possible", s.RatePerSecond, maxStormRate)
 	}
 	return nil
 }
 
-// StartStorm starts a storm that goes on beside the test until its end or
+// StartStorm starts a storm that goes on beside the test until its end, the end
+// of its last target (unless that may get descendants again), or
 // [RunningStorm.Stop].
 func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 	if err := l.checkOpen("start a storm"); err != nil {
@@ -132,9 +137,12 @@ func (r *RunningStorm) Wait(ctx context.Context) (StormResult, error) {
 	case <-r.done:
 		return r.result, r.err
 	case <-ctx.Done():
-		return StormResult{}, fmt.Errorf("await the end of the storm: %w", ctx.Err())
+		return StormResult{}, fmt.Errorf("await the end of the storm %v, %d signals sent so far: %w", r, r.Sent(), ctx.Err())
 	}
 }
+
+// maxStormRate is beyond what any thread can send.
+const maxStormRate = 1e9
 
 const (
 	stormLookup = 10 * time.Millisecond // between two looks at who the targets are
@@ -174,6 +182,9 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 		}
 		batch, pause := r.due(time.Since(start))
 		if len(handles) == 0 {
+			if !r.looksAgain() {
+				return
+			}
 			r.result.Idle++
 			batch, pause = 0, time.Millisecond
 		}
@@ -185,6 +196,9 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 				r.result.Sent++
 			case errors.Is(err, os.ErrProcessDone):
 				r.result.Missed++
+				if !r.looksAgain() && allDead(handles) {
+					return
+				}
 			default:
 				r.err = fmt.Errorf("send a signal to process %d: %w", handle.pid, err)
 				return
@@ -215,6 +229,14 @@ func (r *RunningStorm) due(elapsed time.Duration) (batch int, pause time.Duratio
 		batch = min(batch, r.storm.Count-r.result.Sent)
 	}
 	return batch, pause
+}
+
+// allDead says whether every process has ended.
+func allDead(handles []*processHandle) bool {
+	return !slices.ContainsFunc(handles, func(h *processHandle) bool {
+		dead, err := h.dead()
+		return !dead && err == nil
+	})
 }
 
 func (r *RunningStorm) looksAgain() bool {

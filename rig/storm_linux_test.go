@@ -81,6 +81,19 @@ func TestStormOfStopSignalsHeals(t *testing.T) {
 	}))
 }
 
+// TestStormEndsWithItsTarget has nobody left to send its count to.
+func TestStormEndsWithItsTarget(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), stoppable("counting"))
+	storm, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGINT}, Targets: []Target{target.Itself()}, Count: 1 << 40})
+	require.NoError(t, err)
+	result, err := storm.Wait(t.Context())
+	require.NoError(t, err)
+	assert.Positive(t, result.Sent)
+	assert.False(t, target.Running() && result.Missed == 0)
+}
+
 func TestStormsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
@@ -91,7 +104,10 @@ func TestStormsThatMakeNoSense(t *testing.T) {
 		"no targets":          {Signals: usr1},
 		"the target is empty": {Signals: usr1, Targets: []Target{{}}},
 		"use KillTogether":    {Signals: []syscall.Signal{syscall.SIGKILL}, Targets: []Target{target}},
-		"cannot be negative":  {Signals: usr1, Targets: []Target{target}, RatePerSecond: -1},
+		"give a rate up to":   {Signals: usr1, Targets: []Target{target}, RatePerSecond: 1e300},
+		"a storm of -1":       {Signals: usr1, Targets: []Target{target}, RatePerSecond: -1},
+		"cannot be negative":  {Signals: usr1, Targets: []Target{target}, Count: -1},
+		"go from 1 to 64":     {Signals: []syscall.Signal{0}, Targets: []Target{target}},
 	} {
 		_, err := lab.StartStorm(storm)
 		assert.ErrorContains(t, err, want)

@@ -23,6 +23,10 @@ func runInSandbox(func() int) int {
 
 func checkSandbox() error { return errUnsupported }
 
+func setProcessName(string) {}
+
+func explainNamespaceError(err error, _ bool) error { return err }
+
 type namespace struct{ inode uint64 }
 
 func newNamespace() (*namespace, error)             { return nil, errUnsupported }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -92,8 +93,8 @@ func parseConfig(args []string) (config, error) {
 		c.listen = netip.MustParseAddrPort(defaultListen[c.service])
 	}
 	switch {
-	case c.backlog < 1:
-		return c, fmt.Errorf("-backlog %d: must be 1 or more", c.backlog)
+	case c.backlog < 1 || c.backlog > math.MaxInt32:
+		return c, fmt.Errorf("-backlog %d: must be from 1 to %d", c.backlog, math.MaxInt32)
 	case c.maxWorkers < 0:
 		return c, fmt.Errorf("-max-workers %d: must be 1 or more, or 0 for no limit", c.maxWorkers)
 	case c.grace < 0:

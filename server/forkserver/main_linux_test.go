@@ -104,7 +104,7 @@ func TestCommandLine(t *testing.T) {
 			`invalid value "9999" for flag -listen: must be an IP address and a port, such as 127.0.0.1:9999 or [::1]:9999; -h lists the flags`},
 		{"host name", []string{"-listen", "localhost:9999"}, 2, "",
 			`invalid value "localhost:9999" for flag -listen: must be an IP address and a port, such as 127.0.0.1:9999 or [::1]:9999; -h lists the flags`},
-		{"backlog", []string{"-backlog", "0"}, 2, "", "-backlog 0: must be 1 or more"},
+		{"backlog", []string{"-backlog", "0"}, 2, "", "-backlog 0: must be from 1 to 2147483647"},
 		{"max-workers", []string{"-max-workers", "-1"}, 2, "", "-max-workers -1: must be 1 or more, or 0 for no limit"},
 		{"grace", []string{"-grace", "-1s"}, 2, "", "-grace -1s: must not be negative; 0s kills the workers at once"},
 		{"near defect", []string{"-defect", "no-repa"}, 2, "",
