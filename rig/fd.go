@@ -79,4 +79,9 @@ func (l FDs) String() string {
 
 // FDs reads the open descriptors of the process. Of a process that runs as
 // another user than the rig it needs CAP_SYS_PTRACE.
-func (p *Process) FDs() (FDs, error) { return readFDs(p.PID) }
+func (p *Process) FDs() (FDs, error) {
+	if !p.Running() {
+		return nil, p.errEnded()
+	}
+	return readFDs(p.PID)
+}

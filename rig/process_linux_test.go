@@ -37,6 +37,16 @@ func TestProcessOutputAndExitStatus(t *testing.T) {
 	assert.Equal(t, []string{"uid 0"}, p.Stderr.Lines())
 	assert.Equal(t, "hello a 'b c'", c.String())
 	assert.ErrorIs(t, p.Signal(syscall.SIGTERM), os.ErrProcessDone)
+	_, err = p.Info()
+	assert.ErrorIs(t, err, os.ErrNotExist)
+
+	again, err := p.Restart()
+	require.NoError(t, err)
+	assert.NotEqual(t, p.PID, again.PID)
+	require.NoError(t, again.Stdout.AwaitEnd(t.Context()))
+	assert.Equal(t, p.Stdout.Lines(), again.Stdout.Lines())
+	_, err = again.Wait(t.Context())
+	require.NoError(t, err)
 }
 
 func TestProcessRunsInItsHost(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 )
@@ -91,12 +92,25 @@ func (l ProcessInfos) String() string { return listed(l, "no processes") }
 
 // Info reads the state of the process. The error wraps os.ErrNotExist once the
 // process has ended and was waited for.
-func (p *Process) Info() (ProcessInfo, error) { return readProcess(p.PID) }
+func (p *Process) Info() (ProcessInfo, error) {
+	if !p.Running() {
+		return ProcessInfo{}, p.errEnded()
+	}
+	return readProcess(p.PID)
+}
+
+// errEnded keeps the rig from reading about another process that got the number
+// of one that was waited for.
+func (p *Process) errEnded() error { return fmt.Errorf("%v has ended: %w", p, os.ErrNotExist) }
 
 // Descendants returns the children of the process, their children and so on,
 // zombies included, in order of their numbers. A descendant whose parent ended
-// belongs to the sandbox's init: see [Host.Processes].
+// belongs to the sandbox's init: see [Host.Processes]. A process that has ended
+// has none.
 func (p *Process) Descendants() (ProcessInfos, error) {
+	if !p.Running() {
+		return nil, nil
+	}
 	all, err := readProcesses()
 	if err != nil {
 		return nil, err

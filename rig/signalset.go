@@ -36,4 +36,9 @@ type SignalMasks struct {
 }
 
 // Signals reads the signal masks of the process.
-func (p *Process) Signals() (SignalMasks, error) { return readSignals(p.PID) }
+func (p *Process) Signals() (SignalMasks, error) {
+	if !p.Running() {
+		return SignalMasks{}, p.errEnded()
+	}
+	return readSignals(p.PID)
+}
