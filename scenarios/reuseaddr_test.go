@@ -11,36 +11,59 @@ import (
 
 // TestReuseAddrInTimeWait restarts the server while its port is in TIME_WAIT.
 func TestReuseAddrInTimeWait(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		s.leaveTimeWait(t)
-		second := s.serve(t)
-		s.timeWaitStays(t)
-		allServed(t, s.load(t, s.clients[0], 1))
-		second.stop(t)
-	})
+	everywhere(t, func(t *testing.T, v variant) { restartInTimeWait(t, newStage(t, v, 1)) })
 }
 
 // TestReuseAddrWithALiveWorker restarts the server while a worker of its
 // predecessor still converses.
 func TestReuseAddrWithALiveWorker(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		first := s.serve(t, "-leave-workers")
-		old := s.client(t, s.clients[0])
-		say(t, old, "before", "before")
-		require.NoError(t, first.Kill(t.Context()))
-		orphans, err := s.host.Processes()
-		require.NoError(t, err)
-		require.Len(t, orphans, 1, "broken: the old worker must have outlived its server")
+	everywhere(t, func(t *testing.T, v variant) { restartWithALiveWorker(t, newStage(t, v, 1)) })
+}
 
-		second := s.serve(t)
-		say(t, old, "after", "after")
-		allServed(t, s.load(t, s.clients[0], 1))
-		require.NoError(t, old.Stdin.Close())
-		ends(t, old, 0)
-		second.stop(t)
-	})
+// TestReuseAddrCatches sees both checks fail at a server without SO_REUSEADDR.
+func TestReuseAddrCatches(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]func(testing.TB, *stage, ...string){
+		"in TIME_WAIT":       restartInTimeWait,
+		"with a live worker": restartWithALiveWorker,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trial := rig.Try(t, func(tb testing.TB) {
+				restart(tb, newStage(tb, variant{rig.IPv4, "fork"}, 1), "-defect", "no-reuseaddr")
+			})
+			assert.True(t, trial.Failed)
+			assert.Contains(t, trial.Log, "without listening")
+			assert.Contains(t, trial.Log, "address already in use")
+		})
+	}
+}
+
+func restartInTimeWait(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	s.leaveTimeWait(tb, serverArgs...)
+	second := s.serve(tb, serverArgs...)
+	s.timeWaitStays(tb)
+	allServed(tb, s.load(tb, s.clients[0], 1))
+	second.stop(tb)
+}
+
+func restartWithALiveWorker(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	first := s.serve(tb, append(serverArgs, "-leave-workers")...)
+	old := s.client(tb, s.clients[0])
+	say(tb, old, "before", "before")
+	require.NoError(tb, first.Kill(tb.Context()))
+	orphans, err := s.host.Processes()
+	require.NoError(tb, err)
+	require.Len(tb, orphans, 1, "broken: the old worker must have outlived its server")
+
+	second := s.serve(tb, serverArgs...)
+	say(tb, old, "after", "after")
+	allServed(tb, s.load(tb, s.clients[0], 1))
+	require.NoError(tb, old.Stdin.Close())
+	ends(tb, old, 0)
+	second.stop(tb)
 }
 
 // TestReuseAddrNegativeControls shows what SO_REUSEADDR is for: without it a
@@ -67,19 +90,6 @@ func TestReuseAddrNegativeControls(t *testing.T) {
 			second.stop(t)
 		})
 	})
-}
-
-// TestReuseAddrCatches sees the check fail at a server without SO_REUSEADDR.
-func TestReuseAddrCatches(t *testing.T) {
-	t.Parallel()
-	trial := rig.Try(t, func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
-		s.leaveTimeWait(tb, "-defect", "no-reuseaddr")
-		s.serve(tb, "-defect", "no-reuseaddr")
-	})
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "without listening")
-	assert.Contains(t, trial.Log, "address already in use")
 }
 
 // leaveTimeWait runs a server that closes first, and stops it. It returns when
