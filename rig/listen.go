@@ -38,6 +38,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 			}
 		}
 		if !running {
+			p.awaitOutput(ctx)
 			return false, "", fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
 		}
 		if len(listeners) > 0 {
@@ -47,4 +48,14 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 	})
 	h.lab.Journal.Record(p.who(), "awaited listening on port %d%s", port, errorSuffix(err))
 	return found, err
+}
+
+// awaitOutput waits until what an ended process wrote has been read. A child of
+// it may hold the streams open, which is no reason to wait for long.
+func (p *Process) awaitOutput(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, scaled(Settling))
+	defer cancel()
+	for _, output := range []*Output{p.Stdout, p.Stderr} {
+		_ = output.AwaitEnd(ctx) // then the report has what there is
+	}
 }
