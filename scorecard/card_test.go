@@ -1,0 +1,208 @@
+package scorecard
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// cards are shown in every form, and compared with the files in testdata.
+var cards = map[string]Card{
+	"empty": {Subject: "./server", Kernel: "6.12.0", Seed: 1},
+	"right": {
+		Subject: "./server --listen {address}", Kernel: "6.12.0", Seed: 7,
+		Checks: []Result{
+			{Name: "reaping", Verdict: Pass, Family: "IPv4", Observed: "200 of 200 workers reaped", Duration: 1234500 * time.Microsecond},
+			{Name: "reaping", Verdict: Pass, Family: "IPv6", Observed: "200 of 200 workers reaped"},
+			{Name: "eintr", Verdict: Pass, Family: "IPv4", Observed: "accept interrupted 31 times"},
+			{Name: "eintr", Verdict: Pass, Family: "IPv6", Observed: "accept interrupted 47 times"},
+			{Name: "dual-stack", Verdict: Pass, Family: "IPv6", Observed: "one socket serves both"},
+		},
+	},
+	"wrong": {
+		Subject: "./server --listen {address} 2>&1", Kernel: "6.12.0", Seed: 4711,
+		Checks: []Result{
+			{Name: "listens", Verdict: Pass, Family: "IPv4", Observed: "port 9999 after 12ms", Expected: "a listening socket", Duration: 12 * time.Millisecond},
+			{Name: "listens", Verdict: Pass, Family: "IPv6", Observed: "port 9999 after 12ms", Expected: "a listening socket", Duration: 12 * time.Millisecond},
+			{
+				Name: "reaping", Verdict: Fail, Family: "IPv4",
+				Expected: "the server waits for every worker (waitpid in a loop at SIGCHLD)",
+				Observed: "200 zombies of 200 workers stay 2s after the last client left",
+				Cause:    "no wait after SIGCHLD", Evidence: []string{"pid 40, child of 16, zombie", "pid 41, child of 16, zombie"},
+				Reproduce: "sudo judge -check reaping -family IPv4 -seed 4711 -- ./server", Duration: 3170 * time.Millisecond,
+			},
+			{
+				Name: "reaping", Verdict: Fail, Family: "IPv6",
+				Expected: "the server waits for every worker (waitpid in a loop at SIGCHLD)",
+				Observed: "200 zombies of 200 workers stay 2s after the last client left",
+				Cause:    "no wait after SIGCHLD", Evidence: []string{"pid 47, child of 18, zombie"},
+				Reproduce: "sudo judge -check reaping -family IPv6 -seed 4711 -- ./server", Duration: 3180 * time.Millisecond,
+			},
+			{Name: "reuse-addr", Verdict: Pass, Family: "IPv4", Observed: "bound during TIME_WAIT"},
+			{
+				Name: "reuse-addr", Verdict: Broken, Family: "IPv6", Expected: "the server binds during TIME_WAIT",
+				Observed: "no TIME_WAIT on port 9999", Cause: "the precondition did not come true: the client closed first, so that TIME_WAIT is on its side and the restart proves nothing",
+				Reproduce: "sudo judge -check reuse-addr -family IPv6",
+			},
+			{Name: "drops-privileges", Verdict: Skip, Family: "IPv4", Cause: "needs root"},
+			{Name: "drops-privileges", Verdict: Skip, Family: "IPv6", Cause: "needs root"},
+			{
+				Name: "survives-reset", Verdict: Fail, Family: "IPv4", Expected: "the server goes on", Observed: "exit status 1",
+				Cause: "accept failed with ECONNABORTED", Evidence: []string{"the same"}, Reproduce: "judge -check survives-reset",
+			},
+			{
+				Name: "survives-reset", Verdict: Fail, Family: "IPv6", Expected: "the server goes on", Observed: "signal: SIGPIPE",
+				Cause: "SIGPIPE is not ignored", Evidence: []string{"the same"}, Reproduce: "judge -check survives-reset",
+			},
+		},
+	},
+	"hostile": {
+		Subject: "./`server`` | <b>\n# not a heading", Kernel: "6.12\x1b[2J", Seed: math.MaxUint64,
+		Checks: []Result{
+			{
+				Name: "echo|`*_", Verdict: Fail, Family: "IPv4 | <i>",
+				Expected:  "a | b \\| c\n\n## no heading\n- no list",
+				Observed:  "\x1b]0;title\a\x1b[31mred\x1b[0m\r\n\xff\xfe <script>alert(1)</script> & &amp; [x](y) ![x](y) `code` $a$\u202eturned\u009b2J",
+				Cause:     "\t多くの文字 \U000E0001 🦫 ``` | " + strings.Repeat("long ", 60),
+				Evidence:  []string{"````", "</pre></code>", "a\tb\r\nsecond | line\n", "", "\x00\x7f\x85"},
+				Reproduce: "judge -- 'a\nb' ```",
+			},
+			{Name: strings.Repeat("a very long name ", 10), Verdict: "odd", Family: "", Observed: "an invalid verdict"},
+		},
+	},
+}
+
+// golden compares with a file in testdata. To accept a change, write the file anew.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got), "differs from %s", path)
+}
+
+func TestWriters(t *testing.T) {
+	for name, card := range cards {
+		t.Run(name, func(t *testing.T) {
+			var table, colours, markdown, text bytes.Buffer
+			require.NoError(t, card.WriteTable(&table, false))
+			require.NoError(t, card.WriteTable(&colours, true))
+			require.NoError(t, card.WriteMarkdown(&markdown))
+			golden(t, name+".txt", table.Bytes())
+			golden(t, name+".ansi", colours.Bytes())
+			golden(t, name+".md", markdown.Bytes())
+
+			err := card.WriteJSON(&text)
+			if name == "hostile" {
+				assert.EqualError(t, err, `write scorecard: check 2 ("`+card.Checks[1].Name+`"): verdict "odd" is unknown: it is pass, fail, broken or skip`)
+				card.Checks = card.Checks[:1:1]
+				require.NoError(t, card.WriteJSON(&text))
+			}
+			golden(t, name+".json", text.Bytes())
+			parsed, err := Parse(&text)
+			require.NoError(t, err)
+			if name != "hostile" { // bytes that are no UTF-8 do not come back
+				assert.Equal(t, card, parsed)
+			}
+		})
+	}
+}
+
+func TestOK(t *testing.T) {
+	for _, v := range []struct {
+		name     string
+		verdicts []Verdict
+		ok       bool
+		counts   string
+	}{
+		{"nothing", nil, false, "0 pass, 0 fail, 0 broken, 0 skip"},
+		{"a pass", []Verdict{Pass}, true, "1 pass, 0 fail, 0 broken, 0 skip"},
+		{"a skip among passes", []Verdict{Pass, Skip, Pass}, true, "2 pass, 0 fail, 0 broken, 1 skip"},
+		{"skips alone", []Verdict{Skip, Skip}, false, "0 pass, 0 fail, 0 broken, 2 skip"},
+		{"a fail", []Verdict{Pass, Fail}, false, "1 pass, 1 fail, 0 broken, 0 skip"},
+		{"a broken check", []Verdict{Pass, Broken}, false, "1 pass, 0 fail, 1 broken, 0 skip"},
+		{"the zero value", []Verdict{Pass, ""}, false, "1 pass, 0 fail, 1 broken, 0 skip"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			var card Card
+			for _, verdict := range v.verdicts {
+				card.Checks = append(card.Checks, Result{Verdict: verdict})
+			}
+			assert.Equal(t, v.ok, card.OK())
+			assert.Equal(t, v.counts, card.Counts().String())
+		})
+	}
+}
+
+const oneCheck = `{"subject": "s", "kernel": "k", "seed": 1, "checks": [{"name": "n", "verdict": "pass", "family": "IPv4",
+	"expected": "e", "observed": "o", "cause": "", "evidence": [], "reproduce": "r", "duration_ms": 0.5}]}`
+
+func TestParse(t *testing.T) {
+	for _, v := range []struct{ name, old, new, err string }{
+		{"a right card", "", "", ""},
+		{"the greatest seed", `"seed": 1`, `"seed": 18446744073709551615`, ""},
+		{"the greatest duration", "0.5", "9223372036854.7", ""},
+		{"an unknown verdict", `"pass"`, `"perhaps"`, `check 1 ("n"): read field "verdict": verdict "perhaps" is unknown: it is pass, fail, broken or skip`},
+		{"no verdict", `"pass"`, `""`, `check 1 ("n"): read field "verdict": verdict "" is unknown: it is pass, fail, broken or skip`},
+		{"a verdict that is none", `"pass"`, `true`, `check 1 ("n"): read field "verdict": a string is wanted, and this is JSON bool`},
+		{"a missing field", `"cause": "", `, ``, `check 1 ("n"): field "cause" is missing`},
+		{"null", `"seed": 1`, `"seed": null`, `field "seed" is missing`},
+		{"no name", `"name": "n", `, ``, `check 1: field "name" is missing`},
+		{"another field", `"seed"`, `"sead": 1, "seed"`, `field "sead" is unknown`},
+		{"another case", `"seed"`, `"Seed"`, `field "seed" is missing`},
+		{"a negative seed", `"seed": 1`, `"seed": -1`, `read field "seed": a whole number below 2^64 is wanted, and this is JSON number -1`},
+		{"a seed beyond 64 bits", `"seed": 1`, `"seed": 18446744073709551616`, `read field "seed": a whole number below 2^64 is wanted, and this is JSON number 18446744073709551616`},
+		{"a negative duration", "0.5", "-0.5", `check 1 ("n"): duration_ms -0.5 is out of range`},
+		{"an endless duration", "0.5", "1e300", `check 1 ("n"): duration_ms 1e+300 is out of range`},
+		{"evidence as text", "[]", `"x"`, `check 1 ("n"): read field "evidence": an array is wanted, and this is JSON string`},
+		{"an array", `{"subject`, `[{"subject`, `unexpected end of JSON input at byte 209`},
+		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 210`},
+		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 210`},
+		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 206`},
+		{"nothing", oneCheck, ``, `unexpected end of JSON input at byte 0`},
+		{"another type", oneCheck, `"card"`, `an object is wanted, and this is JSON string`},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			text := strings.Replace(oneCheck, v.old, v.new, 1)
+			card, err := Parse(strings.NewReader(text))
+			if v.err != "" {
+				assert.EqualError(t, err, "parse scorecard: "+v.err)
+				assert.Zero(t, card)
+				return
+			}
+			require.NoError(t, err)
+			var b bytes.Buffer
+			require.NoError(t, card.WriteJSON(&b))
+			assert.JSONEq(t, text, b.String())
+		})
+	}
+}
+
+// FuzzParse requires that what Parse accepts survives a round trip, and that
+// every writer can show it.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(oneCheck))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		card, err := Parse(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		var text bytes.Buffer
+		require.NoError(t, card.WriteJSON(&text))
+		again, err := Parse(bytes.NewReader(text.Bytes()))
+		require.NoError(t, err)
+		require.Equal(t, card, again)
+		compact, err := json.Marshal(card)
+		require.NoError(t, err)
+		require.JSONEq(t, text.String(), string(compact))
+		requireHarmless(t, card)
+	})
+}

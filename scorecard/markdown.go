@@ -1,0 +1,142 @@
+package scorecard
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// GitHub refuses a step summary above 1 MiB; a little room is left for the
+// caller's own lines.
+const summaryBytes = 1000 << 10
+
+// WriteMarkdown writes the card as GitHub Flavored Markdown: a heading, a table
+// of the checks, and a section for what failed or is broken. Texts are shown as
+// they are, never interpreted as Markdown or HTML. What is written stays below
+// the 1 MiB that GitHub takes as a step summary: long texts are cut, evidence in
+// its middle, and what was left out is counted.
+func (c Card) WriteMarkdown(w io.Writer) error {
+	var text []byte
+	for limit := min(64<<10, summaryBytes/(len(c.Checks)+1)); ; limit = limit * 3 / 4 {
+		if limit < 100 { // nothing that is worth reading fits
+			limit = 0
+		}
+		if text = c.markdown(limit); len(text) <= summaryBytes || limit == 0 {
+			break
+		}
+	}
+	if excess := len(text) - summaryBytes; excess > 0 { // thousands of checks
+		end := bytes.LastIndexByte(text[:summaryBytes], '\n')
+		text = fmt.Appendf(text[:end:end], "\n\n… (%d bytes left out)\n", len(text)-end)
+	}
+	_, err := w.Write(text)
+	return err
+}
+
+// markdown renders with at most limit bytes of evidence in each section.
+func (c Card) markdown(limit int) []byte {
+	short := min(limit, 4<<10)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "## Scorecard of %s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
+	fmt.Fprintf(&b, "kernel %s, seed %d: **%s**\n", prose(cut(oneLine(c.Kernel), 100)), c.Seed, c.Counts())
+
+	columns := families(c.Checks)
+	rows := c.rows()
+	if len(rows) > 0 {
+		b.WriteString("\n| check |")
+		for _, family := range columns {
+			fmt.Fprintf(&b, " %s |", prose(cut(oneLine(family), 40)))
+		}
+		fmt.Fprintf(&b, " what was observed |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
+	}
+	for _, row := range rows {
+		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row.name), 100)))
+		for _, family := range columns {
+			switch v := row.in(family); v {
+			case Fail, Broken:
+				fmt.Fprintf(&b, " **%s** |", v)
+			default:
+				fmt.Fprintf(&b, " %s |", v)
+			}
+		}
+		observed := row.remark(func(r Result) string {
+			if r.Verdict == Skip {
+				return cmp.Or(r.Cause, r.Observed)
+			}
+			return cmp.Or(r.Observed, r.Cause)
+		})
+		fmt.Fprintf(&b, " %s |\n", prose(cut(observed, 300)))
+	}
+
+	for _, row := range rows {
+		for _, f := range row.findings() {
+			fmt.Fprintf(&b, "\n### %s\n\n", prose(cut(f.title(), 200)))
+			for _, item := range []struct{ label, text string }{
+				{"expected", f.Expected}, {"observed", f.Observed}, {"cause", f.Cause},
+			} {
+				text := shorten(strings.Join(lines(item.text), "\n"), short)
+				if text == "" {
+					continue
+				}
+				fmt.Fprintf(&b, "- **%s**: %s\n", item.label, strings.ReplaceAll(prose(text), "\n", "<br>"))
+			}
+			if evidence, whose := f.evidence(); len(evidence) > 0 {
+				for i, line := range evidence {
+					evidence[i] = shorten(line, limit/4)
+				}
+				fmt.Fprintf(&b, "\n%s:\n\n", strings.TrimRight("Evidence "+prose(whose), " "))
+				b.WriteString(codeBlock("text", excerpt(evidence, limit)))
+			}
+			if commands := f.commands(); len(commands) > 0 {
+				b.WriteString("\nReproduce:\n\n")
+				b.WriteString(codeBlock("sh", excerpt(commands, short)))
+			}
+		}
+	}
+	return b.Bytes()
+}
+
+// prose escapes printable text for a place within a line or a table's cell. A
+// pipe becomes an entity, since a table is split at pipes before anything else
+// is looked at.
+var prose = strings.NewReplacer(
+	"&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;",
+	`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "$", `\$`,
+).Replace
+
+// codeSpan returns one printable line as code, in more backticks than it has
+// side by side. It is not for a table's cell.
+func codeSpan(line string) string {
+	if line == "" {
+		return "(none)"
+	}
+	ticks := strings.Repeat("`", longestRun(line)+1)
+	if strings.Trim(line, " `") != line {
+		line = " " + line + " " // a renderer takes these two blanks away again
+	}
+	return ticks + line + ticks
+}
+
+// codeBlock returns printable lines between fences that are longer than any run
+// of backticks within.
+func codeBlock(language string, lines []string) string {
+	text := strings.Join(lines, "\n")
+	fence := strings.Repeat("`", max(longestRun(text)+1, 3))
+	return fence + language + "\n" + text + "\n" + fence + "\n"
+}
+
+// longestRun returns the greatest number of backticks side by side.
+func longestRun(s string) int {
+	longest, run := 0, 0
+	for _, r := range s {
+		if r != '`' {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
+}

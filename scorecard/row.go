@@ -1,0 +1,147 @@
+package scorecard
+
+import (
+	"slices"
+	"strings"
+)
+
+// A row is one check with its results, in every family.
+type row struct {
+	name    string
+	results []Result
+}
+
+// rows returns the checks in order of appearance. An invalid verdict is broken.
+func (c Card) rows() []row {
+	var rows []row
+	place := map[string]int{}
+	for _, r := range c.Checks {
+		if !r.Verdict.Valid() {
+			r.Verdict = Broken
+		}
+		i, ok := place[r.Name]
+		if !ok {
+			i = len(rows)
+			place[r.Name] = i
+			rows = append(rows, row{name: r.Name})
+		}
+		rows[i].results = append(rows[i].results, r)
+	}
+	return rows
+}
+
+// families returns the families of all results in order of appearance.
+func families(results []Result) []string {
+	var all []string
+	for _, r := range results {
+		if !slices.Contains(all, r.Family) {
+			all = append(all, r.Family)
+		}
+	}
+	return all
+}
+
+// worst returns the gravest verdict of the results, "" without any.
+func worst(results []Result) Verdict {
+	for _, v := range verdicts {
+		if slices.ContainsFunc(results, func(r Result) bool { return r.Verdict == v }) {
+			return v
+		}
+	}
+	return ""
+}
+
+// in returns the gravest verdict in one family, "" if the check has none there.
+func (w row) in(family string) Verdict {
+	return worst(slices.DeleteFunc(slices.Clone(w.results), func(r Result) bool { return r.Family != family }))
+}
+
+// remark says in one line what text says of the results with the gravest
+// verdict; and of which families it speaks, unless they all say the same.
+func (w row) remark(text func(Result) string) string {
+	gravest := worst(w.results)
+	var texts []string
+	by := map[string][]Result{}
+	for _, r := range w.results {
+		if r.Verdict != gravest {
+			continue
+		}
+		t := oneLine(text(r))
+		if _, ok := by[t]; !ok {
+			texts = append(texts, t)
+		}
+		by[t] = append(by[t], r)
+	}
+	if len(texts) == 1 && len(by[texts[0]]) == len(w.results) {
+		return texts[0]
+	}
+	for i, t := range texts {
+		if who := enumerate(families(by[t])); t != "" && who != "" {
+			texts[i] = oneLine(who) + ": " + t
+		}
+	}
+	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), "; ")
+}
+
+// A finding is what one or several families say alike about a failed or broken
+// check. Their evidence and commands may differ; evidence is that of the first.
+type finding struct {
+	Result
+	results []Result
+}
+
+// findings returns what is to be told about the check at length.
+func (w row) findings() []finding {
+	var all []finding
+	for _, r := range w.results {
+		if r.Verdict == Pass || r.Verdict == Skip {
+			continue
+		}
+		i := slices.IndexFunc(all, func(f finding) bool {
+			return f.Verdict == r.Verdict && f.Expected == r.Expected && f.Observed == r.Observed && f.Cause == r.Cause
+		})
+		if i < 0 {
+			i = len(all)
+			all = append(all, finding{Result: r})
+		}
+		all[i].results = append(all[i].results, r)
+	}
+	return all
+}
+
+// title names the check, its families and the verdict.
+func (f finding) title() string {
+	title := oneLine(f.Name)
+	if who := enumerate(families(f.results)); who != "" {
+		title += " over " + oneLine(who)
+	}
+	return title + ": " + string(f.Verdict)
+}
+
+// evidence returns the lines of the evidence, and "over" its family if that of
+// another one differs.
+func (f finding) evidence() (all []string, whose string) {
+	for _, text := range f.Evidence {
+		if own := lines(text); own != nil {
+			all = append(all, own...)
+		} else {
+			all = append(all, "")
+		}
+	}
+	if slices.ContainsFunc(f.results, func(r Result) bool { return !slices.Equal(r.Evidence, f.Evidence) }) {
+		whose = "over " + oneLine(f.Family)
+	}
+	return all, whose
+}
+
+// commands returns the lines of the distinct commands that repeat the finding.
+func (f finding) commands() []string {
+	var distinct, all []string
+	for _, r := range f.results {
+		if !slices.Contains(distinct, r.Reproduce) {
+			distinct = append(distinct, r.Reproduce)
+			all = append(all, lines(r.Reproduce)...)
+		}
+	}
+	return all
+}

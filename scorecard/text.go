@@ -1,0 +1,157 @@
+package scorecard
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Subjects, and whoever talks to them, write what they like. Nothing of it
+// reaches a terminal or a page as it is: every text passes through printable.
+
+// printable returns s with every character that is not printable spelled out:
+// escape sequences, marks that turn the direction of writing, bytes that are no
+// UTF-8. A tab becomes a space. A backslash stays, since commands are to be
+// readable; so the spelling does not tell ESC from the four characters \x1b.
+func printable(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == '\t':
+			b.WriteByte(' ')
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r < utf8.RuneSelf:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case r <= 0xFFFF:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		}
+	}
+	return b.String()
+}
+
+// oneLine returns s as one printable line; line ends become spaces.
+func oneLine(s string) string {
+	return strings.Join(lines(s), " ")
+}
+
+// lines returns the printable lines of s, without blanks at their ends and
+// without empty lines around them.
+func lines(s string) []string {
+	var all []string
+	for line := range strings.Lines(strings.Trim(s, "\r\n")) {
+		all = append(all, strings.TrimRight(printable(strings.TrimRight(line, "\r\n")), " "))
+	}
+	return all
+}
+
+// shorten returns s without what exceeds the given bytes, and says how much that is.
+func shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return fmt.Sprintf("%s… (%d bytes left out)", s[:limit], len(s)-limit)
+}
+
+// excerpt returns as much of the beginning and of the end of the lines as fits
+// into the given bytes, and says in between how much is left out.
+func excerpt(all []string, limit int) []string {
+	size := 0
+	for _, line := range all {
+		size += len(line) + 1
+	}
+	if size <= limit {
+		return all
+	}
+	head, tail := 0, len(all)
+	for room := limit / 2; head < tail && len(all[head]) < room; head++ {
+		room -= len(all[head]) + 1
+		size -= len(all[head]) + 1
+	}
+	for room := limit / 2; head < tail && len(all[tail-1]) < room; tail-- {
+		room -= len(all[tail-1]) + 1
+		size -= len(all[tail-1]) + 1
+	}
+	gap := fmt.Sprintf("… (%d of %d lines left out, %d bytes)", tail-head, len(all), size)
+	return slices.Concat(all[:head], []string{gap}, all[tail:])
+}
+
+// cut returns at most the given columns of s, the last of them an ellipsis if
+// something is missing.
+func cut(s string, columns int) string {
+	if width(s) <= columns {
+		return s
+	}
+	used := 0
+	for i, r := range s {
+		if used += runeWidth(r); used > columns-1 {
+			return strings.TrimRight(s[:i], " ") + "…"
+		}
+	}
+	return s
+}
+
+// pad appends blanks to s up to the given columns.
+func pad(s string, columns int) string {
+	return s + strings.Repeat(" ", max(columns-width(s), 0))
+}
+
+// width returns the columns that s takes on a terminal.
+func width(s string) int {
+	columns := 0
+	for _, r := range s {
+		columns += runeWidth(r)
+	}
+	return columns
+}
+
+// runeWidth knows that East Asian characters and pictures are wide. It is no
+// full table, and counts combining characters: such text is cut early.
+func runeWidth(r rune) int {
+	if unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) ||
+		0x3000 <= r && r <= 0x303F || 0xFF01 <= r && r <= 0xFF60 || 0x1F300 <= r && r <= 0x1FAFF {
+		return 2
+	}
+	return 1
+}
+
+// enumerate joins names as a sentence does: "IPv4", "IPv4 and IPv6", "a, b and c".
+func enumerate(names []string) string {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
+// escapeJSON spells out what is not printable in JSON text. Outside of strings
+// there is nothing but line ends.
+func escapeJSON(text []byte) []byte {
+	var b []byte
+	for _, r := range string(text) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return b
+}

@@ -1,0 +1,161 @@
+package scorecard
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// requireHarmless shows a card in every form, and looks for what may not be there.
+func requireHarmless(t *testing.T, card Card) {
+	t.Helper()
+	var table, colours, markdown, text bytes.Buffer
+	require.NoError(t, card.WriteTable(&table, false))
+	require.NoError(t, card.WriteTable(&colours, true))
+	require.NoError(t, card.WriteMarkdown(&markdown))
+	require.NoError(t, card.WriteJSON(&text))
+	painted := regexp.MustCompile("\x1b\\[(2|31|32|33|0)m").ReplaceAllString(colours.String(), "")
+	require.Equal(t, table.String(), painted, "colours are all that differs")
+	for form, shown := range map[string]string{"table": table.String(), "Markdown": markdown.String(), "JSON": text.String()} {
+		require.True(t, utf8.ValidString(shown), form)
+		i := strings.IndexFunc(shown, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
+		require.Negative(t, i, "%s is not harmless at byte %d: %q", form, i, shown)
+	}
+	require.Less(t, markdown.Len(), 1<<20)
+
+	// Every row of the Markdown table has as many cells as its heading.
+	if _, rows, found := strings.Cut(markdown.String(), "\n| check |"); found {
+		rows, _, _ = strings.Cut("| check |"+rows, "\n\n")
+		cells := len(families(card.Checks)) + 2
+		seen := strings.Split(strings.TrimRight(rows, "\n"), "\n")
+		require.Len(t, seen, 2+len(card.rows()))
+		for _, row := range seen {
+			require.Equal(t, cells+1, strings.Count(row, "|"), row)
+		}
+	}
+}
+
+func TestEveryByteIsHarmless(t *testing.T) {
+	var every []byte
+	for b := range 256 {
+		every = append(every, byte(b))
+	}
+	for _, s := range []string{string(every), "\n|\n", "\\|", "``\n```", "\u0085\u2028\u202e\U000E0001", "\x1b[31m", "\r\r\n\n"} {
+		requireHarmless(t, Card{Subject: s, Kernel: s, Checks: []Result{
+			{s, Fail, s, s, s, s, []string{s, s}, s, 0},
+			{s + "x", Broken, s + "y", s, s, s, []string{s + s}, s, 0},
+			{s + "x", Skip, "", s, s, s, nil, s, 0},
+		}})
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for s, want := range map[string]string{
+		"plain, 漢字 ü":              "plain, 漢字 ü",
+		"\x1b[31m":                 `\x1b[31m`,
+		"a\tb\r\n":                 `a b\x0d\x0a`,
+		"\xff\u00e9\xe9":           `\xffé\xe9`,
+		"\uFFFD":                   "\uFFFD",
+		"\u0085\u202e\U000e0001\b": `\u0085\u202e\U000e0001\x08`,
+	} {
+		assert.Equal(t, want, printable(s))
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, v := range []struct {
+		s       string
+		columns int
+		want    string
+	}{
+		{"", 5, ""},
+		{"12345", 5, "12345"},
+		{"123456", 5, "1234…"},
+		{"123 56", 5, "123…"},
+		{"漢字", 4, "漢字"},
+		{"漢字漢", 5, "漢字…"},
+		{"漢字漢", 4, "漢…"},
+	} {
+		assert.Equal(t, v.want, cut(v.s, v.columns))
+	}
+	assert.Equal(t, "漢  |", pad("漢", 4)+"|")
+}
+
+func TestShorten(t *testing.T) {
+	assert.Equal(t, "abc", shorten("abc", 3))
+	assert.Equal(t, "ab… (1 bytes left out)", shorten("abc", 2))
+	assert.Equal(t, "a… (3 bytes left out)", shorten("a漢", 3), "no character is split")
+	assert.Equal(t, "… (3 bytes left out)", shorten("abc", 0))
+}
+
+func TestExcerpt(t *testing.T) {
+	all := []string{"first", "second", "third", "fourth", "fifth"}
+	assert.Equal(t, all, excerpt(all, 100))
+	assert.Equal(t, []string{"first", "… (3 of 5 lines left out, 20 bytes)", "fifth"}, excerpt(all, 16))
+	assert.Equal(t, []string{"… (5 of 5 lines left out, 32 bytes)"}, excerpt(all, 0))
+}
+
+func TestMarkdownFitsASummary(t *testing.T) {
+	long := strings.Repeat("漢<", 100_000)
+	for name, v := range map[string]struct{ checks, lines, kept int }{
+		"one": {1, 50_000, 1500}, "many": {40, 5000, 40 * 400}, "thousands": {5000, 20, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			card := Card{Subject: long, Kernel: long}
+			evidence := strings.Split(strings.Repeat("a line of evidence | with `signs`\n", v.lines), "\n")
+			for i := range v.checks {
+				r := Result{Name: fmt.Sprint("check", i), Verdict: Fail, Expected: "short", Evidence: evidence}
+				if i == 0 {
+					r.Expected, r.Observed, r.Cause, r.Reproduce = long, long, long, long
+				}
+				card.Checks = append(card.Checks, r)
+			}
+			var b bytes.Buffer
+			require.NoError(t, card.WriteMarkdown(&b))
+			assert.LessOrEqual(t, b.Len(), summaryBytes+100)
+			assert.GreaterOrEqual(t, strings.Count(b.String(), "line of evidence"), v.kept)
+			assert.Contains(t, b.String(), "left out")
+		})
+	}
+}
+
+func TestEnumerate(t *testing.T) {
+	assert.Equal(t, "", enumerate(nil))
+	assert.Equal(t, "IPv4", enumerate([]string{"", "IPv4"}))
+	assert.Equal(t, "IPv4 and IPv6", enumerate([]string{"IPv4", "IPv6"}))
+	assert.Equal(t, "a, b and c", enumerate([]string{"a", "b", "c"}))
+}
+
+func TestColour(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	file, err := os.Create(t.TempDir() + "/file")
+	require.NoError(t, err)
+	defer file.Close()
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("TERM", "xterm")
+	assert.False(t, Colour(nil))
+	assert.False(t, Colour(null))
+	assert.False(t, Colour(file))
+
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no terminal here: %v", err)
+	}
+	defer terminal.Close()
+	assert.True(t, Colour(terminal))
+	t.Setenv("NO_COLOR", "1")
+	assert.False(t, Colour(terminal))
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("TERM", "dumb")
+	assert.False(t, Colour(terminal))
+}
