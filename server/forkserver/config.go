@@ -22,6 +22,7 @@ type config struct {
 	backlog      int
 	maxWorkers   int
 	grace        time.Duration
+	idle         time.Duration // 0 is for ever
 	leaveWorkers bool
 	logLevel     slog.Level
 	defect       Defect
@@ -69,6 +70,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.IntVar(&c.backlog, "backlog", 128, "how many connections the kernel may hold for accept")
 	f.IntVar(&c.maxWorkers, "max-workers", 0, "accept no more while this many workers live; 0 is no limit")
 	f.DurationVar(&c.grace, "grace", 5*time.Second, "after SIGTERM or SIGINT, kill the workers that are left after this `time`")
+	f.DurationVar(&c.idle, "idle", 0, "end a worker whose client neither sends nor reads for this `time`; 0s is never")
 	f.BoolVar(&c.leaveWorkers, "leave-workers", false, "let workers outlive the server")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "log events of this `level` and above: debug, info, warn or error")
 	f.TextVar(&c.defect, "defect", NoDefect, "be wrong in the way of this `name`")
@@ -99,6 +101,11 @@ func parseConfig(args []string) (config, error) {
 		return c, fmt.Errorf("-max-workers %d: must be 1 or more, or 0 for no limit", c.maxWorkers)
 	case c.grace < 0:
 		return c, fmt.Errorf("-grace %v: must not be negative; 0s kills the workers at once", c.grace)
+	case c.idle != 0 && c.idle < time.Millisecond:
+		return c, fmt.Errorf("-idle %v: must be 1ms or more, or 0s for never", c.idle)
+	}
+	if c.defect == OrphansOnTerm {
+		c.leaveWorkers = true
 	}
 	return c, nil
 }

@@ -13,17 +13,76 @@ type Defect uint8
 // The defects. NoDefect is a correct server.
 const (
 	NoDefect Defect = iota
+
 	NoReap
+	SingleWait
+	LateReap
+	LeakOneIn64
+
 	ExitOnEINTR
+	WorkerExitOnEINTR
+
 	NoReuseAddr
+	ZeroReuseAddr
+	ReusePort
+	SmallBacklog
+	NoKeepAlive
+
+	ParentKeepsConn
+	WorkerKeepsListener
+	LeakConnOnForkFailure
+
+	ExitOnForkFailure
+	ExitOnAcceptError
+	SpinOnEMFILE
+	NoSIGPIPE
+	Serial
+
+	StaleReply
+	ShortWrite
+	DropFirstByte
+	WorkerIgnoresReset
+
+	IgnoreSIGTERM
+	OrphansOnTerm
+
 	defectCount
 )
 
 var defectTable = [defectCount]struct{ name, meaning string }{
-	NoDefect:    {"", "the server is correct"},
+	NoDefect: {"", "the server is correct"},
+
 	NoReap:      {"no-reap", "workers are never waited for and stay zombies"},
-	ExitOnEINTR: {"exit-on-eintr", "an interrupted accept ends the server"},
-	NoReuseAddr: {"no-reuseaddr", "SO_REUSEADDR is not set on the listener"},
+	SingleWait:  {"single-wait", "one worker is waited for per SIGCHLD, however many have ended"},
+	LateReap:    {"late-reap", "workers are waited for only when the next connection comes"},
+	LeakOneIn64: {"leak-one-in-64", "every 64th worker is never waited for"},
+
+	ExitOnEINTR:       {"exit-on-eintr", "an interrupted accept ends the server"},
+	WorkerExitOnEINTR: {"worker-exit-on-eintr", "an interrupted read or send ends the worker"},
+
+	NoReuseAddr:   {"no-reuseaddr", "SO_REUSEADDR is not set on the listener"},
+	ZeroReuseAddr: {"zero-reuseaddr", "SO_REUSEADDR is set on the listener, to 0"},
+	ReusePort:     {"reuseport", "SO_REUSEPORT is set too, so that two servers can have one port"},
+	SmallBacklog:  {"small-backlog", "the backlog is 1, whatever -backlog says"},
+	NoKeepAlive:   {"no-keepalive", "SO_KEEPALIVE is not set: the worker of a vanished client stays"},
+
+	ParentKeepsConn:       {"parent-keeps-conn", "the server keeps its copy of each connection"},
+	WorkerKeepsListener:   {"worker-keeps-listener", "workers keep a copy of the listener"},
+	LeakConnOnForkFailure: {"leak-conn-on-fork-failure", "a connection that gets no worker stays open"},
+
+	ExitOnForkFailure: {"exit-on-fork-failure", "a failed fork ends the server"},
+	ExitOnAcceptError: {"exit-on-accept-error", "any error of accept but EINTR ends the server"},
+	SpinOnEMFILE:      {"spin-on-emfile", "short of descriptors or memory, accept is called again at once, for ever"},
+	NoSIGPIPE:         {"no-sigpipe", "SIGPIPE has its default action, and the server itself sends to each client"},
+	Serial:            {"serial", "there are no workers, the server serves one client after the other"},
+
+	StaleReply:         {"stale-reply", "bytes of an earlier, longer message follow the reply"},
+	ShortWrite:         {"short-write", "what an interrupted send did not send is lost"},
+	DropFirstByte:      {"drop-first-byte", "the first byte of each reply is lost"},
+	WorkerIgnoresReset: {"worker-ignores-reset", "after a reset the worker reads on for ever"},
+
+	IgnoreSIGTERM: {"ignore-sigterm", "SIGTERM and SIGINT change nothing"},
+	OrphansOnTerm: {"orphans-on-term", "on SIGTERM the server ends at once and leaves its workers behind"},
 }
 
 // Defects returns every defect, NoDefect excepted.

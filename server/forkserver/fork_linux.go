@@ -1,7 +1,7 @@
 package forkserver
 
-// This file holds all of the server's unsafe code, and all that runs in a
-// forked worker.
+// This file makes a forked worker. What the worker then does is in
+// conversation_linux.go, under the same rules.
 //
 // A forked worker is a copy of a Go process in which only one thread exists:
 // no scheduler, no garbage collector, no other goroutine. It may therefore
@@ -31,17 +31,14 @@ const workerConn = 3
 // job is what a worker has to know. It holds no pointers: the heap is not
 // there in a forked worker (see memory_linux.go).
 type job struct {
-	conn    int // the connection's descriptor in the server
-	server  int // the server's process ID
-	service service
-	once    bool // answer one read, then close
-	outlive bool // outlive the server
-	defect  Defect
+	conn     int // the connection's descriptor
+	listener int // the listener's descriptor, in the server and until work closes it
+	server   int // the server's process ID
+	service  service
+	once     bool // answer one read, then close
+	outlive  bool // outlive the server
+	defect   Defect
 }
-
-// buffer is what a worker reads into. Nobody writes to it before the fork, so each
-// worker finds it zero, and in pages of its own.
-var buffer [64 << 10]byte
 
 // forkWorker is fork with an error as the rest of the server has them.
 func forkWorker(j job, m *memory) (pid int, err error) {
@@ -110,89 +107,37 @@ func work(j job, mask uint64, handlersCleared bool) {
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
 
 	// Keep standard input, output and error and the connection; the listener
-	// goes with the rest. close_range came with Linux 5.9.
+	// goes with the rest.
+	newest, first := j.conn, workerConn+1
 	if j.conn != workerConn {
 		syscall.RawSyscall6(unix.SYS_DUP3, uintptr(j.conn), workerConn, 0, 0, 0, 0)
+		j.conn = workerConn
 	}
-	if _, _, errno := syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, workerConn+1, math.MaxUint32, 0, 0, 0, 0); errno != 0 {
-		// The kernel gives out the lowest free descriptor, so those of the
-		// server, which keeps a handful, are not far above the newest one.
-		for fd := workerConn + 1; fd < j.conn+64; fd++ {
-			syscall.RawSyscall6(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)
-		}
+	// The listener is above workerConn: settleRuntime opened the runtime's poller before.
+	if j.defect == WorkerKeepsListener {
+		closeRange(first, j.listener-1, newest)
+		first = j.listener + 1
 	}
+	closeRange(first, math.MaxInt32, newest)
 	exit(serve(j))
 }
 
-// serve answers on the connection until the client has closed its side or, with
-// j.once, after one answer. It returns the worker's exit status: 0 when the
-// conversation ended, be it by a reset, 1 after an error that no client causes.
+// closeRange closes the descriptors from first to last. The system call of
+// that name came with Linux 5.9.
 //
 //go:nosplit
 //go:norace
-//go:nocheckptr
-func serve(j job) (status int) {
-	for {
-		status, ended := answer(j)
-		if ended {
-			return status
+func closeRange(first, last, newest int) {
+	if first > last {
+		return
+	}
+	if _, _, errno := syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, uintptr(first), uintptr(last), 0, 0, 0, 0); errno != 0 {
+		// The kernel gives out the lowest free descriptor, so those of the
+		// server, which keeps a handful, are not far above the newest one.
+		for fd := first; fd <= last && fd < newest+64; fd++ {
+			syscall.RawSyscall6(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)
 		}
 	}
-}
-
-// answer reads once from the connection and writes the whole reply.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func answer(j job) (status int, ended bool) {
-	start := uintptr(unsafe.Pointer(&buffer))
-	read, _, errno := syscall.RawSyscall6(unix.SYS_READ, workerConn, start, uintptr(len(buffer)), 0, 0, 0)
-	switch {
-	case errno == unix.EINTR:
-		return 0, false
-	case errno != 0:
-		return statusAfter(errno), true
-	case read == 0:
-		return 0, true // after every reply, so a client that closed only its sending side has them all
-	}
-
-	if j.service == upper {
-		for i := 0; i < int(read) && i < len(buffer); i++ {
-			if 'a' <= buffer[i] && buffer[i] <= 'z' {
-				buffer[i] -= 'a' - 'A'
-			}
-		}
-	}
-
-	// A signal after part was sent does not make the call fail, it makes the
-	// count short (signal(7), "Interruption of system calls").
-	for sent := uintptr(0); sent < read; {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, workerConn, start+sent, read-sent, unix.MSG_NOSIGNAL, 0, 0)
-		switch errno {
-		case 0:
-			sent += n
-		case unix.EINTR:
-		default:
-			return statusAfter(errno), true
-		}
-	}
-
-	// A close with input still unread sends a reset, which may destroy the reply
-	// on its way (RFC 1122, 4.2.2.13). The one answer of j.once therefore follows a read
-	// with room for more than clients send before they wait.
-	return 0, j.once
-}
-
-// statusAfter is the exit status of a worker whose read or write gave errno.
-//
-//go:nosplit
-//go:norace
-func statusAfter(errno syscall.Errno) int {
-	if errno == unix.ECONNRESET || errno == unix.EPIPE {
-		return 0
-	}
-	return 1
 }
 
 // exit ends the process, running nothing of Go's.
@@ -203,47 +148,4 @@ func exit(status int) {
 	for {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, uintptr(status), 0, 0, 0, 0, 0)
 	}
-}
-
-// action is the kernel's struct sigaction as a row of words: the handler, the
-// flags, and what follows them on this architecture. (Not so on MIPS.)
-type action [8]uintptr
-
-// clearHandlers gives every caught signal its default action, as
-// CLONE_CLEAR_SIGHAND does. Ignored signals stay ignored.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func clearHandlers() {
-	for signal := uintptr(1); signal <= 64; signal++ {
-		var a action
-		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, signal, 0, uintptr(unsafe.Pointer(&a)), 8, 0, 0)
-		if a[0] > 1 { // neither SIG_DFL nor SIG_IGN
-			a = action{}
-			syscall.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&a)), 0, 8, 0, 0)
-		}
-	}
-}
-
-// interrupts lets the signal interrupt system calls of this thread: it clears
-// SA_RESTART, which the Go runtime sets for all its handlers, keeps the
-// handler, and unblocks the signal.
-func interrupts(signal syscall.Signal) error {
-	const saRestart = 0x10000000 // asm-generic/signal-defs.h
-	var a action
-	_, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), 0, uintptr(unsafe.Pointer(&a)), 8, 0, 0)
-	if errno == 0 {
-		a[1] &^= saRestart
-		_, _, errno = syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), uintptr(unsafe.Pointer(&a)), 0, 8, 0, 0)
-	}
-	if errno != 0 {
-		return os.NewSyscallError("rt_sigaction", errno)
-	}
-	mask := uint64(1) << (signal - 1)
-	_, _, errno = syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_UNBLOCK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
-	if errno != 0 {
-		return os.NewSyscallError("rt_sigprocmask", errno)
-	}
-	return nil
 }

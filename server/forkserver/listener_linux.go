@@ -22,16 +22,16 @@ type listener struct {
 }
 
 // listen returns a listener on address. Port 0 is a free one that the kernel chooses.
-func listen(address netip.AddrPort, backlog int, reuseAddr bool) (*listener, error) {
+func listen(address netip.AddrPort, backlog int, defect Defect) (*listener, error) {
 	l := &listener{fd: -1, address: address}
-	if err := l.open(backlog, reuseAddr); err != nil {
+	if err := l.open(backlog, defect); err != nil {
 		l.close()
 		return nil, fmt.Errorf("listen on %v: %w%s", address, err, remedy(err))
 	}
 	return l, nil
 }
 
-func (l *listener) open(backlog int, reuseAddr bool) (err error) {
+func (l *listener) open(backlog int, defect Defect) (err error) {
 	asked := l.address
 	family := unix.AF_INET
 	if asked.Addr().Is6() {
@@ -41,12 +41,8 @@ func (l *listener) open(backlog int, reuseAddr bool) (err error) {
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	if reuseAddr {
-		// Lets a restarted server bind while old connections are in TIME_WAIT.
-		// Their sockets must have had it too, so it is set on every listener.
-		if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-			return os.NewSyscallError("setsockopt SO_REUSEADDR", err)
-		}
+	if err := l.setOptions(defect); err != nil {
+		return err
 	}
 	if family == unix.AF_INET6 {
 		// [::] takes IPv4 connections too, whatever net.ipv6.bindv6only says.
@@ -60,6 +56,9 @@ func (l *listener) open(backlog int, reuseAddr bool) (err error) {
 	}
 	if err := unix.Bind(l.fd, address); err != nil {
 		return os.NewSyscallError("bind", err)
+	}
+	if defect == SmallBacklog {
+		backlog = 1
 	}
 	if err := unix.Listen(l.fd, backlog); err != nil {
 		return os.NewSyscallError("listen", err)
@@ -80,6 +79,34 @@ func (l *listener) open(backlog int, reuseAddr bool) (err error) {
 	}
 	if listening == 0 {
 		return fmt.Errorf("socket does not listen: %w", unix.EADDRINUSE)
+	}
+	return nil
+}
+
+// setOptions sets the options that do not depend on the address. Accepted
+// connections inherit them.
+func (l *listener) setOptions(defect Defect) error {
+	if defect != NoReuseAddr {
+		// Lets a restarted server bind while old connections are in TIME_WAIT.
+		// Their sockets must have had it too, so it is set on every listener.
+		one := 1
+		if defect == ZeroReuseAddr {
+			one = 0
+		}
+		if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, one); err != nil {
+			return os.NewSyscallError("setsockopt SO_REUSEADDR", err)
+		}
+	}
+	if defect == ReusePort {
+		if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return os.NewSyscallError("setsockopt SO_REUSEPORT", err)
+		}
+	}
+	if defect != NoKeepAlive {
+		// A client whose host vanished sends no end; its worker would wait for ever.
+		if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
+			return os.NewSyscallError("setsockopt SO_KEEPALIVE", err)
+		}
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func Main(args []string) int {
 		return 2
 	case cfg.listDefects:
 		for _, d := range Defects() {
-			fmt.Printf("%-24s %s\n", d, d.Meaning())
+			fmt.Printf("%-26s %s\n", d, d.Meaning())
 		}
 		return 0
 	}

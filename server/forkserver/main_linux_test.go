@@ -107,6 +107,7 @@ func TestCommandLine(t *testing.T) {
 		{"backlog", []string{"-backlog", "0"}, 2, "", "-backlog 0: must be from 1 to 2147483647"},
 		{"max-workers", []string{"-max-workers", "-1"}, 2, "", "-max-workers -1: must be 1 or more, or 0 for no limit"},
 		{"grace", []string{"-grace", "-1s"}, 2, "", "-grace -1s: must not be negative; 0s kills the workers at once"},
+		{"idle", []string{"-idle", "1us"}, 2, "", "-idle 1µs: must be 1ms or more, or 0s for never"},
 		{"near defect", []string{"-defect", "no-repa"}, 2, "",
 			`invalid value "no-repa" for flag -defect: no such defect; did you mean no-reap? -defects lists them all; -h lists the flags`},
 		{"unknown defect", []string{"-defect", "xyzzy"}, 2, "",

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,15 +71,14 @@ func launch(tb testing.TB, cmd *exec.Cmd) *process {
 	require.NoError(tb, err)
 	cmd.Stderr = w
 	require.NoError(tb, cmd.Start())
-	w.Close()
 	p := &process{tb: tb, cmd: cmd, pid: cmd.Process.Pid, exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
 		ended := make(chan struct{})
-		go func() { // until the server and all its workers have ended
+		go func() { // until the server and all its workers have ended, or endOfOutput
 			defer close(ended)
 			defer stderr.Close()
-			for s := bufio.NewScanner(stderr); s.Scan(); {
+			for s := bufio.NewScanner(stderr); s.Scan() && s.Text() != endOfOutput; {
 				p.mu.Lock()
 				p.lines = append(p.lines, s.Text())
 				p.mu.Unlock()
@@ -86,8 +86,9 @@ func launch(tb testing.TB, cmd *exec.Cmd) *process {
 		}()
 		cmd.Wait()
 		if isBeingLeft(cmd.Args) { // its workers keep the pipe
-			return
+			fmt.Fprintln(w, endOfOutput)
 		}
+		w.Close()
 		<-ended
 	}()
 	tb.Cleanup(func() {
@@ -104,8 +105,11 @@ func launch(tb testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
+// endOfOutput is what the test itself writes after the last line of a server.
+const endOfOutput = "end of output"
+
 func isBeingLeft(args []string) bool {
-	return strings.Contains(strings.Join(args, " "), "-leave-workers")
+	return slices.Contains(args, "-leave-workers") || slices.Contains(args, OrphansOnTerm.String())
 }
 
 func (p *process) output() []string {
@@ -248,6 +252,24 @@ func zombies(pid int) (n int) {
 func gone(pid int) bool {
 	c, err := stat(pid)
 	return err != nil || c.state == "Z"
+}
+
+// awaitBlockedIn waits until the process sleeps in the system call of this number.
+func awaitBlockedIn(tb testing.TB, pid, number int) {
+	tb.Helper()
+	await(tb, fmt.Sprintf("process %d in system call %d", pid, number), func() bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid)) // "running", or number and arguments
+		require.NoError(tb, err)
+		return strings.HasPrefix(string(b), strconv.Itoa(number)+" ")
+	})
+}
+
+// stopAndContinue sends SIGSTOP and, once the process has stopped, SIGCONT.
+func stopAndContinue(tb testing.TB, pid int) {
+	tb.Helper()
+	require.NoError(tb, unix.Kill(pid, unix.SIGSTOP))
+	await(tb, "stopped process", func() bool { c, _ := stat(pid); return c.state == "T" })
+	require.NoError(tb, unix.Kill(pid, unix.SIGCONT))
 }
 
 // statusField returns a field of /proc/PID/status, such as SigCgt.

@@ -38,11 +38,11 @@ func run(cfg config, log *slog.Logger) (Counts, error) {
 
 func (s *server) run() error {
 	settleRuntime()
-	signals, err := catchSignals()
+	signals, err := catchSignals(s.cfg.defect)
 	if err != nil {
 		return err
 	}
-	s.listener, err = listen(s.cfg.listen, s.cfg.backlog, s.cfg.defect != NoReuseAddr)
+	s.listener, err = listen(s.cfg.listen, s.cfg.backlog, s.cfg.defect)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,9 @@ func (s *server) run() error {
 	s.log.Info("listening", "address", s.listener.address.String(), "pid", os.Getpid(),
 		"service", s.cfg.service.String(), "worker", s.cfg.worker.String(), "backlog", s.cfg.backlog)
 	go s.workers.reapOn(signals.child)
-	go s.stopOn(signals.stop)
+	if s.cfg.defect != IgnoreSIGTERM {
+		go s.stopOn(signals.stop)
+	}
 
 	err = s.accept()
 	s.listener.close()
@@ -85,32 +87,53 @@ func (s *server) accept() error {
 		switch {
 		case err == nil:
 			s.counts.Accepted++
-			s.serve(conn, peer)
-			continue
+			err = s.serve(conn, peer)
 		case s.listener.isStopped():
 			return nil
 		case err == unix.EINTR:
 			s.counts.Interrupted++
-			if s.cfg.defect == ExitOnEINTR {
-				return os.NewSyscallError("accept4", err)
+			if s.cfg.defect != ExitOnEINTR {
+				continue
 			}
-			continue
-		}
-
-		s.counts.AcceptErrors++
-		s.log.Warn("accept-error", "errno", errnoName(err), "error", err.Error())
-		switch err {
-		case unix.EINVAL, unix.EBADF, unix.ENOTSOCK: // the listener is lost, and would be for ever
-			return os.NewSyscallError("accept4", err)
-		case unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
-			unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENOPROTOOPT, unix.EOPNOTSUPP:
-			// Errors of one connection, which is gone now (accept(2), "Error handling").
+			err = os.NewSyscallError("accept4", err)
 		default:
-			// EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection still waits, and the
-			// same call would fail again at once.
-			s.pause()
+			err = s.afterAcceptError(err)
+		}
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// afterAcceptError does what has to be done before accept is called again. It
+// returns an error if it is of no use to call it again.
+func (s *server) afterAcceptError(err error) error {
+	s.counts.AcceptErrors++
+	if s.cfg.defect == SpinOnEMFILE && isShortage(err) {
+		return nil // and not a word, which would fill the disk with the log
+	}
+	s.log.Warn("accept-error", "errno", errnoName(err), "error", err.Error())
+	if s.cfg.defect == ExitOnAcceptError {
+		return os.NewSyscallError("accept4", err)
+	}
+	switch err {
+	case unix.EINVAL, unix.EBADF, unix.ENOTSOCK: // the listener is lost, and would be for ever
+		return os.NewSyscallError("accept4", err)
+	case unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
+		unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENOPROTOOPT, unix.EOPNOTSUPP:
+		// Errors of one connection, which is gone now (accept(2), "Error handling").
+	default:
+		// Shortages and what is not known: the connection still waits, and the same
+		// call would fail again at once.
+		s.pause()
+	}
+	return nil
+}
+
+// isShortage reports whether err of accept says that the process or the system
+// is short of something.
+func isShortage(err error) bool {
+	return err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOBUFS || err == unix.ENOMEM
 }
 
 // awaitRoom waits until there are fewer workers than the limit, or the server
@@ -139,26 +162,71 @@ func (s *server) pause() {
 
 // serve gives the connection a worker. If none can be started, this connection
 // is closed and the server goes on.
-func (s *server) serve(conn int, peer unix.Sockaddr) {
+func (s *server) serve(conn int, peer unix.Sockaddr) error {
+	if s.cfg.defect == NoSIGPIPE {
+		greet(conn)
+	}
+	if s.cfg.defect == Serial {
+		return s.serveItself(conn, peer)
+	}
 	start := func() (pid int, err error) {
-		if s.cfg.worker == execModel {
-			pid, err = execWorker(&s.cfg, conn)
-		} else {
-			pid, err = forkWorker(s.cfg.job(conn), &s.memory)
-		}
-		// The worker's copy must be the only one left, or its client never sees the end.
-		unix.Close(conn)
+		pid, err = s.startWorker(conn)
+		s.release(conn, err == nil)
 		return pid, err
 	}
-	err := s.workers.start(start, func(pid int) {
-		if s.log.Enabled(context.Background(), slog.LevelInfo) {
-			s.log.Info("accepted", "peer", addrPort(peer).String(), "worker", pid)
-		}
-	})
+	err := s.workers.start(start, func(pid int) { s.logAccepted(peer, pid) })
 	if err != nil {
 		s.counts.ForkFailures++
 		s.log.Warn("fork-failed", "errno", errnoName(err), "error", err.Error(), "peer", addrPort(peer).String())
+		if s.cfg.defect == ExitOnForkFailure {
+			return err
+		}
 	}
+	return nil
+}
+
+func (s *server) logAccepted(peer unix.Sockaddr, worker int) {
+	if s.log.Enabled(context.Background(), slog.LevelInfo) {
+		s.log.Info("accepted", "peer", addrPort(peer).String(), "worker", worker)
+	}
+}
+
+// startWorker starts a worker for the connection and returns its process ID.
+func (s *server) startWorker(conn int) (pid int, err error) {
+	if err := setIdle(conn, s.cfg.idle); err != nil {
+		return 0, err
+	}
+	j := s.cfg.job(conn)
+	j.listener = s.listener.fd
+	if s.cfg.worker == execModel {
+		return execWorker(&s.cfg, j)
+	}
+	return forkWorker(j, &s.memory)
+}
+
+// setIdle makes reads and sends on the connection fail with EAGAIN when they
+// have waited for so long; 0 is for ever. It is not set on the listener for the
+// connections to inherit, because accept would heed it too.
+func setIdle(conn int, idle time.Duration) error {
+	if idle == 0 {
+		return nil
+	}
+	limit := unix.NsecToTimeval(idle.Nanoseconds())
+	if err := unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		return os.NewSyscallError("setsockopt SO_RCVTIMEO", err)
+	}
+	return os.NewSyscallError("setsockopt SO_SNDTIMEO",
+		unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit))
+}
+
+// release closes the server's copy of the connection. The worker's copy must
+// be the only one left, or its client never sees the end; without a worker
+// there must be none.
+func (s *server) release(conn int, hasWorker bool) {
+	if s.cfg.defect == ParentKeepsConn && hasWorker || s.cfg.defect == LeakConnOnForkFailure && !hasWorker {
+		return
+	}
+	unix.Close(conn)
 }
 
 // errnoName returns the name of the errno in err, such as EMFILE.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,34 +109,40 @@ func TestOnceClosesFirst(t *testing.T) {
 func TestLargeReplyToSlowReader(t *testing.T) {
 	t.Parallel()
 	eachModel(t, func(t *testing.T, model string) {
-		p := start(t, "-worker", model)
-		conn := p.talk()
-		worker := p.onlyWorker()
-		require.NoError(t, conn.SetReadBuffer(32<<10))
-		sent := make([]byte, 1<<20)
-		for i := range sent {
-			sent[i] = byte(rand.Uint32())
-		}
-		go func() {
-			conn.Write(sent)
-			conn.CloseWrite()
-		}()
-		var received []byte
-		piece := make([]byte, 16<<10)
-		for {
-			n, err := conn.Read(piece)
-			received = append(received, piece[:n]...)
-			if err == io.EOF {
-				break
-			}
-			require.NoError(t, err)
-			if !gone(worker) {
-				unix.Kill(worker, unix.SIGSTOP)
-				unix.Kill(worker, unix.SIGCONT)
-			}
-		}
+		sent, received := start(t, "-worker", model).echoWhileInterrupted()
 		assert.True(t, bytes.Equal(sent, received), "sent %d bytes, received %d", len(sent), len(received))
 	})
+}
+
+// echoWhileInterrupted sends more than the kernel keeps and reads the reply
+// slowly. Whenever the worker could send a part and is blocked again, it is
+// stopped and continued.
+func (p *process) echoWhileInterrupted() (sent, received []byte) {
+	p.tb.Helper()
+	conn := p.talk()
+	worker := p.onlyWorker()
+	require.NoError(p.tb, conn.SetReadBuffer(32<<10))
+	sent = make([]byte, 32<<20)
+	rand.NewChaCha8([32]byte{}).Read(sent)
+	go func() {
+		conn.Write(sent)
+		conn.CloseWrite()
+	}()
+	slept := ""
+	received = make([]byte, 16<<20)
+	for piece := range slices.Chunk(received, 64<<10) {
+		awaitBlockedIn(p.tb, worker, unix.SYS_SENDTO)
+		if now := statusField(p.tb, worker, "voluntary_ctxt_switches"); now != slept {
+			stopAndContinue(p.tb, worker)
+			awaitBlockedIn(p.tb, worker, unix.SYS_SENDTO)
+			slept = statusField(p.tb, worker, "voluntary_ctxt_switches")
+		}
+		_, err := io.ReadFull(conn, piece)
+		require.NoError(p.tb, err)
+	}
+	rest, err := io.ReadAll(conn)
+	require.NoError(p.tb, err)
+	return sent, append(received, rest...)
 }
 
 // onlyWorker returns the process ID of the server's one worker.
@@ -216,20 +223,33 @@ func TestReapsAllOfCoalescedSignals(t *testing.T) {
 	eachModel(t, func(t *testing.T, model string) {
 		const n = 20
 		p := start(t, "-worker", model)
-		var conns []net.Conn
-		for range n {
-			conns = append(conns, p.talk())
-		}
-		p.signal(unix.SIGSTOP)
-		await(t, "stopped server", func() bool { c, _ := stat(p.pid); return c.state == "T" })
-		for _, conn := range conns {
-			conn.Close()
-		}
-		await(t, "zombies of all workers", func() bool { return zombies(p.pid) == n })
-		p.signal(unix.SIGCONT)
+		p.coalesceSIGCHLD(n)
 		p.awaitWorkers(0)
 		assert.EqualValues(t, n, p.stop().Reaped)
 	})
+}
+
+// coalesceSIGCHLD lets n workers end while the server is stopped, so that it
+// gets one signal for all.
+func (p *process) coalesceSIGCHLD(n int) {
+	p.tb.Helper()
+	var conns []net.Conn
+	for range n {
+		conns = append(conns, p.talk())
+	}
+	p.freeze()
+	for _, conn := range conns {
+		conn.Close()
+	}
+	await(p.tb, "zombies of all workers", func() bool { return zombies(p.pid) == n })
+	p.signal(unix.SIGCONT)
+}
+
+// freeze stops the server with SIGSTOP.
+func (p *process) freeze() {
+	p.tb.Helper()
+	p.signal(unix.SIGSTOP)
+	await(p.tb, "stopped server", func() bool { c, _ := stat(p.pid); return c.state == "T" })
 }
 
 func TestStormInterruptsAcceptAndLosesNothing(t *testing.T) {
@@ -332,18 +352,12 @@ func TestOutOfDescriptors(t *testing.T) {
 func TestForkFailureCostsOneConnection(t *testing.T) {
 	t.Parallel()
 	eachModel(t, func(t *testing.T, model string) {
-		cmd := command(serverName, "-listen", "127.0.0.1:0", "-worker", model)
-		if os.Geteuid() == 0 {
-			// The test binary may lie where only root can read; the server starts as a copy.
-			cmd.Path = copyForAll(t)
-			cmd.Env = append(os.Environ(), "GOCOVERDIR="+filepath.Dir(cmd.Path)) // only matters with -cover
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		}
-		p := startCommand(t, cmd)
+		p := startUnprivileged(t, "-worker", model)
 		p.talk().Close()
 		p.awaitWorkers(0)
 		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
 		require.NoError(t, err)
+		threads := statusField(t, p.pid, "Threads") // one more could not be had, and the server would end
 
 		undo := p.limit(unix.RLIMIT_NPROC, "1")
 		const n = 30
@@ -354,6 +368,7 @@ func TestForkFailureCostsOneConnection(t *testing.T) {
 			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 			conn.Close()
 		}
+		assert.Equal(t, threads, statusField(t, p.pid, "Threads"))
 		undo()
 		p.talk().Close()
 		p.awaitWorkers(0)
@@ -365,6 +380,19 @@ func TestForkFailureCostsOneConnection(t *testing.T) {
 		counts.Interrupted = 0
 		assert.Equal(t, Counts{Accepted: n + 2, Reaped: 2, ForkFailures: n}, counts)
 	})
+}
+
+// startUnprivileged is start as a user for whom the limit of processes counts.
+func startUnprivileged(t *testing.T, args ...string) *process {
+	t.Helper()
+	cmd := command(serverName, append([]string{"-listen", "127.0.0.1:0"}, args...)...)
+	if os.Geteuid() == 0 {
+		// The test binary may lie where only root can read; the server starts as a copy.
+		cmd.Path = copyForAll(t)
+		cmd.Env = append(os.Environ(), "GOCOVERDIR="+filepath.Dir(cmd.Path)) // only matters with -cover
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	return startCommand(t, cmd)
 }
 
 // copyForAll returns the path of a copy of this test binary that everybody can execute.
@@ -541,6 +569,12 @@ func TestLostListener(t *testing.T) {
 // shutDownListener does what a worker does that shuts down the listener instead of closing it.
 func shutDownListener(t *testing.T, pid int) {
 	t.Helper()
+	withListener(t, pid, func(fd int) { require.NoError(t, unix.Shutdown(fd, unix.SHUT_RD)) })
+}
+
+// withListener calls do with a descriptor of the server's listener.
+func withListener(t *testing.T, pid int, do func(fd int)) {
+	t.Helper()
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		t.Skipf("pidfd_open: %v", err)
@@ -556,7 +590,7 @@ func shutDownListener(t *testing.T, pid int) {
 		}
 		defer unix.Close(ours)
 		if listens, err := unix.GetsockoptInt(ours, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 1 {
-			require.NoError(t, unix.Shutdown(ours, unix.SHUT_RD))
+			do(ours)
 			return
 		}
 	}
@@ -582,71 +616,48 @@ func TestServerOutlivesReaderOfItsLog(t *testing.T) {
 	assert.NoError(t, cmd.Wait())
 }
 
-func TestDefectNoReap(t *testing.T) {
+func TestIdle(t *testing.T) {
 	t.Parallel()
-	const n = 5
-	p := start(t, "-defect", "no-reap", "-grace", "10ms")
-	for range n {
-		p.talk().Close()
-	}
-	await(t, "zombies", func() bool { return zombies(p.pid) == n })
-	assert.Zero(t, p.stop().Reaped)
-}
-
-func TestDefectExitOnEINTR(t *testing.T) {
-	t.Parallel()
-	p := start(t, "-defect", "exit-on-eintr")
-	p.talk().Close() // SIGCHLD does it, sooner or later
-	await(t, "end of the server", func() bool {
-		p.cmd.Process.Signal(unix.SIGCHLD)
-		return gone(p.pid)
-	})
-	assert.EqualValues(t, 1, p.awaitExit(1).Interrupted)
-	assert.Equal(t, "accept4: interrupted system call", p.awaitEvent("failed").Error)
-}
-
-func TestDefectNoReuseAddr(t *testing.T) {
-	t.Parallel()
-	for _, defect := range []Defect{NoDefect, NoReuseAddr} {
-		t.Run("defect="+defect.String(), func(t *testing.T) {
-			t.Parallel()
-			args := []string{"-listen", freeAddress(t), "-once"}
-			if defect != NoDefect {
-				args = append(args, "-defect", defect.String())
-			}
-			p := start(t, args...)
-			conn := p.talk()
-			_, err := io.ReadAll(conn) // the server has closed, so it closed first
-			require.NoError(t, err)
-			conn.Close()
-			await(t, "TIME_WAIT", func() bool { return inTimeWait(t, p.address) })
-			p.stop()
-
-			again := launch(t, command(serverName, args...))
-			if defect == NoDefect {
-				again.awaitEvent("listening")
-			} else {
-				again.awaitExit(1)
-				assert.Contains(t, again.awaitEvent("failed").Error, "address already in use")
-			}
-			require.True(t, inTimeWait(t, p.address), "TIME_WAIT was gone before the restart")
-		})
-	}
-}
-
-// inTimeWait reports whether a connection at the local address is in TIME_WAIT.
-func inTimeWait(tb testing.TB, address string) bool {
-	tb.Helper()
-	_, port, err := net.SplitHostPort(address)
-	require.NoError(tb, err)
-	var n int
-	fmt.Sscan(port, &n)
-	table, err := os.ReadFile("/proc/net/tcp")
-	require.NoError(tb, err)
-	for line := range strings.Lines(string(table)) { // sl local remote state ...
-		if f := strings.Fields(line); strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) && f[3] == "06" {
-			return true
+	eachModel(t, func(t *testing.T, model string) {
+		for _, test := range []struct {
+			name string
+			act  func(conn *net.TCPConn)
+		}{
+			{"silent from the start", func(conn *net.TCPConn) {}},
+			{"silent after an answer", func(conn *net.TCPConn) { ask(t, conn, "hello") }},
+			{"reads nothing", func(conn *net.TCPConn) { conn.Write(make([]byte, 32<<20)) }}, // until the reset
+		} {
+			p := start(t, "-worker", model, "-idle", "50ms")
+			conn := p.dial()
+			test.act(conn)
+			assert.Equal(t, 0, *p.awaitEvent("reaped").Status, test.name)
 		}
-	}
-	return false
+	})
+}
+
+// With a timeout on the connection SIGSTOP and SIGCONT interrupt a read and a
+// send, although no handler runs (signal(7), "Interruption of system calls and
+// library functions by stop signals").
+func TestWorkerSurvivesEINTR(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model, "-idle", "1h")
+		conn := p.talk()
+		worker := p.onlyWorker()
+		for range 3 {
+			awaitBlockedIn(t, worker, unix.SYS_READ)
+			stopAndContinue(t, worker)
+			assert.Equal(t, "still here", ask(t, conn, "still here"))
+		}
+
+		const n = 32 << 20
+		go conn.Write(make([]byte, n))
+		for range 3 {
+			awaitBlockedIn(t, worker, unix.SYS_SENDTO)
+			stopAndContinue(t, worker)
+		}
+		received, err := io.CopyN(io.Discard, conn, n)
+		assert.NoError(t, err)
+		assert.EqualValues(t, n, received)
+	})
 }

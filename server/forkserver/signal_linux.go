@@ -27,7 +27,7 @@ type signals struct {
 //
 // Should the server have been started with a signal blocked or ignored, it
 // catches it all the same, and its workers start with it neither blocked nor ignored.
-func catchSignals() (*signals, error) {
+func catchSignals(defect Defect) (*signals, error) {
 	s := &signals{child: make(chan os.Signal, 1), stop: make(chan os.Signal, 2)}
 	signal.Notify(s.child, unix.SIGCHLD)
 	signal.Notify(s.stop, unix.SIGTERM, unix.SIGINT)
@@ -36,6 +36,11 @@ func catchSignals() (*signals, error) {
 	for _, sig := range []syscall.Signal{unix.SIGCHLD, unix.SIGTERM, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2} {
 		if err := interrupts(sig); err != nil {
 			return nil, fmt.Errorf("catch %s: %w", unix.SignalName(sig), err)
+		}
+	}
+	if defect == NoSIGPIPE {
+		if err := setDefault(unix.SIGPIPE); err != nil {
+			return nil, fmt.Errorf("leave SIGPIPE alone: %w", err)
 		}
 	}
 	return s, nil

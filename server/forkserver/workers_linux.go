@@ -21,14 +21,15 @@ type workers struct {
 	defect Defect
 	ended  chan struct{} // holds a token if workers ended since it was last taken
 
-	mu     sync.Mutex
-	live   map[int]struct{}
-	reaped uint64
-	killed uint64
+	mu      sync.Mutex
+	live    map[int]uint64 // from process ID to the value that started had
+	started uint64
+	reaped  uint64
+	killed  uint64
 }
 
 func newWorkers(log *slog.Logger, defect Defect) *workers {
-	return &workers{log: log, defect: defect, ended: make(chan struct{}, 1), live: make(map[int]struct{})}
+	return &workers{log: log, defect: defect, ended: make(chan struct{}, 1), live: make(map[int]uint64)}
 }
 
 // start records the worker that spawn starts. It calls started, where it did
@@ -36,11 +37,15 @@ func newWorkers(log *slog.Logger, defect Defect) *workers {
 func (w *workers) start(spawn func() (pid int, err error), started func(pid int)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.defect == LateReap {
+		w.reap()
+	}
 	pid, err := spawn()
 	if err != nil {
 		return err
 	}
-	w.live[pid] = struct{}{}
+	w.started++
+	w.live[pid] = w.started
 	started(pid)
 	return nil
 }
@@ -59,19 +64,39 @@ func (w *workers) counted() (reaped, killed uint64) {
 	return w.reaped, w.killed
 }
 
-// reapOn waits for the workers that ended whenever SIGCHLD arrives. Signals
-// coalesce, so one stands for any number of workers and each round goes on
-// until nobody is left to wait for. The channel holds one signal, so one that
-// comes during a round causes another round, and none is missed.
+// reapOn waits for the workers that ended whenever SIGCHLD arrives. The
+// channel holds one signal, so one that comes during a round causes another
+// round, and none is missed.
 func (w *workers) reapOn(sigchld <-chan os.Signal) {
 	for range sigchld {
-		w.mu.Lock()
-		for w.wait(-1, unix.WNOHANG) {
+		if w.defect == LateReap {
+			continue
 		}
+		w.mu.Lock()
+		w.reap()
 		w.mu.Unlock()
 		select {
 		case w.ended <- struct{}{}:
 		default:
+		}
+	}
+}
+
+// reap waits for all workers that have ended. Signals coalesce, so one stands
+// for any number of workers and each round goes on until nobody is left to
+// wait for. The caller holds the lock.
+func (w *workers) reap() {
+	if w.defect == LeakOneIn64 {
+		for pid, nth := range w.live {
+			if nth%64 != 0 {
+				w.wait(pid, unix.WNOHANG)
+			}
+		}
+		return
+	}
+	for w.wait(-1, unix.WNOHANG) {
+		if w.defect == SingleWait {
+			return
 		}
 	}
 }
