@@ -405,6 +405,10 @@ func copyForAll(t *testing.T) string {
 	binary, err := os.ReadFile("/proc/self/exe")
 	require.NoError(t, err)
 	path := filepath.Join(dir, "server")
+	// A child that another test forks meanwhile would keep the file open for
+	// writing until it executes, and that makes execve fail with ETXTBSY.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	require.NoError(t, os.WriteFile(path, binary, 0o755))
 	return path
 }
