@@ -1,12 +1,14 @@
 # Targets are for people; CI calls them too. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help scenarios test race lint bench fuzz clean
+.PHONY: help scenarios checks defects subjects test race lint bench fuzz clean
 
 GO          ?= go
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 FUZZTIME    ?= 10s
 BENCHTIME   ?= 1s
 ARGS        ?= -test.v
+INSTALL     := $(shell command -v apt-get >/dev/null && echo --install)
+SUBJECTS    ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
@@ -15,6 +17,15 @@ help: ## list the targets
 
 scenarios: bin/scenarios.test ## build as you, run the scenarios as root: no root-owned file is left
 	cd scenarios && $(SUDO) ../bin/scenarios.test $(ARGS)
+
+checks: bin/scenarios.test ## print the checks with their meaning
+	@bin/scenarios.test -list
+
+defects: bin/scenarios.test ## every check against every defect, as the table that the README shows
+	cd scenarios && $(SUDO) ../bin/scenarios.test -test.run '^TestMatrix$$' -matrix
+
+subjects: bin/scenarios.test ## judge real servers, installing them where apt-get is (SUBJECTS="socat python" chooses)
+	$(SUDO) subjects/run $(INSTALL) $(SUBJECTS)
 
 bin/%.test: FORCE
 	CGO_ENABLED=0 $(GO) test -c -o $@ ./$*

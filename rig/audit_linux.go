@@ -74,6 +74,7 @@ func runTestsAndAudit(runTests func() int) int {
 	}
 	unix.CloseOnExec(keeperFD)
 	sandboxKeeper.socket = keeperFD
+	takeInvokerOutput()
 	status := runTests()
 	if err := auditSandbox(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)

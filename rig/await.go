@@ -39,6 +39,10 @@ func timeScale() (float64, error) {
 	return factor, nil
 }
 
+// Scaled returns a time that was chosen on an idle machine as it is for this
+// one: times FORKRIG_TIME_SCALE.
+func Scaled(d time.Duration) time.Duration { return scaled(d) }
+
 // scaled returns d for this machine. A wrong factor ends Main before any test.
 func scaled(d time.Duration) time.Duration {
 	factor, _ := timeScale()

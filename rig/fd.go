@@ -85,3 +85,10 @@ func (p *Process) FDs() (FDs, error) {
 	}
 	return readFDs(p.PID)
 }
+
+// FDs reads the open descriptors of a process of the host: see [Process.FDs].
+// The error wraps os.ErrNotExist where it has ended.
+func (h *Host) FDs(of ProcessInfo) (fds FDs, err error) {
+	err = stillThere(of, func() error { fds, err = readFDs(of.PID); return err })
+	return fds, err
+}

@@ -25,6 +25,13 @@ const (
 	FeatureSockDestroy Feature = "sock-destroy"
 )
 
+// Kernel returns the release of the running kernel, as uname -r prints it, or ""
+// on a system without /proc.
+func Kernel() string {
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return strings.TrimSpace(string(release))
+}
+
 // MissingError says that the machine lacks a feature, and what to do about it.
 type MissingError struct {
 	Feature Feature

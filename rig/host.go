@@ -19,8 +19,9 @@ type Host struct {
 
 	lab     *Lab
 	ns      *namespace
-	devices []*device // guarded by lab.mu
-	ipv6Err error     // why the host has no IPv6; guarded by lab.mu
+	zombies zombieWatch // among its processes
+	devices []*device   // guarded by lab.mu
+	ipv6Err error       // why the host has no IPv6; guarded by lab.mu
 }
 
 // String returns the host's name.

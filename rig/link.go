@@ -96,6 +96,25 @@ func (l *Link) Up(ctx context.Context) error {
 	return err
 }
 
+// Unplug takes the host's own ends of all its links down: to the others it is
+// as if it had vanished, no packet comes from it and none is answered.
+// [Link.Up] heals it link by link.
+func (h *Host) Unplug() error {
+	if err := h.lab.checkOpen("unplug " + h.Name); err != nil {
+		return err
+	}
+	h.lab.mu.Lock()
+	devices := append([]*device(nil), h.devices...)
+	h.lab.mu.Unlock()
+	var errs []error
+	for _, d := range devices {
+		errs = append(errs, d.down())
+	}
+	err := errors.Join(errs...)
+	h.lab.Journal.Record(h.Name, "unplugged%s", errorSuffix(err))
+	return err
+}
+
 func (l *Link) up(ctx context.Context) error {
 	for _, end := range l.ends {
 		if err := end.up(); err != nil {

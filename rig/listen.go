@@ -2,14 +2,15 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
-// AwaitListen waits until the process, or a process of its host that descends
-// from it, listens on the port, and returns the listening socket. The witness
-// is the kernel: a socket in LISTEN on that port whose inode is open in such a
-// process. A listener that an older process kept is not taken for it. The wait
-// ends early when the process has ended and nothing of it is left.
+// AwaitListen waits until the process, a descendant of it or a daemon that it
+// left on the host listens on the port, and returns the listening socket. The
+// witness is the kernel: a socket in LISTEN on that port whose inode is open in
+// such a process. A listener that an older process kept is not taken for it.
+// The wait ends early when the process has ended and nothing of it is left.
 func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket, error) {
 	var found Socket
 	err := Await(ctx, fmt.Sprintf("%v listening on port %d", p, port), func() (bool, string, error) {
@@ -19,25 +20,23 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 			return false, "", err
 		}
 		listeners := sockets.On(port).In(Listening)
-		if len(listeners) > 0 {
-			holders, err := p.family()
+		offspring, err := p.offspring()
+		if err != nil {
+			return false, "", err
+		}
+		for _, info := range offspring {
+			fds, err := readFDs(info.PID)
 			if err != nil {
-				return false, "", err
+				continue // it ended, or it is a zombie
 			}
-			for _, pid := range holders {
-				fds, err := readFDs(pid)
-				if err != nil {
-					continue // it ended, or it is a zombie
-				}
-				for _, listener := range listeners {
-					if fds.Socket(listener.Inode) {
-						found = listener
-						return true, "", nil
-					}
+			for _, listener := range listeners {
+				if fds.Socket(listener.Inode) {
+					found = listener
+					return true, "", nil
 				}
 			}
 		}
-		if !running {
+		if !running && len(offspring.Alive()) == 0 {
 			p.awaitOutput(ctx)
 			return false, "", fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
 		}
@@ -47,7 +46,35 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		return false, "nobody listens", nil
 	})
 	h.lab.Journal.Record(p.who(), "awaited listening on port %d%s", port, errorSuffix(err))
+	if errors.Is(err, ErrNotObserved) {
+		err = fmt.Errorf("%w\n%s", err, p.outputTail(6))
+	}
 	return found, err
+}
+
+// offspring returns the processes of the host that were started by the process,
+// itself included: those that were not started before it, nor by one that was.
+// A daemon, whose parent is the sandbox's init, is among them.
+func (p *Process) offspring() (ProcessInfos, error) {
+	all, err := p.Host.processes()
+	if err != nil {
+		return nil, err
+	}
+	known := map[int]ProcessInfo{}
+	for _, info := range all {
+		known[info.PID] = info
+	}
+	return all.where(func(info ProcessInfo) bool {
+		for here := true; here; info, here = known[info.ParentPID] {
+			if info.Same(p.started) {
+				return true
+			}
+			if info.StartedBefore(p.started) {
+				return false
+			}
+		}
+		return true
+	}), nil
 }
 
 // awaitOutput waits until what an ended process wrote has been read. A child of

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 		"assassin":  assassin,
 		"covering":  covering,
 		"limiting":  limiting,
+		"daemon":    daemon,
+		"spinning":  spinning,
+		"opening":   opening,
 	}
 	programs.runIfAsked()
 	if name := os.Getenv(victimEnv); name != "" {
@@ -147,6 +150,37 @@ func ignoring([]string) int {
 	signal.Ignore(syscall.SIGUSR1)
 	fmt.Println("ready")
 	return stay()
+}
+
+// daemon starts listening in a session of its own, and ends.
+func daemon(args []string) int {
+	child := exec.Command("/proc/self/exe", args[1:]...)
+	child.Args[0] = programPrefix + "listening"
+	child.Stderr = os.Stderr
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if child.Start() != nil {
+		return 1
+	}
+	return 0
+}
+
+// spinning never sleeps.
+func spinning([]string) int {
+	for {
+	}
+}
+
+// opening opens a file for each line of its input, and says what came of it.
+func opening([]string) int {
+	lines := bufio.NewScanner(os.Stdin)
+	for n := 1; lines.Scan(); n++ {
+		if _, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
+			fmt.Println(n, err)
+		} else {
+			fmt.Println(n, "opened")
+		}
+	}
+	return 0
 }
 
 // stay keeps the program running until a signal ends it. An empty select would

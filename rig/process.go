@@ -10,7 +10,6 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -33,8 +32,8 @@ type Process struct {
 	ended chan struct{} // closed when the process was waited for
 	state *os.ProcessState
 
-	mu      sync.Mutex
-	zombies map[processKey]time.Time // when each zombie was first seen
+	started ProcessInfo // right after the start
+	zombies zombieWatch // among its descendants
 }
 
 // Exit is how a process ended.
@@ -67,7 +66,7 @@ func (h *Host) Start(c Command) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{Name: c.name(), Host: h, Command: c, Stdout: newOutput(), Stderr: newOutput(),
-		ended: make(chan struct{}), zombies: map[processKey]time.Time{}}
+		ended: make(chan struct{})}
 	if err := p.start(); err != nil {
 		h.lab.Journal.Record(h.Name, "%s: %v", what, err)
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -150,6 +149,11 @@ func (p *Process) start() error {
 		return explainStartError(err)
 	}
 	p.cmd, p.PID = cmd, cmd.Process.Pid
+	// Nobody has waited for it yet, so it is there even if it has ended. Should
+	// /proc not tell, the number alone identifies it.
+	if p.started, err = readProcess(p.PID); err != nil {
+		p.started = ProcessInfo{PID: p.PID}
+	}
 	go p.collect(p.Stdout, ours[0])
 	go p.collect(p.Stderr, ours[1])
 	go p.wait()

@@ -3,9 +3,11 @@ package rig
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -51,7 +53,7 @@ type ProcessInfo struct {
 	Age time.Duration
 	// ZombieFor is how long the rig has seen it as a zombie; the kernel does not
 	// say since when it is one, so this is a lower bound. Set by
-	// [Process.Descendants] only.
+	// [Process.Descendants] and [Host.Processes].
 	ZombieFor time.Duration
 
 	startTicks uint64
@@ -64,6 +66,18 @@ type processKey struct {
 }
 
 func (i ProcessInfo) key() processKey { return processKey{i.PID, i.startTicks} }
+
+// StartedBefore says whether the process was started before the other one. The
+// kernel's clock for it has steps of 10 ms; within one, the numbers decide.
+func (i ProcessInfo) StartedBefore(other ProcessInfo) bool {
+	if i.startTicks != other.startTicks {
+		return i.startTicks < other.startTicks
+	}
+	return i.PID < other.PID
+}
+
+// Same says whether both describe the same process, whatever it did meanwhile.
+func (i ProcessInfo) Same(other ProcessInfo) bool { return i.key() == other.key() }
 
 func (i ProcessInfo) String() string {
 	text := fmt.Sprintf("%s pid %d, child of %d, %v", i.Name, i.PID, i.ParentPID, i.State)
@@ -116,23 +130,35 @@ func (p *Process) Descendants() (ProcessInfos, error) {
 		return nil, err
 	}
 	found := descendantsOf(all, p.PID)
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.zombies.age(found)
+	return found, nil
+}
+
+// zombieWatch remembers when each zombie was first seen. It is safe for
+// concurrent use.
+type zombieWatch struct {
+	mu   sync.Mutex
+	seen map[processKey]time.Time
+}
+
+// age sets ZombieFor of the zombies in all, and forgets those that are not there.
+func (w *zombieWatch) age(all ProcessInfos) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	now := time.Now()
 	seen := map[processKey]time.Time{}
-	for i, info := range found {
+	for i, info := range all {
 		if info.State != Zombie {
 			continue
 		}
-		since, known := p.zombies[info.key()]
+		since, known := w.seen[info.key()]
 		if !known {
 			since = now
 		}
 		seen[info.key()] = since
-		found[i].ZombieFor = now.Sub(since)
+		all[i].ZombieFor = now.Sub(since)
 	}
-	p.zombies = seen
-	return found, nil
+	w.seen = seen
 }
 
 func descendantsOf(all ProcessInfos, pid int) ProcessInfos {
@@ -166,9 +192,9 @@ func (p *Process) AwaitDescendants(ctx context.Context, what string, seen func(P
 	return found, err
 }
 
-// Processes returns the processes that run in the host's network namespace, in
-// order of their numbers: those started there and their descendants, orphans
-// included. A zombie has no namespace any more and is not among them.
+// Processes returns the processes of the host, in order of their numbers: those
+// that run in its network namespace, orphans and daemons included, and the
+// zombies whose parent is one of these. (A zombie itself has no namespace any more.)
 func (h *Host) Processes() (ProcessInfos, error) {
 	if err := h.lab.checkOpen("list processes of " + h.Name); err != nil {
 		return nil, err
@@ -177,11 +203,36 @@ func (h *Host) Processes() (ProcessInfos, error) {
 }
 
 func (h *Host) processes() (ProcessInfos, error) {
-	all, err := readProcesses()
+	// Of the processes of other hosts nothing is read but where they are.
+	candidates, err := readProcessesIf(func(pid int) bool {
+		namespace := namespaceOf(pid)
+		return namespace == h.ns.inode || namespace == 0
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list processes of %s: %w", h.Name, err)
 	}
-	return all.where(func(i ProcessInfo) bool { return !isOwnProcess(i.PID) && namespaceOf(i.PID) == h.ns.inode }), nil
+	here := map[int]bool{}
+	for _, i := range candidates {
+		here[i.PID] = i.State != Zombie && !isOwnProcess(i.PID) && namespaceOf(i.PID) == h.ns.inode
+	}
+	found := candidates.where(func(i ProcessInfo) bool { return here[i.PID] || i.State == Zombie && here[i.ParentPID] })
+	h.zombies.age(found)
+	return found, nil
+}
+
+// AwaitProcesses waits until seen says yes to the processes of the host, and
+// returns them. what names the expectation in a few words.
+func (h *Host) AwaitProcesses(ctx context.Context, what string, seen func(ProcessInfos) bool) (ProcessInfos, error) {
+	var found ProcessInfos
+	err := Await(ctx, fmt.Sprintf("%s on %s", what, h.Name), func() (bool, string, error) {
+		var err error
+		if found, err = h.Processes(); err != nil {
+			return false, "", err
+		}
+		return seen(found), found.String(), nil
+	})
+	h.lab.Journal.Record(h.Name, "awaited %s%s", what, errorSuffix(err))
+	return found, err
 }
 
 // family returns the numbers of the process and of its descendants.
@@ -195,4 +246,15 @@ func (p *Process) family() ([]int, error) {
 		pids = append(pids, d.PID)
 	}
 	return pids, nil
+}
+
+// stillThere calls read, which reads about a process by its number, and makes
+// sure that the number still belonged to that process afterwards.
+func stillThere(info ProcessInfo, read func() error) error {
+	err := read()
+	now, nowErr := readProcess(info.PID)
+	if isGone(err) || isGone(nowErr) || nowErr == nil && !now.Same(info) {
+		return fmt.Errorf("%s pid %d has ended: %w", info.Name, info.PID, os.ErrNotExist)
+	}
+	return errors.Join(err, nowErr)
 }

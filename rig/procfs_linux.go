@@ -63,6 +63,12 @@ func sinceBoot() time.Duration {
 
 // readProcesses reads every process of the sandbox.
 func readProcesses() (ProcessInfos, error) {
+	return readProcessesIf(func(int) bool { return true })
+}
+
+// readProcessesIf reads those processes of the sandbox whose numbers wanted says
+// yes to.
+func readProcessesIf(wanted func(pid int) bool) (ProcessInfos, error) {
 	entries, err := os.ReadDir(procRoot)
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -74,7 +80,7 @@ func readProcesses() (ProcessInfos, error) {
 	var all ProcessInfos
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
+		if err != nil || !wanted(pid) {
 			continue
 		}
 		info, err := readProcessFrom(fs, pid)
@@ -222,3 +228,98 @@ func signalName(s syscall.Signal) string {
 	}
 	return fmt.Sprintf("signal %d", int(s))
 }
+
+func readWakeups(pid int) (uint64, error) {
+	fs, err := procfs.NewFS(procRoot)
+	if err != nil {
+		return 0, err
+	}
+	threads, err := fs.AllThreads(pid)
+	if err != nil {
+		return 0, fmt.Errorf("list threads of process %d: %w", pid, err)
+	}
+	var n uint64
+	for _, thread := range threads {
+		status, err := thread.NewStatus()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read thread %d: %w", thread.PID, err)
+		}
+		n += status.VoluntaryCtxtSwitches
+	}
+	return n, nil
+}
+
+func readRunnable(pid int) (time.Duration, error) {
+	fs, err := procfs.NewFS(procRoot)
+	if err != nil {
+		return 0, err
+	}
+	threads, err := fs.AllThreads(pid)
+	if err != nil {
+		return 0, fmt.Errorf("list threads of process %d: %w", pid, err)
+	}
+	var sum time.Duration
+	for _, thread := range threads {
+		statistics, err := thread.Schedstat()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			info, err := readProcess(pid)
+			return info.CPUTime, err
+		}
+		sum += time.Duration(statistics.RunningNanoseconds + statistics.WaitingNanoseconds)
+	}
+	return sum, nil
+}
+
+func readTimedWait(pid int) (bool, error) {
+	files, err := filepath.Glob(procPath(pid, "task", "*", "syscall"))
+	if err != nil {
+		return false, err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("read what process %d waits for: %w", pid, err)
+		}
+		if timedWait(string(text)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// timedWait reads a line of /proc/PID/syscall: the number of the call and its
+// six arguments, or a word where the thread is in no call.
+func timedWait(line string) bool {
+	fields := strings.Fields(line)
+	if len(fields) < 7 {
+		return false
+	}
+	number, err := strconv.Atoi(fields[0])
+	if err != nil {
+		return false
+	}
+	argument := func(i int) uint64 {
+		value, _ := strconv.ParseUint(strings.TrimPrefix(fields[1+i], "0x"), 16, 64)
+		return value
+	}
+	if i, ok := millisecondsOf[number]; ok {
+		return int32(argument(i)) >= 0
+	}
+	if i, ok := timespecOf[number]; ok {
+		return argument(i) != 0
+	}
+	return number == unix.SYS_NANOSLEEP || number == unix.SYS_CLOCK_NANOSLEEP
+}
+
+// timespecOf says which argument of a call is a pointer to its timeout, where
+// NULL is none.
+var timespecOf = map[int]int{unix.SYS_PPOLL: 2, unix.SYS_PSELECT6: 4, unix.SYS_EPOLL_PWAIT2: 3}

@@ -3,7 +3,6 @@ package rig
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"syscall"
 	"time"
@@ -11,28 +10,56 @@ import (
 
 // AwaitReaped waits until the process has no zombie among its descendants. It
 // returns the zombies that stay: those that were seen for the settling time
-// and are still there while every thread of the process sleeps, processor time stands still
-// and no SIGCHLD is pending, so that nothing but a new event can make it reap
-// them. A process that is merely slow on a loaded machine is waited for.
+// and are still there while every thread of their parent sleeps, its processor
+// time stands still and no SIGCHLD is pending, so that nothing but a new event
+// can make it reap them. A process that is merely slow on a loaded machine is
+// waited for.
 func (p *Process) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
+	zombies, err := awaitReaped(ctx, p.String(), p.Descendants)
+	p.Host.lab.Journal.Record(p.who(), "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
+	return zombies, err
+}
+
+// AwaitReaped is [Process.AwaitReaped] for all processes of the host, those of
+// a daemon that left its parent included.
+func (h *Host) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
+	zombies, err := awaitReaped(ctx, h.Name, h.Processes)
+	h.lab.Journal.Record(h.Name, "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
+	return zombies, err
+}
+
+func awaitReaped(ctx context.Context, who string, list func() (ProcessInfos, error)) (ProcessInfos, error) {
 	var zombies ProcessInfos
-	rest := restWatch{pid: p.PID}
-	err := Await(ctx, fmt.Sprintf("no zombie of %v", p), func() (bool, string, error) {
-		all, err := p.Descendants()
+	parents := map[int]*restWatch{}
+	err := Await(ctx, "no zombie of "+who, func() (bool, string, error) {
+		all, err := list()
 		if err != nil {
 			return false, "", err
 		}
 		if zombies = all.Zombies(); len(zombies) == 0 {
 			return true, "", nil
 		}
-		atRest, err := rest.look()
-		if err != nil {
-			return false, "", err
+		atRest := true
+		seen := map[int]bool{}
+		for _, zombie := range zombies {
+			if seen[zombie.ParentPID] {
+				continue
+			}
+			seen[zombie.ParentPID] = true
+			parent := parents[zombie.ParentPID]
+			if parent == nil {
+				parent = &restWatch{pid: zombie.ParentPID}
+				parents[zombie.ParentPID] = parent
+			}
+			resting, err := parent.look()
+			if err != nil && !isGone(err) { // where it is gone, init reaps now
+				return false, "", err
+			}
+			atRest = atRest && resting
 		}
 		youngest := slices.MinFunc(zombies, func(a, b ProcessInfo) int { return cmp.Compare(a.ZombieFor, b.ZombieFor) })
 		return atRest && youngest.ZombieFor >= scaled(Settling), zombies.String(), nil
 	})
-	p.Host.lab.Journal.Record(p.who(), "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
 	return zombies, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"testing"
 )
 
 // Programs maps names to the main functions of helper programs that live in
@@ -55,7 +54,10 @@ func init() {
 //
 // Results of a package that calls Main are never taken from go test's cache:
 // their input is the kernel, which the cache cannot see.
-func Main(m *testing.M, programs Programs) {
+//
+// m is a *testing.M, or something around one that does more before or after the
+// tests run, such as looking at flags.
+func Main(m interface{ Run() int }, programs Programs) {
 	programs.runIfAsked()
 	os.Exit(runInSandbox(m.Run))
 }
@@ -96,3 +98,7 @@ func programName(argv0 string) string {
 	}
 	return ""
 }
+
+// Rootless says whether the sandbox was made without root. It has one user then,
+// who is called root in it and is not.
+func Rootless() bool { return !manyUsers() }

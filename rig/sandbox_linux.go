@@ -65,9 +65,16 @@ func startSandbox() (int, error) {
 	inUserNamespace := !canUnshare()
 	init := exec.Command("/proc/self/exe")
 	init.Args = append([]string{initArg0}, os.Args...)
-	init.Env = withoutEnv(os.Environ(), sandboxEnv)
+	init.Env = withoutEnv(withoutEnv(os.Environ(), sandboxEnv), invokerOutputEnv)
 	init.Stdin, init.Stdout, init.Stderr = os.Stdin, os.Stdout, os.Stderr
 	init.ExtraFiles = []*os.File{deathRead}
+	dir, output := openInvoker()
+	init.Env = append(init.Env, invokerEnv+"="+dir)
+	if output != nil {
+		defer output.Close()
+		init.ExtraFiles = append(init.ExtraFiles, output) // announceFD
+		init.Env = append(init.Env, invokerOutputEnv+"=yes")
+	}
 	init.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 		// A group of its own, so that a terminal's Ctrl-C arrives once, through us.
@@ -202,12 +209,17 @@ func runInit() (status int, err error) {
 	if err != nil {
 		return 0, os.NewSyscallError("socketpair", err)
 	}
+	files := []uintptr{0, 1, 2, keeperFD: uintptr(sockets[1])}
+	if os.Getenv(invokerOutputEnv) != "" {
+		unix.CloseOnExec(announceFD)
+		files = append(files, announceFD)
+	}
 	signals := forwardedSignals()
 	// The child is waited for by reapUntil, never by os.Process, because init
 	// reaps every process of the sandbox.
 	child, err := syscall.ForkExec("/proc/self/exe", testArgs(os.Args[1:]), &syscall.ProcAttr{
 		Env:   append(withoutEnv(os.Environ(), "TMPDIR"), sandboxEnv+"="+self, "TMPDIR="+sandboxTemp),
-		Files: []uintptr{0, 1, 2, keeperFD: uintptr(sockets[1])},
+		Files: files,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("start the tests: %w", err)

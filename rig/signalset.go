@@ -21,6 +21,9 @@ func (set SignalSet) Signals() []syscall.Signal {
 	return signals
 }
 
+// SignalName returns the name of a signal as in signal(7), such as SIGCHLD.
+func SignalName(s syscall.Signal) string { return signalName(s) }
+
 func (set SignalSet) String() string {
 	names := []string{}
 	for _, s := range set.Signals() {
@@ -41,4 +44,11 @@ func (p *Process) Signals() (SignalMasks, error) {
 		return SignalMasks{}, p.errEnded()
 	}
 	return readSignals(p.PID)
+}
+
+// Signals reads what a process of the host does about signals: see
+// [Process.Signals]. The error wraps os.ErrNotExist where it has ended.
+func (h *Host) Signals(of ProcessInfo) (masks SignalMasks, err error) {
+	err = stillThere(of, func() error { masks, err = readSignals(of.PID); return err })
+	return masks, err
 }

@@ -98,6 +98,31 @@ func (ns *namespace) destroyOrphans() (owned Sockets, err error) {
 	return owned, nil
 }
 
+// destroyMatching destroys the sockets that match says yes to, and returns how many.
+func (ns *namespace) destroyMatching(match func(Socket) bool) (n int, err error) {
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		rows, err := ns.diagRows(family)
+		if err != nil {
+			return n, err
+		}
+		for _, row := range rows {
+			if !match(socketOf(row)) {
+				continue
+			}
+			switch err := ns.destroy(row); {
+			case err == nil:
+				n++
+			case errors.Is(err, unix.ENOENT):
+			case errors.Is(err, unix.EOPNOTSUPP):
+				return n, &MissingError{Feature: FeatureSockDestroy, Err: err, Remedy: "use a kernel with CONFIG_INET_DIAG_DESTROY"}
+			default:
+				return n, fmt.Errorf("%v: %w", socketOf(row), err)
+			}
+		}
+	}
+	return n, nil
+}
+
 // destroy closes a socket as if its owner had given it up (tcp_abort): the peer
 // gets a reset. Requires CAP_NET_ADMIN, Linux 4.9 and CONFIG_INET_DIAG_DESTROY
 // (commit c1e64e298b8cad309091b95d8436a0255c84f54a).

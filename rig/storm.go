@@ -68,7 +68,7 @@ func (s Storm) check() error {
 	case len(s.Signals) == 0:
 		return errors.New("the storm has no signals: name at least one")
 	case len(s.Targets) == 0:
-		return errors.New("the storm has no targets: use Itself, Workers or Family of a process")
+		return errors.New("the storm has no targets: use Itself, Workers or Family of a process, or Matching of a host")
 	case slices.Contains(s.Signals, syscall.SIGKILL):
 		return errors.New("SIGKILL in a storm ends its target at once: use KillTogether")
 	case slices.ContainsFunc(s.Signals, func(n syscall.Signal) bool { return n < 1 || n > maxSignal }):
@@ -240,7 +240,7 @@ func allDead(handles []*processHandle) bool {
 }
 
 func (r *RunningStorm) looksAgain() bool {
-	return slices.ContainsFunc(r.storm.Targets, func(t Target) bool { return t.descendants })
+	return slices.ContainsFunc(r.storm.Targets, func(t Target) bool { return t.descendants || t.host != nil })
 }
 
 // lookUp finds out who the targets are now, again and again.

@@ -11,11 +11,21 @@ import (
 )
 
 // Target chooses processes that a fault is meant for: see [Process.Itself],
-// [Process.Workers] and [Process.Family].
+// [Process.Workers], [Process.Family] and [Host.Matching].
 type Target struct {
 	process     *Process
 	itself      bool
 	descendants bool
+
+	host    *Host
+	what    string
+	matches func(ProcessInfo) bool
+}
+
+// Matching targets the processes of the host that matches says yes to, as they
+// are at each moment; nil means all of them. what names them in a few words.
+func (h *Host) Matching(what string, matches func(ProcessInfo) bool) Target {
+	return Target{host: h, what: what, matches: matches}
 }
 
 // Itself targets the process alone.
@@ -29,6 +39,8 @@ func (p *Process) Family() Target { return Target{process: p, itself: true, desc
 
 func (t Target) String() string {
 	switch {
+	case t.host != nil:
+		return t.what + " of " + t.host.Name
 	case t.process == nil:
 		return "nobody"
 	case t.itself && t.descendants:
@@ -42,8 +54,18 @@ func (t Target) String() string {
 // open returns handles of the targeted processes that are alive now. The caller
 // closes them.
 func (t Target) open() ([]*processHandle, error) {
+	if t.host != nil {
+		all, err := t.host.Processes()
+		if err != nil {
+			return nil, err
+		}
+		if t.matches != nil {
+			all = all.where(t.matches)
+		}
+		return openAll(all.Alive()), nil
+	}
 	if t.process == nil {
-		return nil, errors.New("the target is empty: use Itself, Workers or Family of a process")
+		return nil, errors.New("the target is empty: use Itself, Workers or Family of a process, or Matching of a host")
 	}
 	var handles []*processHandle
 	if t.itself && t.process.Running() {
@@ -67,19 +89,25 @@ func (t Target) open() ([]*processHandle, error) {
 		closeHandles(handles)
 		return nil, err
 	}
-	for _, info := range descendants.Alive() {
+	return append(handles, openAll(descendants.Alive())...), nil
+}
+
+// openAll returns handles of those processes that are still there.
+func openAll(processes ProcessInfos) []*processHandle {
+	var handles []*processHandle
+	for _, info := range processes {
 		handle, err := openProcess(info.PID)
 		if err != nil {
 			continue // it ended
 		}
 		// The same start time after the handle was opened: the same process.
-		if now, err := readProcess(info.PID); err != nil || now.key() != info.key() {
+		if now, err := readProcess(info.PID); err != nil || !now.Same(info) {
 			handle.close()
 			continue
 		}
 		handles = append(handles, handle)
 	}
-	return handles, nil
+	return handles
 }
 
 func openTargets(targets []Target) ([]*processHandle, error) {
@@ -99,6 +127,28 @@ func closeHandles(handles []*processHandle) {
 	for _, handle := range handles {
 		handle.close()
 	}
+}
+
+// SignalAll sends a signal to every targeted process once, and returns how many
+// it reached.
+func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err error) {
+	if err := l.checkOpen("send a signal"); err != nil {
+		return 0, err
+	}
+	handles, err := openTargets(targets)
+	if err != nil {
+		return 0, fmt.Errorf("send %v: %w", s, err)
+	}
+	defer closeHandles(handles)
+	for _, handle := range handles {
+		if err := handle.signal(s); err == nil {
+			reached++
+		} else if !errors.Is(err, os.ErrProcessDone) {
+			return reached, fmt.Errorf("send %v to process %d: %w", s, handle.pid, err)
+		}
+	}
+	l.Journal.Record("lab", "signal %v to %d processes", s, reached)
+	return reached, nil
 }
 
 // KillTogether sends SIGKILL to every targeted process, one right after the

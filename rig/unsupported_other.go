@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // What follows lets programs that use the rig compile on other systems, where
@@ -29,27 +30,36 @@ func explainNamespaceError(err error, _ bool) error { return err }
 
 type namespace struct{ inode uint64 }
 
-func newNamespace() (*namespace, error)             { return nil, errUnsupported }
-func (*namespace) do(func() error) error            { return errUnsupported }
-func (*namespace) sockets() (Sockets, error)        { return nil, errUnsupported }
-func (*namespace) destroyOrphans() (Sockets, error) { return nil, errUnsupported }
-func (*namespace) end() error                       { return errUnsupported }
-func namespacesInUse([]*Host) []error               { return nil }
-func namespaceOf(int) uint64                        { return 0 }
-func createVeth(a, b *device) error                 { return errUnsupported }
-func (*device) up() error                           { return errUnsupported }
-func (*device) down() error                         { return errUnsupported }
-func (*device) routes() error                       { return errUnsupported }
-func (*device) awaitCarrier(context.Context) error  { return errUnsupported }
+func newNamespace() (*namespace, error)                           { return nil, errUnsupported }
+func (*namespace) do(func() error) error                          { return errUnsupported }
+func (*namespace) sockets() (Sockets, error)                      { return nil, errUnsupported }
+func (*namespace) destroyOrphans() (Sockets, error)               { return nil, errUnsupported }
+func (*namespace) destroyMatching(func(Socket) bool) (int, error) { return 0, errUnsupported }
+func (*namespace) end() error                                     { return errUnsupported }
+func namespacesInUse([]*Host) []error                             { return nil }
+func namespaceOf(int) uint64                                      { return 0 }
+func createVeth(a, b *device) error                               { return errUnsupported }
+func (*device) up() error                                         { return errUnsupported }
+func (*device) down() error                                       { return errUnsupported }
+func (*device) routes() error                                     { return errUnsupported }
+func (*device) awaitCarrier(context.Context) error                { return errUnsupported }
 
-func readProcess(int) (ProcessInfo, error) { return ProcessInfo{}, errUnsupported }
-func readProcesses() (ProcessInfos, error) { return nil, errUnsupported }
-func readFDs(int) (FDs, error)             { return nil, errUnsupported }
-func readSignals(int) (SignalMasks, error) { return SignalMasks{}, errUnsupported }
-func allThreadsAsleep(int) (bool, error)   { return false, errUnsupported }
-func isOwnProcess(pid int) bool            { return pid == os.Getpid() }
-func signalName(s syscall.Signal) string   { return s.String() }
-func manyUsers() bool                      { return false }
+func readProcess(int) (ProcessInfo, error)                 { return ProcessInfo{}, errUnsupported }
+func readProcesses() (ProcessInfos, error)                 { return nil, errUnsupported }
+func readProcessesIf(func(int) bool) (ProcessInfos, error) { return nil, errUnsupported }
+func readFDs(int) (FDs, error)                             { return nil, errUnsupported }
+func readSignals(int) (SignalMasks, error)                 { return SignalMasks{}, errUnsupported }
+func allThreadsAsleep(int) (bool, error)                   { return false, errUnsupported }
+func readWakeups(int) (uint64, error)                      { return 0, errUnsupported }
+func readTimedWait(int) (bool, error)                      { return false, errUnsupported }
+func readRunnable(int) (time.Duration, error)              { return 0, errUnsupported }
+func setSoftLimit(int, Resource, uint64) (uint64, error)   { return 0, errUnsupported }
+func readEndurance(ProcessInfo, uint32) (Endurance, error) { return Endurance{}, errUnsupported }
+func announceFile() *os.File                               { return nil }
+func isGone(err error) bool                                { return errors.Is(err, os.ErrNotExist) }
+func isOwnProcess(pid int) bool                            { return pid == os.Getpid() }
+func signalName(s syscall.Signal) string                   { return s.String() }
+func manyUsers() bool                                      { return false }
 func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}
 }

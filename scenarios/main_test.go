@@ -1,13 +1,22 @@
 package scenarios
 
 import (
+	"maps"
 	"testing"
 
 	"forkrig/client/tcpclient"
 	"forkrig/rig"
+	"forkrig/rig/inject"
 	"forkrig/server/forkserver"
 )
 
 func TestMain(m *testing.M) {
-	rig.Main(m, rig.Programs{"server": forkserver.Main, "client": tcpclient.Main})
+	programs := rig.Programs{
+		"server": forkserver.Main,
+		"client": tcpclient.Main,
+		"inject": inject.Shim,
+		"mute":   mute,
+	}
+	maps.Copy(programs, strangers)
+	rig.Main(suite{m}, programs)
 }

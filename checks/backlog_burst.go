@@ -1,0 +1,78 @@
+package checks
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"forkrig/rig"
+)
+
+var backlogBurst = Check{
+	Name:    "backlog-burst",
+	Meaning: "100 clients that connect at the same instant are all served",
+	Defects: []string{"small-backlog"},
+	clients: 4,
+	run: func(c *Case) {
+		s := c.start("")
+		c.mustServe(c.visit(0))
+		s.workersEnd("its client left")
+		s.freeze() // for a moment, so that it does not race with the clients
+		const crowd = 100
+		errs := make([]error, crowd)
+		var wait sync.WaitGroup
+		for i := range crowd {
+			wait.Go(func() { errs[i] = c.visit(i) })
+		}
+		var queued, backlog uint32
+		_, arrived := c.until("100 clients in the backlog, or a full one", func() (bool, string, error) {
+			here, err := c.onPort()
+			for _, l := range here.In(rig.Listening) {
+				if l.Inode == s.listener.Inode {
+					queued, backlog = l.RecvQueue, l.SendQueue
+				}
+			}
+			return queued == crowd || queued > backlog, here.In(rig.Listening).String(), err
+		})
+		c.thaw(s.starters())
+		unserved := c.awaitVisits(&wait, errs)
+		switch {
+		case arrived != nil:
+			c.broken("the clients did not arrive: %v", firstLine(arrived))
+		case queued == crowd && unserved != nil:
+			c.fail("each of them was in the backlog: accept until nobody waits any more", "%v", unserved)
+		case queued < crowd:
+			late := "all are served, but they waited 1 s and more to repeat their SYN"
+			if unserved != nil {
+				late = unserved.Error()
+			}
+			c.fail(fmt.Sprintf("the backlog is %d: give listen a larger one (SOMAXCONN); the kernel cuts it to net.core.somaxconn", backlog),
+				"the kernel turned away %d of %d clients that came while the listener did not accept for a moment; %s", crowd-queued, crowd, late)
+		}
+		c.note("all served, with a backlog of %d", backlog)
+	},
+}
+
+// longestVisit is how long a client that was turned away repeats its SYN in this
+// check: four times, in the kernel's rhythm of 1, 2, 4 and 8 s.
+const longestVisit = 15 * time.Second
+
+// awaitVisits waits for the clients, and then tells what became of them. Those
+// that the backlog kept out for long are sent away.
+func (c *Case) awaitVisits(wait *sync.WaitGroup, errs []error) error {
+	done := make(chan struct{})
+	go func() {
+		wait.Wait()
+		close(done)
+	}()
+	over := time.NewTimer(rig.Scaled(longestVisit))
+	defer over.Stop()
+	select {
+	case <-done:
+		return summary(errs)
+	case <-over.C:
+	}
+	c.sendAway()
+	<-done
+	return fmt.Errorf("after %v, %w", rig.Scaled(longestVisit), summary(errs))
+}

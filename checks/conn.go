@@ -1,0 +1,316 @@
+package checks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"forkrig/rig"
+)
+
+// conn is a client's connection to the subject.
+type conn struct {
+	*net.TCPConn
+	c     *Case
+	count int // messages so far
+	ended atomic.Bool
+}
+
+// dial connects from the n-th client's host. It does not wait until the subject
+// accepts.
+func (c *Case) dial(n int) (*conn, error) {
+	ctx, cancel := context.WithCancelCause(c.tb.Context())
+	defer cancel(nil)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w := c.wait()
+		ticker := time.NewTicker(betweenLooks)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := w.over(); err != nil {
+				cancel(err)
+				return
+			}
+		}
+	}()
+	var raw net.Conn
+	err := c.clients[n%len(c.clients)].Do(func() (err error) { // not Host.Dial: the journal is for what is rare
+		var dialer net.Dialer
+		raw, err = dialer.DialContext(ctx, "tcp", c.address.String())
+		return plain(err)
+	})
+	cause := context.Cause(ctx)
+	cancel(nil)
+	<-watched
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", cmp.Or(cause, plain(errors.Unwrap(err))))
+	}
+	k := &conn{TCPConn: raw.(*net.TCPConn), c: c}
+	c.mu.Lock()
+	c.conns = append(c.conns, k)
+	c.mu.Unlock()
+	return k, nil
+}
+
+// mustDial is dial where a failure means that the subject is wrong in a way
+// that another check judges.
+func (c *Case) mustDial(n int) *conn {
+	k, err := c.dial(n)
+	c.must(err)
+	return k
+}
+
+func (c *Case) backlogFull() bool {
+	sockets, err := c.host.Sockets()
+	if err != nil {
+		return false
+	}
+	for _, l := range sockets.On(c.subject.port()).In(rig.Listening) {
+		if l.RecvQueue > l.SendQueue {
+			return true
+		}
+	}
+	return false
+}
+
+// close closes the connection; once is enough.
+func (k *conn) close() {
+	if !k.ended.Swap(true) {
+		k.TCPConn.Close()
+	}
+}
+
+// reset ends the connection with a reset, as the kernel does for a client that
+// is killed with a reply unread.
+func (k *conn) reset() {
+	if !k.ended.Swap(true) {
+		_ = k.SetLinger(0) // an open TCP socket takes it
+		k.TCPConn.Close()
+	}
+}
+
+// message returns something to say and the answer it must get.
+func (c *Case) message(n int) (said, answer string) {
+	said = fmt.Sprintf("message %d of a client\n", n)
+	if c.subject.Service == Upper {
+		return said, strings.ToUpper(said)
+	}
+	return said, said
+}
+
+// exchange says something and checks the answer. With a service of none it
+// checks that the connection stands.
+func (k *conn) exchange() error {
+	if k.c.subject.Service == None {
+		return k.accepted()
+	}
+	said, answer := k.c.message(k.count)
+	k.count++
+	if err := k.say([]byte(said)); err != nil {
+		return err
+	}
+	return k.expect([]byte(answer))
+}
+
+// accepted waits until the subject has accepted the connection.
+func (k *conn) accepted() error {
+	_, err := k.c.until("the connection to be accepted", func() (bool, string, error) {
+		socket, there, err := k.serverSocket()
+		return !there || socket.Inode != 0 || closedByServer(socket), "it waits in the backlog", err
+	})
+	return err
+}
+
+// closedByServer says whether the subject has closed its side, so that it must
+// have accepted the connection.
+func closedByServer(s rig.Socket) bool {
+	return slices.Contains([]rig.TCPState{rig.FinWait1, rig.FinWait2, rig.Closing, rig.LastAck}, s.State)
+}
+
+// begin brings the connection to where the subject serves it: an exchange where
+// there is room for another one, otherwise the accept.
+func (k *conn) begin() error {
+	if k.c.subject.Closes == Server || k.c.subject.Service == None {
+		return k.accepted()
+	}
+	return k.exchange()
+}
+
+// finish ends the conversation in order: an exchange, and the end from the side
+// that closes first.
+func (k *conn) finish() error {
+	if err := k.exchange(); err != nil {
+		return err
+	}
+	if k.c.subject.Closes == Server {
+		if err := k.expectEnd(); err != nil {
+			return err
+		}
+	}
+	k.close()
+	return nil
+}
+
+// visit is a whole conversation of a new client.
+func (c *Case) visit(n int) error {
+	k, err := c.dial(n)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	return k.finish()
+}
+
+// say sends bytes.
+func (k *conn) say(b []byte) error {
+	w := k.c.wait()
+	for sent := 0; sent < len(b); {
+		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		n, err := k.Write(b[sent:])
+		sent += n
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if n == 0 {
+				err = w.over()
+			} else {
+				err = nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("after %d of %d bytes were sent: %w", sent, len(b), plain(err))
+		}
+	}
+	return nil
+}
+
+// read reads until the buffer is full or the stream ends, and says how much came.
+func (k *conn) read(b []byte) (int, error) {
+	w := k.c.wait()
+	var over error
+	for n := 0; ; {
+		_ = k.SetReadDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		got, err := k.Read(b[n:])
+		n += got
+		switch {
+		case n == len(b):
+			return n, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if over != nil && got == 0 {
+				return n, over // what came meanwhile has been read
+			}
+			over = w.over()
+		case err != nil:
+			return n, plain(err)
+		}
+	}
+}
+
+// expect reads as many bytes as wanted has and compares them.
+func (k *conn) expect(wanted []byte) error {
+	got := make([]byte, len(wanted))
+	n, err := k.read(got)
+	if i := mismatch(got[:n], wanted); i < n {
+		return &wrongBytes{at: i, got: got[i:n], wanted: wanted[i:]}
+	}
+	if err != nil {
+		return fmt.Errorf("after %d of %d bytes of the answer: %w", n, len(wanted), err)
+	}
+	return nil
+}
+
+// expectEnd reads the end of the stream.
+func (k *conn) expectEnd() error {
+	one := make([]byte, 64)
+	n, err := k.read(one)
+	switch {
+	case errors.Is(err, io.EOF) && n == 0:
+		return nil
+	case n > 0:
+		return &wrongBytes{got: one[:n]}
+	}
+	return fmt.Errorf("instead of the end of the stream: %w", err)
+}
+
+// wrongBytes says where an answer differs from what it should be.
+type wrongBytes struct {
+	at          int
+	got, wanted []byte
+}
+
+func (w *wrongBytes) Error() string {
+	const most = 24
+	cut := func(b []byte) string {
+		if len(b) > most {
+			return fmt.Sprintf("%q…", b[:most])
+		}
+		return fmt.Sprintf("%q", b)
+	}
+	if len(w.wanted) == 0 {
+		return fmt.Sprintf("%s comes where nothing was to come", cut(w.got))
+	}
+	return fmt.Sprintf("from byte %d on the answer is %s instead of %s", w.at, cut(w.got), cut(w.wanted))
+}
+
+// mismatch returns the index of the first byte that differs, or the shorter length.
+func mismatch(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
+
+// plain takes off what package net puts around an error, which names addresses
+// that the evidence has anyway.
+func plain(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err
+}
+
+// serverSocket returns the subject's side of the connection.
+func (k *conn) serverSocket() (rig.Socket, bool, error) {
+	sockets, err := k.c.host.Sockets()
+	if err != nil {
+		return rig.Socket{}, false, err
+	}
+	mine := k.LocalAddr().(*net.TCPAddr).AddrPort()
+	for _, s := range sockets.On(k.c.subject.port()) {
+		if s.State != rig.TimeWait && unmapped(s.Remote) == unmapped(mine) {
+			return s, true, nil
+		}
+	}
+	return rig.Socket{}, false, nil
+}
+
+// serverInode returns the inode of the subject's side, or 0 where nobody has
+// accepted the connection, or it is gone.
+func (k *conn) serverInode() (uint32, error) {
+	s, _, err := k.serverSocket()
+	return s.Inode, err
+}
+
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}

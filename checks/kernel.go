@@ -1,0 +1,251 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"forkrig/rig"
+)
+
+// Some kernels answered bind wrongly (see the commits below), and a subject must
+// not be blamed for it. So the checks that rely on bind first ask the kernel
+// itself, and are broken where its answers are wrong.
+
+// bindCell is one question to bind and listen, and the right answer.
+type bindCell struct {
+	name  string
+	ipv6  bool // needs it
+	setUp func(*binder) error
+	last  binding // the one that is judged
+	inUse bool    // whether it must be refused with EADDRINUSE
+	// known is the commit that mended, or made, a kernel that answers wrongly.
+	known string
+}
+
+// binding is a socket that is bound to an address and listens.
+type binding struct {
+	address   netip.Addr
+	reuseAddr bool
+	v6Only    bool
+}
+
+var (
+	loopback4 = netip.MustParseAddr("127.0.0.1")
+	mapped4   = netip.MustParseAddr("::ffff:127.0.0.1")
+	any4      = netip.IPv4Unspecified()
+	any6      = netip.IPv6Unspecified()
+)
+
+// bindCells follow the kernel's own selftests bind_wildcard.c, bind_timewait.c
+// and reuseaddr_conflict.c. Each has a port of its own.
+var bindCells = []bindCell{
+	{
+		name:  "beside TIME_WAIT, without SO_REUSEADDR",
+		setUp: func(b *binder) error { return b.leaveTimeWait(binding{address: loopback4}) },
+		last:  binding{address: loopback4}, inUse: true,
+		known: "28044fc1d495 (6.1) lost it, 936a192f9740 (6.2-rc3, 6.1.5) mended it",
+	},
+	{
+		name:  "beside TIME_WAIT, all with SO_REUSEADDR",
+		setUp: func(b *binder) error { return b.leaveTimeWait(binding{address: loopback4, reuseAddr: true}) },
+		last:  binding{address: loopback4, reuseAddr: true},
+	},
+	{
+		name:  "beside a listener, both with SO_REUSEADDR",
+		setUp: func(b *binder) error { return b.keep(binding{address: loopback4, reuseAddr: true}) },
+		last:  binding{address: loopback4, reuseAddr: true}, inUse: true,
+		known: "7a7160edf1bf, backported in part to 5.15.88 and 6.0.16, made bind or listen return success",
+	},
+	{
+		name: ":: beside 0.0.0.0", ipv6: true,
+		setUp: func(b *binder) error { return b.keep(binding{address: any4}) },
+		last:  binding{address: any6}, inUse: true,
+		known: "28044fc1d495 (6.1) lost it, d9ba99342855 (6.3) mended it",
+	},
+	{
+		name: "127.0.0.1 beside ::ffff:127.0.0.1", ipv6: true,
+		setUp: func(b *binder) error { return b.keep(binding{address: mapped4}) },
+		last:  binding{address: loopback4}, inUse: true,
+		known: "28044fc1d495 (6.1) lost it, c48ef9c4aed3 (6.6) mended it",
+	},
+	{
+		name: "127.0.0.1 beside 0.0.0.0 and a :: for IPv6 only", ipv6: true,
+		setUp: func(b *binder) error {
+			return errors.Join(b.keep(binding{address: any4}), b.keep(binding{address: any6, v6Only: true}))
+		},
+		last: binding{address: loopback4}, inUse: true,
+		known: "28044fc1d495 (6.1) lost it, d91ef1e1b55f (6.9-rc3, 6.8.4, 6.6.24, 6.1.84) mended it",
+	},
+}
+
+// kernelBinds asks the kernel all questions on a host of its own, and returns
+// which answers are wrong.
+func kernelBinds(tb testing.TB) error {
+	host := rig.New(tb).NewHost("kernel")
+	_, noIPv6 := host.Sysctl("net.ipv6.bindv6only")
+	var wrong []string
+	for i, cell := range bindCells {
+		if cell.ipv6 && noIPv6 != nil {
+			continue
+		}
+		b := &binder{host: host, port: 20000 + i, context: tb.Context()}
+		refused, err := b.ask(cell)
+		b.close()
+		if err != nil {
+			return fmt.Errorf("ask the kernel about bind %s: %w", cell.name, err)
+		}
+		if complaint := cell.judge(refused); complaint != "" {
+			wrong = append(wrong, complaint)
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("KERNEL: this kernel answers bind wrongly, so that nothing can be said of the subject: %s", strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// judge says what is wrong with the kernel's answer, or "".
+func (cell bindCell) judge(refused bool) string {
+	if refused == cell.inUse {
+		return ""
+	}
+	text := fmt.Sprintf("bind %s must be refused and is not", cell.name)
+	if refused {
+		text = fmt.Sprintf("bind %s must succeed and is refused", cell.name)
+	}
+	if cell.known != "" {
+		text += " (" + cell.known + ")"
+	}
+	return text
+}
+
+// binder opens sockets on one port of a host.
+type binder struct {
+	host    *rig.Host
+	port    int
+	context context.Context
+	fds     []int // owned
+}
+
+// ask prepares what the cell is about and says whether its last binding is refused.
+func (b *binder) ask(cell bindCell) (refused bool, err error) {
+	if err := cell.setUp(b); err != nil {
+		return false, fmt.Errorf("prepare: %w", err)
+	}
+	err = b.keep(cell.last)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return true, nil
+	}
+	return false, err
+}
+
+// keep opens a listening socket.
+func (b *binder) keep(asked binding) error {
+	_, err := b.open(asked)
+	return err
+}
+
+func (b *binder) open(asked binding) (fd int, err error) {
+	err = b.host.Do(func() error {
+		if fd, err = b.socket(asked.address); err != nil {
+			return err
+		}
+		set := func(level, option int, on bool) error {
+			value := map[bool]int{true: 1}[on]
+			return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, level, option, value))
+		}
+		if err := set(syscall.SOL_SOCKET, syscall.SO_REUSEADDR, asked.reuseAddr); err != nil {
+			return err
+		}
+		if asked.address.Is6() {
+			if err := set(syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, asked.v6Only); err != nil {
+				return err
+			}
+		}
+		if err := syscall.Bind(fd, b.sockaddr(asked.address)); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+		return os.NewSyscallError("listen", syscall.Listen(fd, 8))
+	})
+	return fd, err
+}
+
+// socket opens a TCP socket that fits the address; the binder closes it.
+func (b *binder) socket(address netip.Addr) (int, error) {
+	family := syscall.AF_INET
+	if address.Is6() {
+		family = syscall.AF_INET6
+	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	syscall.CloseOnExec(fd)
+	b.fds = append(b.fds, fd)
+	return fd, nil
+}
+
+func (b *binder) sockaddr(address netip.Addr) syscall.Sockaddr {
+	if address.Is4() {
+		return &syscall.SockaddrInet4{Port: b.port, Addr: address.As4()}
+	}
+	return &syscall.SockaddrInet6{Port: b.port, Addr: address.As16()}
+}
+
+// leaveTimeWait lets a connection to a listener like that end in TIME_WAIT on
+// the listener's side, and closes the listener.
+func (b *binder) leaveTimeWait(asked binding) error {
+	listener, err := b.open(asked)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	err = b.host.Do(func() error {
+		client, err := b.socket(asked.address)
+		if err != nil {
+			return err
+		}
+		if err := syscall.Connect(client, b.sockaddr(asked.address)); err != nil {
+			return os.NewSyscallError("connect", err)
+		}
+		syscall.ForkLock.RLock()
+		server, _, err := syscall.Accept(listener)
+		if err == nil {
+			syscall.CloseOnExec(server)
+		}
+		syscall.ForkLock.RUnlock()
+		if err != nil {
+			return os.NewSyscallError("accept", err)
+		}
+		syscall.Close(server) // closes first
+		one := make([]byte, 1)
+		if n, err := syscall.Read(client, one); n != 0 || err != nil {
+			return fmt.Errorf("the end of the stream: %d bytes, %w", n, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.close()
+	_, err = b.host.AwaitSockets(b.context, "TIME_WAIT for the self-test", func(all rig.Sockets) bool {
+		here := all.On(uint16(b.port))
+		return len(here) == 1 && here[0].State == rig.TimeWait
+	})
+	return err
+}
+
+func (b *binder) close() {
+	for _, fd := range b.fds {
+		syscall.Close(fd)
+	}
+	b.fds = nil
+}

@@ -1,0 +1,77 @@
+package checks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"forkrig/rig"
+)
+
+var slowReader = Check{
+	Name:         "slow-reader",
+	Meaning:      "a client that reads late gets all",
+	Defects:      []string{"short-write"},
+	conversation: dialogue,
+	run: func(c *Case) {
+		c.smallBuffers()
+		s := c.start("")
+		k := c.mustDial(0)
+		c.mustServe(k.exchange())
+		said := k.fill()
+		if err := k.readBack(said); err != nil {
+			c.fail("a write to a connection that has no room takes a part only, or gives EAGAIN: write the rest when there is room",
+				"of %d bytes that a client read late: %v", len(said), err)
+		}
+		// A stop and a continue while the worker waits for room make a write that
+		// has sent a part return that part (signal(7)).
+		again := k.fill()
+		_, pauses := c.pauseServing(s, k)
+		if err := k.readBack(again); err != nil {
+			c.fail("a write that a signal interrupts takes a part only: write the rest in a loop",
+				"of %d bytes that a client read late, while the worker was stopped and continued: %v", len(again), err)
+		}
+		c.mustServe(k.finish())
+		c.note("all of %d bytes, and of as many with the worker stopped and continued %d times", len(said), pauses)
+	},
+}
+
+// smallBuffers makes the connections of the lab hold little, so that a client
+// that does not read makes the subject wait soon.
+func (c *Case) smallBuffers() {
+	const sizes = "4096 16384 65536" // the least, the first and the most, in bytes
+	for _, host := range append([]*rig.Host{c.host}, c.clients...) {
+		c.must(host.SetSysctl("net.ipv4.tcp_wmem", sizes)) // of IPv6, too
+		c.must(host.SetSysctl("net.ipv4.tcp_rmem", sizes))
+	}
+}
+
+// fill sends until the subject stops reading, because nobody reads its answers,
+// and returns what was sent.
+func (k *conn) fill() []byte {
+	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
+	var said []byte
+	quiet := 0
+	for quiet < 3 && len(said) < 16<<20 {
+		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		n, err := k.Write(block[len(said)%len(block):])
+		said = append(said, block[len(said)%len(block):][:n]...)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			k.c.mustServe(fmt.Errorf("after %d bytes: %w", len(said), plain(err)))
+		}
+		if quiet++; n > 0 {
+			quiet = 0
+		}
+	}
+	return said
+}
+
+// readBack reads the answer to what was said.
+func (k *conn) readBack(said []byte) error {
+	if k.c.subject.Service == Upper {
+		said = bytes.ToUpper(said)
+	}
+	return k.expect(said)
+}

@@ -1,0 +1,144 @@
+package checks
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"forkrig/rig"
+)
+
+// Subject is the server under test: its command line, and what cannot be found
+// out by looking at it. Making one starts nothing.
+type Subject struct {
+	// Command is the program and its arguments. The placeholders {ip}, {host},
+	// {port} and {family} are replaced in each word: see [Subject.At].
+	Command []string
+	// Service is what the subject does with bytes.
+	Service Service
+	// Closes is who closes a connection first.
+	Closes Side
+	// Dir is its working directory; "" means that of the tests.
+	Dir string
+	// Port is the port that is built into the subject; 0 means that the command
+	// has a {port}.
+	Port uint16
+	// User runs the subject as another user; "" means that of the tests. It needs root.
+	User string
+	// Ready is how long the subject may take until it listens; 0 means 10 s.
+	Ready time.Duration
+	// OnTerm is what SIGTERM should do to workers that still converse.
+	OnTerm Policy
+	// StormSignals are signals that the subject should survive, beyond those that
+	// no server takes for a command.
+	StormSignals []syscall.Signal
+	// KeepsVanished says that the subject keeps the worker of a vanished client
+	// by design.
+	KeepsVanished bool
+}
+
+// Service is what a subject does with the bytes of a connection.
+type Service string
+
+// The services that checks can converse with.
+const (
+	Echo  Service = "echo"  // sends back what it gets
+	Upper Service = "upper" // sends back lines with a to z as A to Z
+	None  Service = "none"  // something else: only connections are looked at
+)
+
+// Services are all of them.
+var Services = []Service{Echo, Upper, None}
+
+// Side is one side of a connection.
+type Side string
+
+// The sides.
+const (
+	Client Side = "client"
+	Server Side = "server"
+)
+
+// Sides are all of them.
+var Sides = []Side{Client, Server}
+
+// Policy is what a server does on SIGTERM to the workers that still converse.
+type Policy string
+
+// The policies. Each is right for some server, so that it must be asked for to
+// be judged.
+const (
+	Unstated Policy = ""
+	Drain    Policy = "drain" // they converse on, and the server ends after them
+	Kill     Policy = "kill"  // they end at once
+	Leave    Policy = "leave" // the server ends, and they converse on
+)
+
+// Policies are all of them but [Unstated].
+var Policies = []Policy{Drain, Kill, Leave}
+
+// defaultPort is where a subject listens whose command has a {port}. Every lab
+// is a world of its own, so it is never taken. It is outside the range that
+// the kernel chooses clients' ports from.
+const defaultPort = 9999
+
+const defaultReady = 10 * time.Second
+
+// Check returns the first thing that is wrong with the description, and what to do about it.
+func (s Subject) Check() error {
+	hasPort := slices.ContainsFunc(s.Command, func(word string) bool { return strings.Contains(word, "{port}") })
+	switch {
+	case len(s.Command) == 0 || s.Command[0] == "":
+		return errors.New("the subject's command is empty: give the program and its arguments")
+	case s.Port == 0 && !hasPort:
+		return fmt.Errorf("the subject %q has no {port}: write {port} where its port belongs, or say with -port which one is built in", s)
+	case !slices.Contains(Services, s.Service):
+		return fmt.Errorf("service %q: give echo, upper or none", s.Service)
+	case !slices.Contains(Sides, s.Closes):
+		return fmt.Errorf("%q closes first: give client or server", s.Closes)
+	case s.OnTerm != Unstated && !slices.Contains(Policies, s.OnTerm):
+		return fmt.Errorf("on SIGTERM %q: give drain, kill or leave", s.OnTerm)
+	case s.Ready < 0:
+		return fmt.Errorf("ready in %v: give a time from 0 up", s.Ready)
+	}
+	return nil
+}
+
+// String returns the command line as a person would type it.
+func (s Subject) String() string { return rig.Command{Args: s.Command}.String() }
+
+// port is where the subject listens.
+func (s Subject) port() uint16 {
+	if s.Port != 0 {
+		return s.Port
+	}
+	return defaultPort
+}
+
+// At returns the command that makes the subject listen at the address. In every
+// word
+//
+//	{ip}      is the address, in brackets where it is an IPv6 one followed by a colon
+//	{host}    is the address, in brackets where it is an IPv6 one
+//	{port}    is the port
+//	{family}  is 4 or 6
+//
+// and every other brace stands for itself.
+func (s Subject) At(address netip.AddrPort) rig.Command {
+	ip, host, family := address.Addr().String(), address.Addr().String(), "4"
+	if address.Addr().Is6() {
+		host, family = "["+ip+"]", "6"
+	}
+	replacer := strings.NewReplacer("{ip}:", host+":", "{ip}", ip, "{host}", host,
+		"{port}", strconv.Itoa(int(address.Port())), "{family}", family)
+	words := make([]string, len(s.Command))
+	for i, word := range s.Command {
+		words[i] = replacer.Replace(word)
+	}
+	return rig.Command{Name: "subject", Args: words, Dir: s.Dir, User: s.User}
+}

@@ -1,0 +1,80 @@
+package checks
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSubjectAt(t *testing.T) {
+	subject := Subject{Command: []string{"server", "--at={ip}:{port}", "{ip}", "{host}", "-{family}", "{port}/{port}", "{other} {} {ip"}}
+	assert.Equal(t, []string{"server", "--at=10.0.1.1:9999", "10.0.1.1", "10.0.1.1", "-4", "9999/9999", "{other} {} {ip"},
+		subject.At(netip.MustParseAddrPort("10.0.1.1:9999")).Args)
+	assert.Equal(t, []string{"server", "--at=[fd00::1]:9999", "fd00::1", "[fd00::1]", "-6", "9999/9999", "{other} {} {ip"},
+		subject.At(netip.MustParseAddrPort("[fd00::1]:9999")).Args)
+}
+
+// FuzzSubjectAt: a word stays a word, and no placeholder stays.
+func FuzzSubjectAt(f *testing.F) {
+	f.Add("--listen={ip}:{port}")
+	f.Add("{{ip}:}{port")
+	f.Fuzz(func(t *testing.T, word string) {
+		for _, address := range []string{"10.0.1.1:9999", "[fd00::1]:9999"} {
+			words := Subject{Command: []string{"server", word}}.At(netip.MustParseAddrPort(address)).Args
+			require.Len(t, words, 2)
+			if !strings.Contains(word, "{") {
+				assert.Equal(t, word, words[1])
+			}
+			if strings.Count(word, "{") == 1 {
+				for _, name := range []string{"{ip}", "{host}", "{port}", "{family}"} {
+					assert.NotContains(t, words[1], name)
+				}
+			}
+		}
+	})
+}
+
+func TestSubjectCheck(t *testing.T) {
+	right := Subject{Command: []string{"server", "{port}"}, Service: Echo, Closes: Client}
+	require.NoError(t, right.Check())
+	builtInPort := right
+	builtInPort.Command, builtInPort.Port = []string{"server"}, 7
+	require.NoError(t, builtInPort.Check())
+	for says, change := range map[string]func(*Subject){
+		"command is empty":                      func(s *Subject) { s.Command = nil },
+		"has no {port}":                         func(s *Subject) { s.Command = []string{"server"} },
+		`service "chat": give echo`:             func(s *Subject) { s.Service = "chat" },
+		`"nobody" closes first: give client or`: func(s *Subject) { s.Closes = "nobody" },
+		`"wait": give drain, kill or leave`:     func(s *Subject) { s.OnTerm = "wait" },
+		"ready in -1s":                          func(s *Subject) { s.Ready = -1e9 },
+	} {
+		wrong := right
+		change(&wrong)
+		assert.ErrorContains(t, wrong.Check(), says)
+	}
+}
+
+func TestSelect(t *testing.T) {
+	all, err := Select("")
+	require.NoError(t, err)
+	assert.Len(t, all, len(All()))
+	some, err := Select(" term,reap ,")
+	require.ErrorContains(t, err, `there is no check called ""`)
+	assert.Empty(t, some)
+	some, err = Select(" term,reap")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"reap", "term"}, []string{some[0].Name, some[1].Name})
+	_, err = Select("reap,raep")
+	assert.ErrorContains(t, err, `there is no check called "raep"; the checks are reap, `)
+
+	names := map[string]bool{}
+	for _, check := range All() {
+		assert.Regexp(t, `^[a-z]+(-[a-z]+)*$`, check.Name)
+		assert.False(t, names[check.Name], check.Name)
+		names[check.Name] = true
+		assert.NotEmpty(t, check.Meaning, check.Name)
+	}
+}

@@ -1,0 +1,104 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"forkrig/rig"
+)
+
+var vanishedClient = Check{
+	Name:    "vanished-client",
+	Meaning: "a client whose host vanishes does not keep its worker for ever",
+	Defects: []string{"no-keepalive"},
+	clients: 2,
+	run: func(c *Case) {
+		if c.subject.KeepsVanished {
+			c.skip("it keeps them by design (-keeps-vanished)")
+		}
+		// Keep-alive as the kernel has it by default asks after two hours. Here it
+		// asks after a second.
+		for _, name := range []string{"time", "intvl", "probes"} {
+			c.must(c.host.SetSysctl("net.ipv4.tcp_keepalive_"+name, "1"))
+		}
+		s := c.start("")
+		k := c.mustDial(1)
+		c.mustServe(k.begin())
+		c.settled() // the worker has set what it sets
+		who := c.serving(s, k)
+		inode, err := k.serverInode()
+		c.must(err)
+		endurance, err := c.endurance(who, inode)
+		c.must(err)
+		timed := c.hasTimer(who)
+		c.must(c.clients[1].Unplug())
+		vanished := time.Now()
+
+		after, why := lasts(endurance)
+		switch {
+		case after == 0 && timed:
+			c.skip("whether it gives up by a timer of its own cannot be seen from outside: the connection has neither keep-alive nor a timeout, and the process waits with a timer")
+		case after == 0:
+			c.fail("without keep-alive and without a timeout read waits for ever, with a process, a descriptor and its memory: set SO_KEEPALIVE (and TCP_KEEPIDLE), or SO_RCVTIMEO, on the connection; if it is meant to be so, say -keeps-vanished",
+				"the connection of a vanished client has neither keep-alive nor a timeout, and %s sleeps with it", s.described(who))
+		case after > longestWatch:
+			c.note("%s ends it after %v", why, after)
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.tb.Context(), rig.Scaled(after+longestWatch))
+		defer cancel()
+		there, err := c.host.AwaitSockets(ctx, "the end of the vanished client's connection", func(all rig.Sockets) bool {
+			return !slices.ContainsFunc(all, func(k rig.Socket) bool { return k.Inode == inode })
+		})
+		if err != nil {
+			c.fail("after the timeout read gives ETIMEDOUT or EAGAIN: close the connection then",
+				"%s should have ended the connection of a vanished client after %v, and it is open still: %v", why, after, there.On(c.subject.port()))
+		}
+		s.workersEnd("its client vanished")
+		c.note("ended %v after the client vanished, by %s", time.Since(vanished).Round(100*time.Millisecond), why)
+	},
+}
+
+// endurance reads the options of the connection from whoever has it open.
+func (c *Case) endurance(who rig.ProcessInfos, inode uint32) (e rig.Endurance, err error) {
+	err = os.ErrNotExist
+	for _, info := range who {
+		if e, err = c.host.Endurance(info, inode); !errors.Is(err, os.ErrNotExist) {
+			return e, err
+		}
+	}
+	return e, err
+}
+
+// lasts returns how long a silent connection lasts, 0 for ever, and what ends it.
+func lasts(e rig.Endurance) (time.Duration, string) {
+	switch {
+	case e.ReceiveTimeout > 0:
+		return e.ReceiveTimeout, "SO_RCVTIMEO"
+	case e.KeepAlive && e.UserTimeout > 0:
+		return e.Idle + e.UserTimeout, "keep-alive with TCP_USER_TIMEOUT"
+	case e.KeepAlive:
+		return e.Idle + time.Duration(e.Probes)*e.Interval, "keep-alive"
+	}
+	return 0, ""
+}
+
+// longestWatch is how long the check watches for the end of a connection. What
+// takes longer it reads from the connection's options.
+const longestWatch = 10 * time.Second
+
+// hasTimer says whether a process may be waiting with a timer of its own.
+func (c *Case) hasTimer(who rig.ProcessInfos) bool {
+	return slices.ContainsFunc(who, func(info rig.ProcessInfo) bool {
+		masks, err := c.host.Signals(info)
+		if err == nil && masks.Caught.Has(syscall.SIGALRM) {
+			return true
+		}
+		timed, err := c.host.WaitsWithTimer(info)
+		return err == nil && timed
+	})
+}

@@ -1,0 +1,61 @@
+package rig
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// announceFD is the descriptor of go test's standard error in init and in the
+// tests. It is absent where the tests were not started by go test.
+const announceFD = 4
+
+// invokerOutputEnv says that announceFD is there.
+const invokerOutputEnv = "FORKRIG_INVOKER_OUTPUT"
+
+// openInvoker returns the working directory of the go test command that started
+// this process, and its standard error. Both are zero where something else did,
+// and the latter where it is a file: whoever opens a file again writes from its
+// beginning.
+func openInvoker() (dir string, output *os.File) {
+	parent := os.Getppid()
+	program, err := os.Readlink(procPath(parent, "exe"))
+	if err != nil || filepath.Base(program) != "go" {
+		return "", nil
+	}
+	commandLine, err := os.ReadFile(procPath(parent, "cmdline"))
+	if words := bytes.Split(commandLine, []byte{0}); err != nil || len(words) < 2 || string(words[1]) != "test" {
+		return "", nil
+	}
+	dir, err = os.Readlink(procPath(parent, "cwd"))
+	if err != nil {
+		return "", nil
+	}
+	path := procPath(parent, "fd", "2")
+	info, err := os.Stat(path)
+	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeCharDevice) == 0 {
+		return dir, nil
+	}
+	output, err = os.OpenFile(path, os.O_WRONLY|unix.O_NOCTTY, 0)
+	if err != nil {
+		return dir, nil
+	}
+	return dir, output
+}
+
+// invokerOutput is go test's standard error, or nil. Set before the tests run.
+var invokerOutput *os.File
+
+func announceFile() *os.File { return invokerOutput }
+
+// takeInvokerOutput takes over the descriptor that init handed to the tests.
+func takeInvokerOutput() {
+	if os.Getenv(invokerOutputEnv) == "" {
+		return
+	}
+	os.Unsetenv(invokerOutputEnv)
+	unix.CloseOnExec(announceFD)
+	invokerOutput = os.NewFile(announceFD, "standard error of go test")
+}

@@ -1,0 +1,6 @@
+package rig
+
+// Record adds an event of the process to the journal of its lab.
+func (p *Process) Record(format string, args ...any) {
+	p.Host.lab.Journal.Record(p.who(), format, args...)
+}

@@ -1,0 +1,31 @@
+package rig
+
+import "time"
+
+// Wakeups returns how often the threads of a process of the host have gone to
+// sleep of their own accord (voluntary_ctxt_switches in proc_pid_status(5)). A
+// sleeping process whose number has grown was woken and sleeps again: where
+// nothing else happened, by a signal.
+func (h *Host) Wakeups(of ProcessInfo) (n uint64, err error) {
+	err = stillThere(of, func() error { n, err = readWakeups(of.PID); return err })
+	return n, err
+}
+
+// Runnable returns for how long the threads of a process of the host have run or
+// waited for a processor (/proc/PID/task/TID/schedstat): what a process wants,
+// whatever a busy machine gives it. Threads that ended are not counted. Where the
+// kernel keeps no such statistics (CONFIG_SCHED_INFO) it is the processor time.
+func (h *Host) Runnable(of ProcessInfo) (d time.Duration, err error) {
+	err = stillThere(of, func() error { d, err = readRunnable(of.PID); return err })
+	return d, err
+}
+
+// WaitsWithTimer says whether a thread of a process of the host waits in a call
+// that ends after a time by itself: poll, select, epoll_wait or a sleep with a
+// timeout (/proc/PID/task/TID/syscall). A timeout of the socket itself
+// (SO_RCVTIMEO) and alarm(2) are not seen. It needs the right to trace the
+// process, and CONFIG_HAVE_ARCH_TRACEHOOK.
+func (h *Host) WaitsWithTimer(of ProcessInfo) (timed bool, err error) {
+	err = stillThere(of, func() error { timed, err = readTimedWait(of.PID); return err })
+	return timed, err
+}

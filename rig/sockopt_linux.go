@@ -1,0 +1,68 @@
+package rig
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func readEndurance(of ProcessInfo, inode uint32) (e Endurance, err error) {
+	fd, err := copySocket(of, inode)
+	if err != nil {
+		return e, err
+	}
+	defer unix.Close(fd)
+	integer := func(level, option int) int {
+		value, optionErr := unix.GetsockoptInt(fd, level, option)
+		if optionErr != nil && err == nil {
+			err = os.NewSyscallError("getsockopt", optionErr)
+		}
+		return value
+	}
+	timeout := func(option int) time.Duration {
+		value, optionErr := unix.GetsockoptTimeval(fd, unix.SOL_SOCKET, option)
+		if optionErr != nil {
+			if err == nil {
+				err = os.NewSyscallError("getsockopt", optionErr)
+			}
+			return 0
+		}
+		return time.Duration(value.Nano())
+	}
+	e = Endurance{
+		KeepAlive:      integer(unix.SOL_SOCKET, unix.SO_KEEPALIVE) != 0,
+		Idle:           time.Duration(integer(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)) * time.Second,
+		Interval:       time.Duration(integer(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL)) * time.Second,
+		Probes:         integer(unix.IPPROTO_TCP, unix.TCP_KEEPCNT),
+		ReceiveTimeout: timeout(unix.SO_RCVTIMEO),
+		SendTimeout:    timeout(unix.SO_SNDTIMEO),
+		UserTimeout:    time.Duration(integer(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)) * time.Millisecond,
+	}
+	return e, err
+}
+
+// copySocket returns a descriptor of the process's socket. The caller closes it.
+func copySocket(of ProcessInfo, inode uint32) (int, error) {
+	process, err := openProcess(of.PID)
+	if err != nil {
+		return -1, fmt.Errorf("process %d: %w", of.PID, os.ErrNotExist)
+	}
+	defer process.close()
+	var fds FDs
+	if err := stillThere(of, func() error { fds, err = readFDs(of.PID); return err }); err != nil {
+		return -1, err
+	}
+	for _, fd := range fds.Of(FDSocket) {
+		if fd.Inode != uint64(inode) {
+			continue
+		}
+		copied, err := unix.PidfdGetfd(process.fd, fd.Number, 0)
+		if err != nil {
+			return -1, fmt.Errorf("copy descriptor %d of %s pid %d: %w", fd.Number, of.Name, of.PID, os.NewSyscallError("pidfd_getfd", err))
+		}
+		return copied, nil
+	}
+	return -1, fmt.Errorf("%s pid %d has no socket of inode %d: %w", of.Name, of.PID, inode, os.ErrNotExist)
+}

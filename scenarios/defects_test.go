@@ -1,0 +1,165 @@
+package scenarios
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/checks"
+	"forkrig/rig"
+	"forkrig/scorecard"
+	"forkrig/server/forkserver"
+)
+
+var matrixFlag = flag.Bool("matrix", false, "run every check against every defect and print the table of what was caught (make defects)")
+
+// TestDefects sees every check fail at each server that is wrong in a way that
+// the check must catch.
+func TestDefects(t *testing.T) {
+	t.Parallel()
+	for _, check := range checks.All() {
+		for _, defect := range check.Defects {
+			t.Run(defect+"/"+check.Name, func(t *testing.T) {
+				t.Parallel()
+				result := check.Run(t, reference(check, "-defect", defect), rig.IPv4)
+				assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
+				assert.NotEmpty(t, result.Cause)
+				assert.NotEmpty(t, result.Evidence)
+				t.Logf("%s\n%s", result.Observed, result.Cause)
+			})
+		}
+	}
+}
+
+// TestCorrectServer sees every check pass, and none skipped, at the server that
+// has no defect.
+func TestCorrectServer(t *testing.T) {
+	t.Parallel()
+	for _, v := range []variant{{rig.IPv4, "exec"}, {rig.IPv6, "fork"}} {
+		for _, check := range checks.All() {
+			t.Run(v.worker+"/"+check.Name, func(t *testing.T) {
+				t.Parallel()
+				result := check.Run(t, reference(check, "-worker", v.worker), v.family)
+				if result.Verdict == scorecard.Skip {
+					t.Skip(result.Cause) // a feature of the machine is missing: see TestNoCheckIsSkipped
+				}
+				assert.Equal(t, scorecard.Pass, result.Verdict, "%s\n%s\n%s", result.Observed, result.Cause, strings.Join(result.Evidence, "\n"))
+			})
+		}
+	}
+}
+
+// reference is the built-in server, set up so that the check applies to it.
+func reference(check checks.Check, args ...string) checks.Subject {
+	switch check.Name {
+	case "reuse-live-worker":
+		args = append(args, "-leave-workers")
+	case "eintr-worker", "eintr-sweep", "signal-storm":
+		// With a timeout of its own a read is interrupted without any handler.
+		args = append(args, "-idle", "1h")
+	}
+	subject := builtIn(args...)
+	if check.Name == "term" {
+		subject.OnTerm = checks.Drain
+	}
+	return subject
+}
+
+// TestDefectsAndChecksNameEachOther holds the two lists together.
+func TestDefectsAndChecksNameEachOther(t *testing.T) {
+	known := map[string]bool{}
+	for _, defect := range forkserver.Defects() {
+		known[defect.String()] = false
+	}
+	for _, check := range checks.All() {
+		assert.NotEmpty(t, check.Defects, "%s has not been seen to fail", check.Name)
+		for _, defect := range check.Defects {
+			_, exists := known[defect]
+			assert.True(t, exists, "%s names the defect %s, which the server does not have", check.Name, defect)
+			known[defect] = true
+		}
+	}
+	for defect, caught := range known {
+		assert.True(t, caught, "no check names the defect %s", defect)
+	}
+}
+
+// TestMatrix runs every check against every defect, prints what was caught, and
+// fails where a check that names a defect does not catch it. It takes minutes.
+func TestMatrix(t *testing.T) {
+	if !*matrixFlag {
+		t.Skip("make defects runs it; TestDefects runs the part that must be caught")
+	}
+	var mu sync.Mutex
+	caught := map[string][]string{}
+	t.Cleanup(func() { fmt.Fprint(rig.Announce(), matrix(caught)) })
+	for _, defect := range append([]forkserver.Defect{forkserver.NoDefect}, forkserver.Defects()...) {
+		for _, check := range checks.All() {
+			t.Run(fmt.Sprintf("%s/%s", defect, check.Name), func(t *testing.T) {
+				t.Parallel()
+				result := check.Run(t, reference(check, "-defect", defect.String()), rig.IPv4)
+				named := slices.Contains(check.Defects, defect.String())
+				if result.Verdict == scorecard.Fail {
+					mu.Lock()
+					caught[defect.String()] = append(caught[defect.String()], check.Name)
+					mu.Unlock()
+				}
+				if named || defect == forkserver.NoDefect {
+					assert.Equal(t, named, result.Verdict == scorecard.Fail, "%s: %s\n%s", result.Verdict, result.Observed, result.Cause)
+				}
+			})
+		}
+	}
+}
+
+// matrix is the table as Markdown: those that name the defect are bold.
+func matrix(caught map[string][]string) string {
+	var b strings.Builder
+	b.WriteString("| defect | what is wrong | caught by |\n|---|---|---|\n")
+	for _, defect := range forkserver.Defects() {
+		var names []string
+		for _, check := range checks.All() {
+			named, did := slices.Contains(check.Defects, defect.String()), slices.Contains(caught[defect.String()], check.Name)
+			switch {
+			case named && did:
+				names = append(names, "**"+check.Name+"**")
+			case did:
+				names = append(names, check.Name)
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", defect, defect.Meaning(), strings.Join(names, ", "))
+	}
+	return b.String()
+}
+
+// TestReadmeShowsTheDefects makes sure that the README's table has every defect,
+// with the checks that name it.
+func TestReadmeShowsTheDefects(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if os.IsNotExist(err) {
+		t.Skip("the sources are not here: this binary runs somewhere else")
+	}
+	require.NoError(t, err)
+	rows := map[string]string{}
+	for line := range strings.Lines(string(readme)) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			rows[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[2]) + "|" + cells[3]
+		}
+	}
+	for _, defect := range forkserver.Defects() {
+		row, there := rows[defect.String()]
+		assert.True(t, there && strings.HasPrefix(row, defect.Meaning()+"|"), "the README has no row for %s: make defects prints the table", defect)
+		for _, check := range checks.All() {
+			if slices.Contains(check.Defects, defect.String()) {
+				assert.Contains(t, row, "**"+check.Name+"**", "the README's row for %s: make defects prints the table", defect)
+			}
+		}
+	}
+}

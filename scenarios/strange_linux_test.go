@@ -1,0 +1,5 @@
+package scenarios
+
+import "syscall"
+
+func pdeathsig() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -1,0 +1,172 @@
+package scenarios
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/checks"
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// A server may do many things that ours does not, and be right. These programs
+// do them; their arguments are those of the server.
+var strangers = rig.Programs{
+	"daemon":  func(args []string) int { return leave(args[1:]) },
+	"late":    func(args []string) int { time.Sleep(time.Second); return become(args[1:]) },
+	"helped":  helped,
+	"threads": threads,
+}
+
+// TestStrangeServers judges servers that are right in unusual ways.
+func TestStrangeServers(t *testing.T) {
+	t.Parallel()
+	for name, story := range map[string]struct {
+		passes []string // at least these
+		skips  []string // these and no others
+	}{
+		// The process that was started ends, and the server is nobody's child.
+		"daemon": {passes: []string{"reap", "eintr-accept", "reuse-time-wait", "second-instance", "fd-steady", "term"}},
+		// It needs a second until it listens.
+		"late": {passes: []string{"reuse-time-wait"}},
+		// It keeps a child that is no worker.
+		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
+		// It has no process for each connection.
+		"threads": {
+			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-errors", "term"},
+			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure"},
+		},
+	} {
+		selected, err := checks.Select(strings.Join(append(story.passes, story.skips...), ","))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, check := range selected {
+			t.Run(name+"/"+check.Name, func(t *testing.T) {
+				t.Parallel()
+				subject := builtIn()
+				subject.Command[0] = rig.Program(name).Args[0]
+				result := check.Run(t, subject, rig.IPv4)
+				wanted := scorecard.Pass
+				if strings.Contains(","+strings.Join(story.skips, ",")+",", ","+check.Name+",") {
+					wanted = scorecard.Skip
+				}
+				assert.Equal(t, wanted, result.Verdict, "%s\n%s\n%s", result.Observed, result.Cause, strings.Join(result.Evidence, "\n"))
+			})
+		}
+	}
+}
+
+// TestSubjectsThatCannotBeJudged gets one clear error for each.
+func TestSubjectsThatCannotBeJudged(t *testing.T) {
+	t.Parallel()
+	text := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(text, []byte("no program\n"), 0o600))
+	for name, story := range map[string]struct {
+		subject checks.Subject
+		says    []string
+	}{
+		"it is not there":        {checks.Subject{Command: []string{"/nowhere/server", "{port}"}}, []string{"/nowhere/server", "install the program"}},
+		"it is no program":       {checks.Subject{Command: []string{text, "{port}"}}, []string{"make the program executable"}},
+		"it exits at once":       {checks.Subject{Command: []string{"sh", "-c", "echo no configuration >&2; exit 3 # {port}"}}, []string{"exit status 3", "no configuration"}},
+		"it never listens":       {checks.Subject{Command: []string{"sh", "-c", "echo thinking; sleep 1000 # {port}"}, Ready: time.Second}, []string{"listening on port 9999", "thinking"}},
+		"it is another service":  {checks.Subject{Command: builtIn("-service", "upper").Command}, []string{"does not answer as the service echo does", "-service"}},
+		"it listens and is mute": {checks.Subject{Command: rig.Program("mute", "{ip}:{port}").Args}, []string{"does not answer as the service echo does", "-service none"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			story.subject.Service, story.subject.Closes = checks.Echo, checks.Client
+			assert.NoError(t, story.subject.Check())
+			absent := checks.Reach(t, story.subject)
+			assert.Len(t, absent, 2)
+			for _, text := range story.says {
+				assert.ErrorContains(t, absent[rig.IPv4], text)
+			}
+		})
+	}
+}
+
+// become executes the built-in server in the place of this process.
+func become(args []string) int {
+	err := syscall.Exec("/proc/self/exe", append([]string{rig.Program("server").Args[0]}, args...), os.Environ())
+	fmt.Fprintln(os.Stderr, "become the server:", err)
+	return 1
+}
+
+// leave starts the built-in server in a session of its own, and ends.
+func leave(args []string) int {
+	daemon := exec.Command("/proc/self/exe", args...)
+	daemon.Args[0] = rig.Program("server").Args[0]
+	daemon.Stderr = os.Stderr
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := daemon.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "start the daemon:", err)
+		return 1
+	}
+	return 0
+}
+
+// helped starts a helper that ends with it, and becomes the server.
+func helped(args []string) int {
+	helper := exec.Command("sleep", "1000")
+	helper.SysProcAttr = pdeathsig()
+	if err := helper.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "start the helper:", err)
+		return 1
+	}
+	return become(args[1:])
+}
+
+// threads is an echo server as Go has them: goroutines, and no processes.
+func threads(args []string) int {
+	listener, err := net.Listen("tcp", args[2]) // after -listen
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	go func() {
+		<-stop
+		os.Exit(0)
+	}()
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(conn, conn) // the client has left
+		}()
+	}
+}
+
+// mute accepts, and says nothing.
+func mute(args []string) int {
+	listener, err := net.Listen("tcp", args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		defer conn.Close()
+	}
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# xinetd.sh IP PORT: xinetd in the foreground, with one service: cat.
+set -eu
+ip=$1 port=$2
+case $ip in *:*) family=IPv6 ;; *) family=IPv4 ;; esac
+dir=$(mktemp -d)
+
+# Without cps, xinetd turns a service off for 10 seconds after 50 connections in one second.
+# instances and per_source are unlimited by default; a distribution's defaults section, which
+# this file has none of, often sets them.
+cat >"$dir/xinetd.conf" <<CONF
+service echo-$port
+{
+	type        = UNLISTED
+	socket_type = stream
+	protocol    = tcp
+	flags       = $family
+	bind        = $ip
+	port        = $port
+	wait        = no
+	user        = $(id -un)
+	server      = $(command -v cat)
+	cps         = 100000 1
+	instances   = UNLIMITED
+	per_source  = UNLIMITED
+}
+CONF
+exec xinetd -dontfork -f "$dir/xinetd.conf" -filelog "$dir/log" -pidfile "$dir/pid"
