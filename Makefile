@@ -47,7 +47,7 @@ lint: ## formatting, vet on other systems, staticcheck, actionlint
 	$(GO) run $(ACTIONLINT)
 
 bench: ## benchmarks, in the format that benchstat reads
-	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./rig ./server/...
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./rig/... ./server/...
 
 fuzz: ## every fuzz test for FUZZTIME
 	@for package in $$($(GO) list ./...); do \

@@ -85,16 +85,23 @@ func (c *Case) startLimited() *server {
 
 // told connects a client while fork fails, and says whether its connection ends.
 func (c *Case) told(s *server) bool {
-	k := c.mustDial(1)
+	ended := func() {
+		if !s.listensOn() {
+			c.fail("a failed fork concerns one connection: close that one and go on", "EAGAIN from fork ends the listener%s", s.howItEnded())
+		}
+	}
+	k, err := c.dial(1)
+	if err != nil {
+		ended()
+		c.must(err)
+	}
 	if c.subject.Service != None {
 		said, _ := c.message(0)
 		_ = k.say([]byte(said)) // a reset may come before
 	}
 	answer := make([]byte, 1<<10)
 	n, err := k.read(answer)
-	if !s.listensOn() {
-		c.fail("a failed fork concerns one connection: close that one and go on", "EAGAIN from fork ends the listener%s", s.howItEnded())
-	}
+	ended()
 	switch {
 	case errors.Is(err, errStuck) && n > 0:
 		c.skip("it serves a client without starting a process")

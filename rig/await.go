@@ -77,7 +77,7 @@ func Await(ctx context.Context, what string, look func() (seen bool, last string
 		select {
 		case <-timer.C:
 			pause = min(pause*3/2, longest)
-			timer.Reset(max(pause, cost)) // a look that costs much is not made all the time
+			timer.Reset(max(pause, 3*cost)) // a look that costs much is not made all the time
 		case <-ctx.Done():
 			if last == "" {
 				last = "nothing"

@@ -86,13 +86,13 @@ func TestRest(t *testing.T) {
 	infos, err := host.Processes()
 	require.NoError(t, err)
 	for _, info := range infos {
-		before, err := host.Runnable(info)
+		running, _, err := host.Scheduled(info)
 		require.NoError(t, err)
 		switch info.PID {
 		case spinner.PID:
 			require.NoError(t, Await(t.Context(), "a wish to run", func() (bool, string, error) {
-				now, err := host.Runnable(info)
-				return now-before > 50*time.Millisecond, now.String(), err
+				now, _, err := host.Scheduled(info)
+				return now-running > 50*time.Millisecond, now.String(), err
 			}))
 		case sleeper.PID:
 			woken, err := host.Wakeups(info)
@@ -107,7 +107,7 @@ func TestRest(t *testing.T) {
 	require.NoError(t, spinner.Kill(t.Context()))
 	for _, info := range infos {
 		if info.PID == spinner.PID {
-			_, err = host.Runnable(info)
+			_, _, err = host.Scheduled(info)
 			require.ErrorIs(t, err, os.ErrNotExist)
 		}
 	}

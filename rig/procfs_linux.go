@@ -252,16 +252,15 @@ func readWakeups(pid int) (uint64, error) {
 	return n, nil
 }
 
-func readRunnable(pid int) (time.Duration, error) {
+func readScheduled(pid int) (running, waiting time.Duration, err error) {
 	fs, err := procfs.NewFS(procRoot)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	threads, err := fs.AllThreads(pid)
 	if err != nil {
-		return 0, fmt.Errorf("list threads of process %d: %w", pid, err)
+		return 0, 0, fmt.Errorf("list threads of process %d: %w", pid, err)
 	}
-	var sum time.Duration
 	for _, thread := range threads {
 		statistics, err := thread.Schedstat()
 		if isGone(err) {
@@ -269,11 +268,12 @@ func readRunnable(pid int) (time.Duration, error) {
 		}
 		if err != nil {
 			info, err := readProcess(pid)
-			return info.CPUTime, err
+			return info.CPUTime, 0, err
 		}
-		sum += time.Duration(statistics.RunningNanoseconds + statistics.WaitingNanoseconds)
+		running += time.Duration(statistics.RunningNanoseconds)
+		waiting += time.Duration(statistics.WaitingNanoseconds)
 	}
-	return sum, nil
+	return running, waiting, nil
 }
 
 func readTimedWait(pid int) (bool, error) {

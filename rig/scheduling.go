@@ -11,13 +11,14 @@ func (h *Host) Wakeups(of ProcessInfo) (n uint64, err error) {
 	return n, err
 }
 
-// Runnable returns for how long the threads of a process of the host have run or
-// waited for a processor (/proc/PID/task/TID/schedstat): what a process wants,
-// whatever a busy machine gives it. Threads that ended are not counted. Where the
-// kernel keeps no such statistics (CONFIG_SCHED_INFO) it is the processor time.
-func (h *Host) Runnable(of ProcessInfo) (d time.Duration, err error) {
-	err = stillThere(of, func() error { d, err = readRunnable(of.PID); return err })
-	return d, err
+// Scheduled returns for how long the threads of a process of the host have run,
+// and for how long they waited for a processor (/proc/PID/task/TID/schedstat).
+// The sum is what the process wants, whatever a busy machine gives it. Threads
+// that ended are not counted. Where the kernel keeps no such statistics
+// (CONFIG_SCHED_INFO) running is the processor time, and waiting 0.
+func (h *Host) Scheduled(of ProcessInfo) (running, waiting time.Duration, err error) {
+	err = stillThere(of, func() error { running, waiting, err = readScheduled(of.PID); return err })
+	return running, waiting, err
 }
 
 // WaitsWithTimer says whether a thread of a process of the host waits in a call

@@ -44,22 +44,22 @@ func (*device) down() error                                       { return errUn
 func (*device) routes() error                                     { return errUnsupported }
 func (*device) awaitCarrier(context.Context) error                { return errUnsupported }
 
-func readProcess(int) (ProcessInfo, error)                 { return ProcessInfo{}, errUnsupported }
-func readProcesses() (ProcessInfos, error)                 { return nil, errUnsupported }
-func readProcessesIf(func(int) bool) (ProcessInfos, error) { return nil, errUnsupported }
-func readFDs(int) (FDs, error)                             { return nil, errUnsupported }
-func readSignals(int) (SignalMasks, error)                 { return SignalMasks{}, errUnsupported }
-func allThreadsAsleep(int) (bool, error)                   { return false, errUnsupported }
-func readWakeups(int) (uint64, error)                      { return 0, errUnsupported }
-func readTimedWait(int) (bool, error)                      { return false, errUnsupported }
-func readRunnable(int) (time.Duration, error)              { return 0, errUnsupported }
-func setSoftLimit(int, Resource, uint64) (uint64, error)   { return 0, errUnsupported }
-func readEndurance(ProcessInfo, uint32) (Endurance, error) { return Endurance{}, errUnsupported }
-func announceFile() *os.File                               { return nil }
-func isGone(err error) bool                                { return errors.Is(err, os.ErrNotExist) }
-func isOwnProcess(pid int) bool                            { return pid == os.Getpid() }
-func signalName(s syscall.Signal) string                   { return s.String() }
-func manyUsers() bool                                      { return false }
+func readProcess(int) (ProcessInfo, error)                          { return ProcessInfo{}, errUnsupported }
+func readProcesses() (ProcessInfos, error)                          { return nil, errUnsupported }
+func readProcessesIf(func(int) bool) (ProcessInfos, error)          { return nil, errUnsupported }
+func readFDs(int) (FDs, error)                                      { return nil, errUnsupported }
+func readSignals(int) (SignalMasks, error)                          { return SignalMasks{}, errUnsupported }
+func allThreadsAsleep(int) (bool, error)                            { return false, errUnsupported }
+func readWakeups(int) (uint64, error)                               { return 0, errUnsupported }
+func readTimedWait(int) (bool, error)                               { return false, errUnsupported }
+func readScheduled(int) (running, waiting time.Duration, err error) { return 0, 0, errUnsupported }
+func setSoftLimit(int, Resource, uint64) (uint64, error)            { return 0, errUnsupported }
+func readEndurance(ProcessInfo, uint32) (Endurance, error)          { return Endurance{}, errUnsupported }
+func announceFile() *os.File                                        { return nil }
+func isGone(err error) bool                                         { return errors.Is(err, os.ErrNotExist) }
+func isOwnProcess(pid int) bool                                     { return pid == os.Getpid() }
+func signalName(s syscall.Signal) string                            { return s.String() }
+func manyUsers() bool                                               { return false }
 func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}
 }
