@@ -56,6 +56,44 @@ func TestCorrectServer(t *testing.T) {
 	}
 }
 
+// TestServices judges the correct server in its other services: no check fails
+// or is broken, and those that cannot converse are skipped.
+func TestServices(t *testing.T) {
+	t.Parallel()
+	for name, story := range map[string]struct {
+		service checks.Service
+		closes  checks.Side
+		args    []string
+		skipped int
+	}{
+		"upper":           {checks.Upper, checks.Client, []string{"-service", "upper"}, 1},
+		"upper once":      {checks.Upper, checks.Server, []string{"-service", "upper", "-once"}, 3},
+		"nothing is said": {checks.None, checks.Client, nil, 4},
+	} {
+		skipped := 0
+		var mu sync.Mutex
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() { assert.Equal(t, story.skipped, skipped, "skipped checks") })
+			for _, check := range checks.All() {
+				t.Run(check.Name, func(t *testing.T) {
+					t.Parallel()
+					subject := builtIn(story.args...)
+					subject.Service, subject.Closes = story.service, story.closes
+					result := check.Run(t, subject, rig.IPv4)
+					if result.Verdict == scorecard.Skip {
+						mu.Lock()
+						skipped++
+						mu.Unlock()
+						t.Log(result.Cause)
+						return
+					}
+					assert.Equal(t, scorecard.Pass, result.Verdict, "%s\n%s\n%s", result.Observed, result.Cause, strings.Join(result.Evidence, "\n"))
+				})
+			}
+		})
+	}
+}
+
 // reference is the built-in server, set up so that the check applies to it.
 func reference(check checks.Check, args ...string) checks.Subject {
 	switch check.Name {
