@@ -45,7 +45,7 @@ var reuseLiveWorker = Check{
 			c.fail("a worker must not depend on the listener's life", "the old worker's conversation breaks: %v", err)
 		}
 		second.converses("the restarted subject serves one client and no more")
-		c.note("listens again beside the old worker pid %d", worker[0].PID)
+		c.note("listens again beside the old worker")
 	},
 }
 
@@ -65,9 +65,9 @@ func (c *Case) failToStartBeside(first *server, worker rig.ProcessInfos, err err
 		holders := c.holders(listener.Inode)
 		if i := slices.IndexFunc(holders, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(worker, i.Same) }); i >= 0 {
 			c.fail("the listening socket is still held by a worker: close it in the child after fork (or let it be close-on-exec)",
-				"the restart does not listen: the listening socket is still held by %s; %v", first.described(holders[i:i+1]), firstLine(err))
+				"the restart does not listen: the listening socket is still held by %s; %v", first.described(holders[i:i+1]), whyNot(err))
 		}
 	}
 	c.fail("bind gives EADDRINUSE while a connection of the old server lives: set SO_REUSEADDR to 1 on every listening socket, before bind",
-		"the restart does not listen while the old worker %s converses: %v", first.described(worker), firstLine(err))
+		"the restart does not listen while an old worker converses: %v", whyNot(err))
 }

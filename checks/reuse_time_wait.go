@@ -38,7 +38,7 @@ var reuseTimeWait = Check{
 		if err != nil {
 			c.fail("bind gives EADDRINUSE for up to 60 s: set SO_REUSEADDR to 1 on every listening socket, before bind",
 				"the restart does not listen while the port has %d connections in TIME_WAIT: %v%s",
-				len(here.In(rig.TimeWait)), firstLine(err), c.withoutTimeWait())
+				len(here.In(rig.TimeWait)), whyNot(err), c.withoutTimeWait())
 		}
 		s.converses("the restarted subject listens and does not serve")
 		c.note("listens again beside %d connections in TIME_WAIT", len(here.In(rig.TimeWait)))
@@ -53,7 +53,7 @@ func (c *Case) withoutTimeWait() string {
 		return ""
 	}
 	if _, err := c.tryStart(); err != nil {
-		return fmt.Sprintf("; without them it does not either: %v", firstLine(err))
+		return fmt.Sprintf("; without them it does not either: %v", whyNot(err))
 	}
 	return "; without them it does"
 }

@@ -28,7 +28,7 @@ type server struct {
 func (c *Case) start(causeOfFailure string) *server {
 	s, err := c.tryStart()
 	if err != nil && causeOfFailure != "" {
-		c.fail(causeOfFailure, "the subject does not listen: %v", firstLine(err))
+		c.fail(causeOfFailure, "the subject does not listen: %v", whyNot(err))
 	}
 	c.must(err)
 	return s
@@ -254,6 +254,19 @@ func (s *server) howItEnded() string {
 		return ""
 	}
 	return " (" + exit.String() + ")"
+}
+
+// whyNot says in few words why what was started does not listen, without the
+// numbers that differ between families: the evidence has them.
+func whyNot(err error) string {
+	line := firstLine(err)
+	if i := strings.LastIndex(line, "the process ended"); i >= 0 {
+		return line[i:]
+	}
+	if errors.Is(err, rig.ErrNotObserved) {
+		return "it runs, and does not listen within its time"
+	}
+	return line
 }
 
 func firstLine(err error) string {

@@ -44,7 +44,7 @@ var vanishedClient = Check{
 			c.skip("whether it gives up by a timer of its own cannot be seen from outside: the connection has neither keep-alive nor a timeout, and the process waits with a timer")
 		case after == 0:
 			c.fail("without keep-alive and without a timeout read waits for ever, with a process, a descriptor and its memory: set SO_KEEPALIVE (and TCP_KEEPIDLE), or SO_RCVTIMEO, on the connection; if it is meant to be so, say -keeps-vanished",
-				"the connection of a vanished client has neither keep-alive nor a timeout, and %s sleeps with it", s.described(who))
+				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps with it")
 		case after > longestWatch:
 			c.note("%s ends it after %v", why, after)
 			return
