@@ -38,6 +38,7 @@ func (c *Case) startTrapped(calls ...inject.Call) (*server, *inject.Session) {
 // not come about on Linux by what a client does (accept(2)).
 func (c *Case) injectedAcceptErrors() {
 	s, session := c.startTrapped(acceptCalls...)
+	c.mustServe(c.visit(0))
 	var ends []string
 	errnos := []struct {
 		name  string
@@ -105,11 +106,15 @@ func (c *Case) outOfDescriptors() {
 		restores = append(restores, restore)
 	}
 	// An accept that waits has its descriptor already (it is reserved before the
-	// call blocks), so the first of these may still be accepted.
+	// call blocks), so each thread that waits in one may still accept a client.
 	// A server that stops listening for a while refuses them.
 	var waiting []*conn
 	unserved := 0
-	for range 3 {
+	acceptors := 0
+	for _, info := range listeners {
+		acceptors += info.Threads
+	}
+	for range acceptors + 2 {
 		k, err := c.dial(1)
 		if err != nil {
 			unserved++

@@ -27,12 +27,13 @@ var backlogBurst = Check{
 		var queued, backlog uint32
 		_, arrived := c.until("100 clients in the backlog, or a full one", func() (bool, string, error) {
 			here, err := c.onPort()
-			for _, l := range here.In(rig.Listening) {
-				if l.Inode == s.listener.Inode {
-					queued, backlog = l.RecvQueue, l.SendQueue
-				}
+			full := false
+			queued, backlog = 0, 0
+			for _, l := range here.In(rig.Listening) { // several with SO_REUSEPORT
+				queued, backlog = queued+l.RecvQueue, backlog+l.SendQueue
+				full = full || l.RecvQueue > l.SendQueue
 			}
-			return queued == crowd || queued > backlog, here.In(rig.Listening).String(), err
+			return queued == crowd || full, here.In(rig.Listening).String(), err
 		})
 		c.thaw(s.starters())
 		unserved := c.awaitVisits(&wait, errs)

@@ -158,12 +158,27 @@ func (k *conn) finish() error {
 		return err
 	}
 	if k.c.subject.Closes == Server {
-		if err := k.expectEnd(); err != nil {
+		if err := k.end(); err != nil {
 			return err
 		}
 	}
 	k.close()
 	return nil
+}
+
+// end reads the end of the stream, after what a service of none sends before it.
+func (k *conn) end() error {
+	if k.c.subject.Service != None {
+		return k.expectEnd()
+	}
+	rest := make([]byte, 64<<10)
+	for {
+		if _, err := k.read(rest); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("instead of the end of the stream: %w", err)
+		}
+	}
 }
 
 // visit is a whole conversation of a new client.

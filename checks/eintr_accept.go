@@ -13,6 +13,7 @@ var eintrAccept = Check{
 	Defects: []string{"exit-on-eintr"},
 	run: func(c *Case) {
 		s := c.start("")
+		c.mustServe(c.visit(0))
 		listeners := s.listeners()
 		signals := s.neutral()
 		if len(signals) == 0 {

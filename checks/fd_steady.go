@@ -1,7 +1,9 @@
 package checks
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"forkrig/rig"
 )
@@ -18,8 +20,8 @@ var fdSteady = Check{
 			c.broken("no process that was there before the first connection holds the listening socket")
 		}
 		// What a server opens for its first clients it may keep, and a pool of
-		// descriptors may grow for a while. A leak grows with every crowd.
-		const crowd, together, crowds = 40, 4, 3
+		// descriptors may grow for a while. A leak, be it one in 64, grows with every crowd.
+		const crowd, together, crowds = 130, 4, 3
 		var before map[int]rig.FDs
 		var leaked rig.FDs
 		for i := range 1 + crowds {
@@ -46,6 +48,9 @@ func (c *Case) descriptors(processes rig.ProcessInfos) map[int]rig.FDs {
 	all := map[int]rig.FDs{}
 	for _, info := range processes {
 		fds, err := c.host.FDs(info)
+		if errors.Is(err, os.ErrNotExist) {
+			c.broken("the listener has ended: %v", info)
+		}
 		c.must(err)
 		all[info.PID] = fds
 	}

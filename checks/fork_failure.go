@@ -107,6 +107,11 @@ func (c *Case) told(s *server) bool {
 		c.skip("it serves a client without starting a process")
 	case errors.Is(err, errStuck):
 		return false
+	case errors.Is(err, errBusy):
+		c.fail("log it, close the connection and go on: to try fork again at once, without end, takes a processor and tells nobody",
+			"fork fails, and the client is not told: %v", err)
+	case errors.Is(err, rig.ErrNotObserved):
+		c.fail("close the connection in the parent when fork fails", "fork fails, and the client is not told: %v", err)
 	}
 	k.close()
 	return true

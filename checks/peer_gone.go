@@ -9,6 +9,7 @@ var peerGone = Check{
 	clients: 2,
 	run: func(c *Case) {
 		s := c.start("")
+		c.mustServe(c.visit(0))
 		const cause = "a write to a connection that was reset gives EPIPE, and SIGPIPE ends a process that has no other wish: ignore SIGPIPE (or send with MSG_NOSIGNAL) and handle EPIPE and ECONNRESET"
 		gone := min(5, int(s.backlog())) // more might not get in
 		// Stopped, the listener accepts connections that are dead already.

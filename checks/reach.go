@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"forkrig/rig"
@@ -15,11 +16,18 @@ import (
 func Reach(tb testing.TB, subject Subject) map[rig.Family]error {
 	tb.Helper()
 	absent := map[rig.Family]error{}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
 	for _, family := range rig.Families {
-		if err := reach(tb, subject, family); err != nil {
-			absent[family] = err
-		}
+		wait.Go(func() {
+			if err := reach(tb, subject, family); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				absent[family] = err
+			}
+		})
 	}
+	wait.Wait()
 	return absent
 }
 
@@ -49,9 +57,6 @@ func (c *Case) answers() error {
 		return fmt.Errorf("a client cannot connect: %w", err)
 	}
 	defer k.close()
-	if err := k.accepted(); err != nil {
-		return fmt.Errorf("a client is not accepted: %w", err)
-	}
 	err = k.exchange()
 	var wrong *wrongBytes
 	switch {

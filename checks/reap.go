@@ -1,7 +1,9 @@
 package checks
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"forkrig/rig"
 )
@@ -26,6 +28,10 @@ var reap = Check{
 			c.note("%d workers ended, all are reaped", crowd+1)
 			return
 		}
+		if c.hasTimer(s.listeners()) && c.reapedByTimer() {
+			c.note("%d workers ended, all are reaped, some after %v by a timer", crowd+1, rig.Scaled(rig.Settling))
+			return
+		}
 		// Is it late, or never?
 		observed := fmt.Sprintf("%d zombies of %d workers stay for %v after the last client left", len(zombies), crowd+1, rig.Scaled(rig.Settling))
 		c.mustServe(c.visit(0))
@@ -40,6 +46,17 @@ var reap = Check{
 			"%s, and go when one more client comes", observed)
 	},
 }
+
+// reapedByTimer waits for a subject that looks for ended workers now and then.
+func (c *Case) reapedByTimer() bool {
+	ctx, cancel := context.WithTimeout(c.tb.Context(), rig.Scaled(longestTimer))
+	defer cancel()
+	_, err := c.host.AwaitProcesses(ctx, "zombies reaped by a timer", func(l rig.ProcessInfos) bool { return len(l.Zombies()) == 0 })
+	return err == nil
+}
+
+// longestTimer is how seldom a subject may look for ended workers.
+const longestTimer = 10 * time.Second
 
 // inBoth returns the processes that are in both lists.
 func inBoth(a, b rig.ProcessInfos) rig.ProcessInfos {

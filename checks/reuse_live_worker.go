@@ -44,7 +44,7 @@ var reuseLiveWorker = Check{
 		if err := old.finish(); err != nil {
 			c.fail("a worker must not depend on the listener's life", "the old worker's conversation breaks: %v", err)
 		}
-		second.converses("the restarted subject serves one client and no more")
+		second.converses("the restarted subject must serve like the first")
 		c.note("listens again beside the old worker")
 	},
 }

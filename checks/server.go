@@ -126,7 +126,8 @@ func (s *server) caught() rig.SignalSet {
 }
 
 // neutral are the signals that may be sent to any server, as none takes them for
-// a command, and which the listener catches; and those that the user named.
+// a command, and which the listener catches; and those that the user named, which
+// it should survive in whatever way.
 func (s *server) neutral() []syscall.Signal {
 	caught := s.caught()
 	var signals []syscall.Signal
@@ -135,8 +136,8 @@ func (s *server) neutral() []syscall.Signal {
 			signals = append(signals, signal)
 		}
 	}
-	for _, signal := range s.c.subject.StormSignals {
-		if caught.Has(signal) && !slices.Contains(signals, signal) {
+	for _, signal := range s.c.subject.StormSignals { // whether it catches them or not
+		if !slices.Contains(signals, signal) {
 			signals = append(signals, signal)
 		}
 	}
@@ -188,7 +189,15 @@ func (s *server) worker(k *conn) rig.ProcessInfos {
 	_, err := s.c.until("the worker of a connection", func() (bool, string, error) {
 		inode, err := k.serverInode()
 		if err != nil || inode == 0 {
-			return false, "nobody accepted the connection", err
+			// It may have ended already, and show as a zombie.
+			all, listErr := s.c.host.Processes()
+			workers = rig.ProcessInfos{}
+			for _, info := range all.Zombies() {
+				if !s.isOwn(info) {
+					workers = append(workers, info)
+				}
+			}
+			return len(workers) > 0, "nobody has the connection", errors.Join(err, listErr)
 		}
 		holders := s.c.holders(inode)
 		workers = nil

@@ -18,6 +18,9 @@ var term = Check{
 		k := c.mustDial(0)
 		c.mustServe(k.begin())
 		who := c.serving(s, k)
+		if c.settled(); !s.listens() {
+			c.broken("the listener has ended before SIGTERM%s", s.howItEnded())
+		}
 		head := s.head()
 		_, err := c.lab.SignalAll(syscall.SIGTERM, c.host.Matching("the first process", head.Same))
 		c.must(err)

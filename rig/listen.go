@@ -13,6 +13,7 @@ import (
 // The wait ends early when the process has ended and nothing of it is left.
 func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket, error) {
 	var found Socket
+	gone := 0 // looks at which nothing of it was seen
 	err := Await(ctx, fmt.Sprintf("%v listening on port %d", p, port), func() (bool, string, error) {
 		running := p.Running()
 		sockets, err := h.Sockets()
@@ -36,7 +37,11 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 				}
 			}
 		}
-		if !running && len(offspring.Alive()) == 0 {
+		// A look goes through the processes one after the other, and may miss both a
+		// parent that ends and the child that it has just started.
+		if running || len(offspring.Alive()) > 0 || h.heldByNobody(listeners) {
+			gone = 0
+		} else if gone++; gone >= 3 {
 			p.awaitOutput(ctx)
 			return false, "", fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
 		}
@@ -50,6 +55,26 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		err = fmt.Errorf("%w\n%s", err, p.outputTail(6))
 	}
 	return found, err
+}
+
+// heldByNobody says whether there is a listener that no process of the host seems
+// to have open: whoever has it was missed.
+func (h *Host) heldByNobody(listeners Sockets) bool {
+	if len(listeners) == 0 {
+		return false
+	}
+	all, err := h.processes()
+	if err != nil {
+		return false
+	}
+	for _, info := range all.Alive() {
+		fds, err := readFDs(info.PID)
+		if err != nil {
+			continue
+		}
+		listeners = listeners.where(func(s Socket) bool { return !fds.Socket(s.Inode) })
+	}
+	return len(listeners) > 0
 }
 
 // offspring returns the processes of the host that were started by the process,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -22,6 +23,7 @@ type namespace struct {
 // newNamespace makes an empty network namespace with its loopback up.
 // Requires CAP_SYS_ADMIN (unshare(2)).
 func newNamespace() (*namespace, error) {
+	tcpDefaults() // on a thread that is in the sandbox's namespace
 	ns := &namespace{handle: netns.None()}
 	err := onForeignThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }, ns.openHere)
 	if err != nil {
@@ -50,7 +52,51 @@ func (ns *namespace) openHere() (err error) {
 	if ns.route, err = netlink.NewHandle(unix.NETLINK_ROUTE, unix.NETLINK_INET_DIAG); err != nil {
 		return fmt.Errorf("open netlink sockets: %w%s", err, limitRemedy(err))
 	}
+	if err := keepTCPDefaults(); err != nil {
+		return err
+	}
 	return setLoopbackUpWith(ns.route)
+}
+
+// hostTCPTable is how many buckets the table of TCP sockets of each host has. A
+// host shares the machine's table otherwise, and each look at its sockets goes
+// through all of it: 262,144 buckets on a machine with 24 GiB, which is most of
+// what a look costs.
+const hostTCPTable = "4096"
+
+const tcpSysctls = "/proc/sys/net/ipv4/"
+
+// shrinkTCPTables gives the namespaces that are made from now on a table of their
+// own (tcp_child_ehash_entries, Linux 6.1). Older kernels share the machine's.
+func shrinkTCPTables() error {
+	err := os.WriteFile(tcpSysctls+"tcp_child_ehash_entries", []byte(hostTCPTable), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// tcpDefaults are the parameters that the kernel derives from the size of the
+// table, as they are in the sandbox, which shares the machine's.
+var tcpDefaults = sync.OnceValue(func() map[string][]byte {
+	defaults := map[string][]byte{}
+	for _, name := range []string{"tcp_max_tw_buckets", "tcp_max_syn_backlog"} {
+		if value, err := os.ReadFile(tcpSysctls + name); err == nil {
+			defaults[name] = value
+		}
+	}
+	return defaults
+})
+
+// keepTCPDefaults gives the namespace of the calling thread the parameters that it
+// would have with the machine's table.
+func keepTCPDefaults() error {
+	for name, value := range tcpDefaults() {
+		if err := os.WriteFile(tcpSysctls+name, value, 0); err != nil {
+			return fmt.Errorf("set the machine's %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // limitRemedy says what to do where the limit on open files is reached.

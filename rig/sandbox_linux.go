@@ -292,7 +292,7 @@ func exitStatus(status syscall.WaitStatus) int {
 // the result depends on the kernel. And tests in labs wait more than they
 // compute, so one for each processor, the default, leaves processors idle.
 func testArgs(args []string) []string {
-	parallel := fmt.Sprintf("-test.parallel=%d", 3*runtime.GOMAXPROCS(0))
+	parallel := fmt.Sprintf("-test.parallel=%d", 5*runtime.GOMAXPROCS(0))
 	kept := []string{args[0], parallel} // a later one wins
 	for _, arg := range args[1:] {
 		if !strings.HasPrefix(arg, "-test.testlogfile") {
@@ -334,6 +334,9 @@ func prepareNamespaces() error {
 	}
 	if err := unix.Sethostname([]byte("forkrig")); err != nil {
 		return fmt.Errorf("set the sandbox's host name: %w", err)
+	}
+	if err := shrinkTCPTables(); err != nil {
+		return fmt.Errorf("give hosts TCP tables of their own: %w", err)
 	}
 	return setLoopbackUp()
 }

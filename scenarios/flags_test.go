@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,6 +56,9 @@ func (s suite) Run() int {
 		return 0
 	}
 	_, _, err := order()
+	if err == nil {
+		err = checkFlags()
+	}
 	if err == nil && asked() {
 		err = chooseScorecard()
 	}
@@ -63,6 +68,33 @@ func (s suite) Run() int {
 	}
 	return s.M.Run()
 }
+
+// checkFlags refuses flags that would be without effect, so that a mistake does
+// not look like a subject that is right.
+func checkFlags() error {
+	if value, set := os.LookupEnv("FORKRIG_SUBJECT"); set && value == "" {
+		return errors.New("FORKRIG_SUBJECT is empty: give a command, or unset it to judge the built-in server")
+	}
+	if flag.NArg() > 0 {
+		return fmt.Errorf("%q is no flag: quote the whole command after -subject", flag.Arg(0))
+	}
+	if strings.EqualFold(filepath.Ext(*cardFlag), ".md") {
+		return fmt.Errorf("-scorecard %s: this is the name of the JSON; the Markdown is written beside it", *cardFlag)
+	}
+	var err error
+	flag.Visit(func(f *flag.Flag) {
+		switch {
+		case f.Name == "subject" && f.Value.String() == "":
+			err = errors.New("-subject is empty: give a command, or leave it out to judge the built-in server")
+		case *subjectFlag == "" && slices.Contains(subjectFlags, f.Name):
+			err = fmt.Errorf("-%s says something about a subject, and there is none: give -subject, too", f.Name)
+		}
+	})
+	return err
+}
+
+// subjectFlags are those that say something about the subject.
+var subjectFlags = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "keeps-vanished"}
 
 // chooseScorecard makes the scorecard the test that runs, with one seed for all
 // checks, and makes sure that it can be written before anything is judged.

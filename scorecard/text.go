@@ -40,6 +40,16 @@ func printable(s string) string {
 	return b.String()
 }
 
+// Printable returns text of unknown origin as it may be shown on a terminal or in
+// a log: line by line, with every character that is not printable spelled out.
+func Printable(s string) string {
+	all := strings.Split(s, "\n")
+	for i, line := range all {
+		all[i] = printable(strings.TrimSuffix(line, "\r"))
+	}
+	return strings.Join(all, "\n")
+}
+
 // oneLine returns s as one printable line; line ends become spaces.
 func oneLine(s string) string {
 	return strings.Join(lines(s), " ")

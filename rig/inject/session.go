@@ -28,6 +28,8 @@ type Session struct {
 	calls   []Call // what is trapped; a call's place is its slot
 	ended   chan struct{}
 
+	restless bool // the subject was never seen at rest; for its sweep alone
+
 	mu       sync.Mutex
 	filter   int // what the supervisor asks for calls, or unheld
 	rules    []*armedRule

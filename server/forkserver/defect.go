@@ -17,6 +17,7 @@ const (
 	NoReap
 	SingleWait
 	LateReap
+	BlockingWait
 	LeakOneIn64
 
 	ExitOnEINTR
@@ -52,10 +53,11 @@ const (
 var defectTable = [defectCount]struct{ name, meaning string }{
 	NoDefect: {"", "the server is correct"},
 
-	NoReap:      {"no-reap", "workers are never waited for and stay zombies"},
-	SingleWait:  {"single-wait", "one worker is waited for per SIGCHLD, however many have ended"},
-	LateReap:    {"late-reap", "workers are waited for only when the next connection comes"},
-	LeakOneIn64: {"leak-one-in-64", "every 64th worker is never waited for"},
+	NoReap:       {"no-reap", "workers are never waited for and stay zombies"},
+	SingleWait:   {"single-wait", "one worker is waited for per SIGCHLD, however many have ended"},
+	BlockingWait: {"blocking-wait", "once a worker has ended, nobody is accepted until all have"},
+	LateReap:     {"late-reap", "workers are waited for only when the next connection comes"},
+	LeakOneIn64:  {"leak-one-in-64", "every 64th worker is never waited for"},
 
 	ExitOnEINTR:       {"exit-on-eintr", "an interrupted accept ends the server"},
 	WorkerExitOnEINTR: {"worker-exit-on-eintr", "an interrupted read or send ends the worker"},

@@ -94,7 +94,11 @@ func (w *workers) reap() {
 		}
 		return
 	}
-	for w.wait(-1, unix.WNOHANG) {
+	options := unix.WNOHANG
+	if w.defect == BlockingWait {
+		options = 0
+	}
+	for w.wait(-1, options) {
 		if w.defect == SingleWait {
 			return
 		}
