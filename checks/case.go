@@ -70,9 +70,13 @@ func (c *Case) sendHome() {
 	}
 }
 
-// killSubject kills every process of the subject at one instant.
+// killSubject kills every process of the subject at one instant, and again those
+// that a master started in the place of others before it died itself.
 func (c *Case) killSubject() {
-	_, _, err := c.lab.KillTogether(context.Background(), c.host.Matching("every process", nil))
+	err := rig.Await(context.Background(), "the end of the subject", func() (bool, string, error) {
+		killed, _, err := c.lab.KillTogether(context.Background(), c.host.Matching("every process", nil))
+		return killed == 0, fmt.Sprintf("%d processes killed", killed), err
+	})
 	c.must(err)
 }
 

@@ -73,12 +73,15 @@ func alive(l rig.ProcessInfos) rig.ProcessInfos { return l.Alive() }
 // isOwn says whether the process was there before the first connection.
 func (s *server) isOwn(info rig.ProcessInfo) bool { return slices.ContainsFunc(s.own, info.Same) }
 
-// listeners returns those of the processes it had from the start that hold the
-// listening socket.
+// listeners returns those of the processes it had from the start that hold a
+// socket that listens on the port.
 func (s *server) listeners() rig.ProcessInfos {
+	sockets, err := s.c.onPort()
+	s.c.must(err)
 	var found rig.ProcessInfos
 	for _, info := range s.own {
-		if fds, err := s.c.host.FDs(info); err == nil && fds.Socket(s.listener.Inode) {
+		fds, err := s.c.host.FDs(info)
+		if err == nil && slices.ContainsFunc(sockets.In(rig.Listening), func(k rig.Socket) bool { return fds.Socket(k.Inode) }) {
 			found = append(found, info)
 		}
 	}
@@ -210,7 +213,7 @@ func (s *server) worker(k *conn) rig.ProcessInfos {
 	})
 	switch {
 	case errors.Is(err, errStuck):
-		s.c.skip("the subject serves without a process per connection: %v", firstLine(err))
+		s.c.skip("no process of a connection's own was seen: it serves without one, or it ends at once")
 	case err != nil:
 		s.c.must(err)
 	}
