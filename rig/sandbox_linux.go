@@ -286,13 +286,16 @@ func exitStatus(status syscall.WaitStatus) int {
 	return status.ExitStatus()
 }
 
+// testsPerProcessor is how many tests run side by side on each processor.
+const testsPerProcessor = 5
+
 // testArgs returns the arguments for the tests: those of the outer process
 // without -test.testlogfile, and with a higher -test.parallel where none is
 // given. Without that log go test does not cache the result, and it must not:
 // the result depends on the kernel. And tests in labs wait more than they
 // compute, so one for each processor, the default, leaves processors idle.
 func testArgs(args []string) []string {
-	parallel := fmt.Sprintf("-test.parallel=%d", 5*runtime.GOMAXPROCS(0))
+	parallel := fmt.Sprintf("-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
 	kept := []string{args[0], parallel} // a later one wins
 	for _, arg := range args[1:] {
 		if !strings.HasPrefix(arg, "-test.testlogfile") {

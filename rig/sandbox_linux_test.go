@@ -146,7 +146,7 @@ func TestSandboxPassesArgumentsAndSignalsOn(t *testing.T) {
 	require.NoError(t, err, string(output))
 	fields := strings.Fields(string(output))
 	assert.NotEqual(t, ownPIDNamespace(), fields[0])
-	parallel := fmt.Sprintf("[-test.parallel=%d", 3*runtime.GOMAXPROCS(0))
+	parallel := fmt.Sprintf("[-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
 	assert.Equal(t, []string{"0", sandboxTemp, parallel, "-test.run=y]"}, fields[1:], "the log that makes go test cache is gone")
 
 	cmd := victim("awaits")
