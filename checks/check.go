@@ -21,8 +21,6 @@ type Check struct {
 	clients int
 	// conversation is what the check needs to converse about; "" is nothing.
 	conversation needs
-	// workers says that it needs a process for each connection.
-	workers bool
 	// binds says that it relies on the kernel's answers to bind.
 	binds bool
 

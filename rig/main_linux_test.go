@@ -166,7 +166,10 @@ func daemon(args []string) int {
 
 // spinning never sleeps.
 func spinning([]string) int {
-	for {
+	for n := 0; ; n++ {
+		if n < 0 {
+			n = 0
+		}
 	}
 }
 

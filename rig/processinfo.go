@@ -235,19 +235,6 @@ func (h *Host) AwaitProcesses(ctx context.Context, what string, seen func(Proces
 	return found, err
 }
 
-// family returns the numbers of the process and of its descendants.
-func (p *Process) family() ([]int, error) {
-	descendants, err := p.Descendants()
-	if err != nil {
-		return nil, err
-	}
-	pids := []int{p.PID}
-	for _, d := range descendants {
-		pids = append(pids, d.PID)
-	}
-	return pids, nil
-}
-
 // stillThere calls read, which reads about a process by its number, and makes
 // sure that the number still belonged to that process afterwards.
 func stillThere(info ProcessInfo, read func() error) error {
