@@ -18,8 +18,7 @@ type Check struct {
 	Defects []string
 
 	// clients is how many hosts the clients have; 0 means one.
-	clients int
-	// conversation is what the check needs to converse about; "" is nothing.
+	clients      int
 	conversation needs
 	// binds says that it relies on the kernel's answers to bind.
 	binds bool
@@ -27,7 +26,7 @@ type Check struct {
 	run func(*Case)
 }
 
-// needs is what a check has to be able to say to a subject.
+// needs is what a check has to be able to say to a subject. The zero value is nothing.
 type needs uint8
 
 const (
@@ -84,8 +83,8 @@ func Names() []string {
 }
 
 // Run judges the subject in one address family and returns the verdict. It does
-// not fail tb, whatever the verdict. It runs in a lab of its own, so that calls may run at
-// the same time.
+// not fail tb, whatever the verdict. It runs in a lab of its own, so that calls
+// may run at the same time.
 func (check Check) Run(tb testing.TB, subject Subject, family rig.Family) scorecard.Result {
 	tb.Helper()
 	began := time.Now()

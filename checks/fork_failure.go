@@ -16,11 +16,7 @@ var forkFailure = Check{
 	clients: 2,
 	run: func(c *Case) {
 		s := c.startLimited()
-		k := c.mustDial(0)
-		c.mustServe(k.begin())
-		s.worker(k)
-		c.mustServe(k.finish())
-		s.workersEnd("its client left")
+		s.forks()
 		c.settled()
 		listeners := s.listeners()
 		before := map[int]rig.FDs{}

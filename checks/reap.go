@@ -15,10 +15,7 @@ var reap = Check{
 	clients: 2,
 	run: func(c *Case) {
 		s := c.start("")
-		first := c.mustDial(0)
-		c.mustServe(first.begin())
-		s.worker(first)
-		c.mustServe(first.finish())
+		s.forks()
 		const crowd = 40
 		c.mustServe(c.crowd(crowd, 4))
 		s.workersEnd("the last client left")

@@ -9,10 +9,7 @@ var reapExact = Check{
 	clients: 2,
 	run: func(c *Case) {
 		s := c.start("")
-		first := c.mustDial(0)
-		c.mustServe(first.begin())
-		s.worker(first)
-		c.mustServe(first.finish())
+		s.forks()
 		// In parts, so that a server that reaps nobody does not get a thousand zombies.
 		const crowd, parts = 1000, 4
 		for part := 1; part <= parts; part++ {

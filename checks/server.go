@@ -64,11 +64,9 @@ func (c *Case) awaitServer(p *rig.Process) (*server, error) {
 	if s.own, err = c.host.Processes(); err != nil {
 		return nil, err
 	}
-	s.own = alive(s.own)
+	s.own = s.own.Alive()
 	return s, nil
 }
-
-func alive(l rig.ProcessInfos) rig.ProcessInfos { return l.Alive() }
 
 // isOwn says whether the process was there before the first connection.
 func (s *server) isOwn(info rig.ProcessInfo) bool { return slices.ContainsFunc(s.own, info.Same) }
@@ -218,6 +216,16 @@ func (s *server) worker(k *conn) rig.ProcessInfos {
 		s.c.must(err)
 	}
 	return workers
+}
+
+// forks skips the check where the subject has no process for a connection. It
+// returns when the client that found out has left.
+func (s *server) forks() {
+	k := s.c.mustDial(0)
+	s.c.mustServe(k.begin())
+	s.worker(k)
+	s.c.mustServe(k.finish())
+	s.workersEnd("its client left")
 }
 
 // converses checks that a new client is served, and fails the check otherwise.

@@ -32,7 +32,7 @@ var term = Check{
 			c.failToEnd(s, k, last)
 		}
 		c.settled() // what SIGTERM does to workers has been done
-		c.policy(s, head, who, k)
+		c.policy(s, who, k)
 
 		k.close()
 		_, err = c.until("the end of every process", func() (bool, string, error) {
@@ -68,7 +68,7 @@ func (c *Case) failToEnd(s *server, k *conn, last string) {
 
 // policy compares what became of a worker that still converses with what the
 // user asked for, or reports it.
-func (c *Case) policy(s *server, head rig.ProcessInfo, who rig.ProcessInfos, k *conn) {
+func (c *Case) policy(s *server, who rig.ProcessInfos, k *conn) {
 	processes, err := c.host.Processes()
 	c.must(err)
 	living := inBoth(processes.Alive(), who)

@@ -112,11 +112,16 @@ func chooseScorecard() error {
 	if *cardFlag == "" {
 		return nil
 	}
-	file, err := os.OpenFile(rig.FromInvoker(*cardFlag), os.O_CREATE|os.O_WRONLY, 0o666)
+	name := rig.FromInvoker(*cardFlag)
+	_, missing := os.Stat(name)
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o666)
 	if err != nil {
 		return fmt.Errorf("-scorecard: %w", err)
 	}
-	return file.Close()
+	if err := file.Close(); err != nil || missing == nil {
+		return err
+	}
+	return os.Remove(name) // no empty card is left by a run that does not come to an end
 }
 
 // order is what the flags ask for.

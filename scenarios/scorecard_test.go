@@ -37,7 +37,7 @@ func TestScorecard(t *testing.T) {
 				t.Errorf("publish the scorecard: %v", err)
 			}
 		}
-		if !t.Failed() && !card.OK() {
+		if !t.Failed() && !card.OK() && (asked() || len(card.Checks) > 0) {
 			t.Errorf("nothing was judged: %v", card.Counts())
 		}
 	})

@@ -25,9 +25,10 @@ import (
 // do them; their arguments are those of the server.
 var strangers = rig.Programs{
 	"daemon":  func(args []string) int { return leave(args[1:]) },
-	"late":    func(args []string) int { time.Sleep(time.Second); return become(args[1:]) },
+	"late":    func(args []string) int { time.Sleep(time.Second); return become(args[1:]) }, // it is what is late
 	"helped":  helped,
 	"threads": threads,
+	"curt":    curt,
 }
 
 // TestStrangeServers judges servers that are right in unusual ways.
@@ -145,7 +146,7 @@ func threads(args []string) int {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond) // out of descriptors, it does not spin
 			continue
 		}
 		go func() {
@@ -154,6 +155,66 @@ func threads(args []string) int {
 			// from splicing, for which Go keeps pipes until its collector closes them.
 			_, _ = io.Copy(struct{ io.Writer }{conn}, conn)
 		}()
+	}
+}
+
+// curt is threads with connections that end in a reset, and so leave no TIME_WAIT.
+func curt(args []string) int {
+	listener, err := net.Listen("tcp", args[2])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil || conn.(*net.TCPConn).SetLinger(0) != nil {
+			return 1
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // the client has left
+		}()
+	}
+}
+
+// TestPreconditionsAreBroken: where what a check is about does not come about, it
+// says so, and does not pass.
+func TestPreconditionsAreBroken(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("reuse-time-wait")
+	require.NoError(t, err)
+	subject := builtIn()
+	subject.Command[0] = rig.Program("curt").Args[0]
+	result := selected[0].Run(t, subject, rig.IPv4)
+	assert.Equal(t, scorecard.Broken, result.Verdict, "%+v", result)
+	assert.Contains(t, result.Cause, "no TIME_WAIT on the port before the restart")
+}
+
+// TestPolicies compares what SIGTERM does to workers with what the user wants.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("term")
+	require.NoError(t, err)
+	for found, args := range map[checks.Policy][]string{
+		checks.Drain: nil,
+		checks.Kill:  {"-grace", "0s"},
+		checks.Leave: {"-leave-workers"},
+	} {
+		for _, wanted := range append(checks.Policies, checks.Unstated) {
+			t.Run(fmt.Sprintf("%s wanted, %s found", wanted, found), func(t *testing.T) {
+				t.Parallel()
+				subject := builtIn(args...)
+				subject.OnTerm = wanted
+				result := selected[0].Run(t, subject, rig.IPv4)
+				if wanted == found || wanted == checks.Unstated {
+					passes(t, result)
+					assert.Contains(t, result.Observed, "("+string(found)+")")
+					return
+				}
+				assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
+				assert.Contains(t, result.Observed, fmt.Sprintf("wanted %s, found %s", wanted, found))
+			})
+		}
 	}
 }
 
