@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -15,18 +16,24 @@ import (
 // zombies. Every step is taken whatever the others found.
 func (l *Lab) close() error {
 	l.mu.Lock()
-	if l.closed {
+	if l.ending {
 		l.mu.Unlock()
 		return nil
 	}
-	l.closed = true
-	hosts, processes, storms := l.hosts, l.processes, l.storms
+	l.ending = true
 	l.mu.Unlock()
 	l.Journal.Record("lab", "end")
 	ctx, cancel := l.context()
 	defer cancel()
 
 	var found []error
+	for _, f := range slices.Backward(l.atEnd) { // which nobody changes any more
+		found = append(found, f(ctx))
+	}
+	l.mu.Lock()
+	l.closed = true
+	hosts, processes, storms := l.hosts, l.processes, l.storms
+	l.mu.Unlock()
 	for _, storm := range storms {
 		_, err := storm.Stop()
 		found = append(found, err)

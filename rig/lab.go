@@ -37,10 +37,12 @@ type Lab struct {
 
 	mu        sync.Mutex
 	closed    bool
+	ending    bool // its functions are being called; it is closed afterwards
 	hosts     []*Host
 	links     []*Link
 	processes []*Process
 	storms    []*RunningStorm
+	atEnd     []func(context.Context) error
 	owners    map[netip.Addr]*Host
 }
 
@@ -260,6 +262,25 @@ func (l *Lab) Owner(address netip.Addr) *Host {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.owners[address.Unmap()]
+}
+
+// AtEnd has f called when the lab ends, while it can still be used and before it
+// looks at what was left behind; the function that was given last is called
+// first. A fault that lasts heals itself this way. Where the lab is at its end
+// already, f is called at once and the error wraps [ErrClosed].
+func (l *Lab) AtEnd(f func(context.Context) error) error {
+	l.mu.Lock()
+	ending := l.ending
+	if !ending {
+		l.atEnd = append(l.atEnd, f)
+	}
+	l.mu.Unlock()
+	if !ending {
+		return nil
+	}
+	ctx, cancel := l.context()
+	defer cancel()
+	return errors.Join(fmt.Errorf("call a function at the end of the lab: %w: it ended meanwhile", ErrClosed), f(ctx))
 }
 
 func (l *Lab) checkOpen(what string) error {

@@ -1,0 +1,78 @@
+package fault
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"forkrig/rig"
+)
+
+// Fault is a way to break something in a lab. Making one breaks nothing; see
+// [Apply].
+type Fault interface {
+	// String says what is broken, as a phrase that stands in journals and
+	// stories: "client1 is parted from server".
+	fmt.Stringer
+	// Break breaks it and returns when it is broken. heal undoes that and
+	// returns when it is undone; it is nil where nothing can be undone, as with a
+	// kill. A Break that fails leaves nothing broken.
+	Break(ctx context.Context, lab *rig.Lab) (heal func(context.Context) error, err error)
+}
+
+// Applied is a fault that was applied. Its methods are safe for concurrent use.
+type Applied struct {
+	Fault Fault
+
+	lab *rig.Lab
+
+	mu     sync.Mutex
+	heal   func(context.Context) error
+	healed bool
+	err    error
+}
+
+// Apply breaks what f says. What [Applied.Heal] has not healed by then is healed
+// at the end of the lab.
+func Apply(ctx context.Context, lab *rig.Lab, f Fault) (*Applied, error) {
+	if f == nil {
+		return nil, fmt.Errorf("apply a fault: there is none")
+	}
+	heal, err := f.Break(ctx, lab)
+	if err != nil {
+		lab.Journal.Record("fault", "%v: %v", f, err)
+		return nil, fmt.Errorf("apply the fault that %v: %w", f, err)
+	}
+	lab.Journal.Record("fault", "%v", f)
+	a := &Applied{Fault: f, lab: lab, heal: heal}
+	if heal != nil {
+		if err := lab.AtEnd(a.Heal); err != nil {
+			return nil, err // the lab has ended meanwhile, and has healed it
+		}
+	}
+	return a, nil
+}
+
+// Heal undoes the fault and returns when it is undone. A second call changes
+// nothing and returns what the first did. A fault that cannot be undone, such as
+// a kill, needs no healing.
+func (a *Applied) Heal(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.healed || a.heal == nil {
+		return a.err
+	}
+	a.healed = true
+	if err := a.heal(ctx); err != nil {
+		a.err = fmt.Errorf("heal the fault that %v: %w", a.Fault, err)
+	}
+	a.lab.Journal.Record("fault", "healed: %v%s", a.Fault, suffix(a.err))
+	return a.err
+}
+
+func suffix(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
