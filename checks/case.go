@@ -71,9 +71,15 @@ func (c *Case) sendHome() {
 }
 
 // killSubject kills every process of the subject at one instant, and again those
-// that a master started in the place of others before it died itself.
+// that were being forked meanwhile. Of a subject that forks faster than it is
+// killed, the kernel ends everything.
 func (c *Case) killSubject() {
+	const enough = 10
+	kills := 0
 	err := rig.Await(context.Background(), "the end of the subject", func() (bool, string, error) {
+		if kills++; kills > enough {
+			return true, "", c.host.KillAll()
+		}
 		killed, _, err := c.lab.KillTogether(context.Background(), c.host.Matching("every process", nil))
 		return killed == 0, fmt.Sprintf("%d processes killed", killed), err
 	})

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -81,7 +80,7 @@ func stopAll(ctx context.Context, processes []*Process) []error {
 	return errs
 }
 
-// endLeftovers kills what still runs on the host although everything that was
+// endLeftovers ends what still runs on the host although everything that was
 // started there has been stopped, and names it.
 func (h *Host) endLeftovers(ctx context.Context) error {
 	var left ProcessInfos
@@ -93,25 +92,11 @@ func (h *Host) endLeftovers(ctx context.Context) error {
 		}
 		return len(left) == 0 || time.Since(start) >= scaled(Settling), left.String(), nil
 	})
+	h.depopulate()
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	found := []error{fmt.Errorf("host %s: %d processes outlived the stop of what started them: %v", h.Name, len(left), left)}
-	for _, info := range left {
-		handle, err := openProcess(info.PID)
-		if err == nil {
-			err = handle.signal(syscall.SIGKILL)
-			handle.close()
-		}
-		if err != nil && !errors.Is(err, os.ErrProcessDone) {
-			found = append(found, err)
-		}
-	}
-	found = append(found, Await(ctx, "the end of killed processes on "+h.Name, func() (bool, string, error) {
-		left, err := h.processes()
-		return len(left) == 0, left.String(), err
-	}))
-	return errors.Join(found...)
+	return fmt.Errorf("host %s: %d processes outlived the stop of what started them: %v", h.Name, len(left), left)
 }
 
 // ownSockets names the sockets of the host that this very process has open: the

@@ -9,11 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // Host is a network namespace (network_namespaces(7)) with its addresses, and
-// the processes that run in it. It shares everything else with the other hosts:
-// files, users, process numbers. Its methods are safe for concurrent use.
+// the processes that run in it, which have a PID namespace of their own: they
+// can signal nobody elsewhere, and there are at most 4,096 of them. It shares
+// everything else with the other hosts: files, users. Its methods are safe for
+// concurrent use.
 type Host struct {
 	Name string
 
@@ -22,6 +25,9 @@ type Host struct {
 	zombies zombieWatch // among its processes
 	devices []*device   // guarded by lab.mu
 	ipv6Err error       // why the host has no IPv6; guarded by lab.mu
+
+	peopling sync.Mutex
+	people   *population // nil before the first process; guarded by peopling
 }
 
 // String returns the host's name.

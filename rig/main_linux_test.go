@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 		"daemon":    daemon,
 		"spinning":  spinning,
 		"opening":   opening,
+		"murderous": murderous,
+		"breeding":  breeding,
+		"attached":  attached,
 	}
 	programs.runIfAsked()
 	if name := os.Getenv(victimEnv); name != "" {

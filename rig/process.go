@@ -71,7 +71,8 @@ func (h *Host) Start(c Command) (*Process, error) {
 		h.lab.Journal.Record(h.Name, "%s: %v", what, err)
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	h.lab.Journal.Record(p.who(), "started, pid %d: %s", p.PID, c)
+	there, _ := readInnermostPID(p.PID) // which its own output may speak of
+	h.lab.Journal.Record(p.who(), "started, pid %d (there %d): %s", p.PID, there, c)
 	h.lab.mu.Lock()
 	closed := h.lab.closed
 	if !closed {
@@ -99,14 +100,18 @@ func (p *Process) start() error {
 	if programName(path) != "" {
 		path = "/proc/self/exe"
 	}
-	cmd := exec.Command(path, c.Args[1:]...)
-	cmd.Args[0] = c.Args[0]
-	cmd.Dir = c.Dir
-	cmd.Env = append(os.Environ(), c.Env...)
 	credential, err := credentialOf(c.User)
 	if err != nil {
 		return err
 	}
+	cmd := exec.Command(path, c.Args[1:]...)
+	cmd.Args[0] = c.Args[0]
+	if cmd.Dir = c.Dir; c.Dir == "" {
+		if cmd.Dir, err = os.Getwd(); err != nil {
+			return fmt.Errorf("find the working directory: %w", err)
+		}
+	}
+	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.SysProcAttr = processAttributes(credential)
 
 	// Pipes of our own instead of cmd's: a worker that outlives the process
@@ -142,7 +147,7 @@ func (p *Process) start() error {
 		p.Stdin = w
 		ours, theirs = append(ours, w), append(theirs, r)
 	}
-	err = p.Host.ns.do(cmd.Start)
+	err = p.Host.launch(cmd.Start)
 	closeAll(theirs)
 	if err != nil {
 		closeAll(ours)

@@ -68,7 +68,7 @@ var knownPrograms Programs
 
 // check says whether the binary contains the program.
 func (programs Programs) check(name string) error {
-	if _, known := programs[name]; known {
+	if programs[name] != nil || builtIn[name] != nil {
 		return nil
 	}
 	return fmt.Errorf("no program called %q was given to rig.Main, only %v", name, slices.Sorted(maps.Keys(programs)))
@@ -87,6 +87,9 @@ func (programs Programs) runIfAsked() {
 		os.Exit(2)
 	}
 	setProcessName(name)
+	if program := builtIn[name]; program != nil {
+		os.Exit(program(os.Args))
+	}
 	os.Exit(programs[name](os.Args))
 }
 

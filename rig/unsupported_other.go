@@ -36,6 +36,11 @@ func (*namespace) sockets() (Sockets, error)                      { return nil, 
 func (*namespace) destroyOrphans() (Sockets, error)               { return nil, errUnsupported }
 func (*namespace) destroyMatching(func(Socket) bool) (int, error) { return 0, errUnsupported }
 func (*namespace) end() error                                     { return errUnsupported }
+func populate(*Host) (*population, error)                         { return nil, errUnsupported }
+func (*population) count() int                                    { return 0 }
+func limitsProcesses() bool                                       { return true }
+func runHostInit([]string) int                                    { return 1 }
+func readInnermostPID(int) (int, error)                           { return 0, errUnsupported }
 func namespacesInUse([]*Host) []error                             { return nil }
 func namespaceOf(int) uint64                                      { return 0 }
 func createVeth(a, b *device) error                               { return errUnsupported }

@@ -232,6 +232,15 @@ func say(tb testing.TB, client *rig.Process, line, reply string) {
 	require.NoError(tb, err)
 }
 
+// number returns the number by which the processes of the host, and their logs,
+// know the process.
+func number(tb testing.TB, host *rig.Host, info rig.ProcessInfo) int {
+	tb.Helper()
+	pid, err := host.PIDOf(info)
+	require.NoError(tb, err)
+	return pid
+}
+
 // ends waits for the end of a process and checks its exit status.
 func ends(tb testing.TB, p *rig.Process, status int) {
 	tb.Helper()

@@ -1,0 +1,184 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// populate starts init in a PID and a mount namespace of its own and a thread
+// that is in these and in the network namespace of the host.
+func populate(h *Host) (*population, error) {
+	prepared, theirs, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("open a pipe: %w", err)
+	}
+	defer prepared.Close()
+	init := exec.Command("/proc/self/exe")
+	init.Args = []string{programPrefix + hostInit, h.Name}
+	init.Stdout, init.Stderr = theirs, os.Stderr
+	init.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	err = init.Start()
+	theirs.Close()
+	if err != nil {
+		return nil, explainStartError(err)
+	}
+	p := &population{init: init, gone: make(chan struct{}), launches: make(chan func()), launched: make(chan struct{})}
+	go func() {
+		_ = init.Wait() // however it ended
+		close(p.gone)
+	}()
+	if n, _ := prepared.Read(make([]byte, 1)); n == 0 { // else it has said why not
+		_ = init.Process.Kill()
+		<-p.gone
+		return nil, errors.New("its init ended at once")
+	}
+	started := make(chan error, 1)
+	go p.launcher(h.ns, started)
+	if err := <-started; err != nil {
+		_ = init.Process.Kill()
+		<-p.gone
+		return nil, err
+	}
+	return p, nil
+}
+
+// launcher calls what it is given on a thread of the population. The thread ends
+// with it: it cannot return to the file system that it had in common with the
+// others.
+func (p *population) launcher(ns *namespace, started chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// Not the main thread: /proc/self is about that one. While it is kept here,
+		// another one runs the other launcher.
+		go p.launcher(ns, started)
+		<-p.launched
+		runtime.UnlockOSThread()
+		return
+	}
+	task := procPath(unix.Getpid(), "task", strconv.Itoa(unix.Gettid()))
+	err := p.enter(ns)
+	started <- err
+	if err == nil {
+		for f := range p.launches {
+			f()
+		}
+	}
+	go func() {
+		awaitNoFile(task)
+		close(p.launched)
+	}()
+	// From here the goroutine ends without the unlock, and its thread with it.
+}
+
+// enter moves the calling thread. Requires Linux 5.8 (setns(2) with a pidfd).
+func (p *population) enter(ns *namespace) error {
+	// A mount namespace is entered only by who shares his working directory with nobody.
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	init, err := openProcess(p.init.Process.Pid)
+	if err != nil {
+		return err
+	}
+	defer init.close()
+	if err := unix.Setns(init.fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS); err != nil {
+		return os.NewSyscallError("setns", err)
+	}
+	return os.NewSyscallError("setns", unix.Setns(int(ns.handle), unix.CLONE_NEWNET))
+}
+
+// runHostInit is the first process of a population. Its end is the end of
+// all the others: the tests kill it, or the sandbox's init does.
+func runHostInit(args []string) int {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGCHLD)
+	if len(args) > 1 {
+		setProcessName("init of " + args[1])
+	}
+	if err := prepareHost(); err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: prepare a host for processes: %v\n", err)
+		return 1
+	}
+	fmt.Println("prepared")
+	for range ended {
+		for {
+			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+			if err != syscall.EINTR && pid <= 0 {
+				break
+			}
+		}
+	}
+	return 0
+}
+
+func prepareHost() error {
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	if !limitsProcesses() {
+		return nil
+	}
+	return os.WriteFile(pidMax, []byte(strconv.Itoa(maxProcesses)), 0)
+}
+
+const pidMax = "/proc/sys/kernel/pid_max"
+
+// limitsProcesses says whether kernel.pid_max is about the PID namespace of whoever
+// writes it: since Linux 6.14 (commit 7863dcc72d0f). Before, it is the machine's,
+// which nobody here may touch.
+func limitsProcesses() bool {
+	var major, minor int
+	_, err := fmt.Sscanf(Kernel(), "%d.%d", &major, &minor)
+	return err == nil && (major > 6 || major == 6 && minor >= 14)
+}
+
+// count returns how many processes the population has, init included, as its own
+// /proc lists them.
+func (p *population) count() int {
+	entries, err := os.ReadDir(procPath(p.init.Process.Pid, "root", "proc"))
+	if err != nil {
+		return 0 // it has ended
+	}
+	n := 0
+	for _, entry := range entries {
+		if _, err := strconv.Atoi(entry.Name()); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// readInnermostPID returns the number that a process has in its own PID namespace.
+func readInnermostPID(pid int) (int, error) {
+	status, err := os.ReadFile(procPath(pid, "status"))
+	if err != nil {
+		return 0, err
+	}
+	return parseInnermostPID(string(status))
+}
+
+// parseInnermostPID reads the line NSpid of /proc/PID/status, which has the numbers
+// of the process in its namespaces, the innermost last.
+func parseInnermostPID(status string) (int, error) {
+	for line := range strings.Lines(status) {
+		numbers, found := strings.CutPrefix(line, "NSpid:")
+		if !found {
+			continue
+		}
+		fields := strings.Fields(numbers)
+		if len(fields) == 0 {
+			break
+		}
+		return strconv.Atoi(fields[len(fields)-1])
+	}
+	return 0, errors.New("the status has no NSpid")
+}
