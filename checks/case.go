@@ -145,6 +145,9 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	var evidence []string
 	if verdict == scorecard.Fail || verdict == scorecard.Broken {
 		evidence = c.evidence()
+		if c.host != nil && c.host.Overcrowded() {
+			cause = "the subject has more processes than the rig lets it have, 1,000, and was ended: limit how many it starts"
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

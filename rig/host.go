@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Host is a network namespace (network_namespaces(7)) with its addresses, and
 // the processes that run in it, which have a PID namespace of their own: they
-// can signal nobody elsewhere, and there are at most 4,096 of them. It shares
+// can signal nobody elsewhere, and all are ended where there are more than 1,000.
+// It shares
 // everything else with the other hosts: files, users. Its methods are safe for
 // concurrent use.
 type Host struct {
@@ -28,6 +30,7 @@ type Host struct {
 
 	peopling sync.Mutex
 	people   *population // nil before the first process; guarded by peopling
+	crowds   atomic.Int32
 }
 
 // String returns the host's name.

@@ -65,9 +65,7 @@ func (h *Host) populated() (*population, error) {
 		return nil, fmt.Errorf("begin the processes of a host: %w", err)
 	}
 	h.people = people
-	if !limitsProcesses() {
-		go h.guard(people, maxProcesses)
-	}
+	go h.guard(people, maxProcesses)
 	return people, nil
 }
 
@@ -116,11 +114,15 @@ func (h *Host) PIDOf(info ProcessInfo) (pid int, err error) {
 	return pid, nil
 }
 
-// maxProcesses is how many processes and threads a host may have at a time. A
-// subject that forks without end gets EAGAIN then, before it takes the numbers
-// that the machine needs (kernel.pid_max of its PID namespace, Linux 6.14); on
-// older kernels all processes of the host are ended.
-const maxProcesses = 4096
+// maxProcesses is how many processes a host may have at a time: many times what a
+// server needs, and few enough for the rig to live beside them. A subject that
+// forks without end is ended, all of it at one instant, soon after it has more.
+const maxProcesses = 1000
+
+// maxNumbers is the highest number of a process or thread on a host
+// (kernel.pid_max of its PID namespace, since Linux 6.14). It keeps one that forks
+// without end, until it is ended, from taking the numbers that the machine needs.
+const maxNumbers = 4096
 
 // KillAll ends every process of the host at one instant, those that are being
 // forked included, and returns when none is left. Processes that are started
@@ -134,12 +136,15 @@ func (h *Host) KillAll() error {
 	return nil
 }
 
-// betweenCounts is how often a host's processes are counted where the kernel has
-// no limit for them. Not even a fork bomb fills a machine in that time.
-const betweenCounts = 100 * time.Millisecond
+// Overcrowded says whether the host's processes were ended because there were more
+// than it may have, 1,000.
+func (h *Host) Overcrowded() bool { return h.crowds.Load() > 0 }
 
-// guard ends the host's processes where they have become more than most. It stands
-// in for a limit of the kernel's, and ends with the population.
+// betweenCounts is how often a host's processes are counted.
+const betweenCounts = 50 * time.Millisecond
+
+// guard ends the host's processes where they have become more than most. It ends
+// with the population.
 func (h *Host) guard(people *population, most int) {
 	for {
 		select {
@@ -147,8 +152,12 @@ func (h *Host) guard(people *population, most int) {
 			return
 		case <-time.After(betweenCounts):
 		}
+		if threadsOfMachine() <= most {
+			continue // which costs less to know
+		}
 		if n := people.count(); n > most {
 			h.lab.Journal.Record(h.Name, "%d processes run, more than the %d that a host may have: all are ended", n, most)
+			h.crowds.Add(1)
 			h.peopling.Lock() // nobody is started while they end
 			people.end()
 			h.peopling.Unlock()

@@ -3,6 +3,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -127,7 +128,7 @@ func prepareHost() error {
 	if !limitsProcesses() {
 		return nil
 	}
-	return os.WriteFile(pidMax, []byte(strconv.Itoa(maxProcesses)), 0)
+	return os.WriteFile(pidMax, []byte(strconv.Itoa(maxNumbers)), 0)
 }
 
 const pidMax = "/proc/sys/kernel/pid_max"
@@ -139,6 +140,25 @@ func limitsProcesses() bool {
 	var major, minor int
 	_, err := fmt.Sscanf(Kernel(), "%d.%d", &major, &minor)
 	return err == nil && (major > 6 || major == 6 && minor >= 14)
+}
+
+// threadsOfMachine returns how many threads the machine has, ours and all others
+// (proc_loadavg(5)), or as many as can be where that cannot be read.
+func threadsOfMachine() int {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return math.MaxInt
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 4 {
+		return math.MaxInt
+	}
+	_, all, _ := strings.Cut(fields[3], "/")
+	n, err := strconv.Atoi(all)
+	if err != nil {
+		return math.MaxInt
+	}
+	return n
 }
 
 // count returns how many processes the population has, init included, as its own

@@ -107,57 +107,48 @@ func breeding(args []string) int {
 	}
 }
 
-// TestHostLimitsItsProcesses: one that forks without end meets a limit, and the end
-// of the lab ends them all.
-func TestHostLimitsItsProcesses(t *testing.T) {
-	t.Parallel()
-	if !limitsProcesses() {
-		t.Skip("this kernel has no limit for a PID namespace; see TestGuardEndsACrowd")
-	}
-	trial := Try(t, func(tb testing.TB) {
-		lab := New(tb)
-		a, b := lab.NewHost("a"), lab.NewHost("b")
-		p := a.MustStart(Program("breeding", strconv.Itoa(2*maxProcesses)))
-		line, err := p.Stdout.AwaitLine(tb.Context(), "its count", func(l string) bool { return strings.HasPrefix(l, "children") })
-		require.NoError(tb, err)
-		var n int
-		_, err = fmt.Sscanf(line, "children %d", &n)
-		require.NoError(tb, err)
-		assert.InDelta(tb, maxProcesses, n, 400, line)
-		assert.Contains(tb, line, unix.EAGAIN.Error())
-		// Others have theirs.
-		other := b.MustStart(Program("hello"))
-		_, err = other.Wait(tb.Context())
-		require.NoError(tb, err)
-	})
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "host a: ")
-	assert.Contains(t, trial.Log, "processes outlived the stop of what started them")
-	assert.NotContains(t, trial.Log, "Error Trace", "the rest was as it should be")
-}
-
-// TestGuardEndsACrowd is what happens on kernels without such a limit.
-func TestGuardEndsACrowd(t *testing.T) {
+// TestCrowdIsEnded: a host on which somebody forks without end loses all its
+// processes at one instant, and others do not notice.
+func TestCrowdIsEnded(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
-	host := lab.NewHost("h")
-	people, err := host.populated()
+	a, b := lab.NewHost("a"), lab.NewHost("b")
+	sentinel := startReady(t, b, Program("stubborn"))
+	sentinel.Command.StopSignal = syscall.SIGINT
+	few := a.MustStart(Program("breeding", "100"))
+	_, err := few.Stdout.AwaitLine(t.Context(), "its count", func(l string) bool { return strings.HasPrefix(l, "children 100") })
 	require.NoError(t, err)
-	const most = 50
-	go host.guard(people, most)
-	few := host.MustStart(Program("breeding", "10"))
-	_, err = few.Stdout.AwaitLine(t.Context(), "its count", func(l string) bool { return strings.HasPrefix(l, "children 10") })
-	require.NoError(t, err)
-	many := host.MustStart(Program("breeding", "100"))
-	for _, p := range []*Process{few, many} {
-		exit, err := p.Wait(t.Context())
+	bomb := a.MustStart(Exec("sh", "-c", "bomb() { bomb | bomb & }; bomb; wait; exec sleep 1000"))
+	for _, p := range []*Process{few, bomb} {
+		_, err := p.Wait(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, syscall.SIGKILL, exit.Signal)
 	}
-	assert.Contains(t, lab.Journal.Tail(10), "more than the 50 that a host may have: all are ended")
-	again := host.MustStart(Program("hello"))
+	_, err = a.AwaitProcesses(t.Context(), "nobody", func(l ProcessInfos) bool { return len(l) == 0 })
+	require.NoError(t, err)
+	assert.Contains(t, lab.Journal.Tail(10), "more than the 1000 that a host may have: all are ended")
+	assert.True(t, sentinel.Running())
+	assert.True(t, a.Overcrowded())
+	assert.False(t, b.Overcrowded())
+	again := a.MustStart(Program("hello"))
 	_, err = again.Wait(t.Context())
 	require.NoError(t, err)
+}
+
+// TestHostLimitsItsNumbers: the kernel has none left at some point, guard or not.
+func TestHostLimitsItsNumbers(t *testing.T) {
+	t.Parallel()
+	if !limitsProcesses() {
+		t.Skip("this kernel has no limit for a PID namespace: Linux 6.14 has")
+	}
+	host := New(t).NewHost("h")
+	p := host.MustStart(Exec("cat", "/proc/sys/kernel/pid_max"))
+	_, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Stdout.AwaitEnd(t.Context()))
+	assert.Equal(t, []string{strconv.Itoa(maxNumbers)}, p.Stdout.Lines())
+	ours, err := os.ReadFile("/proc/sys/kernel/pid_max")
+	require.NoError(t, err)
+	assert.NotEqual(t, strconv.Itoa(maxNumbers), strings.TrimSpace(string(ours)), "the limit of everybody else stays")
 }
 
 // TestKillAll ends a family that ignores SIGTERM, and the next begins anew.

@@ -38,7 +38,7 @@ func (*namespace) destroyMatching(func(Socket) bool) (int, error) { return 0, er
 func (*namespace) end() error                                     { return errUnsupported }
 func populate(*Host) (*population, error)                         { return nil, errUnsupported }
 func (*population) count() int                                    { return 0 }
-func limitsProcesses() bool                                       { return true }
+func threadsOfMachine() int                                       { return 0 }
 func runHostInit([]string) int                                    { return 1 }
 func readInnermostPID(int) (int, error)                           { return 0, errUnsupported }
 func namespacesInUse([]*Host) []error                             { return nil }

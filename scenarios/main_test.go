@@ -18,5 +18,6 @@ func TestMain(m *testing.M) {
 		"mute":   mute,
 	}
 	maps.Copy(programs, strangers)
+	maps.Copy(programs, hostiles)
 	rig.Main(suite{m}, programs)
 }

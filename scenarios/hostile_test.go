@@ -1,0 +1,135 @@
+package scenarios
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// Subjects that do harm, each in one way, when the third client comes, so that there
+// is something to judge.
+var hostiles = rig.Programs{
+	"deaf": func(args []string) int {
+		for s := syscall.Signal(1); s < 65; s++ {
+			if s != syscall.SIGURG { // with which Go's scheduler interrupts its own threads
+				signal.Ignore(s)
+			}
+		}
+		return harmful(args, func() {})
+	},
+	"naked": func(args []string) int {
+		return harmful(args, func() {
+			for fd := range 1024 {
+				_ = syscall.Close(fd)
+			}
+		})
+	},
+	"suicidal":  func(args []string) int { return harmful(args, func() { _ = syscall.Kill(0, syscall.SIGKILL) }) },
+	"murderous": func(args []string) int { return harmful(args, func() { _ = syscall.Kill(-1, syscall.SIGKILL) }) },
+	"bombing": func(args []string) int {
+		return harmful(args, func() {
+			_ = exec.Command("sh", "-c", "bomb() { bomb | bomb & }; bomb; wait").Start()
+		})
+	},
+	"flooding": func(args []string) int {
+		return harmful(args, func() {
+			noise := bytes.Repeat([]byte("\x1b[2J\x00no line ends here"), 1<<10)
+			for { // without end; the real thing is 1 GiB
+				_, _ = os.Stdout.Write(noise)
+			}
+		})
+	},
+}
+
+// harmful serves two clients with an echo and then does harm, while it goes on to
+// serve as far as it still can.
+func harmful(args []string, harm func()) int {
+	listener, err := net.Listen("tcp", args[2]) // after -listen
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for n := 0; ; n++ {
+		conn, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		if n == 2 {
+			go harm()
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // an error means that the client has left
+		}()
+	}
+}
+
+// TestHostileSubjects judges subjects that do harm, as a user would, with the whole
+// rig as a process of its own: it stays up, it says what happened, and when it has
+// ended all is as it was before.
+func TestHostileSubjects(t *testing.T) {
+	t.Parallel()
+	lab := rig.New(t) // one more to be harmed
+	sentinel := lab.NewHost("bystander").MustStart(rig.Exec("sleep", "1000"))
+	for name, story := range map[string]struct {
+		check string
+		wants scorecard.Verdict
+		says  string
+	}{
+		"deaf":      {"term", scorecard.Fail, "it listens on after SIGTERM"},
+		"naked":     {"backlog-burst", scorecard.Fail, ""},
+		"suicidal":  {"backlog-burst", scorecard.Fail, "ended by signal 9"},
+		"murderous": {"backlog-burst", scorecard.Pass, ""}, // nobody is there whom it could hit
+		"bombing":   {"backlog-burst", scorecard.Fail, "more processes than the rig lets it have"},
+		"flooding":  {"bytes-exact", scorecard.Pass, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := outside(t)
+			cmd := exec.Command("/proc/self/exe", "-test.v", "-subject", rig.Program(name).Args[0]+" -listen {ip}:{port}", "-checks", story.check)
+			cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool {
+				return strings.HasPrefix(e, "FORKRIG_SANDBOX=") || strings.HasPrefix(e, "GITHUB_STEP_SUMMARY=")
+			})
+			output, err := cmd.CombinedOutput()
+			assert.Equal(t, story.wants == scorecard.Pass, err == nil, "%v", err)
+			assert.Regexp(t, fmt.Sprintf("(?m)^%s +%[2]s +%[2]s", story.check, story.wants), string(output))
+			assert.Contains(t, string(output), story.says)
+			assert.NotContains(t, string(output), "\x1b[2J", "what it wrote is made harmless")
+			assert.Equal(t, before, outside(t))
+			assert.True(t, sentinel.Running())
+		})
+	}
+}
+
+// outside is what a rig that runs here could have changed around itself.
+func outside(t *testing.T) map[string]string {
+	t.Helper()
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(text)
+	}
+	links, err := net.Interfaces()
+	require.NoError(t, err)
+	return map[string]string{
+		"mounts":  read("/proc/self/mounts"),
+		"pid_max": read("/proc/sys/kernel/pid_max"),
+		"links":   fmt.Sprint(links),
+		"routes":  read("/proc/net/route"),
+		"host":    read("/proc/sys/kernel/hostname"),
+	}
+}
