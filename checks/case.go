@@ -108,8 +108,14 @@ func (c *Case) note(format string, args ...any) {
 	c.notes = append(c.notes, fmt.Sprintf(format, args...))
 }
 
-// pass is the verdict where nothing else was said.
-func (c *Case) pass() { c.conclude(scorecard.Pass, "", "") }
+// pass is the verdict where nothing else was said. Whatever else it did, a subject
+// that the rig had to end is not right.
+func (c *Case) pass() {
+	if c.host.Overcrowded() {
+		c.fail("", "the subject forks without end")
+	}
+	c.conclude(scorecard.Pass, "", "")
+}
 
 // fail ends the check: the subject did what is observed, because of cause.
 func (c *Case) fail(cause, observed string, args ...any) {
@@ -146,7 +152,7 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	if verdict == scorecard.Fail || verdict == scorecard.Broken {
 		evidence = c.evidence()
 		if c.host != nil && c.host.Overcrowded() {
-			cause = "the subject has more processes than the rig lets it have, 1,000, and was ended: limit how many it starts"
+			verdict, cause = scorecard.Fail, "the subject has more processes than the rig lets it have, 1,000, and was ended: limit how many it starts"
 		}
 	}
 	c.mu.Lock()

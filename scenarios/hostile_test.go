@@ -17,11 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/rig"
-	"forkrig/scorecard"
 )
 
-// Subjects that do harm, each in one way, when the third client comes, so that there
-// is something to judge.
+// Subjects that do harm, each in one way, when the last of the given number of clients
+// has come, so that there is something to judge.
 var hostiles = rig.Programs{
 	"deaf": func(args []string) int {
 		for s := syscall.Signal(1); s < 65; s++ {
@@ -29,24 +28,24 @@ var hostiles = rig.Programs{
 				signal.Ignore(s)
 			}
 		}
-		return harmful(args, func() {})
+		return harmful(args, 3, func() {})
 	},
 	"naked": func(args []string) int {
-		return harmful(args, func() {
+		return harmful(args, 3, func() {
 			for fd := range 1024 {
 				_ = syscall.Close(fd)
 			}
 		})
 	},
-	"suicidal":  func(args []string) int { return harmful(args, func() { _ = syscall.Kill(0, syscall.SIGKILL) }) },
-	"murderous": func(args []string) int { return harmful(args, func() { _ = syscall.Kill(-1, syscall.SIGKILL) }) },
+	"suicidal":  func(args []string) int { return harmful(args, 3, func() { _ = syscall.Kill(0, syscall.SIGKILL) }) },
+	"murderous": func(args []string) int { return harmful(args, 3, func() { _ = syscall.Kill(-1, syscall.SIGKILL) }) },
 	"bombing": func(args []string) int {
-		return harmful(args, func() {
+		return harmful(args, 1, func() {
 			_ = exec.Command("sh", "-c", "bomb() { bomb | bomb & }; bomb; wait").Start()
 		})
 	},
 	"flooding": func(args []string) int {
-		return harmful(args, func() {
+		return harmful(args, 3, func() {
 			noise := bytes.Repeat([]byte("\x1b[2J\x00no line ends here"), 1<<10)
 			for { // without end; the real thing is 1 GiB
 				_, _ = os.Stdout.Write(noise)
@@ -55,20 +54,20 @@ var hostiles = rig.Programs{
 	},
 }
 
-// harmful serves two clients with an echo and then does harm, while it goes on to
-// serve as far as it still can.
-func harmful(args []string, harm func()) int {
+// harmful is an echo server that does harm as a client comes, and goes on to serve as
+// far as it still can.
+func harmful(args []string, client int, harm func()) int {
 	listener, err := net.Listen("tcp", args[2]) // after -listen
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	for n := 0; ; n++ {
+	for n := 1; ; n++ {
 		conn, err := listener.Accept()
 		if err != nil {
 			return 1
 		}
-		if n == 2 {
+		if n == client {
 			go harm()
 		}
 		go func() {
@@ -86,16 +85,17 @@ func TestHostileSubjects(t *testing.T) {
 	lab := rig.New(t) // one more to be harmed
 	sentinel := lab.NewHost("bystander").MustStart(rig.Exec("sleep", "1000"))
 	for name, story := range map[string]struct {
-		check string
-		wants scorecard.Verdict
-		says  string
+		check    string
+		verdicts string // of IPv4 and IPv6
+		says     string
 	}{
-		"deaf":      {"term", scorecard.Fail, "it listens on after SIGTERM"},
-		"naked":     {"backlog-burst", scorecard.Fail, ""},
-		"suicidal":  {"backlog-burst", scorecard.Fail, "ended by signal 9"},
-		"murderous": {"backlog-burst", scorecard.Pass, ""}, // nobody is there whom it could hit
-		"bombing":   {"backlog-burst", scorecard.Fail, "more processes than the rig lets it have"},
-		"flooding":  {"bytes-exact", scorecard.Pass, ""},
+		"deaf":      {"term", "fail +fail", "it listens on after SIGTERM"},
+		"naked":     {"backlog-burst", "fail +fail", "of 100 clients"},
+		"suicidal":  {"backlog-burst", "fail +fail", "of 100 clients"},
+		"murderous": {"backlog-burst", "pass +pass", ""}, // nobody is there whom it could hit
+		// Where it was ended in the first conversation already, the family is skipped.
+		"bombing":  {"term", "(fail +(fail|skip)|skip +fail)", "more processes than the rig lets it have"},
+		"flooding": {"bytes-exact", "pass +pass", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,8 +105,8 @@ func TestHostileSubjects(t *testing.T) {
 				return strings.HasPrefix(e, "FORKRIG_SANDBOX=") || strings.HasPrefix(e, "GITHUB_STEP_SUMMARY=")
 			})
 			output, err := cmd.CombinedOutput()
-			assert.Equal(t, story.wants == scorecard.Pass, err == nil, "%v", err)
-			assert.Regexp(t, fmt.Sprintf("(?m)^%s +%[2]s +%[2]s", story.check, story.wants), string(output))
+			assert.Equal(t, strings.HasPrefix(story.verdicts, "pass"), err == nil, "%v", err)
+			assert.Regexp(t, fmt.Sprintf("(?m)^%s +%s", story.check, story.verdicts), string(output))
 			assert.Contains(t, string(output), story.says)
 			assert.NotContains(t, string(output), "\x1b[2J", "what it wrote is made harmless")
 			assert.Equal(t, before, outside(t))
