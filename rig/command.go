@@ -26,6 +26,13 @@ type Command struct {
 	// Stdin gives the process a pipe as standard input, [Process.Stdin]. Without
 	// it standard input is /dev/null.
 	Stdin bool
+	// ClockOffset sets CLOCK_MONOTONIC and CLOCK_BOOTTIME off, for the process and
+	// its descendants: a positive one is in the future. A running process cannot be
+	// moved to another time; see [Process.RestartUnder]. CLOCK_REALTIME, the time of
+	// day, is the machine's and cannot be virtualised: nothing that a process knows
+	// from time(2), a file's age or a certificate changes (time_namespaces(7)).
+	// Requires [FeatureTimeNamespace].
+	ClockOffset time.Duration
 	// StopSignal is what [Process.Stop] sends first; 0 means SIGTERM.
 	StopSignal syscall.Signal
 	// Grace is how long Stop waits before it kills; 0 means 5 s, or less where
@@ -93,6 +100,9 @@ func (c Command) check() error {
 	}
 	if c.Grace < 0 {
 		return fmt.Errorf("start %s: a grace of %v: give a time from 0 up", c.name(), c.Grace)
+	}
+	if err := c.checkClock(); err != nil {
+		return err
 	}
 	if c.Dir != "" {
 		if _, err := os.Stat(c.Dir); err != nil {

@@ -23,6 +23,12 @@ const (
 	// FeatureSockDestroy is closing a foreign socket. Requires
 	// CONFIG_INET_DIAG_DESTROY.
 	FeatureSockDestroy Feature = "sock-destroy"
+	// FeatureTimeNamespace is starting a process under clocks of its own
+	// ([Command.ClockOffset]). Requires CONFIG_TIME_NS, a kernel in which execve(2)
+	// enters the namespace (Linux 6.2, commit
+	// 2b5f9dad32ed19e8db3b0f10a84aa824a219803b), CAP_SYS_ADMIN and CAP_SYS_TIME, which a
+	// sandbox made without root has in its own user namespace.
+	FeatureTimeNamespace Feature = "time-namespace"
 )
 
 // Kernel returns the release of the running kernel, as uname -r prints it, or ""

@@ -3,6 +3,7 @@ package rig
 import (
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +13,8 @@ import (
 type processHandle struct {
 	pid int
 	fd  int // owned
+
+	threads []int // where a storm is meant for them
 }
 
 // openProcess opens a process. The error is os.ErrProcessDone where there is
@@ -34,6 +37,74 @@ func (h *processHandle) signal(s unix.Signal) error {
 		return os.ErrProcessDone
 	}
 	return os.NewSyscallError("pidfd_send_signal", err)
+}
+
+// signalThread sends s to one thread of the process. The error is
+// os.ErrProcessDone where it has ended. A thread has no handle before Linux 6.9
+// (PIDFD_THREAD in pidfd_open(2)), so the process must be alive right before: its
+// number cannot be another's yet.
+func (h *processHandle) signalThread(s unix.Signal, thread int) error {
+	if err := h.checkAlive(); err != nil {
+		return err
+	}
+	return threadDone("tgkill", unix.Tgkill(h.pid, thread, s))
+}
+
+// queue sends s with a value: to the process, or to one of its threads where
+// thread is not 0. The error is os.ErrProcessDone where that has ended, and EAGAIN
+// where the queue of the target's user is full.
+//
+// SI_QUEUE is the one code that a process may give itself; a code of 0 and above
+// is the kernel's, and SI_TKILL that of tgkill (rt_sigqueueinfo(2)). si_pid and
+// si_uid are what the sender says they are, and are left 0.
+func (h *processHandle) queue(s unix.Signal, thread int, value int32) error {
+	info := queuedInfo{signo: int32(s), code: siQueue}
+	*(*int32)(unsafe.Pointer(&info.value)) = value // sival_int of the union sigval
+	if thread == 0 {
+		_, _, errno := unix.Syscall6(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(h.fd), uintptr(s), uintptr(unsafe.Pointer(&info)), 0, 0, 0)
+		return threadDone("pidfd_send_signal", errnoOrNil(errno))
+	}
+	if err := h.checkAlive(); err != nil {
+		return err
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(h.pid), uintptr(thread), uintptr(s), uintptr(unsafe.Pointer(&info)), 0, 0)
+	return threadDone("rt_tgsigqueueinfo", errnoOrNil(errno))
+}
+
+// queuedInfo is siginfo_t as SI_QUEUE fills it on 64-bit systems
+// (include/uapi/asm-generic/siginfo.h).
+type queuedInfo struct {
+	signo, errno, code int32
+	_                  int32
+	pid                int32
+	uid                uint32
+	value              uint64
+	_                  [96]byte
+}
+
+// siQueue is SI_QUEUE of that file.
+const siQueue = -1
+
+func (h *processHandle) checkAlive() error {
+	dead, err := h.dead()
+	if err == nil && dead {
+		err = os.ErrProcessDone
+	}
+	return err
+}
+
+func errnoOrNil(errno unix.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	return errno
+}
+
+func threadDone(call string, err error) error {
+	if err == unix.ESRCH {
+		return os.ErrProcessDone
+	}
+	return os.NewSyscallError(call, err)
 }
 
 // dead says whether the process has ended, waited for or not.

@@ -90,6 +90,15 @@ func (d *device) down() error {
 	return nil
 }
 
+// isUp says whether the device was brought up, whether or not it has a carrier.
+func (d *device) isUp() (bool, error) {
+	link, err := d.host.ns.route.LinkByIndex(d.index)
+	if err != nil {
+		return false, fmt.Errorf("look at %s on %s: %w", d.name, d.host.Name, err)
+	}
+	return link.Attrs().Flags&net.FlagUp != 0, nil
+}
+
 // awaitCarrier waits until the device can send. The end that came up first
 // learns of its carrier from a kernel worker; until then it drops every packet,
 // and the first connection would wait a second for its SYN to be repeated.

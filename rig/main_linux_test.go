@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		"breeding":  breeding,
 		"attached":  attached,
 	}
-	programs.runIfAsked()
+	withBuiltins(programs).runIfAsked()
 	if name := os.Getenv(victimEnv); name != "" {
 		victim, ok := victims[name]
 		if !ok {

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -31,6 +32,8 @@ type Process struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process was waited for
 	state *os.ProcessState
+
+	successor atomic.Pointer[Process] // that Restart started
 
 	started ProcessInfo // right after the start
 	zombies zombieWatch // among its descendants
@@ -67,7 +70,11 @@ func (h *Host) Start(c Command) (*Process, error) {
 	}
 	p := &Process{Name: c.name(), Host: h, Command: c, Stdout: newOutput(), Stderr: newOutput(),
 		ended: make(chan struct{})}
-	if err := p.start(); err != nil {
+	err := p.start()
+	if err == nil {
+		err = p.awaitItsTime()
+	}
+	if err != nil {
 		h.lab.Journal.Record(h.Name, "%s: %v", what, err)
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -95,7 +102,10 @@ func (h *Host) MustStart(c Command) *Process {
 }
 
 func (p *Process) start() error {
-	c := p.Command
+	c, err := p.Command.inItsTime()
+	if err != nil {
+		return err
+	}
 	path := c.Args[0]
 	if programName(path) != "" {
 		path = "/proc/self/exe"
@@ -317,8 +327,32 @@ func (p *Process) Stop(ctx context.Context) (Exit, error) {
 }
 
 // Restart starts the same command again on the same host, whether or not the
-// process still runs, and returns the new process.
-func (p *Process) Restart() (*Process, error) { return p.Host.Start(p.Command) }
+// process still runs, and returns the new process, which is [Process.Latest] of
+// this one from then on.
+func (p *Process) Restart() (*Process, error) { return p.RestartUnder(p.Command.ClockOffset) }
+
+// RestartUnder is [Process.Restart] under another [Command.ClockOffset]: to the
+// command, its clocks have jumped, as after a reboot or a resume elsewhere.
+func (p *Process) RestartUnder(offset time.Duration) (*Process, error) {
+	c := p.Command
+	c.ClockOffset = offset
+	next, err := p.Host.Start(c)
+	if err != nil {
+		return nil, err
+	}
+	p.successor.Store(next)
+	return next, nil
+}
+
+// Latest returns the process that was started last in the place of this one, by
+// [Process.Restart] and again by that of its successors; the process itself where
+// it was never restarted. A fault that restarts a process leaves it here.
+func (p *Process) Latest() *Process {
+	for next := p.successor.Load(); next != nil; next = p.successor.Load() {
+		p = next
+	}
+	return p
+}
 
 // Freeze stops the process with SIGSTOP and returns when all its threads have
 // stopped. Its children go on. [Process.Thaw] heals it, and so does the end of
@@ -328,8 +362,8 @@ func (p *Process) Freeze(ctx context.Context) error {
 		return err
 	}
 	return Await(ctx, fmt.Sprintf("%v stopped", p), func() (bool, string, error) {
-		info, err := readProcess(p.PID)
-		return err == nil && info.State == Stopped, info.State.String(), err
+		stopped, threads, err := threadsIn(p.PID, Stopped)
+		return err == nil && stopped == threads, fmt.Sprintf("%d of %d threads", stopped, threads), err
 	})
 }
 

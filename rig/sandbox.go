@@ -58,7 +58,7 @@ func init() {
 // m is a *testing.M, or something around one that does more before or after the
 // tests run, such as looking at flags.
 func Main(m interface{ Run() int }, programs Programs) {
-	programs.runIfAsked()
+	withBuiltins(programs).runIfAsked()
 	os.Exit(runInSandbox(m.Run))
 }
 

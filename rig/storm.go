@@ -29,6 +29,22 @@ type Storm struct {
 	Targets []Target
 	// RatePerSecond is the total rate; 0 means as fast as one thread can.
 	RatePerSecond float64
+	// Burst, in place of a rate, sends so many signals as fast as one thread can and
+	// then pauses for Pause, again and again; 0 means no bursts. All signals of a
+	// burst have the same target, and signals of one kind that find each other
+	// pending merge, unless they are real-time signals (signal(7)).
+	Burst int
+	Pause time.Duration
+	// Threads directs each signal to one thread, chosen at random among those of its
+	// process (tgkill(2)), of which any that does not block it would take it
+	// otherwise.
+	Threads bool
+	// Queued sends data along (rt_sigqueueinfo(2)): a handler that wants it
+	// (SA_SIGINFO) finds SI_QUEUE as si_code, the number of the storm's signal,
+	// counted from 0, as the int in si_value, and a si_pid of 0, as of a sender
+	// outside its PID namespace. Real-time signals, from 34 on, queue up to
+	// RLIMIT_SIGPENDING of the target's user; others merge as ever.
+	Queued bool
 	// Count ends the storm after so many signals; 0 means no such end.
 	Count int
 	// Duration ends the storm; 0 means that [RunningStorm.Stop] or the lab does.
@@ -41,6 +57,7 @@ type StormResult struct {
 	Sent     int // signals that reached a living process
 	Missed   int // signals whose process had just ended
 	Idle     int // moments at which no targeted process was alive
+	Overflow int // real-time signals that found the queue of their target's user full
 	Duration time.Duration
 }
 
@@ -49,7 +66,11 @@ func (r StormResult) String() string {
 	if r.Duration > 0 {
 		rate = float64(r.Sent) / r.Duration.Seconds()
 	}
-	return fmt.Sprintf("%d signals sent in %v (%.0f/s), %d came too late", r.Sent, r.Duration.Round(time.Millisecond), rate, r.Missed)
+	text := fmt.Sprintf("%d signals sent in %v (%.0f/s), %d came too late", r.Sent, r.Duration.Round(time.Millisecond), rate, r.Missed)
+	if r.Overflow > 0 {
+		text += fmt.Sprintf(", %d found the queue full", r.Overflow)
+	}
+	return text
 }
 
 // RunningStorm is a storm that was started.
@@ -75,10 +96,31 @@ func (s Storm) check() error {
 		return fmt.Errorf("a storm of signals %v: their numbers go from 1 to %d", s.Signals, maxSignal)
 	case s.Count < 0 || s.Duration < 0:
 		return errors.New("the count and duration of a storm cannot be negative")
+	case s.Burst < 0 || s.Pause < 0:
+		return errors.New("the burst and pause of a storm cannot be negative")
+	case s.Burst > 0 && s.Pause == 0:
+		return fmt.Errorf("a storm of bursts of %d without a pause has no bursts: give Pause, too, or leave Burst out", s.Burst)
+	case s.Burst == 0 && s.Pause > 0:
+		return fmt.Errorf("a storm with a pause of %v and no bursts: give Burst, too, or a RatePerSecond instead", s.Pause)
+	case s.Burst > 0 && s.RatePerSecond != 0:
+		return errors.New("a storm has bursts or a rate, not both: leave RatePerSecond or Burst and Pause out")
+	case s.Threads && slices.ContainsFunc(s.Signals, stopsAll):
+		return errors.New("SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT act on a whole process, whichever thread they are sent to: leave Threads or them out")
+	case s.Queued && slices.Contains(s.Signals, syscall.SIGSTOP):
+		return errors.New("nobody gets the data of SIGSTOP, which cannot be caught: leave Queued or it out")
 	case !(s.RatePerSecond >= 0 && s.RatePerSecond <= maxStormRate):
 		return fmt.Errorf("a storm of %v signals per second: give a rate up to %.0g, or 0 for as fast as possible", s.RatePerSecond, maxStormRate)
 	}
 	return nil
+}
+
+// stopsAll says whether the signal stops or continues a process.
+func stopsAll(s syscall.Signal) bool {
+	switch s {
+	case syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCONT:
+		return true
+	}
+	return false
 }
 
 // StartStorm starts a storm that goes on beside the test until its end, the end
@@ -91,7 +133,7 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("start a storm: %w", err)
 	}
-	handles, err := openTargets(s.Targets)
+	handles, err := s.open()
 	if err != nil {
 		return nil, fmt.Errorf("start a storm: %w", err)
 	}
@@ -108,16 +150,33 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 	return running, nil
 }
 
-func (r *RunningStorm) String() string {
-	names := make([]string, len(r.storm.Signals))
-	for i, s := range r.storm.Signals {
-		names[i] = signalName(s)
+func (r *RunningStorm) String() string { return r.storm.String() }
+
+// String names the signals, how they are sent, and the targets.
+func (s Storm) String() string {
+	words := make([]string, len(s.Signals))
+	for i, signal := range s.Signals {
+		words[i] = signalName(signal)
 	}
-	targets := make([]string, len(r.storm.Targets))
-	for i, t := range r.storm.Targets {
+	text := strings.Join(words, " ")
+	if s.Queued {
+		text += " with data"
+	}
+	if s.Burst > 0 {
+		text += fmt.Sprintf(" in bursts of %d every %v", s.Burst, s.Pause)
+	}
+	if s.RatePerSecond > 0 {
+		text += fmt.Sprintf(" at %g a second", s.RatePerSecond)
+	}
+	text += " at "
+	if s.Threads {
+		text += "single threads of "
+	}
+	targets := make([]string, len(s.Targets))
+	for i, t := range s.Targets {
 		targets[i] = t.String()
 	}
-	return strings.Join(names, " ") + " at " + strings.Join(targets, " and at ")
+	return text + strings.Join(targets, " and ")
 }
 
 // Stop ends the storm and says what it did. A target that the storm left
@@ -130,6 +189,9 @@ func (r *RunningStorm) Stop() (StormResult, error) {
 
 // Sent returns how many signals have reached a living process so far.
 func (r *RunningStorm) Sent() int { return int(r.sent.Load()) }
+
+// Done is closed when the storm has ended, by whatever cause.
+func (r *RunningStorm) Done() <-chan struct{} { return r.done }
 
 // Wait waits until the storm ends by its count or duration.
 func (r *RunningStorm) Wait(ctx context.Context) (StormResult, error) {
@@ -182,23 +244,28 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 		}
 		batch, pause := r.due(time.Since(start))
 		if len(handles) == 0 {
-			if !r.looksAgain() {
+			if !r.getsNewTargets() {
 				return
 			}
 			r.result.Idle++
 			batch, pause = 0, time.Millisecond
 		}
-		for range batch {
-			handle := handles[random.IntN(len(handles))]
-			err := handle.signal(r.storm.Signals[random.IntN(len(r.storm.Signals))])
+		var handle *processHandle
+		for i := range batch {
+			if i == 0 || r.storm.Burst == 0 {
+				handle = handles[random.IntN(len(handles))]
+			}
+			err := r.send(handle, r.storm.Signals[random.IntN(len(r.storm.Signals))], random)
 			switch {
 			case err == nil:
 				r.result.Sent++
 			case errors.Is(err, os.ErrProcessDone):
 				r.result.Missed++
-				if !r.looksAgain() && allDead(handles) {
+				if !r.getsNewTargets() && allDead(handles) {
 					return
 				}
+			case errors.Is(err, syscall.EAGAIN):
+				r.result.Overflow++
 			default:
 				r.err = fmt.Errorf("send a signal to process %d: %w", handle.pid, err)
 				return
@@ -209,16 +276,41 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 			return
 		}
 		if pause > 0 {
-			time.Sleep(pause) // the storm's rate, not a wait for anything
+			select { // the storm's rate, not a wait for anything
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
 		}
 	}
+}
+
+// send sends one signal. The error is os.ErrProcessDone where the process or the
+// thread has ended, and EAGAIN where the queue is full.
+func (r *RunningStorm) send(handle *processHandle, s syscall.Signal, random *rand.Rand) error {
+	thread := 0
+	if r.storm.Threads {
+		if len(handle.threads) == 0 {
+			return os.ErrProcessDone
+		}
+		thread = handle.threads[random.IntN(len(handle.threads))]
+	}
+	switch {
+	case r.storm.Queued:
+		return handle.queue(s, thread, int32(r.result.Sent))
+	case thread != 0:
+		return handle.signalThread(s, thread)
+	}
+	return handle.signal(s)
 }
 
 // due returns how many signals to send now and how long to pause afterwards.
 func (r *RunningStorm) due(elapsed time.Duration) (batch int, pause time.Duration) {
 	batch = stormBatch
+	if r.storm.Burst > 0 {
+		batch, pause = r.storm.Burst, r.storm.Pause
+	}
 	if r.storm.RatePerSecond > 0 {
-		due := int(elapsed.Seconds()*r.storm.RatePerSecond) + 1 - r.result.Sent - r.result.Missed
+		due := int(elapsed.Seconds()*r.storm.RatePerSecond) + 1 - r.result.Sent - r.result.Missed - r.result.Overflow
 		batch = max(0, min(batch, due))
 		if due <= stormBatch {
 			pause = max(time.Duration(float64(time.Second)/r.storm.RatePerSecond), 50*time.Microsecond)
@@ -239,8 +331,28 @@ func allDead(handles []*processHandle) bool {
 	})
 }
 
-func (r *RunningStorm) looksAgain() bool {
+// getsNewTargets says whether a process that is started during the storm is
+// among its targets.
+func (r *RunningStorm) getsNewTargets() bool {
 	return slices.ContainsFunc(r.storm.Targets, func(t Target) bool { return t.descendants || t.host != nil })
+}
+
+// looksAgain says whether the targets, or their threads, change.
+func (r *RunningStorm) looksAgain() bool { return r.storm.Threads || r.getsNewTargets() }
+
+// open opens the targets, with their threads where the storm is meant for these.
+func (s Storm) open() ([]*processHandle, error) {
+	handles, err := openTargets(s.Targets)
+	if err != nil || !s.Threads {
+		return handles, err
+	}
+	for _, handle := range handles {
+		if handle.threads, err = threadsOf(handle.pid); err != nil && !isGone(err) {
+			closeHandles(handles)
+			return nil, err
+		}
+	}
+	return handles, nil
 }
 
 // lookUp finds out who the targets are now, again and again.
@@ -253,7 +365,7 @@ func (r *RunningStorm) lookUp(ctx context.Context, fresh chan<- []*processHandle
 			return
 		case <-ticker.C:
 		}
-		handles, err := openTargets(r.storm.Targets)
+		handles, err := r.storm.open()
 		if err != nil {
 			continue // /proc changes under the look-up; the next one follows
 		}

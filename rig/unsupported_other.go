@@ -45,6 +45,7 @@ func namespacesInUse([]*Host) []error                             { return nil }
 func namespaceOf(int) uint64                                      { return 0 }
 func createVeth(a, b *device) error                               { return errUnsupported }
 func (*device) up() error                                         { return errUnsupported }
+func (*device) isUp() (bool, error)                               { return false, errUnsupported }
 func (*device) down() error                                       { return errUnsupported }
 func (*device) routes() error                                     { return errUnsupported }
 func (*device) awaitCarrier(context.Context) error                { return errUnsupported }
@@ -69,9 +70,27 @@ func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}
 }
 
-type processHandle struct{ pid int }
+func threadsIn(int, ProcessState) (in, all int, err error) { return 0, 0, errUnsupported }
+func usableProcessors() ([]int, error)                     { return nil, errUnsupported }
+func stayOn(int) error                                     { return errUnsupported }
+func monotonicClock() time.Duration                        { return 0 }
+func timeNamespace() (string, error)                       { return "", errUnsupported }
+func timeNamespaces() error                                { return errUnsupported }
+func enterTime(time.Duration) error                        { return errUnsupported }
+func becomeUser(uid, gid string) error                     { return errUnsupported }
+func executeInPlace(string, []string) error                { return errUnsupported }
+func procPath(pid int, parts ...string) string             { return "" }
 
-func openProcess(int) (*processHandle, error)      { return nil, errUnsupported }
-func (*processHandle) signal(syscall.Signal) error { return errUnsupported }
-func (*processHandle) dead() (bool, error)         { return false, errUnsupported }
-func (*processHandle) close()                      {}
+type processHandle struct {
+	pid     int
+	threads []int
+}
+
+func threadsOf(int) ([]int, error) { return nil, errUnsupported }
+
+func openProcess(int) (*processHandle, error)                 { return nil, errUnsupported }
+func (*processHandle) signal(syscall.Signal) error            { return errUnsupported }
+func (*processHandle) signalThread(syscall.Signal, int) error { return errUnsupported }
+func (*processHandle) queue(syscall.Signal, int, int32) error { return errUnsupported }
+func (*processHandle) dead() (bool, error)                    { return false, errUnsupported }
+func (*processHandle) close()                                 {}

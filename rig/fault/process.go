@@ -1,0 +1,146 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"forkrig/rig"
+)
+
+// Kill ends processes by SIGKILL, all at one instant: see [rig.Lab.KillTogether].
+// Each loses its memory and its descriptors, and nothing it could do about it; the
+// kernel goes on with its connections and tells the peers (FIN, or RST where bytes
+// were left unread). It is broken when all are dead. Killing nobody is an error. It
+// cannot be healed.
+type Kill struct {
+	Targets []rig.Target
+}
+
+func (k Kill) String() string { return "SIGKILL hits " + namesOf(k.Targets) }
+
+// Break implements [Fault].
+func (k Kill) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	if err := someTargets(k.Targets); err != nil {
+		return nil, err
+	}
+	killed, _, err := lab.KillTogether(ctx, k.Targets...)
+	if err == nil && killed == 0 {
+		err = errNobody
+	}
+	return nil, err
+}
+
+// Stop stops processes by SIGSTOP, as an overloaded machine or a debugger may: they
+// keep everything and do nothing, while the kernel goes on to accept and acknowledge
+// for them. It is broken when all threads of all of them have stopped, and healed by
+// SIGCONT, when none is stopped any more. Stopping nobody is an error. See
+// [rig.Lab.FreezeTogether].
+type Stop struct {
+	Targets []rig.Target
+}
+
+func (s Stop) String() string { return "SIGSTOP holds " + namesOf(s.Targets) }
+
+// Break implements [Fault].
+func (s Stop) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	if err := someTargets(s.Targets); err != nil {
+		return nil, err
+	}
+	frozen, err := lab.FreezeTogether(ctx, s.Targets...)
+	if err != nil {
+		return nil, err
+	}
+	return frozen.Thaw, nil
+}
+
+// Restart ends a process and starts its command again on its host. The zero value
+// of all but Process kills it and starts it again at once. What restarts is always
+// [rig.Process.Latest] of Process, and so is what was started, afterwards: the fault
+// can be applied again and again. A process that has ended already is started
+// again. The children are left to whom they belong.
+//
+// It is broken when the new process was started, which then may not listen yet. It
+// cannot be healed.
+type Restart struct {
+	Process *rig.Process
+	// After is how long there is no process.
+	After time.Duration
+	// Gently stops the process in order ([rig.Process.Stop]) instead of killing it.
+	// One that has to be killed after all is an error, and is not started again.
+	Gently bool
+	// ClockJump is by how much the clocks of the new process are ahead of those of the
+	// old one: see [ClockJump].
+	ClockJump time.Duration
+}
+
+func (r Restart) String() string {
+	how := "is killed"
+	if r.Gently {
+		how = "is stopped"
+	}
+	text := fmt.Sprintf("%s %s and started again", nameOf(r.Process), how)
+	if r.After > 0 {
+		text += fmt.Sprintf(" %v later", r.After)
+	}
+	if r.ClockJump != 0 {
+		text += ", " + jump(r.ClockJump)
+	}
+	return text
+}
+
+// Break implements [Fault].
+func (r Restart) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	switch {
+	case r.Process == nil:
+		return nil, errors.New("there is no process to restart: set Process")
+	case r.After < 0:
+		return nil, fmt.Errorf("a restart after %v: give a time from 0 up", r.After)
+	}
+	latest := r.Process.Latest()
+	if r.Gently {
+		if _, err := latest.Stop(ctx); err != nil {
+			return nil, err
+		}
+	} else if err := latest.Kill(ctx); err != nil {
+		return nil, err
+	}
+	timer := time.NewTimer(r.After)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait %v before the restart: %w", r.After, ctx.Err())
+	}
+	_, err := latest.RestartUnder(latest.Command.ClockOffset + r.ClockJump)
+	return nil, err
+}
+
+var errNobody = errors.New("no targeted process is alive")
+
+func someTargets(targets []rig.Target) error {
+	if len(targets) == 0 {
+		return errors.New("there are no targets: use Itself, Workers or Family of a process, or Matching of a host")
+	}
+	return nil
+}
+
+func namesOf(targets []rig.Target) string {
+	if len(targets) == 0 {
+		return "nobody"
+	}
+	names := make([]string, len(targets))
+	for i, target := range targets {
+		names[i] = target.String()
+	}
+	return strings.Join(names, " and ")
+}
+
+func nameOf(p *rig.Process) string {
+	if p == nil {
+		return "no process"
+	}
+	return p.Itself().String()
+}

@@ -1,0 +1,59 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"forkrig/rig"
+)
+
+// Storm is a storm of signals on processes, as [rig.Storm] describes it: at a rate,
+// in bursts or as fast as possible, to processes or to single threads, with data or
+// without. It is broken when the first signal has reached a process, and goes on
+// until it is healed, or until its count, its duration or its last target ends. Where
+// it left processes stopped by SIGSTOP, healing continues them. What it did stands
+// in the journal; [rig.Lab.StartStorm] returns it.
+//
+// Whether a signal interrupts anything, or is a command, depends on the target: see
+// [rig.Process.Signals].
+type Storm struct {
+	rig.Storm
+}
+
+func (s Storm) String() string { return "a storm of " + s.Storm.String() }
+
+// Break implements [Fault].
+func (s Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	running, err := lab.StartStorm(s.Storm)
+	if err != nil {
+		return nil, err
+	}
+	err = rig.Await(ctx, "the first signal of "+s.String(), func() (bool, string, error) {
+		if running.Sent() > 0 {
+			return true, "", nil
+		}
+		select {
+		case <-running.Done():
+			result, err := running.Stop()
+			return result.Sent > 0, "", errors.Join(err, nobodyReached(result))
+		default:
+			return false, "no process to send it to", nil
+		}
+	})
+	if err != nil {
+		_, stopErr := running.Stop()
+		return nil, errors.Join(err, stopErr)
+	}
+	return func(context.Context) error {
+		_, err := running.Stop()
+		return err
+	}, nil
+}
+
+func nobodyReached(result rig.StormResult) error {
+	if result.Sent > 0 {
+		return nil
+	}
+	return fmt.Errorf("the storm has ended without reaching anybody: %v", result)
+}
