@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"testing"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +37,7 @@ func TestMain(m *testing.M) {
 		"murderous": murderous,
 		"breeding":  breeding,
 		"attached":  attached,
+		"blocking":  blocking,
 	}
 	withBuiltins(programs).runIfAsked()
 	if name := os.Getenv(victimEnv); name != "" {
@@ -187,6 +191,50 @@ func opening([]string) int {
 		}
 	}
 	return 0
+}
+
+// blockingCommand runs the program blocking.
+func blockingCommand() Command {
+	c := Program("blocking")
+	c.Stdin, c.StopSignal = true, syscall.SIGKILL
+	return c
+}
+
+// blocking blocks SIGUSR1, SIGUSR2, SIGHUP and signal 40 in all its threads until
+// the end of its input, and then says which of these wait. A signal mask survives
+// an execution, and the Go runtime gives each thread that of the first.
+func blocking(args []string) int {
+	var set unix.Sigset_t
+	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP, 40} {
+		set.Val[0] |= 1 << (s - 1)
+	}
+	if len(args) == 1 {
+		if unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil) != nil {
+			return 1
+		}
+		fmt.Fprintln(os.Stderr, syscall.Exec("/proc/self/exe", append(args, "blocked"), os.Environ()))
+		return 1
+	}
+	for range 3 {
+		go func() {
+			runtime.LockOSThread()
+			time.Sleep(1 << 62)
+		}()
+	}
+	waiting, err := unix.Signalfd(-1, &set, unix.SFD_NONBLOCK)
+	if err != nil {
+		return 1
+	}
+	fmt.Println("ready")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	var info unix.SignalfdSiginfo
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&info)), unsafe.Sizeof(info))
+	for {
+		if _, err := unix.Read(waiting, raw); err != nil {
+			return map[bool]int{true: 0, false: 1}[err == unix.EAGAIN]
+		}
+		fmt.Printf("signal %d code %d value %d pid %d\n", info.Signo, info.Code, info.Int, info.Pid)
+	}
 }
 
 // stay keeps the program running until a signal ends it. An empty select would

@@ -235,7 +235,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 		r.lab.Journal.Record("lab", "storm ended: %v%s", r.result, errorSuffix(r.err))
 		close(r.done)
 	}()
-	for ctx.Err() == nil {
+	for first := true; first || ctx.Err() == nil; first = false { // however short, it sends something
 		select {
 		case now := <-fresh:
 			closeHandles(handles)

@@ -2,7 +2,10 @@ package rig
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -107,11 +110,143 @@ func TestStormsThatMakeNoSense(t *testing.T) {
 		"give a rate up to":   {Signals: usr1, Targets: []Target{target}, RatePerSecond: 1e300},
 		"a storm of -1":       {Signals: usr1, Targets: []Target{target}, RatePerSecond: -1},
 		"cannot be negative":  {Signals: usr1, Targets: []Target{target}, Count: -1},
+		"without a pause":     {Signals: usr1, Targets: []Target{target}, Burst: 10},
+		"and no bursts":       {Signals: usr1, Targets: []Target{target}, Pause: time.Second},
+		"bursts or a rate":    {Signals: usr1, Targets: []Target{target}, Burst: 10, Pause: time.Second, RatePerSecond: 10},
+		"burst and pause of":  {Signals: usr1, Targets: []Target{target}, Burst: -10, Pause: time.Second},
+		"on a whole process":  {Signals: []syscall.Signal{syscall.SIGCONT}, Targets: []Target{target}, Threads: true},
+		"data of SIGSTOP":     {Signals: []syscall.Signal{syscall.SIGSTOP}, Targets: []Target{target}, Queued: true},
 		"go from 1 to 64":     {Signals: []syscall.Signal{0}, Targets: []Target{target}},
 	} {
 		_, err := lab.StartStorm(storm)
 		assert.ErrorContains(t, err, want)
 	}
+}
+
+// TestStormAtThreads sees the signals wait at single threads, and at none of them
+// together: the target blocks them, and /proc tells the two apart (ShdPnd).
+func TestStormAtThreads(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), blockingCommand())
+	for _, queued := range []bool{false, true} {
+		signal := map[bool]syscall.Signal{false: syscall.SIGUSR1, true: syscall.SIGUSR2}[queued]
+		storm, err := lab.StartStorm(Storm{
+			Signals: []syscall.Signal{signal}, Targets: []Target{target.Itself()}, Count: 400, Threads: true, Queued: queued,
+		})
+		require.NoError(t, err)
+		result, err := storm.Wait(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 400, result.Sent)
+
+		threads, err := threadsOf(target.PID)
+		require.NoError(t, err)
+		require.Greater(t, len(threads), 3)
+		for _, thread := range threads {
+			own, shared := pendingOf(t, target.PID, thread)
+			assert.True(t, own.Has(signal), "%v pending at thread %d of %v", signal, thread, threads)
+			assert.False(t, shared.Has(signal), "%v pending at the process", signal)
+		}
+	}
+	storm, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGHUP}, Targets: []Target{target.Itself()}, Count: 10})
+	require.NoError(t, err)
+	_, err = storm.Wait(t.Context())
+	require.NoError(t, err)
+	own, shared := pendingOf(t, target.PID, target.PID)
+	assert.False(t, own.Has(syscall.SIGHUP))
+	assert.True(t, shared.Has(syscall.SIGHUP), "the control: a signal to the process")
+}
+
+// pendingOf reads which signals wait at a thread, and which at its process.
+func pendingOf(tb testing.TB, pid, thread int) (own, shared SignalSet) {
+	tb.Helper()
+	status, err := os.ReadFile(procPath(pid, "task", strconv.Itoa(thread), "status"))
+	require.NoError(tb, err)
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		mask, _ := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+		switch name {
+		case "SigPnd":
+			own = SignalSet(mask)
+		case "ShdPnd":
+			shared = SignalSet(mask)
+		}
+	}
+	return own, shared
+}
+
+// TestStormWithData reads back what each signal carries. Real-time signals queue,
+// so every one arrives, in order.
+func TestStormWithData(t *testing.T) {
+	t.Parallel()
+	const realTime = syscall.Signal(40)
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), blockingCommand())
+	storm, err := lab.StartStorm(Storm{
+		Signals: []syscall.Signal{realTime}, Targets: []Target{target.Itself()}, Count: 100, Queued: true,
+	})
+	require.NoError(t, err)
+	result, err := storm.Wait(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 100, result.Sent)
+	require.NoError(t, target.Stdin.Close())
+	exit, err := target.Wait(t.Context())
+	require.NoError(t, err)
+	require.True(t, exit.Success(), exit.String())
+	require.NoError(t, target.Stdout.AwaitEnd(t.Context()))
+	lines := target.Stdout.Lines()[1:]
+	require.Len(t, lines, 100)
+	for i, line := range lines {
+		assert.Equal(t, fmt.Sprintf("signal %d code %d value %d pid 0", int(realTime), siQueue, i), line)
+	}
+}
+
+// TestStormFillsTheQueue: what finds no place is counted, and is no error.
+func TestStormFillsTheQueue(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), blockingCommand())
+	var limit unix.Rlimit
+	require.NoError(t, unix.Prlimit(target.PID, unix.RLIMIT_SIGPENDING, nil, &limit))
+	limit.Cur = 10
+	require.NoError(t, unix.Prlimit(target.PID, unix.RLIMIT_SIGPENDING, &limit, nil))
+	handle, err := openProcess(target.PID)
+	require.NoError(t, err)
+	defer handle.close()
+	for err == nil {
+		err = handle.queue(40, 0, 0)
+	}
+	require.ErrorIs(t, err, unix.EAGAIN)
+	storm, err := lab.StartStorm(Storm{
+		Signals: []syscall.Signal{40}, Targets: []Target{target.Itself()}, Duration: time.Millisecond, Queued: true,
+	})
+	require.NoError(t, err)
+	result, err := storm.Wait(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, result.Sent)
+	assert.Positive(t, result.Overflow)
+	assert.Contains(t, result.String(), "found the queue full")
+}
+
+// TestStormInBursts: each burst comes at once, and then there is a pause.
+func TestStormInBursts(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), Program("ignoring"))
+	const burst, bursts, pause = 50, 4, 50 * time.Millisecond
+	storm, err := lab.StartStorm(Storm{
+		Signals: []syscall.Signal{syscall.SIGUSR1}, Targets: []Target{target.Itself()}, Burst: burst, Pause: pause, Count: burst * bursts,
+	})
+	require.NoError(t, err)
+	require.NoError(t, Await(t.Context(), "the first burst", func() (bool, string, error) {
+		n := storm.Sent()
+		assert.Zero(t, n%burst, "only whole bursts are seen")
+		return n > 0, "", nil
+	}))
+	result, err := storm.Wait(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, burst*bursts, result.Sent)
+	assert.GreaterOrEqual(t, result.Duration, (bursts-1)*pause)
 }
 
 // BenchmarkStorm compares a storm that is as fast as it can be with kill(2) in

@@ -12,7 +12,7 @@ import (
 	"forkrig/rig/fault"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, nil) }
+func TestMain(m *testing.M) { rig.Main(m, programs) }
 
 // noted is a fault that notes what happens to it.
 type noted struct {

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package fault_test
+
+import "forkrig/rig"
+
+var programs rig.Programs
