@@ -69,7 +69,7 @@ func (f *Frozen) add(targets []Target) (all bool, last string, err error) {
 			all, last = false, fmt.Sprintf("process %d is not stopped", handle.pid)
 		}
 		switch {
-		case errors.Is(err, os.ErrProcessDone), isGone(err):
+		case errors.Is(err, os.ErrProcessDone), isGone(err), err == nil && threads == 0: // it has ended
 			handle.close()
 		case err != nil:
 			return false, "", fmt.Errorf("stop process %d: %w", handle.pid, err)

@@ -120,7 +120,14 @@ func openTargets(targets []Target) ([]*processHandle, error) {
 		}
 		all = append(all, handles...)
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(handle *processHandle) bool {
+		dead, err := handle.dead()
+		if err == nil && dead { // but not waited for yet
+			handle.close()
+			return true
+		}
+		return false
+	}), nil
 }
 
 func closeHandles(handles []*processHandle) {
