@@ -200,12 +200,12 @@ func blockingCommand() Command {
 	return c
 }
 
-// blocking blocks SIGUSR1, SIGUSR2, SIGHUP and signal 40 in all its threads until
+// blocking blocks SIGUSR1, SIGUSR2 and signal 40 in all its threads until
 // the end of its input, and then says which of these wait. A signal mask survives
 // an execution, and the Go runtime gives each thread that of the first.
 func blocking(args []string) int {
 	var set unix.Sigset_t
-	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP, 40} {
+	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, 40} {
 		set.Val[0] |= 1 << (s - 1)
 	}
 	if len(args) == 1 {

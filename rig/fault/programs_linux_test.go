@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,12 +29,16 @@ var programs = rig.Programs{
 // SIGCHLD are caught and change nothing.
 func threads([]string) int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1, syscall.SIGCHLD)
+	var started sync.WaitGroup
 	for range 10 {
+		started.Add(1)
 		go func() {
 			runtime.LockOSThread()
+			started.Done()
 			_ = syscall.Nanosleep(&syscall.Timespec{Sec: 1 << 30}, nil)
 		}()
 	}
+	started.Wait()
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, never{})
 	return 0
