@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"context"
 	"encoding/json"
 	"net/netip"
 	"strconv"
@@ -180,24 +181,35 @@ func (s *stage) clientCommand(args ...string) rig.Command {
 // load starts a client of many connections that reports in JSON.
 func (s *stage) load(tb testing.TB, host *rig.Host, connections int, args ...string) *rig.Process {
 	tb.Helper()
+	return host.MustStart(s.loadCommand(connections, args...))
+}
+
+func (s *stage) loadCommand(connections int, args ...string) rig.Command {
 	// The client gives up a little earlier than the rig, and can say on what.
 	timeout := rig.Patience() * 9 / 10
 	fixed := []string{"-json", "-connections", strconv.Itoa(connections), "-timeout", timeout.String()}
-	return s.client(tb, host, append(fixed, args...)...)
+	return s.clientCommand(append(fixed, args...)...)
 }
 
 // report waits for the end of a load and returns what it reports.
 func report(tb testing.TB, client *rig.Process) tcpclient.Report {
 	tb.Helper()
-	_, err := client.Wait(tb.Context())
+	r, err := awaitReport(tb.Context(), client)
 	require.NoError(tb, err)
-	line, err := client.Stdout.AwaitLine(tb.Context(), "the client's report", func(line string) bool {
+	return r
+}
+
+func awaitReport(ctx context.Context, client *rig.Process) (r tcpclient.Report, err error) {
+	if _, err := client.Wait(ctx); err != nil {
+		return r, err
+	}
+	line, err := client.Stdout.AwaitLine(ctx, "the client's report", func(line string) bool {
 		return strings.Contains(line, `"event":"report"`)
 	})
-	require.NoError(tb, err)
-	var r tcpclient.Report
-	require.NoError(tb, json.Unmarshal([]byte(line), &r))
-	return r
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal([]byte(line), &r)
 }
 
 // allServed waits for the end of loads and checks that every connection was

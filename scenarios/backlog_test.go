@@ -1,0 +1,96 @@
+package scenarios
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/rig"
+	"forkrig/rig/fault"
+)
+
+// TestBacklogOfAKilledServer kills the server while clients wait in its backlog.
+func TestBacklogOfAKilledServer(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) { killWithABacklog(t, newStage(t, v, 2)) })
+}
+
+// TestBacklogOfAKilledServerCatches sees it fail at a server whose workers keep a
+// copy of the listener: then those who wait, wait for nobody.
+func TestBacklogOfAKilledServerCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		killWithABacklog(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "worker-keeps-listener")
+	})
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "the dead server's port still listens")
+}
+
+// killWithABacklog: a client converses with a worker, fifty more have connected
+// and wait while the listener does not accept; the listener is killed.
+func killWithABacklog(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	const waiting = 50
+	srv := s.serve(tb, append(serverArgs, "-leave-workers")...)
+	old := s.client(tb, s.clients[0])
+	say(tb, old, "before", "before")
+
+	s.strike(tb, fault.Stop{Targets: []rig.Target{srv.Itself()}})
+	clients := s.load(tb, s.clients[1], waiting, "-parallel", strconv.Itoa(waiting))
+	s.waitingForAccept(tb, waiting)
+	s.strike(tb, fault.Kill{Targets: []rig.Target{srv.Itself()}})
+
+	sockets, err := s.host.Sockets()
+	require.NoError(tb, err)
+	require.Empty(tb, sockets.On(port).In(rig.Listening),
+		"the dead server's port still listens: %d clients wait for nobody, and new ones join them", waiting)
+	r := report(tb, clients)
+	assert.Equal(tb, waiting, r.Reset, "each client that waited is told at once: %v", r.Err())
+	say(tb, old, "after", "after") // the worker has not noticed
+
+	again, err := srv.Restart()
+	require.NoError(tb, err)
+	second := s.listening(tb, again, port)
+	allServed(tb, s.load(tb, s.clients[1], waiting, "-parallel", strconv.Itoa(waiting)))
+	require.NoError(tb, old.Stdin.Close())
+	ends(tb, old, 0)
+	everythingReaped(tb, second, waiting)
+	second.stop(tb)
+}
+
+// TestBacklogOfAStoppedListener lets a hundred clients connect while the listener
+// is stopped, and continues it: all are served.
+func TestBacklogOfAStoppedListener(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) { connectToAStoppedListener(t, newStage(t, v, 2)) })
+}
+
+// TestBacklogOfAStoppedListenerCatches sees it fail at a server with a backlog of 1.
+func TestBacklogOfAStoppedListenerCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		connectToAStoppedListener(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "small-backlog")
+	})
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "the backlog is too small")
+}
+
+func connectToAStoppedListener(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	const perHost, all = 50, 100
+	srv := s.serve(tb, serverArgs...)
+	stopped := s.strike(tb, fault.Stop{Targets: []rig.Target{srv.Itself()}})
+	var clients []*rig.Process
+	for _, host := range s.clients {
+		clients = append(clients, s.load(tb, host, perHost, "-parallel", strconv.Itoa(perHost), "-messages", "3"))
+	}
+	s.waitingForAccept(tb, all)
+	workers, err := srv.Descendants()
+	require.NoError(tb, err)
+	require.Empty(tb, workers, "broken: the listener was to accept nobody while it is stopped")
+	heal(tb, stopped)
+	allServed(tb, clients...)
+	everythingReaped(tb, srv, all)
+	counts := srv.stop(tb)
+	assert.EqualValues(tb, all, counts.Accepted)
+}
