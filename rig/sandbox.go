@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 )
 
 // Programs maps names to the main functions of helper programs that live in
@@ -71,7 +72,9 @@ func (programs Programs) check(name string) error {
 	if programs[name] != nil || builtIn[name] != nil {
 		return nil
 	}
-	return fmt.Errorf("no program called %q was given to rig.Main, only %v", name, slices.Sorted(maps.Keys(programs)))
+	given := maps.Clone(programs)
+	maps.DeleteFunc(given, func(name string, _ func([]string) int) bool { return strings.HasPrefix(name, builtinPrefix) })
+	return fmt.Errorf("no program called %q was given to rig.Main, only %v", name, slices.Sorted(maps.Keys(given)))
 }
 
 // runIfAsked runs the helper program that argv[0] asks for, under that name,

@@ -60,8 +60,8 @@ func TestStormsCatch(t *testing.T) {
 	}
 }
 
-// converseInAStorm lets clients converse until accept was interrupted, as the
-// system calls of the server tell, and a thousand signals have come.
+// converseInAStorm lets clients converse until a thousand signals have come. Where
+// the server counts no accept that was interrupted, the verdict is broken.
 func converseInAStorm(tb testing.TB, s *stage, storm rig.Storm, serverArgs ...string) forkserver.Counts {
 	tb.Helper()
 	srv := s.serve(tb, serverArgs...)
@@ -87,7 +87,6 @@ func converseInAStorm(tb testing.TB, s *stage, storm rig.Storm, serverArgs ...st
 	}
 	result, err := blowing.Stop()
 	require.NoError(tb, err)
-	require.Positive(tb, result.Sent-result.Missed, "broken: %v", result)
 	everythingReaped(tb, srv, connections)
 	counts := srv.stop(tb)
 	assert.EqualValues(tb, connections, counts.Accepted)
