@@ -59,6 +59,7 @@ func TestClockJump(t *testing.T) {
 	before := now()
 	itself, child := clocksOf(t, p)
 	itself.between(t, clocks{}, now(), 0)
+	child.between(t, clocks{}, now(), 0)
 
 	const hours = 1000
 	apply(t, lab, fault.ClockJump{Process: p, By: hours * time.Hour})
