@@ -11,7 +11,7 @@ const builtinPrefix = "rig:"
 
 // withBuiltins returns the programs of the user and those of the rig.
 func withBuiltins(programs Programs) Programs {
-	all := Programs{clockProgram: clockMain, hogProgram: hogMain}
+	all := Programs{hostProgram: hostMain, clockProgram: clockMain, hogProgram: hogMain}
 	maps.Copy(all, programs)
 	return all
 }

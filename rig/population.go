@@ -31,11 +31,8 @@ type population struct {
 	stop     sync.Once
 }
 
-// hostInit is the name of the program that is the first process of a population.
-const hostInit = "rig-host"
-
-// builtIn are the programs that every binary that calls [Main] has.
-var builtIn = Programs{hostInit: runHostInit}
+// hostProgram is the program that is the first process of a population.
+const hostProgram = builtinPrefix + "host"
 
 // launch calls start, which starts a process, on a thread that is in the host's
 // namespaces.

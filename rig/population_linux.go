@@ -24,7 +24,7 @@ func populate(h *Host) (*population, error) {
 	}
 	defer prepared.Close()
 	init := exec.Command("/proc/self/exe")
-	init.Args = []string{programPrefix + hostInit, h.Name}
+	init.Args = []string{programPrefix + hostProgram, h.Name}
 	init.Stdout, init.Stderr = theirs, os.Stderr
 	init.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	err = init.Start()
@@ -97,9 +97,9 @@ func (p *population) enter(ns *namespace) error {
 	return os.NewSyscallError("setns", unix.Setns(int(ns.handle), unix.CLONE_NEWNET))
 }
 
-// runHostInit is the first process of a population. Its end is the end of
+// hostMain is the first process of a population. Its end is the end of
 // all the others: the tests kill it, or the sandbox's init does.
-func runHostInit(args []string) int {
+func hostMain(args []string) int {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	if len(args) > 1 {

@@ -69,7 +69,7 @@ var knownPrograms Programs
 
 // check says whether the binary contains the program.
 func (programs Programs) check(name string) error {
-	if programs[name] != nil || builtIn[name] != nil {
+	if programs[name] != nil {
 		return nil
 	}
 	given := maps.Clone(programs)
@@ -90,9 +90,6 @@ func (programs Programs) runIfAsked() {
 		os.Exit(2)
 	}
 	setProcessName(name)
-	if program := builtIn[name]; program != nil {
-		os.Exit(program(os.Args))
-	}
 	os.Exit(programs[name](os.Args))
 }
 

@@ -39,7 +39,7 @@ func (*namespace) end() error                                     { return errUn
 func populate(*Host) (*population, error)                         { return nil, errUnsupported }
 func (*population) count() int                                    { return 0 }
 func threadsOfMachine() int                                       { return 0 }
-func runHostInit([]string) int                                    { return 1 }
+func hostMain([]string) int                                       { return 1 }
 func readInnermostPID(int) (int, error)                           { return 0, errUnsupported }
 func namespacesInUse([]*Host) []error                             { return nil }
 func namespaceOf(int) uint64                                      { return 0 }

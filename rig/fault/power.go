@@ -9,10 +9,10 @@ import (
 )
 
 // PowerCut takes a host's power away. The host's own ends of its links go down
-// first, so that nothing leaves it any more; then everything on it is killed, and
-// all its TCP sockets are destroyed, those in TIME-WAIT and those that no process
-// has included. Its peers notice nothing: no FIN and no RST reaches them, and their
-// connections stay until their own timers end them.
+// first, so that nothing leaves it any more; then everything on it is killed at one
+// instant, and all its TCP sockets are destroyed, those in TIME-WAIT and those that
+// no process has included. Its peers notice nothing: no FIN and no RST reaches them,
+// and their connections stay until their own timers end them.
 //
 // Healing brings the power back: links with addresses and routes. The host
 // remembers no connection, and answers segments of old ones by RST (RFC 9293,
@@ -33,30 +33,21 @@ func (p PowerCut) String() string {
 }
 
 // Break implements [Fault].
-func (p PowerCut) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+func (p PowerCut) Break(ctx context.Context, _ *rig.Lab) (func(context.Context) error, error) {
 	if p.Host == nil {
 		return nil, errors.New("there is no host to cut off: set Host")
 	}
-	if err := p.cut(ctx, lab); err != nil {
+	if err := p.cut(ctx); err != nil {
 		return nil, errors.Join(err, p.Host.Plug(context.WithoutCancel(ctx)))
 	}
 	return p.Host.Plug, nil
 }
 
-func (p PowerCut) cut(ctx context.Context, lab *rig.Lab) error {
+func (p PowerCut) cut(ctx context.Context) error {
 	if err := p.Host.Unplug(); err != nil {
 		return err
 	}
-	// Again and again: a process may have started another one meanwhile.
-	everything := p.Host.Matching("every process", nil)
-	err := rig.Await(ctx, "no process on "+p.Host.Name, func() (bool, string, error) {
-		if _, _, err := lab.KillTogether(ctx, everything); err != nil {
-			return false, "", err
-		}
-		left, err := p.Host.Processes()
-		return len(left) == 0, left.String(), err
-	})
-	if err != nil {
+	if err := p.Host.KillAll(); err != nil {
 		return err
 	}
 	return rig.Await(ctx, "no socket on "+p.Host.Name, func() (bool, string, error) {
