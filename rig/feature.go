@@ -29,6 +29,21 @@ const (
 	// 2b5f9dad32ed19e8db3b0f10a84aa824a219803b), CAP_SYS_ADMIN and CAP_SYS_TIME, which a
 	// sandbox made without root has in its own user namespace.
 	FeatureTimeNamespace Feature = "time-namespace"
+	// FeatureNftables is filtering packets by rules. Requires CONFIG_NF_TABLES and
+	// CONFIG_NF_TABLES_INET.
+	FeatureNftables Feature = "nftables"
+	// FeatureConntrack is following connections in such rules. Requires
+	// CONFIG_NFT_CT and CONFIG_NF_CONNTRACK with marks.
+	FeatureConntrack Feature = "conntrack"
+	// FeaturePacketSocket is sending and receiving whole frames (packet(7)).
+	// Requires CONFIG_PACKET and CAP_NET_RAW.
+	FeaturePacketSocket Feature = "packet-socket"
+	// FeatureNetem is the kernel's own impairment of a link (tc-netem(8)). Requires
+	// CONFIG_NET_SCH_NETEM.
+	FeatureNetem Feature = "netem"
+	// FeatureTBF is the kernel's own limit of a link's rate (tc-tbf(8)). Requires
+	// CONFIG_NET_SCH_TBF.
+	FeatureTBF Feature = "tbf"
 )
 
 // Kernel returns the release of the running kernel, as uname -r prints it, or ""
@@ -56,8 +71,8 @@ func (e *MissingError) Error() string {
 func (e *MissingError) Unwrap() error { return e.Err }
 
 // RequireEnv is the environment variable that turns skips for missing features
-// into failures: a comma-separated list of features, or "all". CI sets it, so
-// that a skip cannot go unnoticed.
+// into failures: a comma-separated list of features, or "all". A minus in front
+// takes one out: "all,-netem". CI sets it, so that a skip cannot go unnoticed.
 const RequireEnv = "FORKRIG_REQUIRE"
 
 // SkipIfMissing does nothing where err is nil, skips the test where err is a
@@ -78,10 +93,14 @@ func SkipIfMissing(tb testing.TB, err error) {
 }
 
 func required(f Feature) bool {
+	named := false
 	for name := range strings.SplitSeq(os.Getenv(RequireEnv), ",") {
-		if name = strings.TrimSpace(name); name == "all" || name == string(f) {
-			return true
+		switch strings.TrimSpace(name) {
+		case "all", string(f):
+			named = true
+		case "-" + string(f):
+			return false
 		}
 	}
-	return false
+	return named
 }

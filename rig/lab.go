@@ -44,6 +44,7 @@ type Lab struct {
 	storms    []*RunningStorm
 	atEnd     []func(context.Context) error
 	owners    map[netip.Addr]*Host
+	claims    map[string]bool // see Claim
 }
 
 // ErrClosed is wrapped by every call to a lab that has ended.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"sync"
 )
 
 // Family is an address family.
@@ -46,6 +48,11 @@ type device struct {
 	index     int
 	addresses map[Family]netip.Prefix
 	gateway   map[Family]netip.Addr // default routes through this device; nil: none
+
+	neighbour net.HardwareAddr // where a detour leads, see Detour; guarded by lab.mu
+
+	offload   sync.Mutex
+	segmented int // how many want segments, see Link.Segment; guarded by offload
 }
 
 // maxLinks is how many links a lab can number in its IPv4 range.
@@ -98,7 +105,7 @@ func (l *Link) Up(ctx context.Context) error {
 
 // Unplug takes the host's own ends of all its links down: to the others it is
 // as if it had vanished, no packet comes from it and none is answered.
-// [Link.Up] heals it link by link.
+// [Host.Plug] heals it, and [Link.Up] does link by link.
 func (h *Host) Unplug() error {
 	if err := h.lab.checkOpen("unplug " + h.Name); err != nil {
 		return err

@@ -45,10 +45,19 @@ func explainVethError(err error) error {
 // up brings the device up with its addresses and routes. Repeating it changes
 // nothing. carrier is awaited separately, because it needs both ends.
 func (d *device) up() error {
-	link := d.netlinkRef()
-	if err := d.host.ns.route.LinkSetUp(link); err != nil {
+	// Before it can send: no packet misses a detour.
+	if err := d.keepDetour(); err != nil {
+		return err
+	}
+	if err := d.host.ns.route.LinkSetUp(d.netlinkRef()); err != nil {
 		return fmt.Errorf("bring %s on %s up: %w", d.name, d.host.Name, err)
 	}
+	return d.address()
+}
+
+// address gives the device its addresses.
+func (d *device) address() error {
+	link := d.netlinkRef()
 	for _, family := range Families {
 		prefix := d.addresses[family]
 		address := &netlink.Addr{IPNet: ipNet(prefix)}

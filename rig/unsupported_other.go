@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"syscall"
@@ -49,6 +50,13 @@ func (*device) isUp() (bool, error)                               { return false
 func (*device) down() error                                       { return errUnsupported }
 func (*device) routes() error                                     { return errUnsupported }
 func (*device) awaitCarrier(context.Context) error                { return errUnsupported }
+func (*device) address() error                                    { return errUnsupported }
+func (*device) isUp() (bool, error)                               { return false, errUnsupported }
+func (*device) hardwareAddress() (net.HardwareAddr, error)        { return nil, errUnsupported }
+func (*device) setSegmentation(bool) error                        { return errUnsupported }
+func (*device) setNeighbours(*device, net.HardwareAddr, bool) error {
+	return errUnsupported
+}
 
 func readProcess(int) (ProcessInfo, error)                          { return ProcessInfo{}, errUnsupported }
 func readProcesses() (ProcessInfos, error)                          { return nil, errUnsupported }

@@ -1,0 +1,93 @@
+package rig
+
+import (
+	"fmt"
+	"net"
+)
+
+// Detour leads what one host sends over a link to a hardware address that nobody
+// has. The frames arrive at the other end's device, where a packet socket
+// (packet(7)) sees them, and the network layer passes them over, because they are
+// meant for another machine. Whoever watches there can let them arrive after all
+// by sending them from the first host's device once more, to the right address:
+// see rig/fault.
+//
+// Each frame says itself whether it goes the detour, so that none is lost and
+// none arrives twice when a detour begins and ends. Unlike a rule of a packet
+// filter, it needs nothing of the kernel but neighbour tables.
+//
+// It is for the addresses that the rig gave the other end, and so for every
+// unicast packet that is routed over the link. It is not for broadcast and
+// multicast, ARP requests and the answers to them, and IPv6 packets to a
+// link-local address.
+type Detour struct {
+	// Nobody is the hardware address on the detour, and Somebody the one of the
+	// other end.
+	Nobody, Somebody net.HardwareAddr
+
+	link *Link
+	from *device
+	to   *device
+}
+
+// Detour begins a detour of what from sends over the link. It lasts until
+// [Detour.End], also while the link goes down and up. A link has at most one in
+// each direction.
+func (l *Link) Detour(from *Host) (*Detour, error) {
+	what := fmt.Sprintf("detour from %v over link %s", from, l)
+	if err := l.lab.checkOpen(what); err != nil {
+		return nil, err
+	}
+	d := &Detour{link: l, from: l.end(from), to: l.farEnd(from)}
+	if d.from == nil {
+		return nil, fmt.Errorf("%s: the link does not reach the host: choose one of its ends", what)
+	}
+	var err error
+	if d.Somebody, err = d.to.hardwareAddress(); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	// Still local to this link and meant for one station (IEEE 802).
+	d.Nobody = append(net.HardwareAddr(nil), d.Somebody...)
+	d.Nobody[0] ^= 0x04
+	l.lab.mu.Lock()
+	taken := d.from.neighbour != nil
+	if !taken {
+		d.from.neighbour = d.Nobody
+	}
+	l.lab.mu.Unlock()
+	if taken {
+		return nil, fmt.Errorf("%s: there is one already: end that first", what)
+	}
+	if err := d.from.setNeighbours(d.to, d.Nobody, true); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return d, nil
+}
+
+// End leads the packets straight again. Frames that were sent before still go
+// the detour.
+func (d *Detour) End() error {
+	d.link.lab.mu.Lock()
+	d.from.neighbour = nil
+	d.link.lab.mu.Unlock()
+	if err := d.from.setNeighbours(d.to, d.Somebody, false); err != nil {
+		return fmt.Errorf("end the detour from %v over link %s: %w", d.from.host, d.link, err)
+	}
+	return nil
+}
+
+// keepDetour sets again what the kernel forgot when the device went down.
+func (d *device) keepDetour() error {
+	d.host.lab.mu.Lock()
+	nobody := d.neighbour
+	d.host.lab.mu.Unlock()
+	if nobody == nil {
+		return nil
+	}
+	for _, link := range d.host.Links() {
+		if link.end(d.host) == d {
+			return d.setNeighbours(link.farEnd(d.host), nobody, true)
+		}
+	}
+	return nil
+}

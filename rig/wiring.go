@@ -1,0 +1,158 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Lab returns the lab that the host belongs to.
+func (h *Host) Lab() *Lab { return h.lab }
+
+// Links returns the links that end at the host, in the order in which they were
+// made.
+func (h *Host) Links() []*Link {
+	h.lab.mu.Lock()
+	defer h.lab.mu.Unlock()
+	var links []*Link
+	for _, link := range h.lab.links {
+		if link.end(h) != nil {
+			links = append(links, link)
+		}
+	}
+	return links
+}
+
+// Addrs returns the host's addresses on all its links, those of IPv6 only where
+// the kernel has it. The loopback is left out.
+func (h *Host) Addrs() []netip.Addr {
+	h.lab.mu.Lock()
+	defer h.lab.mu.Unlock()
+	var all []netip.Addr
+	for _, d := range h.devices {
+		for _, family := range Families {
+			if family == IPv6 && h.ipv6Err != nil {
+				continue
+			}
+			all = append(all, d.addresses[family].Addr())
+		}
+	}
+	return all
+}
+
+// Lab returns the lab that the link belongs to.
+func (l *Link) Lab() *Lab { return l.lab }
+
+// Hosts returns the two hosts of the link, in the order in which they were given.
+func (l *Link) Hosts() [2]*Host { return [2]*Host{l.ends[0].host, l.ends[1].host} }
+
+// Peer returns the host at the other end, or nil where the link does not reach
+// that host.
+func (l *Link) Peer(host *Host) *Host {
+	if d := l.farEnd(host); d != nil {
+		return d.host
+	}
+	return nil
+}
+
+// Device returns the name that the link's interface has on the host, or "" where
+// the link does not reach that host.
+func (l *Link) Device(host *Host) string {
+	if d := l.end(host); d != nil {
+		return d.name
+	}
+	return ""
+}
+
+func (l *Link) end(host *Host) *device {
+	for _, d := range l.ends {
+		if d.host == host {
+			return d
+		}
+	}
+	return nil
+}
+
+func (l *Link) farEnd(host *Host) *device {
+	for i, d := range l.ends {
+		if d.host == host {
+			return l.ends[1-i]
+		}
+	}
+	return nil
+}
+
+// Readdress gives both ends of the link their addresses and routes again, where
+// the kernel took them: it takes those of IPv6 when the MTU falls below 1280
+// bytes (RFC 8200 section 5) and does not bring them back. It brings nothing up.
+func (l *Link) Readdress() error {
+	if err := l.lab.checkOpen("give link " + l.String() + " its addresses"); err != nil {
+		return err
+	}
+	for _, d := range l.ends {
+		if err := d.address(); err != nil {
+			return err
+		}
+		if up, err := d.isUp(); err != nil || !up {
+			if err != nil {
+				return err
+			}
+			continue // Link.Up gives it its routes
+		}
+		if err := d.routes(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Plug heals [Host.Unplug]: the host's own ends of all its links come up, with
+// their addresses and routes. It returns when each has a carrier whose other end
+// is up.
+func (h *Host) Plug(ctx context.Context) error {
+	if err := h.lab.checkOpen("plug in " + h.Name); err != nil {
+		return err
+	}
+	err := h.plug(ctx)
+	h.lab.Journal.Record(h.Name, "plugged in%s", errorSuffix(err))
+	return err
+}
+
+func (h *Host) plug(ctx context.Context) error {
+	links := h.Links()
+	var errs []error
+	for _, link := range links {
+		errs = append(errs, link.end(h).up())
+	}
+	for _, link := range links {
+		far, err := link.farEnd(h).isUp()
+		if err == nil && far {
+			// The end that came up last has had its carrier from the beginning; the
+			// other one learns of it from a kernel worker.
+			err = errors.Join(link.end(h).awaitCarrier(ctx), link.farEnd(h).awaitCarrier(ctx))
+		}
+		errs = append(errs, err, link.end(h).routes())
+	}
+	return errors.Join(errs...)
+}
+
+// Claim reserves something of the lab that only one may change at a time, such
+// as the MTU of an interface, until release is called. what names it in a few
+// words. The error says that it is taken.
+func (l *Lab) Claim(what string) (release func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.claims[what] {
+		return nil, fmt.Errorf("%s is changed already by a fault: heal that first, or say both in one", what)
+	}
+	if l.claims == nil {
+		l.claims = map[string]bool{}
+	}
+	l.claims[what] = true
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.claims, what)
+	}, nil
+}
