@@ -46,9 +46,7 @@ func (l *Link) Detour(from *Host) (*Detour, error) {
 	if d.Somebody, err = d.to.hardwareAddress(); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	// Still local to this link and meant for one station (IEEE 802).
-	d.Nobody = append(net.HardwareAddr(nil), d.Somebody...)
-	d.Nobody[0] ^= 0x04
+	d.Nobody = nobodyBeside(d.Somebody)
 	l.lab.mu.Lock()
 	taken := d.from.neighbour != nil
 	if !taken {
@@ -62,6 +60,28 @@ func (l *Link) Detour(from *Host) (*Detour, error) {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return d, nil
+}
+
+// NobodyAt returns the hardware address that a detour to the host will lead to, for
+// whoever has to watch for it before the detour begins.
+func (l *Link) NobodyAt(host *Host) (net.HardwareAddr, error) {
+	d := l.end(host)
+	if d == nil {
+		return nil, fmt.Errorf("hardware address of %v on link %s: the link does not reach the host: choose one of its ends", host, l)
+	}
+	address, err := d.hardwareAddress()
+	if err != nil {
+		return nil, err
+	}
+	return nobodyBeside(address), nil
+}
+
+// nobodyBeside returns another address that is local to the link and meant for one
+// station, too (IEEE 802).
+func nobodyBeside(address net.HardwareAddr) net.HardwareAddr {
+	nobody := append(net.HardwareAddr(nil), address...)
+	nobody[0] ^= 0x04
+	return nobody
 }
 
 // End leads the packets straight again. Frames that were sent before still go
