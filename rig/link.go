@@ -132,6 +132,11 @@ func (l *Link) up(ctx context.Context) error {
 	if err := l.ends[0].awaitCarrier(ctx); err != nil {
 		return err
 	}
+	for _, end := range l.ends {
+		if err := end.awaitAddress(ctx); err != nil {
+			return err
+		}
+	}
 	return errors.Join(l.ends[0].routes(), l.ends[1].routes())
 }
 

@@ -122,6 +122,23 @@ func (d *device) awaitCarrier(ctx context.Context) error {
 	})
 }
 
+// awaitAddress waits until the host takes packets to the device's IPv6 address for
+// its own. A kernel worker sees to that (addrconf_dad_work), also where there is
+// no duplicate to detect; what arrives before is dropped. In IPv4 it is so at once.
+func (d *device) awaitAddress(ctx context.Context) error {
+	if d.host.lacksIPv6() {
+		return nil
+	}
+	address := d.addresses[IPv6].Addr()
+	return Await(ctx, fmt.Sprintf("a local route to %v on %s", address, d.host.Name), func() (bool, string, error) {
+		routes, err := d.host.ns.route.RouteGet(address.AsSlice())
+		if err != nil || len(routes) == 0 {
+			return false, fmt.Sprintf("none: %v", err), nil
+		}
+		return routes[0].Type == unix.RTN_LOCAL, routes[0].String(), nil
+	})
+}
+
 func (d *device) netlinkRef() netlink.Link {
 	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: d.name, Index: d.index}}
 }

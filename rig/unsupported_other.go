@@ -50,6 +50,7 @@ func (*device) isUp() (bool, error)                               { return false
 func (*device) down() error                                       { return errUnsupported }
 func (*device) routes() error                                     { return errUnsupported }
 func (*device) awaitCarrier(context.Context) error                { return errUnsupported }
+func (*device) awaitAddress(context.Context) error                { return errUnsupported }
 func (*device) address() error                                    { return errUnsupported }
 func (*device) isUp() (bool, error)                               { return false, errUnsupported }
 func (*device) hardwareAddress() (net.HardwareAddr, error)        { return nil, errUnsupported }

@@ -83,28 +83,26 @@ func (l *Link) farEnd(host *Host) *device {
 	return nil
 }
 
-// Readdress gives both ends of the link their addresses and routes again, where
-// the kernel took them: it takes those of IPv6 when the MTU falls below 1280
-// bytes (RFC 8200 section 5) and does not bring them back. It brings nothing up.
-func (l *Link) Readdress() error {
-	if err := l.lab.checkOpen("give link " + l.String() + " its addresses"); err != nil {
+// Readdress gives the host's end of the link its addresses and routes again, where
+// the kernel took them: it takes those of IPv6 when the MTU falls below 1280 bytes
+// (RFC 8200 section 5) and does not bring them back. It does not bring the end up.
+func (l *Link) Readdress(ctx context.Context, host *Host) error {
+	what := fmt.Sprintf("give %v its addresses on link %s", host, l)
+	if err := l.lab.checkOpen(what); err != nil {
 		return err
 	}
-	for _, d := range l.ends {
-		if err := d.address(); err != nil {
-			return err
-		}
-		if up, err := d.isUp(); err != nil || !up {
-			if err != nil {
-				return err
-			}
-			continue // Link.Up gives it its routes
-		}
-		if err := d.routes(); err != nil {
-			return err
-		}
+	d := l.end(host)
+	if d == nil {
+		return fmt.Errorf("%s: the link does not reach the host: choose one of its ends", what)
 	}
-	return nil
+	up, err := d.isUp()
+	if err != nil || !up {
+		return err // Link.Up and Host.Plug give them
+	}
+	if err := errors.Join(d.address(), d.keepDetour()); err != nil {
+		return err
+	}
+	return errors.Join(d.awaitAddress(ctx), d.routes())
 }
 
 // Plug heals [Host.Unplug]: the host's own ends of all its links come up, with
@@ -132,7 +130,7 @@ func (h *Host) plug(ctx context.Context) error {
 			// other one learns of it from a kernel worker.
 			err = errors.Join(link.end(h).awaitCarrier(ctx), link.farEnd(h).awaitCarrier(ctx))
 		}
-		errs = append(errs, err, link.end(h).routes())
+		errs = append(errs, err, link.end(h).awaitAddress(ctx), link.end(h).routes())
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,6 @@ package fault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"forkrig/rig"
@@ -72,6 +71,10 @@ func (f MTU) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) err
 	return undoing.undo, nil
 }
 
+// leastForIPv6 is the smallest MTU of a link that carries IPv6, in bytes (RFC 8200
+// section 5).
+const leastForIPv6 = 1280
+
 // lower sets the MTU of one end.
 func (f MTU) lower(lab *rig.Lab, host *rig.Host, undoing *undoing) error {
 	release, err := claimDevice(lab, "the MTU", f.Link, host)
@@ -83,9 +86,14 @@ func (f MTU) lower(lab *rig.Lab, host *rig.Host, undoing *undoing) error {
 	if err != nil {
 		return fmt.Errorf("set the MTU of %s on %v: %w", f.Link.Device(host), host, err)
 	}
-	undoing.add(func(context.Context) error {
-		_, err := setMTU(host, f.Link.Device(host), before)
-		return errors.Join(err, f.Link.Readdress())
+	undoing.add(func(ctx context.Context) error {
+		if _, err := setMTU(host, f.Link.Device(host), before); err != nil {
+			return err
+		}
+		if f.Bytes >= leastForIPv6 {
+			return nil
+		}
+		return f.Link.Readdress(ctx, host)
 	})
 	return nil
 }
