@@ -11,7 +11,9 @@ import (
 // families. Neither host has a carrier. Packets are lost without an answer, those
 // on their way included; a sender that has no other route gets ENETUNREACH from
 // connect(2). Connections that stand keep what was written and send it again
-// until their timers end them.
+// until their timers end them. In IPv6 both hosts lose their addresses on the link
+// meanwhile, so that connections to these addresses over other links stand still,
+// too (net.ipv6.conf.*.keep_addr_on_down); in IPv4 they go on.
 //
 // Healing brings the link up with its addresses and routes, and returns when both
 // ends have a carrier. Connections go on with their next retransmission. An end

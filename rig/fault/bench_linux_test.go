@@ -1,0 +1,90 @@
+package fault_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"forkrig/rig"
+	"forkrig/rig/fault"
+)
+
+// BenchmarkRelay compares a link whose packets a relay passes on, in both
+// directions, with the bare link: the ratio of their throughputs, and what a round
+// trip takes more. Both are measured in turn in one run, so that the ratio does not
+// depend on the machine.
+func BenchmarkRelay(b *testing.B) {
+	w := newWire(b, rig.IPv4)
+	near, far := w.pair()
+	deadline := time.Now().Add(time.Hour)
+	require.NoError(b, near.SetDeadline(deadline))
+	require.NoError(b, far.SetDeadline(deadline))
+	const size, trips = 8 << 20, 200
+	measure := func() (transfer, roundTrip time.Duration) {
+		start := time.Now()
+		written := make(chan error, 1)
+		go func() {
+			_, err := near.Write(make([]byte, size))
+			written <- err
+		}()
+		_, err := io.CopyN(io.Discard, far, size)
+		require.NoError(b, err)
+		require.NoError(b, <-written)
+		transfer = time.Since(start)
+		one := make([]byte, 1)
+		start = time.Now()
+		for range trips {
+			for _, way := range [][2]io.ReadWriter{{near, far}, {far, near}} {
+				_, err := way[0].Write(one)
+				require.NoError(b, err)
+				_, err = io.ReadFull(way[1], one)
+				require.NoError(b, err)
+			}
+		}
+		return transfer, time.Since(start) / trips
+	}
+	var bare, relayed, bareTrip, relayedTrip time.Duration
+	measure()
+	for b.Loop() {
+		transfer, trip := measure()
+		bare, bareTrip = bare+transfer, bareTrip+trip
+		there := w.apply(fault.Impairment{Link: w.link, From: w.a})
+		back := w.apply(fault.Impairment{Link: w.link, From: w.b})
+		transfer, trip = measure()
+		relayed, relayedTrip = relayed+transfer, relayedTrip+trip
+		w.heal(there)
+		w.heal(back)
+	}
+	n := float64(b.N)
+	b.ReportMetric(n*size*8/1e6/bare.Seconds(), "bare-Mbit/s")
+	b.ReportMetric(n*size*8/1e6/relayed.Seconds(), "relayed-Mbit/s")
+	b.ReportMetric(bare.Seconds()/relayed.Seconds(), "throughput-ratio")
+	b.ReportMetric(float64((relayedTrip-bareTrip).Microseconds())/n, "added-µs/round-trip")
+	b.ReportMetric(float64(bareTrip.Microseconds())/n, "bare-µs/round-trip")
+}
+
+// BenchmarkFaults is what it costs to apply a fault and to heal it.
+func BenchmarkFaults(b *testing.B) {
+	for _, f := range []struct {
+		name string
+		make func(*wire) fault.Fault
+	}{
+		{"LinkDown", func(w *wire) fault.Fault { return fault.LinkDown{Link: w.link} }},
+		{"BlackHole", func(w *wire) fault.Fault { return fault.BlackHole{On: w.a, To: w.b} }},
+		{"Partition", func(w *wire) fault.Fault {
+			return fault.Partition{Between: []*rig.Host{w.a}, And: []*rig.Host{w.b}}
+		}},
+		{"Reset", func(w *wire) fault.Fault { return fault.Reset{To: []*rig.Host{w.b}} }},
+		{"Impairment", func(w *wire) fault.Fault { return fault.Impairment{Link: w.link, From: w.a} }},
+		{"MTU", func(w *wire) fault.Fault { return fault.MTU{Link: w.link, Bytes: 1300} }},
+	} {
+		b.Run(f.name, func(b *testing.B) {
+			w := newWire(b, rig.IPv4)
+			for b.Loop() {
+				w.heal(w.apply(f.make(w)))
+			}
+		})
+	}
+}
