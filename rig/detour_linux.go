@@ -43,12 +43,3 @@ func (d *device) setNeighbours(far *device, at net.HardwareAddr, fixed bool) err
 	}
 	return nil
 }
-
-// isUp says whether the device is up, carrier or not.
-func (d *device) isUp() (bool, error) {
-	link, err := d.host.ns.route.LinkByIndex(d.index)
-	if err != nil {
-		return false, fmt.Errorf("look at %s of %s: %w", d.name, d.host.Name, err)
-	}
-	return link.Attrs().Flags&net.FlagUp != 0, nil
-}

@@ -46,7 +46,6 @@ func namespacesInUse([]*Host) []error                             { return nil }
 func namespaceOf(int) uint64                                      { return 0 }
 func createVeth(a, b *device) error                               { return errUnsupported }
 func (*device) up() error                                         { return errUnsupported }
-func (*device) isUp() (bool, error)                               { return false, errUnsupported }
 func (*device) down() error                                       { return errUnsupported }
 func (*device) routes() error                                     { return errUnsupported }
 func (*device) awaitCarrier(context.Context) error                { return errUnsupported }
