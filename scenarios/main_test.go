@@ -11,6 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	mergeIfAsked()
 	programs := rig.Programs{
 		"server": forkserver.Main,
 		"client": tcpclient.Main,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +62,8 @@ func TestScorecard(t *testing.T) {
 func newCard(subject checks.Subject, checks int) scorecard.Card {
 	seed, _ := strconv.ParseUint(os.Getenv(rig.SeedEnv), 10, 64) // set where a card was asked for
 	return scorecard.Card{Subject: subject.String(), Kernel: rig.Kernel(), Seed: seed,
-		Checks: make([]scorecard.Result, checks*len(rig.Families))}
+		Machine: fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH),
+		Checks:  make([]scorecard.Result, checks*len(rig.Families))}
 }
 
 // notIn is the result of a check in a family in which the subject does not listen.
@@ -113,7 +115,7 @@ func publish(card scorecard.Card) error {
 		errs = append(errs, writeFile(name, os.O_APPEND, card.WriteMarkdown))
 	}
 	out := rig.Announce()
-	_, err := fmt.Fprintf(out, "%s\nkernel %s, seed %d\n\n", card.Subject, card.Kernel, card.Seed)
+	_, err := fmt.Fprintf(out, "%s\n%s\n\n", card.Subject, card.Origin())
 	return errors.Join(append(errs, err, card.WriteTable(out, scorecard.Colour(out)))...)
 }
 

@@ -25,6 +25,15 @@ type Card struct {
 	// digits of a seed above 2^53.
 	Seed   uint64
 	Checks []Result // in the order in which they are shown
+	// Machine is what the run had beside the kernel, such as "2 processors, amd64";
+	// "" where nobody said.
+	Machine string
+	// Shard is the part of a divided search that this run was, such as "3/10",
+	// counted from 1; "" where nothing was divided.
+	Shard string
+	// Runs are those that a merged card is made of, see [Merge]; nil for a card of
+	// one run.
+	Runs []Run
 }
 
 // Result is what one check says about the subject in one address family. Every
@@ -39,6 +48,9 @@ type Result struct {
 	Evidence  []string      // what the kernel showed and what the processes wrote, as lines
 	Reproduce string        // the command that repeats this check alone
 	Duration  time.Duration // cut to tenths of a millisecond in JSON
+	// Runs are the verdicts of all runs in a merged card, of which Verdict is the
+	// worst, see [Merge]; the zero value means one run.
+	Runs Counts
 }
 
 // Counts are how many results have each verdict.
@@ -78,12 +90,17 @@ func (c Card) OK() bool {
 	return n.Pass > 0 && n.Fail == 0 && n.Broken == 0
 }
 
-// cardJSON and resultJSON are the format. Every field is always there.
+// cardJSON and resultJSON are the format. Every field is always there, but for
+// those that a card of one whole run does not need: the machine, the shard, and
+// the runs of a merged card.
 type cardJSON struct {
 	Subject string   `json:"subject"`
 	Kernel  string   `json:"kernel"`
 	Seed    uint64   `json:"seed"`
 	Checks  []Result `json:"checks"`
+	Machine string   `json:"machine,omitempty"`
+	Shard   string   `json:"shard,omitempty"`
+	Runs    []Run    `json:"runs,omitempty"`
 }
 
 type resultJSON struct {
@@ -96,6 +113,7 @@ type resultJSON struct {
 	Evidence  []string    `json:"evidence"`
 	Reproduce string      `json:"reproduce"`
 	Duration  json.Number `json:"duration_ms"`
+	Runs      Counts      `json:"runs,omitzero"`
 }
 
 const tenth = time.Millisecond / 10
@@ -112,17 +130,20 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	return encode(resultJSON{
 		r.Name, r.Verdict, r.Family, r.Expected, r.Observed, r.Cause,
 		append([]string{}, r.Evidence...), r.Reproduce,
-		json.Number(fmt.Sprintf("%d.%d", tenths/10, tenths%10)),
+		json.Number(fmt.Sprintf("%d.%d", tenths/10, tenths%10)), r.Runs,
 	})
 }
 
 // UnmarshalJSON accepts what MarshalJSON writes, see [Parse].
 func (c *Card) UnmarshalJSON(data []byte) error {
 	var card Card
-	var checks []json.RawMessage
+	var checks, runs []json.RawMessage
 	if err := unmarshalObject(data, map[string]any{
 		"subject": &card.Subject, "kernel": &card.Kernel, "seed": &card.Seed, "checks": &checks,
-	}); err != nil {
+	}, map[string]any{"machine": &card.Machine, "shard": &card.Shard, "runs": &runs}); err != nil {
+		return err
+	}
+	if err := checkShard(card.Shard); err != nil {
 		return err
 	}
 	for i, check := range checks {
@@ -135,6 +156,13 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 		}
 		card.Checks = append(card.Checks, result)
 	}
+	for i, text := range runs {
+		var run Run
+		if err := run.UnmarshalJSON(text); err != nil {
+			return fmt.Errorf("run %d: %w", i+1, err)
+		}
+		card.Runs = append(card.Runs, run)
+	}
 	*c = card
 	return nil
 }
@@ -146,8 +174,11 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 		"name": &r.Name, "verdict": &r.Verdict, "family": &r.Family, "expected": &r.Expected,
 		"observed": &r.Observed, "cause": &r.Cause, "evidence": &r.Evidence,
 		"reproduce": &r.Reproduce, "duration_ms": &milliseconds,
-	}); err != nil {
+	}, map[string]any{"runs": &r.Runs}); err != nil {
 		return err
+	}
+	if all := r.Runs; all != (Counts{}) && all.worst() != r.Verdict {
+		return fmt.Errorf("verdict %q is not the worst of its runs: %v", r.Verdict, all)
 	}
 	tenths := math.Round(milliseconds * 10)
 	if tenths < 0 || tenths > float64(math.MaxInt64/tenth) {
@@ -160,17 +191,24 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// unmarshalObject reads a JSON object with exactly the given fields, and goes on
-// after an error, so that as much as possible is known to the message. It
-// returns the error of the first field in alphabetical order.
-func unmarshalObject(data []byte, fields map[string]any) error {
+// unmarshalObject reads a JSON object with exactly the given fields, of which the
+// optional ones may be absent, and goes on after an error, so that as much as
+// possible is known to the message. It returns the error of the first field in
+// alphabetical order.
+func unmarshalObject(data []byte, required, optional map[string]any) error {
 	var object map[string]json.RawMessage
 	if err := describe(json.Unmarshal(data, &object)); err != nil {
 		return err
 	}
+	fields := maps.Clone(required)
+	maps.Copy(fields, optional)
 	var first error
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if value, ok := object[name]; !ok || string(value) == "null" {
+		value, ok := object[name]
+		if _, mayBeAbsent := optional[name]; mayBeAbsent && !ok {
+			continue
+		}
+		if !ok || string(value) == "null" {
 			first = cmp.Or(first, fmt.Errorf("field %q is missing", name))
 		} else if err := describe(json.Unmarshal(value, fields[name])); err != nil {
 			first = cmp.Or(first, fmt.Errorf("read field %q: %w", name, err))
@@ -239,7 +277,7 @@ func (c Card) WriteJSON(w io.Writer) error {
 }
 
 // Parse reads one card, as WriteJSON writes it, up to the end of r. Every field
-// has to be there and no other; an unknown verdict, and anything after the card,
+// that WriteJSON always writes has to be there and no unknown one; an unknown verdict, and anything after the card,
 // are errors. It does not check that texts are not empty, nor that a check comes
 // once per family.
 func Parse(r io.Reader) (Card, error) {

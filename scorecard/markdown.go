@@ -40,7 +40,8 @@ func (c Card) markdown(limit int) []byte {
 	short := min(limit, 4<<10)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## Scorecard of %s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
-	fmt.Fprintf(&b, "kernel %s, seed %d: **%s**\n", prose(cut(oneLine(c.Kernel), 100)), c.Seed, c.Counts())
+	b.WriteString(prose(c.Origin()))
+	fmt.Fprintf(&b, ": **%s**\n", c.Counts())
 
 	columns := families(c.Checks)
 	rows := c.rows()
@@ -95,7 +96,26 @@ func (c Card) markdown(limit int) []byte {
 			}
 		}
 	}
+	c.writeRuns(&b)
 	return b.Bytes()
+}
+
+// shownRuns is how many runs of a merged card are listed in Markdown.
+const shownRuns = 200
+
+// writeRuns lists the runs of a merged card.
+func (c Card) writeRuns(b *bytes.Buffer) {
+	if len(c.Runs) == 0 {
+		return
+	}
+	b.WriteString("\n### Runs\n\n| shard | seed | kernel | machine |\n|---|---|---|---|\n")
+	cell := func(s string) string { return prose(cut(oneLine(s), 100)) }
+	for _, r := range c.Runs[:min(len(c.Runs), shownRuns)] {
+		fmt.Fprintf(b, "| %s | %d | %s | %s |\n", cell(r.Shard), r.Seed, cell(r.Kernel), cell(r.Machine))
+	}
+	if more := len(c.Runs) - shownRuns; more > 0 {
+		fmt.Fprintf(b, "\n… (%d runs left out)\n", more)
+	}
 }
 
 // prose escapes printable text for a place within a line or a table's cell. A

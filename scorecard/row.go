@@ -67,6 +67,9 @@ func (w row) remark(text func(Result) string) string {
 			continue
 		}
 		t := oneLine(text(r))
+		if how := r.often(); how != "" && r.Verdict != Pass {
+			t = strings.TrimSuffix(how+": "+t, ": ")
+		}
 		if _, ok := by[t]; !ok {
 			texts = append(texts, t)
 		}
@@ -98,7 +101,7 @@ func (w row) findings() []finding {
 			continue
 		}
 		i := slices.IndexFunc(all, func(f finding) bool {
-			return f.Verdict == r.Verdict && f.Expected == r.Expected && f.Observed == r.Observed && f.Cause == r.Cause
+			return f.Verdict == r.Verdict && f.Expected == r.Expected && f.Observed == r.Observed && f.Cause == r.Cause && f.Runs == r.Runs
 		})
 		if i < 0 {
 			i = len(all)
@@ -109,13 +112,17 @@ func (w row) findings() []finding {
 	return all
 }
 
-// title names the check, its families and the verdict.
+// title names the check, its families, the verdict and how often it came.
 func (f finding) title() string {
 	title := oneLine(f.Name)
 	if who := enumerate(families(f.results)); who != "" {
 		title += " over " + oneLine(who)
 	}
-	return title + ": " + string(f.Verdict)
+	title += ": " + string(f.Verdict)
+	if how := f.often(); how != "" {
+		title += " " + how
+	}
+	return title
 }
 
 // evidence returns the lines of the evidence, and "over" its family if that of

@@ -1,0 +1,295 @@
+package scorecard
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Run is one run whose results a merged card holds.
+type Run struct {
+	Shard   string `json:"shard"` // such as "3/10"; "" where nothing was divided
+	Seed    uint64 `json:"seed"`
+	Kernel  string `json:"kernel"`
+	Machine string `json:"machine"`
+}
+
+// UnmarshalJSON accepts an object with all four fields and no other.
+func (r *Run) UnmarshalJSON(data []byte) error {
+	var run Run
+	if err := unmarshalObject(data, map[string]any{
+		"shard": &run.Shard, "seed": &run.Seed, "kernel": &run.Kernel, "machine": &run.Machine,
+	}, nil); err != nil {
+		return err
+	}
+	if err := checkShard(run.Shard); err != nil {
+		return err
+	}
+	*r = run
+	return nil
+}
+
+// MarshalJSON writes every verdict's count, also where it is 0.
+func (n Counts) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"pass":%d,"fail":%d,"broken":%d,"skip":%d}`, n.Pass, n.Fail, n.Broken, n.Skip), nil
+}
+
+// UnmarshalJSON accepts what MarshalJSON writes, of one run at least.
+func (n *Counts) UnmarshalJSON(data []byte) error {
+	var pass, fail, broken, skip uint64
+	if err := unmarshalObject(data, map[string]any{"pass": &pass, "fail": &fail, "broken": &broken, "skip": &skip}, nil); err != nil {
+		return err
+	}
+	if most := max(pass, fail, broken, skip); most == 0 || most > maxRuns {
+		return fmt.Errorf("the counts are of no run, or of more than %d", maxRuns)
+	}
+	*n = Counts{Pass: int(pass), Fail: int(fail), Broken: int(broken), Skip: int(skip)}
+	return nil
+}
+
+// maxRuns is where a count of runs stops; the sum of four is an int everywhere.
+const maxRuns = math.MaxInt32 / 4
+
+// add returns the sums.
+func (n Counts) add(m Counts) Counts {
+	sum := func(a, b int) int { return min(a+b, maxRuns) }
+	return Counts{sum(n.Pass, m.Pass), sum(n.Fail, m.Fail), sum(n.Broken, m.Broken), sum(n.Skip, m.Skip)}
+}
+
+// of returns how many have the verdict.
+func (n Counts) of(v Verdict) int {
+	return map[Verdict]int{Pass: n.Pass, Fail: n.Fail, Broken: n.Broken, Skip: n.Skip}[v]
+}
+
+// worst returns the gravest verdict that anything has, "" where nothing has one.
+func (n Counts) worst() Verdict {
+	for _, v := range verdicts {
+		if n.of(v) > 0 {
+			return v
+		}
+	}
+	return ""
+}
+
+// runs returns the verdicts of all runs, also where there was one.
+func (r Result) runs() Counts {
+	if r.Runs != (Counts{}) {
+		return r.Runs
+	}
+	return Card{Checks: []Result{r}}.Counts()
+}
+
+// often says in how many runs of a merged card the verdict came, "" for one run.
+func (r Result) often() string {
+	all := r.Runs.Pass + r.Runs.Fail + r.Runs.Broken + r.Runs.Skip
+	if all < 2 {
+		return ""
+	}
+	return fmt.Sprintf("in %d of %d runs", r.Runs.of(r.Verdict), all)
+}
+
+// runs returns the runs of a card, also where there was one.
+func (c Card) runs() []Run {
+	if len(c.Runs) > 0 {
+		return c.Runs
+	}
+	return []Run{{c.Shard, c.Seed, c.Kernel, c.Machine}}
+}
+
+// Origin says in one printable line from which kernel and seed the card is; of a
+// merged card, from how many runs, and which shards are missing.
+func (c Card) Origin() string {
+	kernel := "kernel " + cut(oneLine(c.Kernel), 100)
+	if machine := cut(oneLine(c.Machine), 100); machine != "" {
+		kernel += ", " + machine
+	}
+	if len(c.Runs) == 0 {
+		if c.Shard != "" {
+			kernel = "shard " + c.Shard + ", " + kernel
+		}
+		return fmt.Sprintf("%s, seed %d", kernel, c.Seed)
+	}
+	text := fmt.Sprintf("%d runs on %s, first seed %d", len(c.Runs), kernel, c.Seed)
+	if missing, of := c.Missing(); len(missing) > 0 {
+		text += fmt.Sprintf(", shards missing: %s of %d", numbers(missing), of)
+	}
+	return text
+}
+
+// Missing returns the shards that none of the runs was, and how many there should
+// be. Both are zero where nothing was divided.
+func (c Card) Missing() (missing []int, of int) {
+	seen := map[int]bool{}
+	for _, r := range c.runs() {
+		if i, n, err := parseShard(r.Shard); err == nil {
+			seen[i], of = true, max(of, n)
+		}
+	}
+	for i := 1; i <= of; i++ {
+		if !seen[i] {
+			missing = append(missing, i)
+		}
+	}
+	return missing, of
+}
+
+// numbers lists the first of ascending numbers, neighbours as a range: "1, 4-6".
+func numbers(all []int) string {
+	const most = 20
+	var parts []string
+	for i := 0; i < len(all); {
+		end := i + 1
+		for end < len(all) && all[end] == all[end-1]+1 {
+			end++
+		}
+		switch {
+		case len(parts) == most:
+			return strings.Join(parts, ", ") + fmt.Sprintf(" and %d more", len(all)-i)
+		case end-i == 1:
+			parts = append(parts, strconv.Itoa(all[i]))
+		default:
+			parts = append(parts, fmt.Sprintf("%d-%d", all[i], all[end-1]))
+		}
+		i = end
+	}
+	return strings.Join(parts, ", ")
+}
+
+// maxShards bounds what a card may make others count up to.
+const maxShards = 10000
+
+// parseShard reads a shard such as "3/10". It is written in one way only.
+func parseShard(text string) (i, n int, err error) {
+	first, second, _ := strings.Cut(text, "/")
+	i, err = strconv.Atoi(first)
+	if err == nil {
+		n, err = strconv.Atoi(second)
+	}
+	if err != nil || i < 1 || i > n || n > maxShards || text != fmt.Sprintf("%d/%d", i, n) {
+		return 0, 0, fmt.Errorf("shard %q: it is written such as 3/10, from 1/10 to 10/10, with at most %d of them", text, maxShards)
+	}
+	return i, n, nil
+}
+
+func checkShard(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, _, err := parseShard(text)
+	return err
+}
+
+// A Source is a card with the name of where it comes from, for messages.
+type Source struct {
+	Name string // such as its file
+	Card Card
+}
+
+// Merge makes one card of those of several runs of the same checks against the same
+// subject. For each check and family it keeps all that the first run with the worst
+// verdict (fail, broken, skip, pass, in this order) says, and counts the runs with
+// each verdict. A duration is the sum: the time that all runs spent on the check.
+// The kernel and the machine are all different ones; the seed is that of the first
+// run, and Runs has every one. Merged cards may be merged again, with the same
+// result as if all were merged at once.
+//
+// Cards contradict each other where they judge different subjects, expect different
+// things of a check, have divided the search by different numbers of shards, or are
+// the same shard; so does a card with itself where a check comes twice in a family.
+// The error names the cards and the field. That shards are missing is no error:
+// see [Card.Missing].
+func Merge(sources ...Source) (Card, error) {
+	if len(sources) == 0 {
+		return Card{}, fmt.Errorf("merge scorecards: there is none")
+	}
+	type key struct{ name, family string }
+	place := map[key]int{}
+	expected := map[key]string{} // the name of the card that expects what is expected
+	shards := map[string]string{}
+	divided := "" // the name of the first card of a shard
+	of := 0
+
+	first := sources[0]
+	merged := Card{Subject: first.Card.Subject, Seed: first.Card.runs()[0].Seed}
+	for _, s := range sources {
+		if s.Card.Subject != merged.Subject {
+			return Card{}, contradiction(s.Name, first.Name, "subject", s.Card.Subject, merged.Subject)
+		}
+		for _, run := range s.Card.runs() {
+			if run.Shard != "" {
+				_, n, err := parseShard(run.Shard)
+				if err != nil {
+					return Card{}, fmt.Errorf("merge scorecards: %s: %w", s.Name, err)
+				}
+				if other, twice := shards[run.Shard]; twice {
+					return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: field \"shard\" is %q in both; leave one out", s.Name, other, run.Shard)
+				}
+				if of != 0 && n != of {
+					return Card{}, contradiction(s.Name, divided, "shard", run.Shard, fmt.Sprintf("…/%d", of))
+				}
+				shards[run.Shard], of = s.Name, n
+				if divided == "" {
+					divided = s.Name
+				}
+			}
+			merged.Runs = append(merged.Runs, run)
+		}
+		own := map[key]bool{}
+		for _, r := range s.Card.Checks {
+			k := key{r.Name, r.Family}
+			if own[k] {
+				return Card{}, fmt.Errorf("merge scorecards: %s contradicts itself: field \"checks\" has %q over %q twice", s.Name, r.Name, r.Family)
+			}
+			own[k] = true
+			r.Runs = r.runs()
+			i, known := place[k]
+			if !known {
+				place[k], expected[k] = len(merged.Checks), s.Name
+				r.Verdict = r.Runs.worst()
+				merged.Checks = append(merged.Checks, r)
+				continue
+			}
+			if old := merged.Checks[i]; r.Expected != old.Expected {
+				return Card{}, contradiction(s.Name, expected[k], fmt.Sprintf("expected\" of check \"%s", r.Name), r.Expected, old.Expected)
+			}
+			merged.Checks[i] = merged.Checks[i].with(r)
+		}
+	}
+	kernels, machines := []string{}, []string{}
+	for _, run := range merged.Runs {
+		kernels, machines = addNew(kernels, run.Kernel), addNew(machines, run.Machine)
+	}
+	merged.Kernel, merged.Machine = enumerate(kernels), enumerate(machines)
+	return merged, nil
+}
+
+// with returns the result together with a further one of the same check.
+func (r Result) with(further Result) Result {
+	all := r.Runs.add(further.Runs)
+	duration := max(r.Duration, 0) + max(further.Duration, 0)
+	if duration < 0 {
+		duration = math.MaxInt64
+	}
+	if further.Runs.of(all.worst()) > 0 && r.Runs.of(all.worst()) == 0 {
+		r = further
+	}
+	r.Runs, r.Verdict, r.Duration = all, all.worst(), duration
+	return r
+}
+
+func addNew(all []string, s string) []string {
+	if slices.Contains(all, s) {
+		return all
+	}
+	return append(all, s)
+}
+
+func contradiction(name, other, field, value, otherValue string) error {
+	return fmt.Errorf("merge scorecards: %s contradicts %s: field \"%s\" is %s there and %s here; merge cards of the same search only",
+		name, other, field, quote(otherValue), quote(value))
+}
+
+// quote returns a text of unknown length and content for a message.
+func quote(s string) string { return strconv.Quote(shorten(s, 200)) }

@@ -1,0 +1,331 @@
+package scorecard
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// shard returns a card of one check.
+func shard(name string, seed uint64, v Verdict, observed string) Card {
+	return Card{Subject: "./server", Kernel: "6.12.0", Machine: "2 processors", Seed: seed, Shard: name, Checks: []Result{{
+		Name: "search", Family: "IPv4", Verdict: v, Expected: "no story fails", Observed: observed, Cause: "because",
+		Evidence: []string{"seen: " + observed}, Reproduce: "repeat " + observed, Duration: time.Second,
+	}}}
+}
+
+func named(cards ...Card) (all []Source) {
+	for i, c := range cards {
+		all = append(all, Source{string(rune('a' + i)), c})
+	}
+	return all
+}
+
+func TestMergeKeepsTheWorst(t *testing.T) {
+	merged, err := Merge(named(
+		shard("1/4", 11, Pass, "first"), shard("2/4", 12, Broken, "second"),
+		shard("3/4", 13, Fail, "third"), shard("4/4", 14, Fail, "fourth"))...)
+	require.NoError(t, err)
+	want := shard("", 11, Fail, "third")
+	want.Checks[0].Duration, want.Checks[0].Runs = 4*time.Second, Counts{Pass: 1, Broken: 1, Fail: 2}
+	want.Runs = []Run{{"1/4", 11, "6.12.0", "2 processors"}, {"2/4", 12, "6.12.0", "2 processors"},
+		{"3/4", 13, "6.12.0", "2 processors"}, {"4/4", 14, "6.12.0", "2 processors"}}
+	assert.Equal(t, want, merged)
+	missing, of := merged.Missing()
+	assert.Empty(t, missing)
+	assert.Equal(t, 4, of)
+	assert.Equal(t, "4 runs on kernel 6.12.0, 2 processors, first seed 11", merged.Origin())
+	assert.False(t, merged.OK())
+
+	var table, markdown bytes.Buffer
+	require.NoError(t, merged.WriteTable(&table, false))
+	assert.Contains(t, table.String(), "search  fail    in 2 of 4 runs: because\n")
+	assert.Contains(t, table.String(), "\nsearch over IPv4: fail in 2 of 4 runs\n")
+	require.NoError(t, merged.WriteMarkdown(&markdown))
+	assert.Contains(t, markdown.String(), "\n| 3/4 | 13 | 6.12.0 | 2 processors |\n")
+	requireHarmless(t, merged)
+}
+
+func TestMergeSaysWhatDiffers(t *testing.T) {
+	other := shard("5/9", 2, Pass, "x")
+	other.Kernel, other.Machine = "6.18.1", "8 processors"
+	other.Checks = append(other.Checks, Result{Name: "more", Family: "IPv6", Verdict: Skip})
+	merged, err := Merge(named(shard("2/9", 1, Pass, "x"), other, shard("", 3, Pass, "not divided"))...)
+	require.NoError(t, err)
+	assert.Equal(t, "6.12.0 and 6.18.1", merged.Kernel)
+	assert.Equal(t, "2 processors and 8 processors", merged.Machine)
+	assert.Equal(t, Counts{Skip: 1}, merged.Checks[1].Runs, "a check that one run made")
+	missing, of := merged.Missing()
+	assert.Equal(t, []int{1, 3, 4, 6, 7, 8, 9}, missing)
+	assert.Equal(t, 9, of)
+	assert.Equal(t, "3 runs on kernel 6.12.0 and 6.18.1, 2 processors and 8 processors, first seed 1, shards missing: 1, 3-4, 6-9 of 9", merged.Origin())
+	assert.True(t, merged.OK())
+}
+
+// TestMergeOfRealCards merges those that every form is tested with, twice over.
+func TestMergeOfRealCards(t *testing.T) {
+	for name, card := range cards {
+		t.Run(name, func(t *testing.T) {
+			merged, err := Merge(named(card, card)...)
+			require.NoError(t, err)
+			require.Len(t, merged.Checks, len(card.Checks))
+			for i, r := range merged.Checks {
+				assert.Equal(t, card.Checks[i].runs().worst(), r.Verdict)
+				assert.Equal(t, 2, r.Runs.of(r.Verdict))
+				assert.Equal(t, 2*card.Checks[i].Duration, r.Duration)
+			}
+			requireHarmless(t, merged)
+		})
+	}
+}
+
+func TestMergeRefusesContradictions(t *testing.T) {
+	change := func(c Card, f func(*Card)) Card { f(&c); return c }
+	first := shard("1/4", 1, Pass, "x")
+	for want, cards := range map[string][]Card{
+		"there is none": nil,
+		`b contradicts a: field "subject" is "./server" there and "\x1b[31m" here; merge cards of the same search only`: {
+			first, change(shard("2/4", 1, Pass, "x"), func(c *Card) { c.Subject = "\x1b[31m" })},
+		`b contradicts a: field "expected" of check "search" is "no story fails" there and "other" here; merge cards of the same search only`: {
+			first, change(shard("2/4", 1, Pass, "x"), func(c *Card) { c.Checks[0].Expected = "other" })},
+		`c contradicts b: field "shard" is "…/4" there and "2/5" here; merge cards of the same search only`: {
+			shard("", 1, Pass, "x"), first, shard("2/5", 1, Pass, "x")},
+		`c and a are the same: field "shard" is "1/4" in both; leave one out`:                        {first, shard("2/4", 1, Pass, "x"), first},
+		`a: shard "0/4": it is written such as 3/10, from 1/10 to 10/10, with at most 10000 of them`: {shard("0/4", 1, Pass, "x")},
+		`b contradicts itself: field "checks" has "search" over "IPv4" twice`: {
+			first, change(shard("2/4", 1, Pass, "x"), func(c *Card) { c.Checks = append(c.Checks, c.Checks[0]) })},
+	} {
+		merged, err := Merge(named(cards...)...)
+		assert.EqualError(t, err, "merge scorecards: "+want)
+		assert.Zero(t, merged)
+	}
+}
+
+func TestParseShard(t *testing.T) {
+	for _, right := range []string{"1/1", "3/10", "10000/10000"} {
+		_, _, err := parseShard(right)
+		assert.NoError(t, err)
+	}
+	for _, wrong := range []string{"", "/", "1", "0/1", "2/1", "-1/2", "+1/2", "01/2", "1/02", "1/2/3", "1/10001", "1/99999999999999999999", " 1/2", "1/ 2"} {
+		_, _, err := parseShard(wrong)
+		assert.Error(t, err, wrong)
+	}
+	assert.Equal(t, "1-3, 5 and 7 more", strings.Replace(numbers([]int{1, 2, 3, 5}), "5", "5 and 7 more", 1))
+	var odd []int
+	for i := range 30 {
+		odd = append(odd, 2*i+1)
+	}
+	assert.True(t, strings.HasSuffix(numbers(odd), "37, 39 and 10 more"), numbers(odd))
+	assert.Equal(t, "", numbers(nil))
+}
+
+func TestParseOptionalFields(t *testing.T) {
+	const merged = `"seed": 1, "shard": "1/2", "machine": "m", "runs": [{"shard": "1/2", "seed": 1, "kernel": "k", "machine": "m"}]`
+	const counted = `"duration_ms": 0.5, "runs": {"pass": 2, "fail": 0, "broken": 0, "skip": 0}`
+	for _, v := range []struct{ name, old, new, err string }{
+		{"all", "", "", ""},
+		{"a shard that is none", `"1/2", "machine"`, `"3/2", "machine"`, `shard "3/2": it is written such as 3/10, from 1/10 to 10/10, with at most 10000 of them`},
+		{"a run's shard that is none", `"shard": "1/2", "seed"`, `"shard": "x", "seed"`, `run 1: shard "x": it is written such as 3/10, from 1/10 to 10/10, with at most 10000 of them`},
+		{"a run without a seed", `"seed": 1, "kernel"`, `"kernel"`, `run 1: field "seed" is missing`},
+		{"null", `"machine": "m", "runs"`, `"machine": null, "runs"`, `field "machine" is missing`},
+		{"no counts", `"pass": 2`, `"pass": 0`, `check 1 ("n"): read field "runs": the counts are of no run, or of more than 536870911`},
+		{"too many", `"pass": 2`, `"pass": 536870912`, `check 1 ("n"): read field "runs": the counts are of no run, or of more than 536870911`},
+		{"another verdict", `"fail": 0`, `"fail": 1`, `check 1 ("n"): verdict "pass" is not the worst of its runs: 2 pass, 1 fail, 0 broken, 0 skip`},
+		{"a half count", `"pass": 2`, `"pass": 1.5`, `check 1 ("n"): read field "runs": read field "pass": a whole number below 2^64 is wanted, and this is JSON number 1.5`},
+		{"a missing count", `"fail": 0, `, ``, `check 1 ("n"): read field "runs": field "fail" is missing`},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			text := strings.NewReplacer(`"seed": 1`, merged, `"duration_ms": 0.5`, counted).Replace(oneCheck)
+			require.Contains(t, text, v.old)
+			text = strings.Replace(text, v.old, v.new, 1)
+			card, err := Parse(strings.NewReader(text))
+			if v.err != "" {
+				assert.EqualError(t, err, "parse scorecard: "+v.err)
+				return
+			}
+			require.NoError(t, err)
+			var b bytes.Buffer
+			require.NoError(t, card.WriteJSON(&b))
+			assert.JSONEq(t, text, b.String())
+		})
+	}
+}
+
+// FuzzMerge merges two cards in every way, and requires what is promised of all.
+func FuzzMerge(f *testing.F) {
+	f.Add([]byte(oneCheck), []byte(strings.Replace(oneCheck, `"pass"`, `"fail"`, 1)))
+	for _, name := range []string{"right", "wrong"} {
+		text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, text)
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		a, err := Parse(bytes.NewReader(first))
+		if err != nil {
+			return
+		}
+		b, err := Parse(bytes.NewReader(second))
+		if err != nil {
+			return
+		}
+		merged, err := Merge(Source{"a", a}, Source{"b", b})
+		if err != nil {
+			requirePrintable(t, err.Error())
+			return
+		}
+		require.Len(t, merged.Runs, len(a.runs())+len(b.runs()))
+		require.LessOrEqual(t, len(merged.Checks), len(a.Checks)+len(b.Checks))
+		for _, c := range []Card{a, b} {
+			for _, r := range c.Checks {
+				require.Contains(t, verdicts[:1+indexOf(r.Verdict)], verdictIn(merged, r), "nothing becomes better")
+			}
+		}
+		for _, r := range merged.Checks {
+			require.Equal(t, verdictIn(a, r)+verdictIn(b, r) == Pass, r.Verdict == Pass && len(verdictIn(a, r)+verdictIn(b, r)) == 4)
+		}
+		requireHarmless(t, merged)
+
+		// What is merged can be written and read, and merging twice is merging once.
+		var text bytes.Buffer
+		require.NoError(t, merged.WriteJSON(&text))
+		again, err := Parse(&text)
+		require.NoError(t, err)
+		require.Equal(t, asText(t, merged), asText(t, again))
+		alone, err := Merge(Source{"a", a})
+		require.NoError(t, err)
+		inSteps, err := Merge(Source{"a", alone}, Source{"b", b})
+		require.NoError(t, err)
+		require.Equal(t, merged, inSteps)
+	})
+}
+
+func indexOf(v Verdict) int {
+	for i, other := range verdicts {
+		if v == other {
+			return i
+		}
+	}
+	return math.MaxInt
+}
+
+// verdictIn returns what a card says of the result's check and family.
+func verdictIn(c Card, r Result) Verdict {
+	for _, other := range c.Checks {
+		if other.Name == r.Name && other.Family == r.Family {
+			return other.Verdict
+		}
+	}
+	return ""
+}
+
+func asText(t *testing.T, c Card) string {
+	text, err := json.Marshal(c)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func requirePrintable(t *testing.T, text string) {
+	t.Helper()
+	require.Equal(t, text, oneLine(text), "one harmless line")
+	require.Less(t, len(text), 4<<10)
+}
+
+func writeCard(t *testing.T, c Card, path ...string) {
+	t.Helper()
+	name := filepath.Join(path...)
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o777))
+	var b bytes.Buffer
+	require.NoError(t, c.WriteJSON(&b))
+	require.NoError(t, os.WriteFile(name, b.Bytes(), 0o666))
+}
+
+func TestMergeDirectories(t *testing.T) {
+	in, out := t.TempDir(), filepath.Join(t.TempDir(), "new", "merged")
+	writeCard(t, shard("1/3", 1, Pass, "x"), in, "one", "scorecard.json")
+	writeCard(t, shard("2/3", 2, Pass, "y"), in, "two", "deep", "scorecard.json")
+	for name, text := range map[string]string{
+		"one/story-7.md": "a", "one/story-7.go.txt": "b", "two/deep/story-7.md": "c", "two/deep/story-8.json": "{}",
+		"one/scorecard.md": "not read", "one/core": "other files are left alone", "two/story-7.exe": "nor this",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(in, filepath.FromSlash(name)), []byte(text), 0o666))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(in, "empty"), 0o777))
+	require.NoError(t, os.Symlink("/etc", filepath.Join(in, "one", "elsewhere")))
+
+	shards, err := MergeDirectories(out, filepath.Join(in, "one"), filepath.Join(in, "two"), filepath.Join(in, "empty"))
+	require.NoError(t, err)
+	assert.Len(t, shards.Sources, 2)
+	assert.Equal(t, []string{filepath.Join(in, "empty")}, shards.Without)
+	assert.Equal(t, []string{filepath.Join(out, "story-7.md"), filepath.Join(out, "story-7.go.txt"),
+		filepath.Join(out, "story-7-2.md"), filepath.Join(out, "story-8.json")}, shards.Stories)
+	assert.False(t, shards.OK(), "a shard is missing, and a story failed")
+	second, err := os.ReadFile(filepath.Join(out, "story-7-2.md"))
+	require.NoError(t, err)
+	assert.Equal(t, "c", string(second))
+	file, err := os.Open(filepath.Join(out, "scorecard.json"))
+	require.NoError(t, err)
+	defer file.Close()
+	card, err := Parse(file)
+	require.NoError(t, err)
+	assert.Equal(t, shards.Card, card)
+	assert.FileExists(t, filepath.Join(out, "scorecard.md"))
+
+	_, err = MergeDirectories(out, filepath.Join(in, "one"))
+	assert.ErrorContains(t, err, "it is not empty: name a new directory first, and then those to merge")
+}
+
+func TestMergeDirectoriesIsOK(t *testing.T) {
+	in := t.TempDir()
+	writeCard(t, shard("1/2", 1, Pass, "x"), in, "one", "scorecard.json")
+	writeCard(t, shard("2/2", 2, Pass, "y"), in, "two", "scorecard.json")
+	shards, err := MergeDirectories(filepath.Join(t.TempDir(), "out"), in)
+	require.NoError(t, err)
+	assert.True(t, shards.OK())
+	require.NoError(t, os.WriteFile(filepath.Join(in, "two", "story-9.md"), nil, 0o666))
+	shards, err = MergeDirectories(filepath.Join(t.TempDir(), "out"), in)
+	require.NoError(t, err)
+	assert.False(t, shards.OK(), "a story failed in a shard that was killed afterwards")
+}
+
+func TestMergeDirectoriesNamesTheFile(t *testing.T) {
+	for name, v := range map[string]struct {
+		prepare func(t *testing.T, dir string)
+		want    string
+	}{
+		"no card":   {func(*testing.T, string) {}, "there is no scorecard.json below DIR: did the runs come to an end?"},
+		"half":      {func(t *testing.T, dir string) { writeText(t, dir+"/a/scorecard.json", oneCheck[:50]) }, "DIR/a/scorecard.json: parse scorecard: unexpected end of JSON input at byte 50"},
+		"directory": {func(t *testing.T, dir string) { require.NoError(t, os.Mkdir(dir+"/scorecard.json", 0o777)) }, "there is no scorecard.json below DIR"},
+		"link":      {func(t *testing.T, dir string) { require.NoError(t, os.Symlink("/dev/zero", dir+"/scorecard.json")) }, "DIR/scorecard.json: this is no regular file"},
+		"contradiction": {func(t *testing.T, dir string) {
+			writeText(t, dir+"/a/scorecard.json", oneCheck)
+			writeText(t, dir+"/b/scorecard.json", strings.Replace(oneCheck, `"s"`, `"z"`, 1))
+		}, `DIR/b/scorecard.json contradicts DIR/a/scorecard.json: field "subject" is "s" there and "z" here`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+			v.prepare(t, dir)
+			_, err := MergeDirectories(out, dir)
+			require.Error(t, err)
+			assert.Contains(t, strings.ReplaceAll(err.Error(), dir, "DIR"), "merge scorecards: "+v.want)
+			assert.NoDirExists(t, out, "nothing is written")
+		})
+	}
+	_, err := MergeDirectories(t.TempDir(), "no such directory")
+	assert.ErrorContains(t, err, "no such directory")
+}
+
+func writeText(t *testing.T, name, text string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o777))
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o666))
+}
