@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 		"breeding":  breeding,
 		"attached":  attached,
 		"blocking":  blocking,
+		"bare":      bare,
+		"procless":  procless,
 	}
 	withBuiltins(programs).runIfAsked()
 	if name := os.Getenv(victimEnv); name != "" {

@@ -139,29 +139,39 @@ func closeInheritedOnExec() error {
 // namespace: it needs CAP_SYS_ADMIN for them (unshare(2)) and CAP_NET_ADMIN for
 // what is done inside.
 func canUnshare() bool {
+	return hasCapability(unix.CAP_SYS_ADMIN) && hasCapability(unix.CAP_NET_ADMIN)
+}
+
+// hasCapability says whether the capability is effective (capabilities(7)).
+func hasCapability(number int) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return os.Geteuid() == 0
 	}
-	const needed = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN
-	return data[0].Effective&needed == needed
+	return data[number/32].Effective&(1<<(number%32)) != 0
 }
 
 // explainNamespaceError turns the error of clone(2) into what a person can do.
 func explainNamespaceError(err error, inUserNamespace bool) error {
 	remedy := ""
-	switch {
+	switch forbidden := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES); {
 	case errors.Is(err, unix.ENOSPC):
 		remedy = "a limit in /proc/sys/user is reached (max_user_namespaces, max_net_namespaces, …): raise it with sysctl"
-	case inUserNamespace && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)):
+	case forbidden && !inUserNamespace:
+		remedy = "it is forbidden in spite of CAP_SYS_ADMIN: allow namespaces in the seccomp profile (in a container: seccomp=unconfined)"
+	case forbidden && os.Geteuid() == 0 && !hasCapability(unix.CAP_SETFCAP):
+		// Only who has CAP_SETFCAP may map root into a user namespace (user_namespaces(7), Linux 5.12).
+		remedy = "this root has too few capabilities: give it CAP_SYS_ADMIN and CAP_NET_ADMIN, both of them " +
+			"(in a container: --cap-add), or run as another user, for whom a user namespace can be made"
+	case forbidden:
 		remedy = "user namespaces are forbidden here: run as root (sudo), or allow them " +
 			"(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; " +
-			"in a container: --privileged)"
-	case errors.Is(err, unix.EPERM):
-		remedy = "run with CAP_SYS_ADMIN (sudo; in a container: --privileged)"
+			"in a container: seccomp=unconfined, or root with CAP_SYS_ADMIN and CAP_NET_ADMIN)"
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
 		remedy = "the kernel lacks a namespace type: it needs CONFIG_NAMESPACES with USER_NS, PID_NS, NET_NS, UTS_NS and IPC_NS"
+	case errors.Is(err, unix.ENOENT):
+		remedy = "there is no /proc: mount it (mount -t proc proc /proc)"
 	default:
 		return fmt.Errorf("start the sandbox: %w", err)
 	}
@@ -326,11 +336,12 @@ const sandboxTemp = "/dev/shm"
 func prepareNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w: the root directory must be a mount point, and mounting allowed "+
-			"(in a container: --privileged; with AppArmor: sysctl kernel.apparmor_restrict_unprivileged_userns=0)", err)
+			"(by AppArmor: apparmor=unconfined in a container, elsewhere sysctl kernel.apparmor_restrict_unprivileged_userns=0; "+
+			"by seccomp: seccomp=unconfined)", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w: the kernel refuses a new /proc where the old one is covered in part, "+
-			"as in an unprivileged container: run with --privileged or --security-opt systempaths=unconfined", err)
+			"as in a container: --security-opt systempaths=unconfined, in Kubernetes procMount: Unmasked, or root with CAP_SYS_ADMIN and CAP_NET_ADMIN", err)
 	}
 	if err := unix.Mount("tmpfs", sandboxTemp, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
 		return fmt.Errorf("mount a temporary file system on %s: %w: create that directory", sandboxTemp, err)

@@ -209,6 +209,28 @@ func limiting([]string) int {
 	return map[bool]int{true: 0, false: 1}[cmd.Run() == nil]
 }
 
+// bare gives up its capabilities.
+func bare([]string) int {
+	header, none := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 3
+	}
+	return startAsVictim("shows")
+}
+
+// procless hides /proc.
+func procless([]string) int {
+	if err := unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 3
+	}
+	return startAsVictim("shows")
+}
+
+// startAsVictim becomes a victim in this very process.
+func startAsVictim(name string) int { return runInSandbox(victims[name]) }
+
 func TestSandboxThatCannotBeSaysWhy(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -219,6 +241,10 @@ func TestSandboxThatCannotBeSaysWhy(t *testing.T) {
 		// A user without a mapping may not make user namespaces (user_namespaces(7)).
 		"user namespaces forbidden": {"", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER},
 			"start the sandbox: fork/exec /proc/self/exe: operation not permitted: user namespaces are forbidden here: run as root"},
+		"root without capabilities": {"bare", oneUser(0),
+			"operation not permitted: this root has too few capabilities: give it CAP_SYS_ADMIN and CAP_NET_ADMIN, both of them"},
+		"no /proc": {"procless", oneUser(unix.CLONE_NEWNS),
+			"no such file or directory: there is no /proc: mount it"},
 		"limit reached": {"limiting", oneUser(0),
 			"no space left on device: a limit in /proc/sys/user is reached"},
 		"/proc covered": {"covering", oneUser(unix.CLONE_NEWNS),
