@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // AwaitListen waits until the process, a descendant of it or a daemon that it
@@ -25,10 +26,14 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		if err != nil {
 			return false, "", err
 		}
+		denied := ""
 		for _, info := range offspring {
 			fds, err := readFDs(info.PID)
-			if err != nil {
-				continue // it ended, or it is a zombie
+			if err != nil { // it ended, or it is a zombie
+				if errors.Is(err, os.ErrPermission) && info.State != Zombie {
+					denied = fmt.Sprintf("; the descriptors of pid %d cannot be read: give CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH", info.PID)
+				}
+				continue
 			}
 			for _, listener := range listeners {
 				if fds.Socket(listener.Inode) {
@@ -46,7 +51,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 			return false, "", fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
 		}
 		if len(listeners) > 0 {
-			return false, "another process listens: " + listeners.String(), nil
+			return false, "another process listens: " + listeners.String() + denied, nil
 		}
 		return false, "nobody listens", nil
 	})

@@ -199,6 +199,8 @@ func explainStartError(err error) error {
 		return fmt.Errorf("%w: raise the limit on open files (ulimit -n)", err)
 	case errors.Is(err, syscall.ENOEXEC):
 		return fmt.Errorf("%w: the file is no program: a script begins with #! and its interpreter", err)
+	case errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%w: become root with CAP_SETUID and CAP_SETGID, without which no process is started as another user", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: make the program executable for this user", err)
 	case errors.Is(err, syscall.EAGAIN):

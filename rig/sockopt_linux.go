@@ -60,7 +60,11 @@ func copySocket(of ProcessInfo, inode uint32) (int, error) {
 		}
 		copied, err := unix.PidfdGetfd(process.fd, fd.Number, 0)
 		if err != nil {
-			return -1, fmt.Errorf("copy descriptor %d of %s pid %d: %w", fd.Number, of.Name, of.PID, os.NewSyscallError("pidfd_getfd", err))
+			remedy := ""
+			if err == unix.EPERM {
+				remedy = ": give CAP_SYS_PTRACE, or allow the call in the seccomp profile (in a container: --cap-add SYS_PTRACE or seccomp=unconfined)"
+			}
+			return -1, fmt.Errorf("copy descriptor %d of %s pid %d: %w%s", fd.Number, of.Name, of.PID, os.NewSyscallError("pidfd_getfd", err), remedy)
 		}
 		return copied, nil
 	}

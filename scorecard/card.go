@@ -29,7 +29,7 @@ type Card struct {
 	// "" where nobody said.
 	Machine string
 	// Shard is the part of a divided search that this run was, such as "3/10",
-	// counted from 1; "" where nothing was divided.
+	// counted from 0; "" where nothing was divided.
 	Shard string
 	// Runs are those that a merged card is made of, see [Merge]; nil for a card of
 	// one run.

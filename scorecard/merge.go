@@ -127,7 +127,7 @@ func (c Card) Missing() (missing []int, of int) {
 			seen[i], of = true, max(of, n)
 		}
 	}
-	for i := 1; i <= of; i++ {
+	for i := range of {
 		if !seen[i] {
 			missing = append(missing, i)
 		}
@@ -167,8 +167,8 @@ func parseShard(text string) (i, n int, err error) {
 	if err == nil {
 		n, err = strconv.Atoi(second)
 	}
-	if err != nil || i < 1 || i > n || n > maxShards || text != fmt.Sprintf("%d/%d", i, n) {
-		return 0, 0, fmt.Errorf("shard %q: it is written such as 3/10, from 1/10 to 10/10, with at most %d of them", text, maxShards)
+	if err != nil || i < 0 || i >= n || n > maxShards || text != fmt.Sprintf("%d/%d", i, n) {
+		return 0, 0, fmt.Errorf("shard %q: it is written such as 3/10, from 0/10 to 9/10, with at most %d of them", text, maxShards)
 	}
 	return i, n, nil
 }

@@ -31,13 +31,13 @@ func named(cards ...Card) (all []Source) {
 
 func TestMergeKeepsTheWorst(t *testing.T) {
 	merged, err := Merge(named(
-		shard("1/4", 11, Pass, "first"), shard("2/4", 12, Broken, "second"),
-		shard("3/4", 13, Fail, "third"), shard("4/4", 14, Fail, "fourth"))...)
+		shard("0/4", 11, Pass, "first"), shard("1/4", 12, Broken, "second"),
+		shard("2/4", 13, Fail, "third"), shard("3/4", 14, Fail, "fourth"))...)
 	require.NoError(t, err)
 	want := shard("", 11, Fail, "third")
 	want.Checks[0].Duration, want.Checks[0].Runs = 4*time.Second, Counts{Pass: 1, Broken: 1, Fail: 2}
-	want.Runs = []Run{{"1/4", 11, "6.12.0", "2 processors"}, {"2/4", 12, "6.12.0", "2 processors"},
-		{"3/4", 13, "6.12.0", "2 processors"}, {"4/4", 14, "6.12.0", "2 processors"}}
+	want.Runs = []Run{{"0/4", 11, "6.12.0", "2 processors"}, {"1/4", 12, "6.12.0", "2 processors"},
+		{"2/4", 13, "6.12.0", "2 processors"}, {"3/4", 14, "6.12.0", "2 processors"}}
 	assert.Equal(t, want, merged)
 	missing, of := merged.Missing()
 	assert.Empty(t, missing)
@@ -50,23 +50,23 @@ func TestMergeKeepsTheWorst(t *testing.T) {
 	assert.Contains(t, table.String(), "search  fail    in 2 of 4 runs: because\n")
 	assert.Contains(t, table.String(), "\nsearch over IPv4: fail in 2 of 4 runs\n")
 	require.NoError(t, merged.WriteMarkdown(&markdown))
-	assert.Contains(t, markdown.String(), "\n| 3/4 | 13 | 6.12.0 | 2 processors |\n")
+	assert.Contains(t, markdown.String(), "\n| 2/4 | 13 | 6.12.0 | 2 processors |\n")
 	requireHarmless(t, merged)
 }
 
 func TestMergeSaysWhatDiffers(t *testing.T) {
-	other := shard("5/9", 2, Pass, "x")
+	other := shard("4/9", 2, Pass, "x")
 	other.Kernel, other.Machine = "6.18.1", "8 processors"
 	other.Checks = append(other.Checks, Result{Name: "more", Family: "IPv6", Verdict: Skip})
-	merged, err := Merge(named(shard("2/9", 1, Pass, "x"), other, shard("", 3, Pass, "not divided"))...)
+	merged, err := Merge(named(shard("1/9", 1, Pass, "x"), other, shard("", 3, Pass, "not divided"))...)
 	require.NoError(t, err)
 	assert.Equal(t, "6.12.0 and 6.18.1", merged.Kernel)
 	assert.Equal(t, "2 processors and 8 processors", merged.Machine)
 	assert.Equal(t, Counts{Skip: 1}, merged.Checks[1].Runs, "a check that one run made")
 	missing, of := merged.Missing()
-	assert.Equal(t, []int{1, 3, 4, 6, 7, 8, 9}, missing)
+	assert.Equal(t, []int{0, 2, 3, 5, 6, 7, 8}, missing)
 	assert.Equal(t, 9, of)
-	assert.Equal(t, "3 runs on kernel 6.12.0 and 6.18.1, 2 processors and 8 processors, first seed 1, shards missing: 1, 3-4, 6-9 of 9", merged.Origin())
+	assert.Equal(t, "3 runs on kernel 6.12.0 and 6.18.1, 2 processors and 8 processors, first seed 1, shards missing: 0, 2-3, 5-8 of 9", merged.Origin())
 	assert.True(t, merged.OK())
 }
 
@@ -89,19 +89,19 @@ func TestMergeOfRealCards(t *testing.T) {
 
 func TestMergeRefusesContradictions(t *testing.T) {
 	change := func(c Card, f func(*Card)) Card { f(&c); return c }
-	first := shard("1/4", 1, Pass, "x")
+	first := shard("0/4", 1, Pass, "x")
 	for want, cards := range map[string][]Card{
 		"there is none": nil,
 		`b contradicts a: field "subject" is "./server" there and "\x1b[31m" here; merge cards of the same search only`: {
-			first, change(shard("2/4", 1, Pass, "x"), func(c *Card) { c.Subject = "\x1b[31m" })},
+			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Subject = "\x1b[31m" })},
 		`b contradicts a: field "expected" of check "search" is "no story fails" there and "other" here; merge cards of the same search only`: {
-			first, change(shard("2/4", 1, Pass, "x"), func(c *Card) { c.Checks[0].Expected = "other" })},
+			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks[0].Expected = "other" })},
 		`c contradicts b: field "shard" is "…/4" there and "2/5" here; merge cards of the same search only`: {
 			shard("", 1, Pass, "x"), first, shard("2/5", 1, Pass, "x")},
-		`c and a are the same: field "shard" is "1/4" in both; leave one out`:                        {first, shard("2/4", 1, Pass, "x"), first},
-		`a: shard "0/4": it is written such as 3/10, from 1/10 to 10/10, with at most 10000 of them`: {shard("0/4", 1, Pass, "x")},
+		`c and a are the same: field "shard" is "0/4" in both; leave one out`:                        {first, shard("1/4", 1, Pass, "x"), first},
+		`a: shard "0/4": it is written such as 3/10, from 0/10 to 9/10, with at most 10000 of them`: {shard("0/4", 1, Pass, "x")},
 		`b contradicts itself: field "checks" has "search" over "IPv4" twice`: {
-			first, change(shard("2/4", 1, Pass, "x"), func(c *Card) { c.Checks = append(c.Checks, c.Checks[0]) })},
+			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks = append(c.Checks, c.Checks[0]) })},
 	} {
 		merged, err := Merge(named(cards...)...)
 		assert.EqualError(t, err, "merge scorecards: "+want)
@@ -110,11 +110,11 @@ func TestMergeRefusesContradictions(t *testing.T) {
 }
 
 func TestParseShard(t *testing.T) {
-	for _, right := range []string{"1/1", "3/10", "10000/10000"} {
+	for _, right := range []string{"0/1", "3/10", "9999/10000"} {
 		_, _, err := parseShard(right)
 		assert.NoError(t, err)
 	}
-	for _, wrong := range []string{"", "/", "1", "0/1", "2/1", "-1/2", "+1/2", "01/2", "1/02", "1/2/3", "1/10001", "1/99999999999999999999", " 1/2", "1/ 2"} {
+	for _, wrong := range []string{"", "/", "1", "1/1", "2/1", "-1/2", "+1/2", "01/2", "1/02", "1/2/3", "1/10001", "1/99999999999999999999", " 1/2", "1/ 2"} {
 		_, _, err := parseShard(wrong)
 		assert.Error(t, err, wrong)
 	}
@@ -132,8 +132,8 @@ func TestParseOptionalFields(t *testing.T) {
 	const counted = `"duration_ms": 0.5, "runs": {"pass": 2, "fail": 0, "broken": 0, "skip": 0}`
 	for _, v := range []struct{ name, old, new, err string }{
 		{"all", "", "", ""},
-		{"a shard that is none", `"1/2", "machine"`, `"3/2", "machine"`, `shard "3/2": it is written such as 3/10, from 1/10 to 10/10, with at most 10000 of them`},
-		{"a run's shard that is none", `"shard": "1/2", "seed"`, `"shard": "x", "seed"`, `run 1: shard "x": it is written such as 3/10, from 1/10 to 10/10, with at most 10000 of them`},
+		{"a shard that is none", `"1/2", "machine"`, `"3/2", "machine"`, `shard "3/2": it is written such as 3/10, from 0/10 to 9/10, with at most 10000 of them`},
+		{"a run's shard that is none", `"shard": "1/2", "seed"`, `"shard": "x", "seed"`, `run 1: shard "x": it is written such as 3/10, from 0/10 to 9/10, with at most 10000 of them`},
 		{"a run without a seed", `"seed": 1, "kernel"`, `"kernel"`, `run 1: field "seed" is missing`},
 		{"null", `"machine": "m", "runs"`, `"machine": null, "runs"`, `field "machine" is missing`},
 		{"no counts", `"pass": 2`, `"pass": 0`, `check 1 ("n"): read field "runs": the counts are of no run, or of more than 536870911`},
@@ -251,8 +251,8 @@ func writeCard(t *testing.T, c Card, path ...string) {
 
 func TestMergeDirectories(t *testing.T) {
 	in, out := t.TempDir(), filepath.Join(t.TempDir(), "new", "merged")
-	writeCard(t, shard("1/3", 1, Pass, "x"), in, "one", "scorecard.json")
-	writeCard(t, shard("2/3", 2, Pass, "y"), in, "two", "deep", "scorecard.json")
+	writeCard(t, shard("0/3", 1, Pass, "x"), in, "one", "scorecard.json")
+	writeCard(t, shard("1/3", 2, Pass, "y"), in, "two", "deep", "scorecard.json")
 	for name, text := range map[string]string{
 		"one/story-7.md": "a", "one/story-7.go.txt": "b", "two/deep/story-7.md": "c", "two/deep/story-8.json": "{}",
 		"one/scorecard.md": "not read", "one/core": "other files are left alone", "two/story-7.exe": "nor this",
@@ -286,8 +286,8 @@ func TestMergeDirectories(t *testing.T) {
 
 func TestMergeDirectoriesIsOK(t *testing.T) {
 	in := t.TempDir()
-	writeCard(t, shard("1/2", 1, Pass, "x"), in, "one", "scorecard.json")
-	writeCard(t, shard("2/2", 2, Pass, "y"), in, "two", "scorecard.json")
+	writeCard(t, shard("0/2", 1, Pass, "x"), in, "one", "scorecard.json")
+	writeCard(t, shard("1/2", 2, Pass, "y"), in, "two", "scorecard.json")
 	shards, err := MergeDirectories(filepath.Join(t.TempDir(), "out"), in)
 	require.NoError(t, err)
 	assert.True(t, shards.OK())
