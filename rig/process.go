@@ -248,6 +248,9 @@ func (p *Process) who() string { return p.Host.Name + "/" + p.Name }
 func (p *Process) Signal(s syscall.Signal) error {
 	err := p.cmd.Process.Signal(s)
 	p.Host.lab.Journal.Record(p.who(), "signal %v%s", s, errorSuffix(err))
+	if errors.Is(err, syscall.EPERM) {
+		return fmt.Errorf("send %v to %v: %w: it runs as another user, for which the rig needs CAP_KILL", s, p, err)
+	}
 	if err != nil {
 		return fmt.Errorf("send %v to %v: %w", s, p, err)
 	}

@@ -153,16 +153,23 @@ func readFDs(pid int) (FDs, error) {
 		return nil, fmt.Errorf("list descriptors of process %d: %w", pid, err)
 	}
 	fds := FDs{}
+	var denied error
 	for _, entry := range entries {
 		number, err := strconv.Atoi(entry.Name())
 		if err != nil {
 			continue
 		}
 		target, err := os.Readlink(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			continue // closed since the listing
+		if err != nil { // closed since the listing
+			if errors.Is(err, os.ErrPermission) {
+				denied = err
+			}
+			continue
 		}
 		fds = append(fds, fdOf(number, target))
+	}
+	if len(fds) == 0 && denied != nil {
+		return nil, fmt.Errorf("read descriptors of process %d: %w", pid, denied)
 	}
 	return fds, nil
 }
