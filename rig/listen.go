@@ -26,14 +26,10 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		if err != nil {
 			return false, "", err
 		}
-		denied := ""
 		for _, info := range offspring {
 			fds, err := readFDs(info.PID)
-			if err != nil { // it ended, or it is a zombie
-				if errors.Is(err, os.ErrPermission) && info.State != Zombie {
-					denied = fmt.Sprintf("; the descriptors of pid %d cannot be read: give CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH", info.PID)
-				}
-				continue
+			if err != nil {
+				continue // it ended, or it is a zombie
 			}
 			for _, listener := range listeners {
 				if fds.Socket(listener.Inode) {
@@ -51,7 +47,11 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 			return false, "", fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
 		}
 		if len(listeners) > 0 {
-			return false, "another process listens: " + listeners.String() + denied, nil
+			seen := "another process listens: " + listeners.String()
+			if _, err := readFDs(p.PID); errors.Is(err, os.ErrPermission) && p.Running() {
+				seen += "; but what this one has open cannot be seen: give the rig CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+			}
+			return false, seen, nil
 		}
 		return false, "nobody listens", nil
 	})
