@@ -16,12 +16,15 @@ type Command struct {
 	// Args is the program and its arguments. A program without a slash is looked
 	// for in PATH. See [Exec] and [Program].
 	Args []string
-	// Env is added to the environment of the tests, as NAME=value.
+	// Env is added to the environment of the tests, as NAME=value. What the rig
+	// tells itself by the environment is not passed on.
 	Env []string
 	// Dir is the working directory; "" means that of the tests.
 	Dir string
 	// User is a user's name or number; "" means the user of the tests. It needs
-	// root, and is a [MissingError] in a sandbox made without.
+	// root, and is a [MissingError] in a sandbox made without. The process has the
+	// user's own group and no other, no capability, and never gains a privilege by
+	// executing a program (PR_SET_NO_NEW_PRIVS), so that sudo and ping do not work.
 	User string
 	// Stdin gives the process a pipe as standard input, [Process.Stdin]. Without
 	// it standard input is /dev/null.

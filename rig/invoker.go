@@ -3,6 +3,7 @@ package rig
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +30,20 @@ func FromInvoker(path string) string {
 		return path
 	}
 	return filepath.Join(dir, path)
+}
+
+// withoutPrivateEnv returns the environment without what the rig tells itself by
+// it. What a person set, such as FORKRIG_TIME_SCALE, and TMPDIR stay.
+func withoutPrivateEnv(environ []string) []string {
+	var kept []string
+	for _, e := range environ {
+		switch name, _, _ := strings.Cut(e, "="); name {
+		case "FORKRIG_SANDBOX", invokerEnv, "FORKRIG_INVOKER_OUTPUT":
+		default:
+			kept = append(kept, e)
+		}
+	}
+	return kept
 }
 
 // invokerEnv is the environment variable by which the tests in the sandbox know

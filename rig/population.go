@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"sync"
 	"time"
 )
 
@@ -22,33 +21,71 @@ type population struct {
 	init *exec.Cmd     // owned
 	gone chan struct{} // closed when init was waited for: nobody is left then
 
-	// launches are functions for the launcher, a thread that is in the
-	// namespaces of the host. It lives as long as the population, because a child
-	// may ask to die with its parent, and for the kernel that is a thread
-	// (PR_SET_PDEATHSIG(2const)).
-	launches chan func()
-	launched chan struct{} // closed when the launcher has ended
-	stop     sync.Once
+	// The launchers are threads that are in the namespaces of the host. They live as
+	// long as the population, because a child may ask to die with its parent, and for
+	// the kernel that is a thread (PR_SET_PDEATHSIG(2const)). What the unprivileged one
+	// starts never gains a privilege by executing a program; it comes with the first
+	// process that needs it.
+	ordinary, unprivileged *launcher
+}
+
+// launcher is a thread that calls functions.
+type launcher struct {
+	calls chan func()
+	quit  chan struct{} // closed to end it
+	ended chan struct{} // closed when the thread is no more
+}
+
+func newLauncher() *launcher {
+	return &launcher{calls: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// do calls f on the thread. It fails once the launcher has been ended.
+func (l *launcher) do(f func() error) error {
+	result := make(chan error, 1)
+	select {
+	case l.calls <- func() { result <- f() }:
+		return <-result
+	case <-l.quit:
+		return errPopulationEnded
+	}
 }
 
 // hostProgram is the program that is the first process of a population.
 const hostProgram = builtinPrefix + "host"
 
 // launch calls start, which starts a process, on a thread that is in the host's
-// namespaces.
-func (h *Host) launch(start func() error) error {
-	people, err := h.populated()
+// namespaces. With unprivileged the process and its children never gain a privilege
+// by executing a program, such as a set-user-ID one (PR_SET_NO_NEW_PRIVS(2const)):
+// as root of the machine they would have what the rig has.
+func (h *Host) launch(start func() error, unprivileged bool) error {
+	thread, err := h.launcher(unprivileged)
 	if err != nil {
 		return err
 	}
-	return people.do(start)
+	return thread.do(start)
+}
+
+func (h *Host) launcher(unprivileged bool) (*launcher, error) {
+	h.peopling.Lock()
+	defer h.peopling.Unlock()
+	people, err := h.populated()
+	if err != nil || !unprivileged {
+		return people.ordinary, err
+	}
+	if people.unprivileged == nil {
+		thread := newLauncher()
+		if err := people.launch(thread, h.ns, unprivileged); err != nil {
+			return nil, fmt.Errorf("make a thread without privileges: %w", err)
+		}
+		people.unprivileged = thread
+	}
+	return people.unprivileged, nil
 }
 
 // populated returns the host's population, which begins now where there was none,
-// or where it has ended.
+// or where it has ended. The caller holds h.peopling.
 func (h *Host) populated() (*population, error) {
-	h.peopling.Lock()
-	defer h.peopling.Unlock()
 	if h.people != nil {
 		select {
 		case <-h.people.gone:
@@ -59,7 +96,7 @@ func (h *Host) populated() (*population, error) {
 	}
 	people, err := populate(h)
 	if err != nil {
-		return nil, fmt.Errorf("begin the processes of a host: %w", err)
+		return &population{}, fmt.Errorf("begin the processes of a host: %w", err)
 	}
 	h.people = people
 	go h.guard(people, maxProcesses)
@@ -68,25 +105,22 @@ func (h *Host) populated() (*population, error) {
 
 var errPopulationEnded = errors.New("the host's processes have just been ended, with its init")
 
-// do calls f on the launcher.
-func (p *population) do(f func() error) error {
-	result := make(chan error, 1)
-	select {
-	case p.launches <- func() { result <- f() }:
-		return <-result
-	case <-p.launched:
-		return errPopulationEnded
-	}
-}
-
-// end kills everybody at one instant and returns when nobody is left.
+// end kills everybody at one instant and returns when nobody is left. The caller
+// holds the host's peopling.
 func (p *population) end() {
-	p.stop.Do(func() {
-		_ = p.init.Process.Kill() // an error means that it has ended
-		<-p.gone
-		close(p.launches)
-	})
-	<-p.launched
+	_ = p.init.Process.Kill() // an error means that it has ended
+	<-p.gone
+	for _, l := range []*launcher{p.ordinary, p.unprivileged} {
+		if l == nil {
+			continue
+		}
+		select {
+		case <-l.quit:
+		default:
+			close(l.quit)
+		}
+		<-l.ended
+	}
 }
 
 // depopulate ends what still runs on the host, and what its processes see.

@@ -32,7 +32,7 @@ func populate(h *Host) (*population, error) {
 	if err != nil {
 		return nil, explainStartError(err)
 	}
-	p := &population{init: init, gone: make(chan struct{}), launches: make(chan func()), launched: make(chan struct{})}
+	p := &population{init: init, gone: make(chan struct{}), ordinary: newLauncher()}
 	go func() {
 		_ = init.Wait() // however it ended
 		close(p.gone)
@@ -42,9 +42,7 @@ func populate(h *Host) (*population, error) {
 		<-p.gone
 		return nil, errors.New("its init ended at once")
 	}
-	started := make(chan error, 1)
-	go p.launcher(h.ns, started)
-	if err := <-started; err != nil {
+	if err := p.launch(p.ordinary, h.ns, false); err != nil {
 		_ = init.Process.Kill()
 		<-p.gone
 		return nil, err
@@ -52,30 +50,47 @@ func populate(h *Host) (*population, error) {
 	return p, nil
 }
 
-// launcher calls what it is given on a thread of the population. The thread ends
-// with it: it cannot return to the file system that it had in common with the
-// others.
-func (p *population) launcher(ns *namespace, started chan<- error) {
+// launch begins the launcher and returns when it is where it belongs.
+func (p *population) launch(l *launcher, ns *namespace, unprivileged bool) error {
+	started := make(chan error, 1)
+	go l.run(started, func() error {
+		if unprivileged {
+			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+				return os.NewSyscallError("prctl", err)
+			}
+		}
+		return p.enter(ns)
+	})
+	return <-started
+}
+
+// run calls what the launcher is given on a thread of its own, which is prepared
+// first. The thread ends with it: it can get rid neither of the attribute nor of
+// its own file system.
+func (l *launcher) run(started chan<- error, prepare func() error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
 		// Not the main thread: /proc/self is about that one. While it is kept here,
-		// another one runs the other launcher.
-		go p.launcher(ns, started)
-		<-p.launched
+		// another one runs the launcher.
+		go l.run(started, prepare)
+		<-l.ended
 		runtime.UnlockOSThread()
 		return
 	}
 	task := procPath(unix.Getpid(), "task", strconv.Itoa(unix.Gettid()))
-	err := p.enter(ns)
+	err := prepare()
 	started <- err
-	if err == nil {
-		for f := range p.launches {
+	for going := err == nil; going; {
+		select {
+		case f := <-l.calls:
 			f()
+		case <-l.quit:
+			going = false
 		}
 	}
 	go func() {
 		awaitNoFile(task)
-		close(p.launched)
+		close(l.ended)
 	}()
 	// From here the goroutine ends without the unlock, and its thread with it.
 }

@@ -121,7 +121,7 @@ func (p *Process) start() error {
 			return fmt.Errorf("find the working directory: %w", err)
 		}
 	}
-	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Env = append(withoutPrivateEnv(os.Environ()), c.Env...)
 	cmd.SysProcAttr = processAttributes(credential)
 
 	// Pipes of our own instead of cmd's: a worker that outlives the process
@@ -157,7 +157,7 @@ func (p *Process) start() error {
 		p.Stdin = w
 		ours, theirs = append(ours, w), append(theirs, r)
 	}
-	err = p.Host.launch(cmd.Start)
+	err = p.Host.launch(cmd.Start, credential != nil)
 	closeAll(theirs)
 	if err != nil {
 		closeAll(ours)

@@ -37,6 +37,7 @@ func (*namespace) sockets() (Sockets, error)                      { return nil, 
 func (*namespace) destroyOrphans() (Sockets, error)               { return nil, errUnsupported }
 func (*namespace) destroyMatching(func(Socket) bool) (int, error) { return 0, errUnsupported }
 func (*namespace) end() error                                     { return errUnsupported }
+func (*population) launch(*launcher, *namespace, bool) error      { return errUnsupported }
 func populate(*Host) (*population, error)                         { return nil, errUnsupported }
 func (*population) count() int                                    { return 0 }
 func threadsOfMachine() int                                       { return 0 }
