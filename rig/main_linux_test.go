@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 		"blocking":   blocking,
 		"bare":       bare,
 		"procless":   procless,
+		"flooding":   flooding,
 		"becoming":   becoming,
 		"confessing": confessing,
 	}

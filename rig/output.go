@@ -1,12 +1,10 @@
 package rig
 
 import (
-	"bufio"
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 )
 
@@ -32,26 +30,41 @@ const (
 
 func newOutput() *Output { return &Output{changed: make(chan struct{})} }
 
-// collect reads r to its end.
+// outputReadBytes is what a pipe holds (pipe(7)).
+const outputReadBytes = 64 << 10
+
+// collect reads r to its end. It takes the lock once for all that a read returned:
+// what writes nothing but line ends would wait for the rig otherwise.
 func (o *Output) collect(r io.Reader) {
-	reader := bufio.NewReaderSize(r, outputLineBytes)
-	cut := false // in a line whose beginning was added already
+	chunk := make([]byte, outputReadBytes)
+	line := make([]byte, 0, outputLineBytes) // what was read of the last line, or of its beginning
+	begun := false
 	for {
-		chunk, err := reader.ReadSlice('\n')
-		if len(chunk) > 0 && !cut {
-			o.add(strings.TrimSuffix(string(chunk), "\n"))
+		n, err := r.Read(chunk)
+		o.mu.Lock()
+		for rest := chunk[:n]; len(rest) > 0; {
+			part, after, complete := bytes.Cut(rest, []byte{'\n'})
+			line = append(line, part[:min(len(part), outputLineBytes-len(line))]...)
+			if begun = !complete; complete {
+				o.add(string(line))
+				line = line[:0]
+			}
+			rest = after
 		}
-		cut = errors.Is(err, bufio.ErrBufferFull)
-		if err != nil && !cut {
-			o.end()
+		if err != nil && begun {
+			o.add(string(line))
+		}
+		o.ended = err != nil
+		o.signal()
+		o.mu.Unlock()
+		if err != nil {
 			return
 		}
 	}
 }
 
+// add keeps a line. The caller holds the lock.
 func (o *Output) add(line string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.total++
 	switch {
 	case len(o.head) < outputHead:
@@ -62,14 +75,6 @@ func (o *Output) add(line string) {
 		o.tail[o.next] = line
 		o.next = (o.next + 1) % outputTail
 	}
-	o.signal()
-}
-
-func (o *Output) end() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.ended = true
-	o.signal()
 }
 
 func (o *Output) signal() {
