@@ -113,7 +113,7 @@ func work(j job, mask uint64, handlersCleared bool) {
 		syscall.RawSyscall6(unix.SYS_DUP3, uintptr(j.conn), workerConn, 0, 0, 0, 0)
 		j.conn = workerConn
 	}
-	// The listener is above workerConn: settleRuntime opened the runtime's poller before.
+	// The listener is above workerConn, see listener.open.
 	if j.defect == WorkerKeepsListener {
 		closeRange(first, j.listener-1, newest)
 		first = j.listener + 1

@@ -41,6 +41,14 @@ func (l *listener) open(backlog int, defect Defect) (err error) {
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
+	if l.fd == workerConn { // where a worker has its connection
+		moved, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, workerConn+1)
+		if err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+		unix.Close(l.fd)
+		l.fd = moved
+	}
 	if err := l.setOptions(defect); err != nil {
 		return err
 	}

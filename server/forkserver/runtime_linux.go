@@ -1,10 +1,10 @@
 package forkserver
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
-	"time"
 )
 
 // settleRuntime makes the Go runtime take now what it would otherwise take on
@@ -31,7 +31,11 @@ func settleRuntime() {
 	}
 	none.Wait()
 
-	// The first timer opens the descriptors of the runtime's poller, and a
-	// failure to do so ends a Go program too.
-	<-time.After(1)
+	// The first pipe opens the descriptors of the runtime's poller, and a failure
+	// to do so ends a Go program too. A timer does, as well, but only if somebody
+	// has to wait for it.
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
 }
