@@ -27,8 +27,9 @@ const Settling = 2 * time.Second
 const TimeScaleEnv = "FORKRIG_TIME_SCALE"
 
 // timeScale reads the factor.
-func timeScale() (float64, error) {
-	text := os.Getenv(TimeScaleEnv)
+func timeScale() (float64, error) { return parseTimeScale(os.Getenv(TimeScaleEnv)) }
+
+func parseTimeScale(text string) (float64, error) {
 	if text == "" {
 		return 1, nil
 	}

@@ -91,13 +91,28 @@ func (k *kept) take(inode uint64, control []byte) {
 		unix.Close(fd)
 		delete(k.namespaces, inode)
 	}
+	for i, fd := range descriptorsIn(control) {
+		if i == 0 {
+			k.namespaces[inode] = fd
+		} else {
+			unix.Close(fd) // nobody sends more than one
+		}
+	}
+}
+
+// descriptorsIn returns the descriptors that came with a message (SCM_RIGHTS in
+// unix(7)). They are the caller's.
+func descriptorsIn(control []byte) (all []int) {
 	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil || len(messages) == 0 {
-		return
+	if err != nil {
+		return nil
 	}
-	if fds, err := unix.ParseUnixRights(&messages[0]); err == nil && len(fds) == 1 {
-		k.namespaces[inode] = fds[0]
+	for _, m := range messages {
+		if fds, err := unix.ParseUnixRights(&m); err == nil {
+			all = append(all, fds...)
+		}
 	}
+	return all
 }
 
 // destroyConnections ends every connection in the namespaces that are still

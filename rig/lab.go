@@ -83,8 +83,9 @@ func New(tb testing.TB) *Lab {
 	return lab
 }
 
-func seedFromEnv() (uint64, error) {
-	text := os.Getenv(SeedEnv)
+func seedFromEnv() (uint64, error) { return parseSeed(os.Getenv(SeedEnv)) }
+
+func parseSeed(text string) (uint64, error) {
 	if text == "" {
 		return rand.Uint64(), nil
 	}

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -140,7 +141,7 @@ func parseEvent(line string) (event, bool) {
 	}
 	e = event{Msg: wide.Msg, Status: wide.Status, Signal: wide.Signal}
 	e.Peer, _ = netip.ParseAddrPort(wide.Peer)
-	if pid, ok := wide.Worker.(float64); ok {
+	if pid, ok := wide.Worker.(float64); ok && pid >= 1 && pid <= math.MaxInt32 {
 		e.Worker = int(pid)
 	}
 	return e, true

@@ -98,7 +98,7 @@ func TestMergeRefusesContradictions(t *testing.T) {
 			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks[0].Expected = "other" })},
 		`c contradicts b: field "shard" is "…/4" there and "2/5" here; merge cards of the same search only`: {
 			shard("", 1, Pass, "x"), first, shard("2/5", 1, Pass, "x")},
-		`c and a are the same: field "shard" is "0/4" in both; leave one out`:                        {first, shard("1/4", 1, Pass, "x"), first},
+		`c and a are the same: field "shard" is "0/4" in both; leave one out`:                       {first, shard("1/4", 1, Pass, "x"), first},
 		`a: shard "4/4": it is written such as 3/10, from 0/10 to 9/10, with at most 10000 of them`: {shard("4/4", 1, Pass, "x")},
 		`b contradicts itself: field "checks" has "search" over "IPv4" twice`: {
 			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks = append(c.Checks, c.Checks[0]) })},

@@ -5,6 +5,7 @@ package inject
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -70,9 +71,11 @@ func descriptorWaits(tid uint32, fd int32) bool {
 	if err != nil {
 		return false
 	}
-	_, text, _ := strings.Cut(string(info), "flags:")
-	var flags uint64
-	_, err = fmt.Sscanf(text, "%o", &flags)
+	text, err := statusField(info, "flags")
+	if err != nil {
+		return false
+	}
+	flags, err := strconv.ParseUint(text, 8, 64)
 	return err == nil && flags&unix.O_NONBLOCK == 0
 }
 

@@ -3,6 +3,7 @@
 package inject
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -189,13 +191,11 @@ func notCaught(pid int, signal syscall.Signal) bool {
 // readSignalSet reads a field of /proc/PID/status.
 func readSignalSet(pid int, field string) (set rig.SignalSet, err error) {
 	text, err := readStatus(pid, field)
-	if err == nil {
-		_, err = fmt.Sscanf(text, "%x", &set)
-	}
-	if err != nil {
+	mask, parseErr := strconv.ParseUint(text, 16, 64)
+	if err = cmp.Or(err, parseErr); err != nil {
 		return 0, fmt.Errorf("read %s of process %d: %w", field, pid, err)
 	}
-	return set, nil
+	return rig.SignalSet(mask), nil
 }
 
 func readStatus(id int, field string) (string, error) {
@@ -203,6 +203,11 @@ func readStatus(id int, field string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return statusField(status, field)
+}
+
+// statusField returns the value of a field of /proc/PID/status (proc_pid_status(5)).
+func statusField(status []byte, field string) (string, error) {
 	for line := range strings.Lines(string(status)) {
 		if value, found := strings.CutPrefix(line, field+":"); found {
 			return strings.TrimSpace(value), nil

@@ -1,0 +1,30 @@
+package checks
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzSelect: who asks for checks gets just those, each once, and no others.
+func FuzzSelect(f *testing.F) {
+	for _, names := range []string{"", " ", "reap", "reap, term", "term,reap,reap", ",", "Reap", "reap,\x1b[2J"} {
+		f.Add(names)
+	}
+	f.Fuzz(func(t *testing.T, names string) {
+		selected, err := Select(names)
+		if err != nil {
+			require.Contains(t, err.Error(), "there is no check called \"")
+			require.NotContains(t, err.Error(), "\x1b")
+			return
+		}
+		require.NotEmpty(t, selected)
+		seen := map[string]bool{}
+		for _, check := range selected {
+			require.False(t, seen[check.Name], "twice")
+			seen[check.Name] = true
+			require.True(t, strings.TrimSpace(names) == "" || strings.Contains(names, check.Name))
+		}
+	})
+}

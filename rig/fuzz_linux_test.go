@@ -1,0 +1,108 @@
+package rig
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// FuzzTimedWait: a call is a wait with an end only where it says so in all seven fields.
+func FuzzTimedWait(f *testing.F) {
+	for _, line := range []string{"running", "-1 0x7ffe 0x7f", "35 0x7ffc 0x0 0x0 0x0 0x0 0x0 0x7ffc 0x7f",
+		"7 0x1 0x1 0xffffffff 0x0 0x0 0x0 0x7ffc 0x7f", "271 0x1 0x1 0x7f 0x0 0x0 0x0 0x7ffc 0x7f", "7 x x x x x x", "99999999999999999999 0 0 0 0 0 0"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if !timedWait(line) {
+			return
+		}
+		if fields := strings.Fields(line); len(fields) < 7 || strings.Trim(fields[0], "+-0123456789") != "" {
+			t.Errorf("%q is taken for a wait", line)
+		}
+		if timedWait("running") || timedWait(strings.Join(strings.Fields(line)[:6], " ")) {
+			t.Errorf("a part of %q is taken for a wait", line)
+		}
+	})
+}
+
+// FuzzSocketRow: rows of any shape become a socket, and a request of a fixed size
+// that names the same addresses.
+func FuzzSocketRow(f *testing.F) {
+	f.Add(uint8(unix.AF_INET), uint8(10), []byte{10, 0, 0, 1}, uint16(9999), uint32(3), uint32(1))
+	f.Add(uint8(unix.AF_INET6), uint8(1), []byte("0123456789abcdef"), uint16(0), uint32(0), uint32(0xffffffff))
+	f.Add(uint8(unix.AF_INET), uint8(255), []byte{}, uint16(65535), uint32(0), uint32(0))
+	f.Fuzz(func(t *testing.T, family, state uint8, ip []byte, port uint16, queue, inode uint32) {
+		row := &netlink.Socket{Family: family, State: state, RQueue: queue, INode: inode}
+		row.ID.Source, row.ID.SourcePort, row.ID.Destination, row.Expires = ip, port, ip, queue
+		s := socketOf(row)
+		if s.Inode != inode || s.RecvQueue != queue || s.Local.Port() != port || s.TimerLeft < 0 {
+			t.Errorf("%+v became %+v", row, s)
+		}
+		if s.Local.Addr().IsValid() != (len(ip) == 4 || len(ip) == 16) {
+			t.Errorf("address of %d bytes became %v", len(ip), s.Local)
+		}
+		if text := s.String(); text == "" || len(text) > 300 {
+			t.Errorf("%+v is written as %q", s, text)
+		}
+		request := diagRequest{row}.Serialize()
+		if len(request) != diagRequestLen || binary.BigEndian.Uint16(request[8:]) != port {
+			t.Errorf("a request of %d bytes: %x", len(request), request)
+		}
+		if address, _ := netip.AddrFromSlice(ip); family == unix.AF_INET6 && len(ip) == 16 && address != netip.AddrFrom16([16]byte(request[12:28])) {
+			t.Errorf("%v is asked for as %x", address, request[12:28])
+		}
+	})
+}
+
+// FuzzDescriptorsIn: as many descriptors as fit, whatever the lengths in the message say.
+func FuzzDescriptorsIn(f *testing.F) {
+	f.Add(unix.UnixRights(3))
+	f.Add(unix.UnixRights(3, 4, 5))
+	f.Add(append(unix.UnixRights(3), unix.UnixRights(4)...))
+	f.Add(unix.UnixCredentials(&unix.Ucred{Pid: 1}))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 1, 0, 0, 0})
+	f.Add([]byte{15, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, control []byte) {
+		if fds := descriptorsIn(control); 4*len(fds) > len(control) {
+			t.Errorf("%d descriptors in %d bytes", len(fds), len(control))
+		}
+	})
+}
+
+// FuzzTimeScale: what is taken is within its bounds, and what is not is named.
+func FuzzTimeScale(f *testing.F) {
+	for _, text := range []string{"", "1", "1e3", "NaN", "Inf", "-0", "0x1p3", "1_0", "1001", "0.999999999999999999999"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		factor, err := parseTimeScale(text)
+		if !(factor >= 1 && factor <= 1000) {
+			t.Errorf("%q became %v", text, factor)
+		}
+		if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%q", text)) {
+			t.Errorf("%q is refused by %v", text, err)
+		}
+		if d := time.Duration(float64(time.Hour) * factor); d < time.Hour {
+			t.Errorf("an hour became %v", d)
+		}
+	})
+}
+
+// FuzzSeed: a seed that was taken is printed as it was written, but for zeros in front.
+func FuzzSeed(f *testing.F) {
+	for _, text := range []string{"", "0", "18446744073709551615", "18446744073709551616", "-1", "+1", "007", "0x1"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		seed, err := parseSeed(text)
+		if err == nil && text != "" && fmt.Sprint(seed) != strings.TrimLeft(text[:len(text)-1], "0")+text[len(text)-1:] {
+			t.Errorf("%q became %d", text, seed)
+		}
+	})
+}

@@ -1,0 +1,58 @@
+//go:build amd64 || arm64
+
+package inject
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// FuzzStatusField: the value is in the text, behind its name at the start of a line.
+func FuzzStatusField(f *testing.F) {
+	f.Add([]byte("Name:\tx\nTgid:\t7\nSigIgn:\t0000000000001000\n"), "SigIgn")
+	f.Add([]byte("pos:\t0\nflags:\t02004002\n"), "flags")
+	f.Add([]byte("Name:\tTgid:\t7"), "Tgid")
+	f.Add([]byte(":"), "")
+	f.Fuzz(func(t *testing.T, status []byte, field string) {
+		value, err := statusField(status, field)
+		if err == nil && (value != strings.TrimSpace(value) || !strings.Contains("\n"+string(status), "\n"+field+":") || !strings.Contains(string(status), value)) {
+			t.Errorf("%q of %q is %q", field, status, value)
+		}
+	})
+}
+
+// FuzzOrder: an order of the rig that can be read gives a filter whose jumps all
+// lead to an instruction behind them.
+func FuzzOrder(f *testing.F) {
+	f.Add([]byte(`{"Path":"/bin/true","Calls":[1,2,3],"Ignored":4}`), uint64(7))
+	f.Add([]byte(`{"Calls":[-1,2147483647]}`), ^uint64(0))
+	f.Add([]byte(`{}`), uint64(0))
+	f.Fuzz(func(t *testing.T, text []byte, pass uint64) {
+		var o order
+		if json.Unmarshal(text, &o) != nil {
+			return
+		}
+		filter := newFilter(o.Calls, pass)
+		if len(filter) != 2*len(o.Calls)+11 {
+			t.Fatalf("%d instructions for %d calls", len(filter), len(o.Calls))
+		}
+		for i, instruction := range filter {
+			far := -1
+			switch instruction.Code & 0xff {
+			case unix.BPF_JMP | unix.BPF_JA:
+				far = int(instruction.K)
+			case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
+				far = int(max(instruction.Jt, instruction.Jf))
+			}
+			if far >= 0 && i+1+far >= len(filter) {
+				t.Errorf("instruction %d jumps %d further, out of %d", i, far, len(filter))
+			}
+		}
+		if last := filter[len(filter)-1]; last.Code != unix.BPF_RET|unix.BPF_K {
+			t.Errorf("the filter ends with %+v", last)
+		}
+	})
+}
