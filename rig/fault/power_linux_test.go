@@ -23,7 +23,7 @@ type powered struct {
 	process      *rig.Process
 	address      netip.AddrPort
 	idle, active net.Conn
-	wire         *wire
+	tap          *tap
 }
 
 func newPowered(t *testing.T, family rig.Family) *powered {
@@ -46,7 +46,7 @@ func newPowered(t *testing.T, family rig.Family) *powered {
 	require.NoError(t, past.Close())
 	_, err = server.AwaitSockets(t.Context(), "TIME-WAIT", func(all rig.Sockets) bool { return len(all.In(rig.TimeWait)) == 1 })
 	require.NoError(t, err)
-	p.wire = watch(t, p.client)
+	p.tap = watch(t, p.client)
 	return p
 }
 
@@ -104,7 +104,7 @@ func TestPowerCutTellsNobody(t *testing.T) {
 				s, there := p.of(t, conn)
 				assert.True(t, there && s.State == rig.Established, "the peer has noticed nothing: %v", s)
 			}
-			assert.Zero(t, p.wire.look().All, "segments from a host without power")
+			assert.Zero(t, p.tap.look().All, "segments from a host without power")
 
 			require.NoError(t, cut.Heal(t.Context()))
 			_, err = p.active.Read(make([]byte, 1))
@@ -133,13 +133,13 @@ func TestPowerCutTellsNobody(t *testing.T) {
 // be several: what the client sent while its neighbour was unknown waited for that.
 func (p *powered) onlyResets(t *testing.T) {
 	t.Helper()
-	now := p.wire.look()
+	now := p.tap.look()
 	assert.Positive(t, now.RST)
 	assert.Equal(t, seen{All: now.RST, RST: now.RST}, now)
 }
 
 // TestKillTellsThePeer is the same without the power cut, and shows that the
-// wire is watched.
+// tap watches.
 func TestKillTellsThePeer(t *testing.T) {
 	t.Parallel()
 	p := newPowered(t, rig.IPv4)
@@ -148,7 +148,7 @@ func TestKillTellsThePeer(t *testing.T) {
 		_, err := conn.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
 	}
-	assert.Equal(t, seen{All: 2, FIN: 2}, p.wire.look())
+	assert.Equal(t, seen{All: 2, FIN: 2}, p.tap.look())
 }
 
 // TestPowerCutOfTheClient: the server's side is the one that notices nothing.

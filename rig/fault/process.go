@@ -81,7 +81,7 @@ func (r Restart) String() string {
 	if r.Gently {
 		how = "is stopped"
 	}
-	text := fmt.Sprintf("%s %s and started again", nameOf(r.Process), how)
+	text := fmt.Sprintf("%s %s and started again", nameOfProcess(r.Process), how)
 	if r.After > 0 {
 		text += fmt.Sprintf(" %v later", r.After)
 	}
@@ -138,7 +138,7 @@ func namesOf(targets []rig.Target) string {
 	return strings.Join(names, " and ")
 }
 
-func nameOf(p *rig.Process) string {
+func nameOfProcess(p *rig.Process) string {
 	if p == nil {
 		return "no process"
 	}

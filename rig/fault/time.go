@@ -28,7 +28,7 @@ type ClockJump struct {
 }
 
 func (c ClockJump) String() string {
-	return fmt.Sprintf("%s is killed and started again, %s", nameOf(c.Process), jump(c.By))
+	return fmt.Sprintf("%s is killed and started again, %s", nameOfProcess(c.Process), jump(c.By))
 }
 
 // Break implements [Fault].

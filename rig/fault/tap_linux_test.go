@@ -10,17 +10,17 @@ import (
 	"forkrig/rig"
 )
 
-// A wire shows the TCP segments that reach a host (packet(7)).
-type wire struct {
+// A tap shows the TCP segments that reach a host (packet(7)).
+type tap struct {
 	tb testing.TB
 	fd int // owned
 }
 
 // watch begins to watch what reaches the host on all its links. Requires
 // CONFIG_PACKET and CAP_NET_RAW.
-func watch(tb testing.TB, h *rig.Host) *wire {
+func watch(tb testing.TB, h *rig.Host) *tap {
 	tb.Helper()
-	w := &wire{tb: tb}
+	w := &tap{tb: tb}
 	everything := int(binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL & 0xff}))
 	require.NoError(tb, h.Do(func() (err error) {
 		w.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, everything)
@@ -34,7 +34,7 @@ func watch(tb testing.TB, h *rig.Host) *wire {
 type seen struct{ All, FIN, RST int }
 
 // look returns what has arrived since the last look.
-func (w *wire) look() seen {
+func (w *tap) look() seen {
 	w.tb.Helper()
 	var s seen
 	buffer := make([]byte, 1<<16)
