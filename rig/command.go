@@ -26,6 +26,11 @@ type Command struct {
 	// user's own group and no other, no capability, and never gains a privilege by
 	// executing a program (PR_SET_NO_NEW_PRIVS), so that sudo and ping do not work.
 	User string
+	// StdoutTo and StderrTo are files that take the stream instead of the rig, which
+	// are made if need be and written to at their end, such as one on a [Disk] or
+	// /dev/full, where each write gives ENOSPC (full(4)). "" means that the rig
+	// reads it: see [Process.Stdout].
+	StdoutTo, StderrTo string
 	// Stdin gives the process a pipe as standard input, [Process.Stdin]. Without
 	// it standard input is /dev/null.
 	Stdin bool

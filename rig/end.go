@@ -38,6 +38,8 @@ func (l *Lab) close() error {
 		found = append(found, err)
 	}
 	for _, p := range processes {
+		p.Stdout.wish(wishRead) // a process that waits for room in a pipe heeds no signal
+		p.Stderr.wish(wishRead)
 		found = append(found, p.lastingZombies(ctx))
 	}
 	found = append(found, stopAll(ctx, processes)...)

@@ -20,13 +20,30 @@ const (
 	// to a process of the machine's root, nor to one with CAP_SYS_ADMIN or
 	// CAP_SYS_RESOURCE there.
 	UserProcesses
+	// FileSize is how many bytes long a file may become: a write that would make
+	// one longer is cut there, and one that begins there gives EFBIG and raises
+	// SIGXFSZ, which ends a process that neither catches nor ignores it. A
+	// write within what the file has already, and one to a pipe or a socket, goes on.
+	FileSize
+	// Memory is how many bytes of address space the process may have: beyond it,
+	// mmap, brk and mremap give ENOMEM, and so does malloc. What it has stays. To
+	// many runtimes, Go's among them, that is the end; fork itself is not limited,
+	// but a program that is executed needs its memory anew.
+	Memory
 )
 
+var resourceNames = [...]string{
+	OpenFiles:     "open files",
+	UserProcesses: "processes of the user",
+	FileSize:      "bytes of a file",
+	Memory:        "bytes of memory",
+}
+
 func (r Resource) String() string {
-	if r == OpenFiles {
-		return "open files"
+	if int(r) < len(resourceNames) {
+		return resourceNames[r]
 	}
-	return "processes of the user"
+	return fmt.Sprintf("resource %d", uint8(r))
 }
 
 // SetLimit sets the soft limit of a process of the host on a resource
@@ -34,6 +51,9 @@ func (r Resource) String() string {
 // stays as it is, so no privilege is needed. Processes that it starts from then
 // on inherit the limit. The error wraps os.ErrNotExist where it has ended.
 func (h *Host) SetLimit(of ProcessInfo, resource Resource, soft uint64) (restore func() error, err error) {
+	if int(resource) >= len(resourceNames) {
+		return nil, fmt.Errorf("limit %s of %s pid %d: choose one of the resources of this package", resource, of.Name, of.PID)
+	}
 	set := func(soft uint64) (old uint64, err error) {
 		err = stillThere(of, func() error { old, err = setSoftLimit(of.PID, resource, soft); return err })
 		h.lab.Journal.Record(h.Name, "limit %s of %s pid %d to %d%s", resource, of.Name, of.PID, soft, errorSuffix(err))
@@ -50,4 +70,64 @@ func (h *Host) SetLimit(of ProcessInfo, resource Resource, soft uint64) (restore
 		}
 		return nil
 	}, nil
+}
+
+// SetLimits is [Host.SetLimit] for every targeted process as it is now. Where one
+// of them cannot be limited, none is. A process that ends meanwhile is left out.
+// It returns how many are limited, and the error says so where there is none.
+func (l *Lab) SetLimits(resource Resource, soft uint64, targets ...Target) (limited int, restore func() error, err error) {
+	var restores []func() error
+	restore = func() error {
+		var errs []error
+		for _, one := range restores {
+			errs = append(errs, one())
+		}
+		return errors.Join(errs...)
+	}
+	if err := l.checkOpen("limit processes"); err != nil {
+		return 0, nil, err
+	}
+	for _, target := range targets {
+		host, processes, err := target.processes()
+		if err != nil {
+			return 0, nil, errors.Join(fmt.Errorf("limit %s of %v: %w", resource, target, err), restore())
+		}
+		for _, info := range processes {
+			one, err := host.SetLimit(info, resource, soft)
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return 0, nil, errors.Join(err, restore())
+			}
+			restores = append(restores, one)
+		}
+	}
+	if len(restores) == 0 {
+		return 0, nil, fmt.Errorf("limit %s: no targeted process is alive", resource)
+	}
+	return len(restores), restore, nil
+}
+
+// processes returns the targeted processes that are alive now, and their host.
+func (t Target) processes() (*Host, ProcessInfos, error) {
+	handles, err := t.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer closeHandles(handles)
+	host := t.host
+	if host == nil {
+		host = t.process.Host
+	}
+	var found ProcessInfos
+	for _, handle := range handles {
+		// The handle holds the process itself: while that is not dead, what stands
+		// under its number is about it.
+		info, err := readProcess(handle.pid)
+		if dead, _ := handle.dead(); err == nil && !dead {
+			found = append(found, info)
+		}
+	}
+	return host, found, nil
 }

@@ -10,7 +10,12 @@ import (
 )
 
 func setSoftLimit(pid int, resource Resource, soft uint64) (old uint64, err error) {
-	number := map[Resource]int{OpenFiles: unix.RLIMIT_NOFILE, UserProcesses: unix.RLIMIT_NPROC}[resource]
+	number := [...]int{
+		OpenFiles:     unix.RLIMIT_NOFILE,
+		UserProcesses: unix.RLIMIT_NPROC,
+		FileSize:      unix.RLIMIT_FSIZE,
+		Memory:        unix.RLIMIT_AS,
+	}[resource]
 	set := func() error {
 		var limit unix.Rlimit
 		if err := unix.Prlimit(pid, number, nil, &limit); err != nil {

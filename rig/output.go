@@ -10,8 +10,9 @@ import (
 
 // Output keeps what a process and its children wrote to one stream, as lines:
 // the first 1,000 and the last 4,000, each cut at 4 KiB. The stream itself is
-// always read to its end, so that a full pipe never blocks the process. It is
-// safe for concurrent use.
+// read to its end, so that a full pipe never blocks the process, unless
+// [Output.Fill] or [Output.Close] make the rig a bad reader. It is safe for
+// concurrent use.
 type Output struct {
 	mu      sync.Mutex
 	head    []string
@@ -20,6 +21,7 @@ type Output struct {
 	total   int
 	changed chan struct{} // closed and replaced at each line and at the end
 	ended   bool
+	pipe    outputPipe
 }
 
 const (

@@ -132,23 +132,20 @@ func (p *Process) start() error {
 			f.Close()
 		}
 	}
-	pipe := func() (r, w *os.File, err error) {
-		if r, w, err = os.Pipe(); err != nil {
-			err = fmt.Errorf("open a pipe: %w", err)
-		}
-		return r, w, err
-	}
-	for _, output := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
-		r, w, err := pipe()
+	for _, output := range []struct {
+		to     string
+		stream *io.Writer
+	}{{c.StdoutTo, &cmd.Stdout}, {c.StderrTo, &cmd.Stderr}} {
+		r, w, err := openOutput(output.to)
 		if err != nil {
 			closeAll(append(ours, theirs...))
 			return err
 		}
-		*output = w
+		*output.stream = w
 		ours, theirs = append(ours, r), append(theirs, w)
 	}
 	if c.Stdin {
-		r, w, err := pipe()
+		r, w, err := openPipe()
 		if err != nil {
 			closeAll(append(ours, theirs...))
 			return err
@@ -175,10 +172,7 @@ func (p *Process) start() error {
 	return nil
 }
 
-func (p *Process) collect(output *Output, r *os.File) {
-	defer r.Close()
-	output.collect(r)
-}
+func (p *Process) collect(output *Output, r *os.File) { output.collectPipe(r) }
 
 func (p *Process) wait() {
 	_ = p.cmd.Wait() // the state says the same in full

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package fault
+
+import "errors"
+
+func (*client) sayUrgently(byte) error { return errors.ErrUnsupported }
