@@ -45,6 +45,7 @@ func All() []Check {
 		bytesExact, slowReader,
 		resetSurvived, peerGone, vanishedClient,
 		acceptErrors, forkFailure,
+		logClosed, logFull,
 		term,
 	}
 }

@@ -47,6 +47,9 @@ const (
 	IgnoreSIGTERM
 	OrphansOnTerm
 
+	DiesOfLog
+	BlocksOnLog
+
 	defectCount
 )
 
@@ -85,6 +88,9 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 
 	IgnoreSIGTERM: {"ignore-sigterm", "SIGTERM and SIGINT change nothing"},
 	OrphansOnTerm: {"orphans-on-term", "on SIGTERM the server ends at once and leaves its workers behind"},
+
+	DiesOfLog:   {"dies-of-log", "a log that cannot be written ends the server: SIGPIPE and SIGXFSZ have their default action"},
+	BlocksOnLog: {"blocks-on-log", "a log that nobody reads stops the server, SIGTERM included"},
 }
 
 // Defects returns every defect, NoDefect excepted.

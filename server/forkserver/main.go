@@ -19,8 +19,12 @@
 //	stopping      signal, workers
 //	killed        workers
 //	memory-shared error (debug; workers are right but slower to start)
+//	log-lost      lines (earlier events that nobody read, or that could not be written)
 //	failed        error
 //	done          counts (see [Counts]); the last line, whatever -log-level says
+//
+// A log that nobody reads or that cannot be written, be it a full pipe, a closed one
+// or a full disk, neither stops nor ends the server.
 //
 // # Exit status
 //
@@ -70,7 +74,7 @@ func Main(args []string) int {
 	}
 
 	cfg.args = args
-	out := &output{w: os.Stderr}
+	out := newOutput(os.Stderr, cfg.defect)
 	log := out.logger(cfg.logLevel)
 	counts, err := run(cfg, log)
 	if err != nil {

@@ -20,8 +20,8 @@ type signals struct {
 //
 //   - SIGCHLD, SIGTERM and SIGINT have work to do.
 //   - SIGUSR1 and SIGUSR2 have none: they are for storms.
-//   - SIGPIPE is caught so that the server outlives the reader of its log. In workers it has
-//     its default action again.
+//   - SIGPIPE and SIGXFSZ are caught so that the server outlives the reader of its log, and a
+//     limit on the log's size. In workers they have their default action again.
 //   - SIGURG is left alone. The Go scheduler sends it to its own threads, and
 //     relies on SA_RESTART to disturb nothing.
 //
@@ -31,16 +31,21 @@ func catchSignals(defect Defect) (*signals, error) {
 	s := &signals{child: make(chan os.Signal, 1), stop: make(chan os.Signal, 2)}
 	signal.Notify(s.child, unix.SIGCHLD)
 	signal.Notify(s.stop, unix.SIGTERM, unix.SIGINT)
-	signal.Notify(make(chan os.Signal, 1), unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE) // nobody listens
+	signal.Notify(make(chan os.Signal, 1), unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE, unix.SIGXFSZ) // nobody listens
 
 	for _, sig := range []syscall.Signal{unix.SIGCHLD, unix.SIGTERM, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2} {
 		if err := interrupts(sig); err != nil {
 			return nil, fmt.Errorf("catch %s: %w", unix.SignalName(sig), err)
 		}
 	}
-	if defect == NoSIGPIPE {
+	if defect == NoSIGPIPE || defect == DiesOfLog {
 		if err := setDefault(unix.SIGPIPE); err != nil {
 			return nil, fmt.Errorf("leave SIGPIPE alone: %w", err)
+		}
+	}
+	if defect == DiesOfLog {
+		if err := setDefault(unix.SIGXFSZ); err != nil {
+			return nil, fmt.Errorf("leave SIGXFSZ alone: %w", err)
 		}
 	}
 	return s, nil
