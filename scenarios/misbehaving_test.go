@@ -1,0 +1,245 @@
+package scenarios
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/rig"
+	"forkrig/rig/fault"
+)
+
+// misbehaving are clients that hold a worker each, and cost nobody else anything.
+var misbehaving = map[string]func(fault.Clients) (fault.Fault, *fault.Clients){
+	"never read": func(c fault.Clients) (fault.Fault, *fault.Clients) {
+		f := &fault.NeverRead{Clients: c}
+		return f, &f.Clients
+	},
+	"half-close": func(c fault.Clients) (fault.Fault, *fault.Clients) {
+		f := &fault.HalfClose{Clients: c}
+		return f, &f.Clients
+	},
+	"urgent data": func(c fault.Clients) (fault.Fault, *fault.Clients) {
+		f := &fault.Urgent{Clients: c}
+		return f, &f.Clients
+	},
+	"one byte a second": func(c fault.Clients) (fault.Fault, *fault.Clients) {
+		f := &fault.Trickle{Clients: c}
+		return f, &f.Clients
+	},
+}
+
+const nuisances = 3 // clients that misbehave at a time
+
+// TestMisbehaving lets clients misbehave while others converse. What the others
+// get is right, and when the nuisances end nothing remains of them.
+func TestMisbehaving(t *testing.T) {
+	for name, nuisance := range misbehaving {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, v variant) {
+				s := newStage(t, v, 2)
+				srv := s.serve(t)
+				othersAreServed(t, s, srv, nuisance)
+				assert.EqualValues(t, nuisances+10, srv.stop(t).Reaped)
+			})
+		})
+	}
+}
+
+// TestMisbehavingCatches sees the story fail at a server that serves one client
+// after the other.
+func TestMisbehavingCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+		srv := s.serve(tb, "-defect", "serial")
+		nuisance := &fault.Trickle{Clients: fault.Clients{From: s.clients[0], To: s.address}}
+		_, err := fault.Apply(tb.Context(), s.lab, nuisance)
+		require.NoError(tb, err)
+		require.NoError(tb, report(tb, s.load(tb, s.clients[1], 1, "-timeout", "2s")).Err(), "while a client trickles")
+		_ = srv
+	})
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "while a client trickles")
+}
+
+func othersAreServed(t *testing.T, s *stage, srv *server, nuisance func(fault.Clients) (fault.Fault, *fault.Clients)) {
+	t.Helper()
+	f, clients := nuisance(fault.Clients{From: s.clients[0], To: s.address, Count: nuisances})
+	applied, err := fault.Apply(t.Context(), s.lab, f)
+	require.NoError(t, err)
+	allServed(t, s.load(t, s.clients[1], 10, "-parallel", "5", "-messages", "3"))
+	require.NoError(t, applied.Heal(t.Context()))
+	for _, c := range clients.Connections() {
+		require.NoError(t, c.Err)
+		answered := c.Received
+		if _, urgent := f.(*fault.Urgent); urgent {
+			answered++ // the urgent byte is not in the stream
+		}
+		assert.Equal(t, c.Sent, answered, "all that was sent is answered")
+	}
+	everythingReaped(t, srv, nuisances+10)
+}
+
+// TestFullBacklog fills the backlog of a listener that is stopped. Who finds it full
+// waits, and is served with all others when the listener goes on.
+func TestFullBacklog(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		const backlog = 8
+		s := newStage(t, v, 2)
+		srv := s.serve(t, "-backlog", strconv.Itoa(backlog))
+		require.NoError(t, srv.Freeze(t.Context()))
+		f := &fault.FullBacklog{Clients: fault.Clients{From: s.clients[0], To: s.address, Count: 3}}
+		full, err := fault.Apply(t.Context(), s.lab, f)
+		require.NoError(t, err)
+		load := s.load(t, s.clients[1], 5, "-parallel", "5")
+		require.NoError(t, srv.Thaw())
+		allServed(t, load)
+		workers := len(f.Connections())
+		assert.GreaterOrEqual(t, workers, backlog+1+3)
+		_, err = srv.AwaitDescendants(t.Context(), "a worker for each that waited", func(l rig.ProcessInfos) bool {
+			return len(l.Alive()) == workers
+		})
+		require.NoError(t, err)
+		require.NoError(t, full.Heal(t.Context()))
+		for _, c := range f.Connections() {
+			assert.NoError(t, c.Err)
+		}
+		everythingReaped(t, srv, workers+5)
+		assert.EqualValues(t, workers+5, srv.stop(t).Reaped)
+	})
+}
+
+// TestResetBeforeAccept lets clients connect and reset before the listener, which
+// is stopped, can accept. Their workers end at once, and others are served.
+func TestResetBeforeAccept(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		srv := s.serve(t)
+		resetBeforeAccept(t, s, srv)
+		everythingReaped(t, srv, 25)
+		assert.EqualValues(t, 25, srv.stop(t).Reaped)
+	})
+}
+
+// TestResetBeforeAcceptCatches sees the story fail at a server that sends to its
+// clients itself, and does not expect that they are gone.
+func TestResetBeforeAcceptCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv6, "fork"}, 2)
+		resetBeforeAccept(tb, s, s.serve(tb, "-defect", "no-sigpipe"))
+	})
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "a client that was gone ended the server")
+}
+
+func resetBeforeAccept(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	require.NoError(tb, srv.Freeze(tb.Context()))
+	_, err := fault.Apply(tb.Context(), s.lab, &fault.ResetUnaccepted{
+		Clients: fault.Clients{From: s.clients[0], To: s.address, Count: 20}})
+	require.NoError(tb, err)
+	require.NoError(tb, srv.Thaw())
+	served := report(tb, s.load(tb, s.clients[1], 5, "-parallel", "5")).Err()
+	if served != nil && endsSoon(tb, srv.Process) {
+		require.Fail(tb, "a client that was gone ended the server", "%v", srv.Stderr.Last(2))
+	}
+	require.NoError(tb, served)
+}
+
+// TestDestroyedConnections destroys every other connection at the server's side in
+// mid-conversation: these workers end and are reaped, the others converse on.
+func TestDestroyedConnections(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		srv := s.serve(t)
+		destroyedConnections(t, s, srv)
+		everythingReaped(t, srv, 6)
+		assert.EqualValues(t, 6, srv.stop(t).Reaped)
+	})
+}
+
+// TestDestroyedConnectionsCatches sees the story fail at a server that does not reap.
+func TestDestroyedConnectionsCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+		srv := s.serve(tb, "-defect", "no-reap", "-grace", "1ms")
+		destroyedConnections(tb, s, srv)
+		everythingReaped(tb, srv, 6)
+	})
+	if trial.Skipped {
+		t.Skip(trial.Log)
+	}
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "6 zombies of 6 workers stay")
+}
+
+func destroyedConnections(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	var conns []net.Conn
+	for i := range 6 {
+		conn, err := s.clients[i%2].Dial(tb.Context(), s.address)
+		require.NoError(tb, err)
+		tb.Cleanup(func() { conn.Close() })
+		converse(tb, conn)
+		conns = append(conns, conn)
+	}
+	var chosen []uint16
+	for _, conn := range conns[:3] {
+		chosen = append(chosen, conn.LocalAddr().(*net.TCPAddr).AddrPort().Port())
+	}
+	_, err := fault.Apply(tb.Context(), s.lab, fault.Destroy{Host: s.host, What: "three of six connections",
+		Match: func(k rig.Socket) bool {
+			return k.Local.Port() == port && k.State == rig.Established && slices.Contains(chosen, k.Remote.Port())
+		}})
+	rig.SkipIfMissing(tb, err)
+	_, err = srv.AwaitDescendants(tb.Context(), "the end of three workers", func(l rig.ProcessInfos) bool { return len(l.Alive()) == 3 })
+	require.NoError(tb, err)
+	for i, conn := range conns {
+		if i >= 3 {
+			converse(tb, conn)
+		} else {
+			_, err := conn.Read(make([]byte, 1))
+			require.Error(tb, err, "a client whose connection is destroyed is told")
+		}
+		conn.Close()
+	}
+}
+
+// converse says something and reads the echo.
+func converse(tb testing.TB, conn net.Conn) {
+	tb.Helper()
+	require.NoError(tb, conn.SetDeadline(time.Now().Add(rig.Patience())))
+	_, err := conn.Write([]byte("hello"))
+	require.NoError(tb, err)
+	answer := make([]byte, 5)
+	for n := 0; n < len(answer); {
+		got, err := conn.Read(answer[n:])
+		require.NoError(tb, err)
+		n += got
+	}
+	require.Equal(tb, "hello", string(answer))
+}
+
+// hasty is a test whose waits end early: of a server that is wrong what is
+// waited for never comes.
+type hasty struct {
+	testing.TB
+	context context.Context
+}
+
+func (h hasty) Context() context.Context { return h.context }
+
+func inHaste(tb testing.TB) testing.TB {
+	ctx, cancel := context.WithTimeout(tb.Context(), rig.Scaled(rig.Settling))
+	tb.Cleanup(cancel)
+	return hasty{tb, ctx}
+}
