@@ -1,0 +1,346 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/rig"
+	"forkrig/rig/fault"
+)
+
+// shortage is how long a resource is taken from the server.
+const shortage = 2 * time.Second
+
+// TestOutOfDescriptors takes all descriptors from the listener for two seconds,
+// under load. Clients wait in the backlog and are served afterwards, and
+// meanwhile the listener does not spin.
+func TestOutOfDescriptors(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		srv := s.serve(t)
+		outOfDescriptors(t, s, srv)
+	})
+}
+
+// TestOutOfDescriptorsCatches sees the story fail at a server that calls accept
+// again at once.
+func TestOutOfDescriptorsCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+		outOfDescriptors(tb, s, s.serve(tb, "-defect", "spin-on-emfile"))
+	})
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "the listener spins while it is out of descriptors")
+}
+
+func outOfDescriptors(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	const clients = 40
+	before := s.load(tb, s.clients[0], clients, "-parallel", "4", "-messages", "2")
+	limited, err := fault.Apply(tb.Context(), s.lab, fault.Limit{Targets: []rig.Target{srv.Itself()}, Resource: rig.OpenFiles})
+	require.NoError(tb, err)
+	after := s.load(tb, s.clients[1], clients, "-parallel", "4", "-messages", "2")
+	_, err = s.host.AwaitSockets(tb.Context(), "clients that wait for accept", func(all rig.Sockets) bool {
+		return len(all.In(rig.Listening)) == 1 && all.In(rig.Listening)[0].RecvQueue > 0
+	})
+	require.NoError(tb, err)
+	info, err := srv.Info()
+	require.NoError(tb, err)
+	running, waiting, err := s.host.Scheduled(info)
+	require.NoError(tb, err)
+	began := time.Now()
+	lasts(tb, shortage)
+	ran, waited, err := s.host.Scheduled(info)
+	require.NoError(tb, err)
+	ran, waited = ran-running, waited-waiting
+	took := time.Since(began)
+	// On a busy machine one that pauses waits for a processor, too, but it runs
+	// only a tiny part of that time.
+	const leastShare = 25
+	if ran+waited > took/2 && ran > (ran+waited)/leastShare {
+		assert.Fail(tb, "the listener spins while it is out of descriptors",
+			"observed: it wanted a processor for %v of %v", ran+waited, took)
+	}
+	require.NoError(tb, limited.Heal(tb.Context()))
+
+	failed := report(tb, before).Failed() + report(tb, after).Failed()
+	everythingReaped(tb, srv, 2*clients)
+	counts := srv.stop(tb)
+	assert.Positive(tb, counts.AcceptErrors, "broken: no accept failed")
+	// The accept that waited had its descriptor already, but there was none for
+	// the pipe by which an executed worker reports its start.
+	assert.EqualValues(tb, counts.ForkFailures, failed, "clients not served, but for those without a worker")
+	assert.LessOrEqual(tb, failed, 1)
+}
+
+// lasts returns when a fault has lasted so long.
+func lasts(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-tb.Context().Done():
+	}
+}
+
+// TestForkRefused lets the kernel refuse every fork for two seconds, under load.
+// Each client that gets no worker is told, and afterwards all are served.
+func TestForkRefused(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		forkRefused(t, s, s.serveLimited(t))
+	})
+}
+
+// TestForkRefusedCatches sees the story fail at a server that a failed fork ends.
+func TestForkRefusedCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+		forkRefused(tb, s, s.serveLimited(tb, "-defect", "exit-on-fork-failure"))
+	})
+	if trial.Skipped {
+		t.Skip(trial.Log)
+	}
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "a refused fork ended the server")
+}
+
+// serveLimited starts a server whose processes the kernel limits, which it does
+// not do for the machine's root.
+func (s *stage) serveLimited(tb testing.TB, args ...string) *server {
+	tb.Helper()
+	command := rig.Program("server", s.serverArgs(s.address, args...)...)
+	if !rig.Rootless() {
+		command.User = "65534"
+	} else if os.Getuid() == 0 && rootOfTheMachine() {
+		tb.Skip("the kernel limits the processes of everybody but the machine's root, and this sandbox has no other user")
+	}
+	p, err := s.host.Start(command)
+	rig.SkipIfMissing(tb, err)
+	return s.listening(tb, p, s.address.Port())
+}
+
+// rootOfTheMachine says whether root of the sandbox is root outside as well.
+func rootOfTheMachine() bool {
+	uidMap, err := os.ReadFile("/proc/self/uid_map")
+	fields := strings.Fields(string(uidMap))
+	return err == nil && len(fields) == 3 && fields[1] == "0"
+}
+
+func forkRefused(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	limited, err := fault.Apply(tb.Context(), s.lab, fault.Limit{Targets: []rig.Target{srv.Itself()}, Resource: rig.UserProcesses})
+	require.NoError(tb, err)
+	failed, asked := 0, 0
+	for began := time.Now(); time.Since(began) < shortage; {
+		r := report(tb, s.load(tb, s.clients[0], 5, "-parallel", "5"))
+		failed, asked = failed+r.Failed(), asked+r.Connections
+		assert.Zero(tb, r.TimedOut, "a client that gets no worker is told")
+		if r.Refused > 0 && endsSoon(tb, srv.Process) {
+			require.Fail(tb, "a refused fork ended the server", "observed: %v", srv.Stderr.Last(2))
+		}
+	}
+	require.Equal(tb, asked, failed, "broken: a client got a worker although fork was refused")
+	require.NoError(tb, limited.Heal(tb.Context()))
+
+	allServed(tb, s.load(tb, s.clients[1], 20, "-parallel", "4", "-messages", "2"))
+	everythingReaped(tb, srv, 20)
+	counts := srv.stop(tb)
+	assert.EqualValues(tb, failed, counts.ForkFailures)
+	assert.EqualValues(tb, 20, counts.Reaped)
+}
+
+// TestMaxWorkers reaches the limit on workers and leaves it again, three times. Who
+// comes meanwhile waits in the backlog and is served as soon as there is room.
+func TestMaxWorkers(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		srv := s.serve(t, "-max-workers", strconv.Itoa(mostWorkers))
+		const rounds = 3
+		for round := range rounds {
+			maxWorkers(t, s, srv)
+			everythingReaped(t, srv, (round+1)*2*mostWorkers)
+		}
+		assert.EqualValues(t, rounds*2*mostWorkers, srv.stop(t).Reaped)
+		assert.GreaterOrEqual(t, len(srv.events("at-limit")), rounds)
+	})
+}
+
+const mostWorkers = 3
+
+// TestMaxWorkersCatches sees the story fail at a server without that limit.
+func TestMaxWorkersCatches(t *testing.T) {
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+		maxWorkers(tb, s, s.serve(tb))
+	})
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, "more workers than -max-workers")
+}
+
+func maxWorkers(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	first := s.load(tb, s.clients[0], mostWorkers, "-hold")
+	holding(tb, first)
+	second := s.load(tb, s.clients[1], mostWorkers, "-parallel", strconv.Itoa(mostWorkers), "-messages", "2")
+	var alive rig.ProcessInfos
+	_, err := s.host.AwaitSockets(tb.Context(), "clients in the backlog, or too many workers", func(all rig.Sockets) bool {
+		workers, err := srv.Descendants()
+		alive = workers.Alive()
+		listener := all.In(rig.Listening)
+		return err == nil && len(alive) > mostWorkers ||
+			len(listener) == 1 && listener[0].RecvQueue == mostWorkers || !second.Running()
+	})
+	require.NoError(tb, err)
+	require.True(tb, len(alive) <= mostWorkers && second.Running(), "more workers than -max-workers: %v", alive)
+	require.NoError(tb, first.Stdin.Close()) // they leave
+	ends(tb, first, 0)
+	allServed(tb, second)
+}
+
+// TestFullDisk fills the disk that the server's log is on, while clients converse.
+// They are served all the same, and the log says afterwards what it lacks.
+func TestFullDisk(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		disk := s.lab.NewDisk(1 << 20)
+		srv, log := s.serveLoggingTo(t, disk)
+		logCannotBeWritten(t, s, srv, log, fault.FullDisk{Disk: disk})
+	})
+}
+
+// TestFileSizeLimit lets the server's log become no longer, while clients converse.
+func TestFileSizeLimit(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		srv, log := s.serveLoggingTo(t, s.lab.NewDisk(1<<20))
+		logCannotBeWritten(t, s, srv, log, fault.Limit{Targets: []rig.Target{srv.Itself()}, Resource: rig.FileSize})
+	})
+}
+
+// TestLogOnADiskCatches sees both stories fail at a server that dies of its log.
+func TestLogOnADiskCatches(t *testing.T) {
+	t.Parallel()
+	for name, stop := range map[string]func(*server, *rig.Disk) fault.Fault{
+		"full disk": func(_ *server, disk *rig.Disk) fault.Fault { return fault.FullDisk{Disk: disk} },
+		"file size": func(srv *server, _ *rig.Disk) fault.Fault {
+			return fault.Limit{Targets: []rig.Target{srv.Itself()}, Resource: rig.FileSize}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trial := rig.Try(t, func(tb testing.TB) {
+				s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+				disk := s.lab.NewDisk(1 << 20)
+				srv, log := s.serveLoggingTo(tb, disk, "-defect", "dies-of-log")
+				logCannotBeWritten(tb, s, srv, log, stop(srv, disk))
+			})
+			assert.True(t, trial.Failed)
+			assert.Contains(t, trial.Log, "a log that cannot be written ended the server")
+		})
+	}
+}
+
+// serveLoggingTo starts a server whose log is a file on the disk.
+func (s *stage) serveLoggingTo(tb testing.TB, disk *rig.Disk, args ...string) (srv *server, log string) {
+	tb.Helper()
+	log = filepath.Join(disk.Path, "log")
+	command := rig.Program("server", s.serverArgs(s.address, args...)...)
+	command.StderrTo = log
+	p := s.host.MustStart(command)
+	listener, err := s.host.AwaitListen(tb.Context(), p, s.address.Port())
+	require.NoError(tb, err)
+	require.NoError(tb, rig.Await(tb.Context(), "the first line of the log", func() (bool, string, error) {
+		text, err := os.ReadFile(log)
+		return strings.HasSuffix(string(text), "\n"), string(text), err
+	}))
+	srv = &server{Process: p, stage: s, listener: listener}
+	srv.baseline, err = p.FDs()
+	require.NoError(tb, err)
+	return srv, log
+}
+
+func logCannotBeWritten(tb testing.TB, s *stage, srv *server, log string, f fault.Fault) {
+	tb.Helper()
+	const clients = 50 // whose lines are more than the last page of the log has room for
+	broken, err := fault.Apply(tb.Context(), s.lab, f)
+	require.NoError(tb, err)
+	served := report(tb, s.load(tb, s.clients[0], clients, "-parallel", "4", "-messages", "2")).Err()
+	if served != nil && endsSoon(tb, srv.Process) {
+		exit, err := srv.Wait(tb.Context())
+		require.NoError(tb, err)
+		require.Fail(tb, "a log that cannot be written ended the server", "observed: %v", exit)
+	}
+	require.NoError(tb, served)
+	everythingReaped(tb, srv, clients)
+	require.NoError(tb, broken.Heal(tb.Context()))
+
+	allServed(tb, s.load(tb, s.clients[1], 2))
+	everythingReaped(tb, srv, clients+2)
+	endsInOrder(tb, srv)
+	text, err := os.ReadFile(log)
+	require.NoError(tb, err)
+	seen, lost := map[string]int{}, 0
+	for line := range strings.Lines(string(text)) {
+		var e struct {
+			Msg   string
+			Lines int
+		}
+		if json.Unmarshal([]byte(line), &e) == nil {
+			seen[e.Msg]++
+			lost += e.Lines
+		}
+	}
+	assert.Positive(tb, lost, "broken: every line was written")
+	assert.Equal(tb, 1, seen["done"])
+	const events = 2 // of each client: accepted and reaped
+	assert.Equal(tb, events*(clients+2), seen["accepted"]+seen["reaped"]+lost, "lines written or told to be lost; %v", seen)
+}
+
+// TestOutOfMemory gives the server no more memory than it has. A fork needs none,
+// so that forked workers serve on; an executed worker needs it anew, and its client
+// is told. Afterwards all are served.
+func TestOutOfMemory(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) {
+		s := newStage(t, v, 2)
+		srv := s.serve(t)
+		limited, err := fault.Apply(t.Context(), s.lab, fault.Limit{
+			Targets: []rig.Target{srv.Itself()}, Resource: rig.Memory, Soft: addressSpace(t, srv.Process)})
+		require.NoError(t, err)
+		r := report(t, s.load(t, s.clients[0], 20, "-parallel", "4", "-messages", "2"))
+		t.Logf("%d of %d served", r.OK, r.Connections)
+		assert.Zero(t, r.TimedOut, "who is not served is told")
+		if v.worker == "fork" {
+			require.NoError(t, r.Err())
+		}
+		require.NoError(t, limited.Heal(t.Context()))
+		allServed(t, s.load(t, s.clients[1], 10, "-parallel", "4"))
+		everythingReaped(t, srv, 30)
+		srv.stop(t)
+	})
+}
+
+// addressSpace returns how many bytes of address space the process has
+// (proc_pid_statm(5)).
+func addressSpace(tb testing.TB, p *rig.Process) uint64 {
+	tb.Helper()
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.PID))
+	require.NoError(tb, err)
+	pages, err := strconv.ParseUint(strings.Fields(string(statm))[0], 10, 64)
+	require.NoError(tb, errors.Join(err))
+	return pages * uint64(os.Getpagesize())
+}
