@@ -110,8 +110,12 @@ func work(j job, mask uint64, handlersCleared bool) {
 	// goes with the rest.
 	newest, first := j.conn, workerConn+1
 	if j.conn != workerConn {
-		syscall.RawSyscall6(unix.SYS_DUP3, uintptr(j.conn), workerConn, 0, 0, 0, 0)
-		j.conn = workerConn
+		if _, _, errno := syscall.RawSyscall6(unix.SYS_DUP3, uintptr(j.conn), workerConn, 0, 0, 0, 0); errno == 0 {
+			j.conn = workerConn
+		} else { // there is a limit on descriptors now, below that number: leave it where it is
+			closeRange(workerConn, j.conn-1, newest)
+			first = j.conn + 1
+		}
 	}
 	// The listener is above workerConn, see listener.open.
 	if j.defect == WorkerKeepsListener {

@@ -27,6 +27,8 @@ type output struct {
 	ended   bool
 	more    chan struct{} // holds a token if something changed since it was last taken
 	flushed chan struct{} // closed when the last line was written
+
+	torn bool // the last line that was written is not whole; of flush alone
 }
 
 const (
@@ -58,20 +60,17 @@ func (o *output) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// add queues a line, after what has to be told of earlier ones, or counts it as
-// lost. The caller holds the lock.
+// add queues a line, or counts it as lost. The caller holds the lock.
 func (o *output) add(line []byte) {
 	if len(o.pending)+len(line) > mostPending {
 		o.lost++
 		return
 	}
-	if lost := o.lost; lost > 0 {
-		o.lost = 0
-		var told bytes.Buffer
-		slog.New(slog.NewJSONHandler(&told, nil)).Warn("log-lost", "lines", lost)
-		o.pending = append(o.pending, told.Bytes()...)
-	}
 	o.pending = append(o.pending, line...)
+	o.signal()
+}
+
+func (o *output) signal() {
 	select {
 	case o.more <- struct{}{}:
 	default:
@@ -81,22 +80,15 @@ func (o *output) add(line []byte) {
 // flush writes what is pending, for ever or until done.
 func (o *output) flush() {
 	var batch []byte
-	torn := false // the last line that was written is not whole
 	for range o.more {
 		o.mu.Lock()
 		batch, o.pending = o.pending, batch[:0]
-		ended := o.ended
+		lost, ended := o.lost, o.ended
 		o.mu.Unlock()
-		if torn {
-			_, err := o.w.Write([]byte("\n"))
-			torn = err != nil
-		}
-		n, err := o.w.Write(batch)
-		if n > 0 {
-			torn = batch[n-1] != '\n'
-		}
-		if err != nil {
-			o.failed(batch[n:])
+		if lost == 0 || o.tell(lost) {
+			o.lose(o.write(batch))
+		} else {
+			o.lose(batch)
 		}
 		if ended {
 			close(o.flushed)
@@ -105,12 +97,38 @@ func (o *output) flush() {
 	}
 }
 
-// failed counts the lines that an error of write has cost, such as ENOSPC. The log
-// may be writable again later.
-func (o *output) failed(rest []byte) {
-	if o.defect == DiesOfLog {
+// tell writes that lines were lost, and says whether it could be written.
+func (o *output) tell(lost int) bool {
+	var line bytes.Buffer
+	slog.New(slog.NewJSONHandler(&line, nil)).Warn("log-lost", "lines", lost)
+	if len(o.write(line.Bytes())) > 0 {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lost -= lost
+	return true
+}
+
+// write writes lines and returns what could not be written; an error, such as
+// ENOSPC, may pass.
+func (o *output) write(lines []byte) (rest []byte) {
+	if o.torn {
+		_, err := o.w.Write([]byte("\n"))
+		o.torn = err != nil
+	}
+	n, err := o.w.Write(lines)
+	if n > 0 {
+		o.torn = lines[n-1] != '\n'
+	}
+	if err != nil && o.defect == DiesOfLog {
 		os.Exit(1)
 	}
+	return lines[n:]
+}
+
+// lose counts lines that could not be written.
+func (o *output) lose(rest []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.lost += bytes.Count(rest, []byte("\n"))
@@ -133,10 +151,7 @@ func (o *output) done(c Counts) {
 	if o.defect == BlocksOnLog {
 		return
 	}
-	select {
-	case o.more <- struct{}{}:
-	default:
-	}
+	o.signal()
 	select {
 	case <-o.flushed:
 	case <-time.After(lastWords):

@@ -65,11 +65,11 @@ func TestLogThatNobodyReads(t *testing.T) {
 	_, err = out.Write([]byte("too late\n"))
 	require.NoError(t, err)
 	lines := p.lines()
-	last := lines[len(lines)-3:]
+	last := lines[len(lines)-2:]
 	lost := 3*kept - (len(lines) - 3)
-	assert.Contains(t, last[0], fmt.Sprintf(`"msg":"log-lost","lines":%d}`, lost))
-	assert.Equal(t, "after", last[1])
-	counts, err := ParseCounts([]byte(last[2]))
+	assert.Equal(t, 1, strings.Count(strings.Join(lines, "\n"), fmt.Sprintf(`"msg":"log-lost","lines":%d}`, lost)))
+	assert.Equal(t, "after", last[0])
+	counts, err := ParseCounts([]byte(last[1]))
 	require.NoError(t, err)
 	assert.EqualValues(t, 7, counts.Accepted)
 }
