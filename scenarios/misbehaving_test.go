@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"context"
 	"net"
 	"slices"
 	"strconv"
@@ -58,12 +57,11 @@ func TestMisbehavingCatches(t *testing.T) {
 	t.Parallel()
 	trial := rig.Try(t, func(tb testing.TB) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
-		srv := s.serve(tb, "-defect", "serial")
+		s.serve(tb, "-defect", "serial")
 		nuisance := &fault.Trickle{Clients: fault.Clients{From: s.clients[0], To: s.address}}
 		_, err := fault.Apply(tb.Context(), s.lab, nuisance)
 		require.NoError(tb, err)
 		require.NoError(tb, report(tb, s.load(tb, s.clients[1], 1, "-timeout", "2s")).Err(), "while a client trickles")
-		_ = srv
 	})
 	assert.True(t, trial.Failed)
 	assert.Contains(t, trial.Log, "while a client trickles")
@@ -227,19 +225,4 @@ func converse(tb testing.TB, conn net.Conn) {
 		n += got
 	}
 	require.Equal(tb, "hello", string(answer))
-}
-
-// hasty is a test whose waits end early: of a server that is wrong what is
-// waited for never comes.
-type hasty struct {
-	testing.TB
-	context context.Context
-}
-
-func (h hasty) Context() context.Context { return h.context }
-
-func inHaste(tb testing.TB) testing.TB {
-	ctx, cancel := context.WithTimeout(tb.Context(), rig.Scaled(rig.Settling))
-	tb.Cleanup(cancel)
-	return hasty{tb, ctx}
 }
