@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -105,6 +106,10 @@ func TestFullBacklog(t *testing.T) {
 			return len(l.Alive()) == workers
 		})
 		require.NoError(t, err)
+		require.NoError(t, rig.Await(t.Context(), "all clients connected", func() (bool, string, error) {
+			left := slices.DeleteFunc(f.Connections(), func(c fault.Connection) bool { return c.Connected })
+			return len(left) == 0, fmt.Sprint(left), nil
+		}))
 		require.NoError(t, full.Heal(t.Context()))
 		for _, c := range f.Connections() {
 			assert.NoError(t, c.Err)
