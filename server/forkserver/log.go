@@ -127,8 +127,10 @@ func (o *output) write(lines []byte) (rest []byte) {
 	return lines[n:]
 }
 
-// lose counts lines that could not be written.
+// lose counts lines that could not be written. One that lacks its end alone is
+// not lost: see torn.
 func (o *output) lose(rest []byte) {
+	rest = bytes.TrimPrefix(rest, []byte("\n"))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.lost += bytes.Count(rest, []byte("\n"))

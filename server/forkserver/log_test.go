@@ -101,6 +101,13 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 	assert.Contains(t, lines[3], "done")
 }
 
+// TestLogThatLacksOneByte: a line without its end is no lost line.
+func TestLogThatLacksOneByte(t *testing.T) {
+	out := &output{w: &paper{room: 5}, more: make(chan struct{}, 1)}
+	out.lose(out.write([]byte("first\nsecond\n")))
+	assert.Equal(t, 1, out.lost)
+}
+
 // TestLogDoneDoesNotWaitForEver: nobody reads, and the server ends.
 func TestLogDoneDoesNotWaitForEver(t *testing.T) {
 	p := &paper{room: -1}
