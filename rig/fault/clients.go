@@ -318,6 +318,11 @@ type shown func(k *client, mine, served rig.Socket) bool
 // await waits until the kernel shows it of each client.
 func (g *crowd) await(ctx context.Context, what string, clients []*client, yes shown) error {
 	return rig.Await(ctx, what, func() (bool, string, error) {
+		// Before the sockets: of one that has ended by now, they show the end.
+		before := make([]Connection, len(clients))
+		for i, k := range clients {
+			before[i] = k.seen()
+		}
 		ours, err := g.from.Sockets()
 		if err != nil {
 			return false, "", err
@@ -326,12 +331,12 @@ func (g *crowd) await(ctx context.Context, what string, clients []*client, yes s
 		if err != nil {
 			return false, "", err
 		}
-		for _, k := range clients {
+		for i, k := range clients {
 			mine, served := k.sides(ours, theirs, unmapped(g.to))
 			if yes(k, mine, served) {
 				continue
 			}
-			if now := k.seen(); now.Ended {
+			if now := before[i]; now.Ended {
 				return false, "", fmt.Errorf("the connection has ended: %w", cmpError(now.Err, io.EOF))
 			}
 			return false, fmt.Sprintf("client %v; server %v", mine, served), nil
