@@ -205,7 +205,9 @@ func maxWorkers(tb testing.TB, s *stage, srv *server) {
 			len(listener) == 1 && listener[0].RecvQueue == mostWorkers || !second.Running()
 	})
 	require.NoError(tb, err)
-	require.True(tb, len(alive) <= mostWorkers && second.Running(), "more workers than -max-workers: %v", alive)
+	require.LessOrEqual(tb, len(alive), mostWorkers, "more workers than -max-workers: %v", alive)
+	require.True(tb, second.Running(), "more workers than -max-workers, or clients that did not wait for one: %v; workers: %v",
+		second.Stdout.Last(1), alive)
 	require.NoError(tb, first.Stdin.Close()) // they leave
 	ends(tb, first, 0)
 	allServed(tb, second)
