@@ -54,29 +54,18 @@ func outOfDescriptors(tb testing.TB, s *stage, srv *server) {
 		return len(all.In(rig.Listening)) == 1 && all.In(rig.Listening)[0].RecvQueue > 0
 	})
 	require.NoError(tb, err)
-	info, err := srv.Info()
-	require.NoError(tb, err)
-	running, waiting, err := s.host.Scheduled(info)
-	require.NoError(tb, err)
-	began := time.Now()
 	lasts(tb, shortage)
-	ran, waited, err := s.host.Scheduled(info)
-	require.NoError(tb, err)
-	ran, waited = ran-running, waited-waiting
-	took := time.Since(began)
-	// On a busy machine one that pauses waits for a processor, too, but it runs
-	// only a tiny part of that time.
-	const leastShare = 25
-	if ran+waited > took/2 && ran > (ran+waited)/leastShare {
-		assert.Fail(tb, "the listener spins while it is out of descriptors",
-			"observed: it wanted a processor for %v of %v", ran+waited, took)
-	}
 	require.NoError(tb, limited.Heal(tb.Context()))
 
 	failed := report(tb, before).Failed() + report(tb, after).Failed()
 	everythingReaped(tb, srv, 2*clients)
 	counts := srv.stop(tb)
 	assert.Positive(tb, counts.AcceptErrors, "broken: no accept failed")
+	// One for each pause of 50 ms, or for a worker that ended meanwhile. One that
+	// spins has a thousand in a few milliseconds of processor time, which is what it
+	// gets on the busiest machine.
+	const many = 1000
+	assert.Less(tb, counts.AcceptErrors, uint64(many), "the listener spins while it is out of descriptors")
 	// The accept that waited had its descriptor already, but there was none for
 	// the pipe by which an executed worker reports its start.
 	assert.EqualValues(tb, counts.ForkFailures, failed, "clients not served, but for those without a worker")
@@ -201,8 +190,10 @@ func maxWorkers(tb testing.TB, s *stage, srv *server) {
 		workers, err := srv.Descendants()
 		alive = workers.Alive()
 		listener := all.In(rig.Listening)
-		return err == nil && len(alive) > mostWorkers ||
-			len(listener) == 1 && listener[0].RecvQueue == mostWorkers || !second.Running()
+		// A listener that is about to accept does not sleep.
+		info, infoErr := srv.Info()
+		return err == nil && len(alive) > mostWorkers || !second.Running() || infoErr == nil &&
+			info.State == rig.Sleeping && len(listener) == 1 && listener[0].RecvQueue == mostWorkers
 	})
 	require.NoError(tb, err)
 	require.LessOrEqual(tb, len(alive), mostWorkers, "more workers than -max-workers: %v", alive)
