@@ -79,6 +79,15 @@ func (o *Output) add(line string) {
 	}
 }
 
+// end says that nothing more comes.
+func (o *Output) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	o.signal()
+}
+
+// signal wakes whoever waits. The caller holds the lock.
 func (o *Output) signal() {
 	close(o.changed)
 	o.changed = make(chan struct{})
