@@ -1,6 +1,6 @@
 # Targets are for people; CI calls them too. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help scenarios checks defects subjects test race lint bench fuzz clean
+.PHONY: help scenarios checks defects subjects test race flake lint bench fuzz clean
 
 GO          ?= go
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -9,6 +9,12 @@ BENCHTIME   ?= 1s
 ARGS        ?= -test.v
 INSTALL     := $(shell command -v apt-get >/dev/null && echo --install)
 SUBJECTS    ?=
+FLAKE_RUNS  ?= 1000
+FLAKE_MODES ?= plain,hogs,one-core,race,side-by-side
+FLAKE_RUN   ?=
+FLAKE_SKIP  ?=
+FLAKE_DIR   ?=
+FLAKE_PACKAGE ?= ./scenarios
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
@@ -39,6 +45,11 @@ test: ## build and test everything, as whoever you are
 # The checks run at the correct server; what they do at each defect is the same again.
 race: ## the same under the race detector, without the defects (needs a C compiler)
 	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race -skip '^(TestDefects|TestServices)$$' ./...
+
+flake: ## FLAKE_RUNS scenario runs under load in FLAKE_MODES; counts failures (FLAKE_RUN, FLAKE_SKIP: patterns; FLAKE_DIR)
+	CGO_ENABLED=0 $(GO) build -o bin/flake ./flake
+	@bin/flake -runs '$(FLAKE_RUNS)' -modes '$(FLAKE_MODES)' -run '$(FLAKE_RUN)' -skip '$(FLAKE_SKIP)' \
+		-dir '$(FLAKE_DIR)' -package '$(FLAKE_PACKAGE)'
 
 lint: ## formatting, vet on other systems, staticcheck, actionlint
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted; exit 1; }

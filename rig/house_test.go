@@ -21,6 +21,7 @@ var mayKnow = map[string][]string{
 	"server":    nil,
 	"client":    nil,
 	"scorecard": nil,
+	"flake":     nil,
 	"checks":    {"rig", "scorecard"},
 	"scenarios": {"rig", "server", "client", "scorecard", "checks"},
 }
