@@ -210,3 +210,19 @@ func TestWrongArguments(t *testing.T) {
 		assert.Equal(t, 2, status, args)
 	}
 }
+
+// TestStreamOfARealBinary compares with what package testing writes today.
+func TestStreamOfARealBinary(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, "-test.v=test2json", "-test.run=^TestPretend$")
+	cmd.Env = append(os.Environ(), pretendEnv+"=fail")
+	output, err := cmd.Output()
+	require.Error(t, err)
+	runs := parsed(t, string(output))
+	require.Len(t, runs, 4, "%s", output)
+	assert.Equal(t, "PASS TestPretend/passes ", runs[0])
+	assert.Equal(t, "SKIP TestPretend/skips ", runs[1])
+	assert.Regexp(t, `(?s)^FAIL TestPretend/fails .*as it was told`, runs[2])
+	assert.Regexp(t, "^PASS TestPretend/passes_beside", runs[3])
+}

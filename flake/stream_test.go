@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -86,22 +84,6 @@ func TestLongOutputIsCut(t *testing.T) {
 	require.Len(t, s.runs(), 1)
 	assert.Equal(t, failed, s.runs()[0].verdict)
 	assert.Equal(t, mostOutput, s.runs()[0].output.Len())
-}
-
-// TestStreamOfARealBinary compares with what package testing writes today.
-func TestStreamOfARealBinary(t *testing.T) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, "-test.v=test2json", "-test.run=^TestPretend$")
-	cmd.Env = append(os.Environ(), pretendEnv+"=fail")
-	output, err := cmd.Output()
-	require.Error(t, err)
-	runs := parsed(t, string(output))
-	require.Len(t, runs, 4, "%s", output)
-	assert.Equal(t, "PASS TestPretend/passes ", runs[0])
-	assert.Equal(t, "SKIP TestPretend/skips ", runs[1])
-	assert.Regexp(t, `(?s)^FAIL TestPretend/fails .*as it was told`, runs[2])
-	assert.Regexp(t, "^PASS TestPretend/passes_beside", runs[3])
 }
 
 func FuzzStream(f *testing.F) {
