@@ -55,14 +55,21 @@ var ErrNotObserved = errors.New("not observed")
 
 // Await looks again and again until look reports that the thing was seen, and
 // returns its last error otherwise. It gives up when ctx ends or, whatever ctx
-// says, after [Patience]. what says in a few words what is awaited; look returns
-// a description of what it saw last. An error of look ends the wait at once.
+// says, after [Patience]; after a deadline it looks once more, because on a busy
+// machine the look before may be long ago. what says in a few words what is
+// awaited; look returns a description of what it saw last. An error of look ends
+// the wait at once.
 func Await(ctx context.Context, what string, look func() (seen bool, last string, err error)) error {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
 	defer cancel()
-	const shortest, longest = 200 * time.Microsecond, 20 * time.Millisecond
-	pause := shortest
+	const (
+		shortest, longest = 200 * time.Microsecond, 20 * time.Millisecond
+		// A look that costs much is not made all the time. What it cost on a busy
+		// machine may have been waiting for a processor.
+		longestAfterDear = 500 * time.Millisecond
+	)
+	pause, over := shortest, false
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -75,16 +82,24 @@ func Await(ctx context.Context, what string, look func() (seen bool, last string
 		if seen {
 			return nil
 		}
+		if last == "" {
+			last = "nothing"
+		}
+		notObserved := func() error {
+			return fmt.Errorf("await %s: %w within %v; last seen: %s",
+				what, ErrNotObserved, time.Since(start).Round(time.Millisecond), last)
+		}
+		if over {
+			return notObserved()
+		}
 		select {
 		case <-timer.C:
 			pause = min(pause*3/2, longest)
-			timer.Reset(max(pause, 3*cost)) // a look that costs much is not made all the time
+			timer.Reset(max(pause, min(3*cost, longestAfterDear)))
 		case <-ctx.Done():
-			if last == "" {
-				last = "nothing"
+			if over = errors.Is(ctx.Err(), context.DeadlineExceeded); !over {
+				return notObserved() // nobody waits any more
 			}
-			return fmt.Errorf("await %s: %w within %v; last seen: %s",
-				what, ErrNotObserved, time.Since(start).Round(time.Millisecond), last)
 		}
 	}
 }

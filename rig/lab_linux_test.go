@@ -290,6 +290,29 @@ func TestAwaitSaysWhatItSawLast(t *testing.T) {
 	assert.ErrorIs(t, Await(t.Context(), "the moon", func() (bool, string, error) { return false, "", looked }), looked)
 }
 
+// TestAwaitLooksOnceMoreAfterItsDeadline: what came between the last look and the
+// deadline, while a busy machine gave nobody a processor, was seen in time.
+func TestAwaitLooksOnceMoreAfterItsDeadline(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	looks := 0
+	err := Await(ctx, "the deadline", func() (bool, string, error) {
+		looks++
+		if looks == 1 {
+			<-ctx.Done() // this look takes too long
+			return false, "", nil
+		}
+		return true, "", nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 2, looks)
+	cancelled, cancel := context.WithCancel(t.Context())
+	looks = 0
+	require.ErrorIs(t, Await(cancelled, "nothing", func() (bool, string, error) { looks++; cancel(); return false, "", nil }), ErrNotObserved)
+	assert.LessOrEqual(t, looks, 2, "nobody waits any more")
+}
+
 func TestTryKeepsFailuresToItself(t *testing.T) {
 	t.Parallel()
 	var order bytes.Buffer
