@@ -1,10 +1,8 @@
 package checks
 
 import (
-	"fmt"
 	"strings"
 	"syscall"
-	"time"
 
 	"forkrig/rig"
 	"forkrig/rig/inject"
@@ -162,37 +160,4 @@ func lowestFree(fds rig.FDs) uint64 {
 		n++
 	}
 	return uint64(n)
-}
-
-// spins watches the listener while it cannot accept, and says so if it wants a
-// processor more than half of the time, three times in a row. One that pauses
-// between its attempts may have to wait for a processor on a busy machine; but
-// then it runs for a tiny part of the time for which it waits.
-func (c *Case) spins(s *server, listeners rig.ProcessInfos) string {
-	const turns, turn, leastShare = 3, time.Second / 2, 25
-	scheduled := func() (running, wanted time.Duration) {
-		for _, info := range listeners {
-			if r, w, err := c.host.Scheduled(info); err == nil { // or it has ended
-				running, wanted = running+r, wanted+r+w
-			}
-		}
-		return running, wanted
-	}
-	worst := ""
-	for range turns {
-		began := time.Now()
-		running, wanted := scheduled()
-		err := rig.Await(c.tb.Context(), "a while", func() (bool, string, error) {
-			return time.Since(began) >= turn || !s.listens(), "", nil
-		})
-		c.must(err)
-		took := time.Since(began)
-		runningNow, wantedNow := scheduled()
-		running, wanted = runningNow-running, wantedNow-wanted
-		if wanted < took/2 || running < wanted/leastShare {
-			return ""
-		}
-		worst = fmt.Sprintf("it wanted a processor for %v of %v", wanted.Round(time.Millisecond), took.Round(time.Millisecond))
-	}
-	return worst
 }

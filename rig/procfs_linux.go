@@ -3,10 +3,12 @@ package rig
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -281,6 +283,37 @@ func readScheduled(pid int) (running, waiting time.Duration, err error) {
 		waiting += time.Duration(statistics.WaitingNanoseconds)
 	}
 	return running, waiting, nil
+}
+
+func readThreads(pid int) ([]ThreadUse, error) {
+	fs, err := procfs.NewFS(procRoot)
+	if err != nil {
+		return nil, err
+	}
+	all, err := fs.AllThreads(pid)
+	if err != nil {
+		return nil, fmt.Errorf("list threads of process %d: %w", pid, err)
+	}
+	var threads []ThreadUse
+	for _, thread := range all {
+		status, err := thread.NewStatus()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read thread %d: %w", thread.PID, err)
+		}
+		use := ThreadUse{TID: thread.PID, Sleeps: status.VoluntaryCtxtSwitches}
+		if statistics, err := thread.Schedstat(); err == nil {
+			use.Running = time.Duration(statistics.RunningNanoseconds)
+			use.Waiting = time.Duration(statistics.WaitingNanoseconds)
+		} else if stat, err := thread.Stat(); err == nil { // no CONFIG_SCHED_INFO
+			use.Running = time.Duration(stat.UTime+stat.STime) * time.Second / ticksPerSecond
+		}
+		threads = append(threads, use)
+	}
+	slices.SortFunc(threads, func(a, b ThreadUse) int { return cmp.Compare(a.TID, b.TID) })
+	return threads, nil
 }
 
 func readTimedWait(pid int) (bool, error) {

@@ -30,3 +30,18 @@ func (h *Host) WaitsWithTimer(of ProcessInfo) (timed bool, err error) {
 	err = stillThere(of, func() error { timed, err = readTimedWait(of.PID); return err })
 	return timed, err
 }
+
+// ThreadUse is what a thread had of the processors since it was started.
+type ThreadUse struct {
+	TID     int
+	Running time.Duration // as [Host.Scheduled] counts it
+	Waiting time.Duration
+	Sleeps  uint64 // as [Host.Wakeups] counts them
+}
+
+// Threads returns what each thread of a process of the host had of the
+// processors, in order of their numbers. Threads that end meanwhile are left out.
+func (h *Host) Threads(of ProcessInfo) (threads []ThreadUse, err error) {
+	err = stillThere(of, func() error { threads, err = readThreads(of.PID); return err })
+	return threads, err
+}

@@ -68,6 +68,7 @@ func allThreadsAsleep(int) (bool, error)                            { return fal
 func readWakeups(int) (uint64, error)                               { return 0, errUnsupported }
 func readTimedWait(int) (bool, error)                               { return false, errUnsupported }
 func readScheduled(int) (running, waiting time.Duration, err error) { return 0, 0, errUnsupported }
+func readThreads(int) ([]ThreadUse, error)                          { return nil, errUnsupported }
 func setSoftLimit(int, Resource, uint64) (uint64, error)            { return 0, errUnsupported }
 func readEndurance(ProcessInfo, uint32) (Endurance, error)          { return Endurance{}, errUnsupported }
 func announceFile() *os.File                                        { return nil }

@@ -1,0 +1,132 @@
+package checks
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"forkrig/rig"
+)
+
+// spins watches the listener while it cannot accept, and says so if it spins in
+// three turns in a row. A turn lasts half a second, and on a busy machine as long
+// as it takes to tell one that spins from one that waits for a processor.
+func (c *Case) spins(s *server, listeners rig.ProcessInfos) string {
+	const turns, turn = 3, time.Second / 2
+	worst := ""
+	for range turns {
+		began := time.Now()
+		before := c.threads(listeners)
+		var use spinning
+		var is finding
+		err := rig.Await(c.tb.Context(), "what the listener does with the processors", func() (bool, string, error) {
+			took := time.Since(began)
+			if !s.listens() {
+				is = rests
+				return true, "", nil
+			}
+			if took < turn {
+				return false, "", nil
+			}
+			use = since(before, c.threads(listeners), took)
+			is = use.judge()
+			return is != unclear, use.String(), nil
+		})
+		if errors.Is(err, rig.ErrNotObserved) {
+			c.broken("the machine is too busy to tell whether the listener spins: %v", err)
+		}
+		c.must(err)
+		if is == rests {
+			return ""
+		}
+		worst = use.String()
+	}
+	return worst
+}
+
+// threads returns what each thread of the processes had of the processors.
+func (c *Case) threads(processes rig.ProcessInfos) map[int]rig.ThreadUse {
+	all := map[int]rig.ThreadUse{}
+	for _, info := range processes {
+		threads, err := c.host.Threads(info)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, thread := range threads {
+			all[thread.TID] = thread
+		}
+	}
+	return all
+}
+
+// spinning is what threads did in a while.
+type spinning struct {
+	took    time.Duration
+	threads []rig.ThreadUse
+}
+
+func since(before, now map[int]rig.ThreadUse, took time.Duration) spinning {
+	s := spinning{took: took}
+	for tid, use := range now {
+		was := before[tid]
+		s.threads = append(s.threads, rig.ThreadUse{TID: tid, Running: use.Running - was.Running,
+			Waiting: use.Waiting - was.Waiting, Sleeps: use.Sleeps - was.Sleeps})
+	}
+	return s
+}
+
+// wanted is for how long they ran, and for how long they ran or waited for a processor.
+func (s spinning) wanted() (running, wanted time.Duration) {
+	for _, t := range s.threads {
+		running += t.Running
+		wanted += t.Running + t.Waiting
+	}
+	return running, wanted
+}
+
+func (s spinning) String() string {
+	_, wanted := s.wanted()
+	return fmt.Sprintf("it wanted a processor for %v of %v", wanted.Round(time.Millisecond), s.took.Round(time.Millisecond))
+}
+
+// finding says whether threads spin.
+type finding int
+
+const (
+	unclear finding = iota // nothing ran for long enough
+	rests
+	spinsOn
+)
+
+// judge tells a listener that spins from one that pauses between its attempts,
+// however little a busy machine lets it run. What wants a processor for less than
+// half of the time rests. Otherwise one that runs for a good part of what it wants
+// spins, and so does a thread that has run for long without going to sleep; and one
+// whose every thread goes to sleep after running for a moment pauses, and
+// merely waits for a processor then.
+func (s spinning) judge() finding {
+	const (
+		goodPart = 25 // of what it wants, one part in so many
+		long     = 10 * time.Millisecond
+		moment   = time.Millisecond
+		enough   = 3 // sleeps
+	)
+	running, wanted := s.wanted()
+	if wanted < s.took/2 {
+		return rests
+	}
+	if running >= long && running >= wanted/goodPart {
+		return spinsOn
+	}
+	is := rests
+	for _, t := range s.threads {
+		eachTime := t.Running / time.Duration(t.Sleeps+1)
+		switch {
+		case t.Running >= long && eachTime >= moment:
+			return spinsOn
+		case t.Running+t.Waiting >= s.took/2 && (t.Sleeps < enough || eachTime >= moment):
+			is = unclear
+		}
+	}
+	return is
+}
