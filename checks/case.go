@@ -25,6 +25,9 @@ type Case struct {
 	clients []*rig.Host    // those of its clients
 	address netip.AddrPort // where the clients reach the subject
 	pulse   *pulse
+	// restless says that the subject does not come to rest. Only the check's own
+	// goroutine uses it.
+	restless bool
 
 	mu      sync.Mutex
 	result  scorecard.Result

@@ -49,20 +49,32 @@ func (c *Case) smallBuffers() {
 }
 
 // fill sends until the subject stops reading, because nobody reads its answers,
-// and returns what was sent.
+// and returns what was sent. It has stopped when nothing more can be sent while
+// all its processes sleep and no kernel has anything to deliver: a subject that
+// merely waits for a processor will read on.
 func (k *conn) fill() []byte {
 	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
+	const most = 16 << 20
 	var said []byte
-	quiet := 0
-	for quiet < 3 && len(said) < 16<<20 {
+	began, sent := time.Now(), time.Now()
+	for len(said) < most && time.Since(began) < rig.Patience() {
 		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
 		n, err := k.Write(block[len(said)%len(block):])
 		said = append(said, block[len(said)%len(block):][:n]...)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			k.c.mustServe(fmt.Errorf("after %d bytes: %w", len(said), plain(err)))
 		}
-		if quiet++; n > 0 {
-			quiet = 0
+		if n > 0 {
+			sent = time.Now()
+			continue
+		}
+		still, _, err := k.c.pulse.look()
+		k.c.must(err)
+		if still.Before(sent) {
+			still = sent
+		}
+		if time.Since(still) >= moment && !k.c.onTheirWay() {
+			break
 		}
 	}
 	return said
