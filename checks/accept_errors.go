@@ -26,9 +26,15 @@ var acceptCalls = []inject.Call{"accept", "accept4"}
 func (c *Case) startTrapped(calls ...inject.Call) (*server, *inject.Session) {
 	session, err := inject.Start(c.tb.Context(), c.host, c.subject.At(c.address), calls...)
 	rig.SkipIfMissing(c.tb, err)
-	s, err := c.awaitServer(session.Process)
+	s, err := c.awaitTrapped(session)
 	c.must(err)
 	return s, session
+}
+
+// awaitTrapped waits until a subject whose calls are trapped listens.
+func (c *Case) awaitTrapped(session *inject.Session) (*server, error) {
+	c.pulse.answeredBy(session)
+	return c.awaitServer(session.Process)
 }
 
 // injectedAcceptErrors lets accept fail once with each of the errors that a
@@ -74,7 +80,7 @@ func (c *Case) injectedAcceptErrors() {
 		again, err := session.Again(c.tb.Context())
 		c.must(err)
 		session = again
-		s, err = c.awaitServer(session.Process)
+		s, err = c.awaitTrapped(session)
 		c.must(err)
 	}
 	if len(ends) > 0 {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"forkrig/rig"
@@ -208,20 +209,23 @@ func (c *Case) visit(n int) error {
 // say sends bytes.
 func (k *conn) say(b []byte) error {
 	w := k.c.wait()
+	var over error
 	for sent := 0; sent < len(b); {
-		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
-		n, err := k.Write(b[sent:])
+		n, err := k.attempt(k.SetWriteDeadline, k.Write, syscall.Write, b[sent:], over != nil)
 		sent += n
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if n == 0 {
-				err = w.over()
-			} else {
-				err = nil
+		switch {
+		case err == nil || n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
+			over = nil
+			if n > 0 {
+				w = k.c.wait() // from now on
 			}
-		}
-		if err != nil {
+			continue
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("after %d of %d bytes were sent: %w", sent, len(b), plain(err))
+		case over != nil:
+			return fmt.Errorf("after %d of %d bytes were sent: %w", sent, len(b), over)
 		}
+		over = w.over()
 	}
 	return nil
 }
@@ -231,21 +235,56 @@ func (k *conn) read(b []byte) (int, error) {
 	w := k.c.wait()
 	var over error
 	for n := 0; ; {
-		_ = k.SetReadDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
-		got, err := k.Read(b[n:])
+		got, err := k.attempt(k.SetReadDeadline, k.Read, syscall.Read, b[n:], over != nil)
 		n += got
 		switch {
 		case n == len(b):
 			return n, nil
+		case got > 0 && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)):
+			over = nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if over != nil && got == 0 {
-				return n, over // what came meanwhile has been read
+			if over != nil {
+				return n, over
 			}
 			over = w.over()
 		case err != nil:
 			return n, plain(err)
 		}
 	}
+}
+
+// attempt reads or writes until something was done, or for the time between two
+// looks. On a busy machine that time may be over before it comes to the call; so
+// the last attempt, which finds what came meanwhile, asks the kernel in any case,
+// and does not wait.
+func (k *conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int, error), ask func(int, []byte) (int, error), b []byte, last bool) (n int, err error) {
+	if !last {
+		_ = setDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		return wait(b)
+	}
+	_ = setDeadline(time.Time{})
+	raw, err := k.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if rawErr := raw.Control(func(fd uintptr) {
+		for {
+			if n, err = ask(int(fd), b); err != syscall.EINTR {
+				return
+			}
+		}
+	}); rawErr != nil {
+		return 0, rawErr
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return 0, os.ErrDeadlineExceeded
+	case err != nil:
+		return 0, err
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // expect reads as many bytes as wanted has and compares them.

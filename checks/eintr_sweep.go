@@ -26,7 +26,7 @@ var eintrSweep = Check{
 				c.killSubject()
 				again, err := session.Again(ctx)
 				if err == nil {
-					_, err = c.awaitServer(again.Process)
+					_, err = c.awaitTrapped(again)
 				}
 				return again, err
 			},

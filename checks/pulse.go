@@ -8,16 +8,26 @@ import (
 	"time"
 
 	"forkrig/rig"
+	"forkrig/rig/inject"
 )
 
 // pulse tells whether it is still worth waiting for the subject. One look at all
 // processes and sockets serves everybody who waits at that moment.
+//
+// It has a clock of its own, on which a look is never more than a moment after the
+// one before. On a busy machine the tests themselves may wait for a processor for
+// seconds, and the subject for them: time in which nobody looked does not count.
 type pulse struct {
 	rest *rig.Rest
+	// unanswered says whether the subject waits for the rig itself, and how often
+	// it has; nil where it never does.
+	unanswered func() (waits bool, made int)
 
 	mu     sync.Mutex
 	looked time.Time
-	still  time.Time     // since when nothing has happened
+	now    time.Duration // on the clock
+	still  time.Duration // since when nothing has happened, on the clock
+	made   int
 	vain   time.Duration // processor time without a result
 	err    error
 }
@@ -45,24 +55,49 @@ type wait struct {
 	c     *Case
 	pulse *pulse
 	began time.Time
+	from  time.Duration // on the pulse's clock
 	vain  time.Duration
 }
 
 func (c *Case) wait() *wait {
-	_, vain, _ := c.pulse.look() // an error comes again
-	return &wait{c: c, pulse: c.pulse, began: time.Now(), vain: vain}
+	now, _, vain, _ := c.pulse.look() // an error comes again
+	return &wait{c: c, pulse: c.pulse, began: time.Now(), from: now, vain: vain}
 }
 
-func (p *pulse) look() (still time.Time, vain time.Duration, err error) {
+// answeredBy says who answers the subject's trapped calls from now on.
+func (p *pulse) answeredBy(session *inject.Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.looked) >= betweenLooks {
-		var quiet time.Duration
-		quiet, p.vain, p.err = p.rest.Look()
-		p.looked = time.Now()
-		p.still = p.looked.Add(-quiet)
+	p.unanswered = session.Unanswered
+}
+
+// look returns the time on the pulse's clock, and since when nothing has happened.
+func (p *pulse) look() (now, still, vain time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	gap := time.Since(p.looked)
+	if gap < betweenLooks {
+		return p.now, p.still, p.vain, p.err
 	}
-	return p.still, p.vain, p.err
+	var quiet time.Duration
+	quiet, p.vain, p.err = p.rest.Look()
+	p.now += min(gap, 2*betweenLooks)
+	waits, made := false, 0
+	if p.unanswered != nil {
+		waits, made = p.unanswered()
+	}
+	if quiet < gap || waits || made != p.made {
+		p.still = p.now
+	}
+	p.made, p.looked = made, time.Now()
+	return p.now, p.still, p.vain, p.err
+}
+
+// stillFor is for how long nothing has happened, since a time on the pulse's clock
+// at the most.
+func (p *pulse) stillFor(since time.Duration) (time.Duration, error) {
+	now, still, _, err := p.look()
+	return now - max(still, since), err
 }
 
 // over returns nil while it is worth waiting on.
@@ -73,16 +108,13 @@ func (w *wait) over() error {
 	if away {
 		return errAway
 	}
-	still, vain, err := w.pulse.look()
+	now, still, vain, err := w.pulse.look()
 	if err != nil {
 		return err
 	}
-	if still.Before(w.began) {
-		still = w.began
-	}
 	w.vain = min(w.vain, vain) // what was in vain before the wait does not count
 	switch settling := rig.Scaled(rig.Settling); {
-	case time.Since(still) >= settling && !w.c.onTheirWay():
+	case now-max(still, w.from) >= settling && !w.c.onTheirWay():
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", errStuck, settling)
 	case vain-w.vain >= rig.Scaled(muchWork):
 		return fmt.Errorf("%w: %v of processor time have come to nothing", errBusy, vain.Round(time.Second))
@@ -123,12 +155,13 @@ func (c *Case) onTheirWay() bool {
 func (c *Case) until(what string, seen func() (yes bool, last string, err error)) (last string, err error) {
 	w := c.wait()
 	err = rig.Await(c.tb.Context(), what, func() (bool, string, error) {
+		over := w.over() // before what is looked at, so that what came meanwhile counts
 		yes, now, err := seen()
 		last = now
 		if yes || err != nil {
 			return yes, now, err
 		}
-		return false, now, w.over()
+		return false, now, over
 	})
 	return last, err
 }
@@ -142,15 +175,13 @@ func (c *Case) settled() bool {
 		longest = rig.Scaled(rig.Settling)
 	}
 	began := time.Now()
+	from, _, _, _ := c.pulse.look() // an error comes again
 	err := rig.Await(c.tb.Context(), "the subject at rest", func() (bool, string, error) {
-		still, _, err := c.pulse.look()
-		if still.Before(began) {
-			still = began
+		still, err := c.pulse.stillFor(from)
+		if err == nil && still < moment && time.Since(began) >= longest {
+			err = errBusy
 		}
-		if time.Since(began) >= longest {
-			return false, "", errBusy
-		}
-		return time.Since(still) >= moment, "", err
+		return still >= moment, "", err
 	})
 	c.restless = c.restless || errors.Is(err, errBusy)
 	return err == nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"forkrig/rig"
 )
@@ -54,10 +55,8 @@ func (c *Case) awaitServer(p *rig.Process) (*server, error) {
 	if ready == 0 {
 		ready = defaultReady
 	}
-	ctx, cancel := context.WithTimeout(c.tb.Context(), rig.Scaled(ready))
-	defer cancel()
 	var err error
-	if s.listener, err = c.host.AwaitListen(ctx, p, c.subject.port()); err != nil {
+	if s.listener, err = c.awaitListen(p, rig.Scaled(ready)); err != nil {
 		return nil, err
 	}
 	c.settled()
@@ -66,6 +65,27 @@ func (c *Case) awaitServer(p *rig.Process) (*server, error) {
 	}
 	s.own = s.own.Alive()
 	return s, nil
+}
+
+// awaitListen waits until what was started listens, for as long as it may take and
+// then while it still does something, as it does when it waits for a processor.
+func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, error) {
+	began := time.Now()
+	for longest := ready; ; longest = rig.Scaled(rig.Settling) {
+		from, _, _, _ := c.pulse.look() // an error comes again
+		ctx, cancel := context.WithTimeout(c.tb.Context(), longest)
+		listener, err := c.host.AwaitListen(ctx, p, c.subject.port())
+		cancel()
+		if !errors.Is(err, rig.ErrNotObserved) || time.Since(began) >= rig.Patience() || c.tb.Context().Err() != nil {
+			return listener, err
+		}
+		if longest == ready {
+			continue // nobody has looked yet
+		}
+		if still, lookErr := c.pulse.stillFor(from); lookErr != nil || still > 0 {
+			return listener, err
+		}
+	}
 }
 
 // isOwn says whether the process was there before the first connection.

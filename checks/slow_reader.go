@@ -56,7 +56,8 @@ func (k *conn) fill() []byte {
 	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
 	const most = 16 << 20
 	var said []byte
-	began, sent := time.Now(), time.Now()
+	began := time.Now()
+	sent, _, _, _ := k.c.pulse.look() // an error comes again
 	for len(said) < most && time.Since(began) < rig.Patience() {
 		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
 		n, err := k.Write(block[len(said)%len(block):])
@@ -65,15 +66,12 @@ func (k *conn) fill() []byte {
 			k.c.mustServe(fmt.Errorf("after %d bytes: %w", len(said), plain(err)))
 		}
 		if n > 0 {
-			sent = time.Now()
+			sent, _, _, _ = k.c.pulse.look()
 			continue
 		}
-		still, _, err := k.c.pulse.look()
+		still, err := k.c.pulse.stillFor(sent)
 		k.c.must(err)
-		if still.Before(sent) {
-			still = sent
-		}
-		if time.Since(still) >= moment && !k.c.onTheirWay() {
+		if still >= moment && !k.c.onTheirWay() {
 			break
 		}
 	}
