@@ -68,6 +68,7 @@ func descriptorPlace(fd int) string { return fmt.Sprintf("descriptor %d", fd) }
 // sandbox. Only the process that init started looks: others, such as the
 // workers of a fuzz test, are not alone in the sandbox.
 func runTestsAndAudit(runTests func() int) int {
+	here = measured()
 	const init = 1
 	if os.Getppid() != init {
 		return runTests()
@@ -75,7 +76,13 @@ func runTestsAndAudit(runTests func() int) int {
 	unix.CloseOnExec(keeperFD)
 	sandboxKeeper.socket = keeperFD
 	takeInvokerOutput()
+	var err error
+	if dog, err = watch(os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		return 1
+	}
 	status := runTests()
+	dog.end()
 	if err := auditSandbox(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)
 		if status == 0 {

@@ -15,19 +15,23 @@ import (
 const patience = 60 * time.Second
 
 // Patience returns how long the Await functions wait at the most, for whoever
-// has to choose a deadline of his own: 60 s, times FORKRIG_TIME_SCALE.
+// has to choose a deadline of his own: 60 s, scaled as by [Scaled].
 func Patience() time.Duration { return scaled(patience) }
 
 // Settling is how long a subject may take to come to rest after its last
 // client has left, before what remains counts as lasting: see [Process.AwaitReaped].
 const Settling = 2 * time.Second
 
-// TimeScaleEnv is the environment variable with the factor, at least 1, by
-// which every deadline of the rig is longer than on an idle machine.
+// TimeScaleEnv is the environment variable with a factor, at least 1, by which
+// every deadline of the rig is longer still than what the rig chose for the machine.
 const TimeScaleEnv = "FORKRIG_TIME_SCALE"
 
-// timeScale reads the factor.
-func timeScale() (float64, error) { return parseTimeScale(os.Getenv(TimeScaleEnv)) }
+// timeScale is by how much every deadline is longer than on an idle machine: what
+// was measured when the tests began, times [TimeScaleEnv].
+func timeScale() (float64, error) {
+	asked, err := parseTimeScale(os.Getenv(TimeScaleEnv))
+	return asked * here.factor(), err
+}
 
 func parseTimeScale(text string) (float64, error) {
 	if text == "" {
@@ -41,7 +45,11 @@ func parseTimeScale(text string) (float64, error) {
 }
 
 // Scaled returns a time that was chosen on an idle machine as it is for this
-// one: times FORKRIG_TIME_SCALE.
+// one: times a factor from 1 to 20 that [Main] measured when the tests began, and
+// times FORKRIG_TIME_SCALE. The factor tells a slow machine, by how long a
+// few dozen switches between two threads and a fixed computation take, and one
+// that was busy then, by its load. It knows nothing of what comes later, nor how much
+// slower the race detector makes a program.
 func Scaled(d time.Duration) time.Duration { return scaled(d) }
 
 // scaled returns d for this machine. A wrong factor ends Main before any test.

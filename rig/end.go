@@ -46,6 +46,7 @@ func (l *Lab) close() error {
 	for _, h := range hosts {
 		found = append(found, h.endLeftovers(ctx))
 	}
+	dog.remove(l) // which asks the namespaces
 	// While the lab still has its namespaces: another may get their numbers then.
 	found = append(found, namespacesInUse(hosts)...)
 	for _, h := range hosts {

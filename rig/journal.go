@@ -55,6 +55,13 @@ func (j *Journal) Events() []Event {
 	return append(append([]Event(nil), j.events[j.next:]...), j.events[:j.next]...)
 }
 
+// count is how many events there were so far.
+func (j *Journal) count() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.events) + j.dropped
+}
+
 // Tail returns the last n events as text, one a line.
 func (j *Journal) Tail(n int) string {
 	events := j.Events()

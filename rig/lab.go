@@ -70,6 +70,8 @@ func New(tb testing.TB) *Lab {
 		tb.Fatal(err)
 	}
 	lab := &Lab{Journal: newJournal(), Seed: seed, tb: tb, owners: map[netip.Addr]*Host{}}
+	lab.Journal.Record("lab", "%s", aboutDeadlines())
+	dog.add(lab)
 	tb.Cleanup(func() {
 		tb.Helper()
 		err := lab.close()
@@ -313,6 +315,7 @@ func (l *Lab) report() string {
 	if manyUsers() {
 		sudo = "sudo "
 	}
+	fmt.Fprintf(&b, "%s\n", aboutDeadlines())
 	fmt.Fprintf(&b, "repeat with: %s%s=%d go test %s -run %s -count=1\n",
 		sudo, SeedEnv, l.Seed, packagePath(), shellQuoted(runPattern(l.tb.Name())))
 	return b.String()

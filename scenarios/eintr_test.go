@@ -105,7 +105,7 @@ func conversationsInAListenerStorm(tb testing.TB, s *stage, serverArgs ...string
 // endsSoon says whether the process has ended or is about to: when its clients
 // notice, the rig may not have waited for it yet.
 func endsSoon(tb testing.TB, p *rig.Process) bool {
-	ctx, cancel := context.WithTimeout(tb.Context(), rig.Settling)
+	ctx, cancel := context.WithTimeout(tb.Context(), rig.Scaled(rig.Settling))
 	defer cancel()
 	_, err := p.Wait(ctx)
 	return err == nil

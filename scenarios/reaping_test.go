@@ -96,7 +96,7 @@ func everythingReaped(tb testing.TB, srv *server, workers int) {
 	zombies, err := srv.AwaitReaped(tb.Context())
 	require.NoError(tb, err)
 	if len(zombies) > 0 {
-		assert.Fail(tb, fmt.Sprintf("%d zombies of %d workers stay %v after the last client left", len(zombies), workers, rig.Settling),
+		assert.Fail(tb, fmt.Sprintf("%d zombies of %d workers stay %v after the last client left", len(zombies), workers, rig.Scaled(rig.Settling)),
 			"expected: the server waits for every worker (waitpid in a loop at SIGCHLD, which is delivered once for several children)\nobserved: %v, sleeping; %v", srv, zombies)
 	}
 	_, err = srv.stage.host.AwaitSockets(tb.Context(), "no connection held by the server", func(all rig.Sockets) bool {

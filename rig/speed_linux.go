@@ -1,0 +1,119 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// timePiece does a fixed piece of work and says how long it took: a byte goes to
+// and fro between two threads 20 times, so that a thread is woken 40 times, which
+// is what most of the rig's work is; and a number is scrambled 100,000 times.
+func timePiece() (time.Duration, error) {
+	there, err := pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer there.close()
+	back, err := pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer back.close()
+	const trips = 20
+	echoed := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		close(ready)
+		for range trips {
+			if err := errors.Join(there.take(), back.give()); err != nil {
+				echoed <- err
+				return
+			}
+		}
+		echoed <- nil
+	}()
+	<-ready
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := time.Now()
+	for range trips {
+		if err := errors.Join(there.give(), back.take()); err != nil {
+			return 0, err
+		}
+	}
+	if err := <-echoed; err != nil {
+		return 0, err
+	}
+	const scrambles = 100_000
+	number := uint64(began.UnixNano())
+	for range scrambles {
+		number ^= number << 13
+		number ^= number >> 7
+		number ^= number << 17
+	}
+	if number == 0 {
+		return 0, errors.New("xorshift never gives 0") // so that it is not optimized away
+	}
+	return time.Since(began), nil
+}
+
+// bytePipe is a pipe that blocks its thread, not its goroutine.
+type bytePipe struct{ r, w int } // owned
+
+func pipe() (bytePipe, error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return bytePipe{}, os.NewSyscallError("pipe2", err)
+	}
+	return bytePipe{fds[0], fds[1]}, nil
+}
+
+func (p bytePipe) close() {
+	unix.Close(p.r)
+	unix.Close(p.w)
+}
+
+func (p bytePipe) give() error { return whole(unix.Write, p.w) }
+func (p bytePipe) take() error { return whole(unix.Read, p.r) }
+
+// whole passes one byte.
+func whole(call func(int, []byte) (int, error), fd int) error {
+	var b [1]byte
+	for {
+		n, err := call(fd, b[:])
+		if err == nil && n != 1 {
+			err = errors.New("a pipe took or gave no byte")
+		}
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// readLoad reads how many threads want a processor.
+func readLoad() float64 {
+	text, err := os.ReadFile(procRoot + "/loadavg")
+	if err != nil {
+		return 0
+	}
+	return parseLoad(string(text))
+}
+
+// parseLoad reads a line such as "0.04 3.41 9.80 2/98 15749".
+func parseLoad(text string) float64 {
+	var minute, five, fifteen float64
+	var now int
+	_, err := fmt.Sscanf(strings.TrimSpace(text), "%f %f %f %d/", &minute, &five, &fifteen, &now)
+	if err != nil || !(minute >= 0) {
+		return 0
+	}
+	return max(minute, float64(now-1)) // but the thread that reads it
+}
