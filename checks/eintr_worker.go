@@ -38,11 +38,15 @@ var eintrWorker = Check{
 		if err := k.readBack(k.fill()); err != nil {
 			c.skip("a client that reads late does not get all even without signals, see slow-reader: %v", err)
 		}
-		said := k.fill()
-		more, pauses := c.pauseServing(s, k)
-		if err := k.readBack(said); err != nil {
-			c.fail("a signal that interrupts write makes its count short, or gives EINTR: write the rest in a loop",
-				"after %d pauses during its write, of %d bytes: %v", pauses, len(said), err)
+		var more uint64
+		for range partlyWritten {
+			said := k.fill()
+			n, pauses := c.pauseServing(s, k)
+			more += n
+			if err := k.readBack(said); err != nil {
+				c.fail("a signal that interrupts write makes its count short, or gives EINTR: write the rest in a loop",
+					"after %d pauses during its write, of %d bytes: %v", pauses, len(said), err)
+			}
 		}
 		if err := k.finish(); err != nil {
 			c.fail("a signal must not end a conversation", "after signals during its write a client's worker does not answer: %v", err)

@@ -17,6 +17,7 @@ func (c *Case) spins(s *server, listeners rig.ProcessInfos) string {
 	for range turns {
 		began := time.Now()
 		before := c.threads(listeners)
+		lines := s.lines()
 		var use spinning
 		var is finding
 		err := rig.Await(c.tb.Context(), "what the listener does with the processors", func() (bool, string, error) {
@@ -29,6 +30,8 @@ func (c *Case) spins(s *server, listeners rig.ProcessInfos) string {
 				return false, "", nil
 			}
 			use = since(before, c.threads(listeners), took)
+			written := s.lines()
+			use.writes, lines = written != lines, written
 			is = use.judge()
 			return is != unclear, use.String(), nil
 		})
@@ -43,6 +46,9 @@ func (c *Case) spins(s *server, listeners rig.ProcessInfos) string {
 	}
 	return worst
 }
+
+// lines is how many lines the server has written.
+func (s *server) lines() int { return s.process.Stdout.Total() + s.process.Stderr.Total() }
 
 // threads returns what each thread of the processes had of the processors.
 func (c *Case) threads(processes rig.ProcessInfos) map[int]rig.ThreadUse {
@@ -63,6 +69,7 @@ func (c *Case) threads(processes rig.ProcessInfos) map[int]rig.ThreadUse {
 type spinning struct {
 	took    time.Duration
 	threads []rig.ThreadUse
+	writes  bool // a moment ago: then one that sleeps may wait for room in the pipe
 }
 
 func since(before, now map[int]rig.ThreadUse, took time.Duration) spinning {
@@ -70,7 +77,7 @@ func since(before, now map[int]rig.ThreadUse, took time.Duration) spinning {
 	for tid, use := range now {
 		was := before[tid]
 		s.threads = append(s.threads, rig.ThreadUse{TID: tid, Running: use.Running - was.Running,
-			Waiting: use.Waiting - was.Waiting, Sleeps: use.Sleeps - was.Sleeps})
+			Waiting: use.Waiting - was.Waiting, Sleeps: use.Sleeps - was.Sleeps, Wants: use.Wants})
 	}
 	return s
 }
@@ -99,34 +106,37 @@ const (
 )
 
 // judge tells a listener that spins from one that pauses between its attempts,
-// however little a busy machine lets it run. What wants a processor for less than
-// half of the time rests. Otherwise one that runs for a good part of what it wants
-// spins, and so does a thread that has run for long without going to sleep; and one
-// whose every thread goes to sleep after running for a moment pauses, and
-// merely waits for a processor then.
+// however little a busy machine lets it run. One that runs for a good part of what
+// it wants, which is half of the time and more, spins; so does a thread that has run
+// for long without going to sleep, and one that has run for very long. What rests is
+// seen asleep, and either wanted a processor for less than half of the time or
+// merely had to wait for one, for a moment at a time.
 func (s spinning) judge() finding {
 	const (
 		goodPart = 25 // of what it wants, one part in so many
 		long     = 10 * time.Millisecond
+		veryLong = 100 * time.Millisecond
 		moment   = time.Millisecond
 		enough   = 3 // sleeps
 	)
 	running, wanted := s.wanted()
-	if wanted < s.took/2 {
-		return rests
-	}
-	if running >= long && running >= wanted/goodPart {
+	much := wanted >= s.took/2
+	if running >= veryLong && running >= s.took/50 || much && running >= long && running >= wanted/goodPart {
 		return spinsOn
 	}
-	is := rests
+	asleep, clear := !s.writes, true
 	for _, t := range s.threads {
 		eachTime := t.Running / time.Duration(t.Sleeps+1)
-		switch {
-		case t.Running >= long && eachTime >= moment:
+		if t.Running >= long && eachTime >= moment {
 			return spinsOn
-		case t.Running+t.Waiting >= s.took/2 && (t.Sleeps < enough || eachTime >= moment):
-			is = unclear
 		}
+		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < enough || eachTime >= moment) {
+			clear = false
+		}
+		asleep = asleep && !t.Wants
 	}
-	return is
+	if asleep && (clear || !much) {
+		return rests
+	}
+	return unclear
 }

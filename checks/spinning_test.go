@@ -16,12 +16,13 @@ func TestSpinning(t *testing.T) {
 		threads []rig.ThreadUse
 		want    finding
 	}{
-		"nothing runs":                {500 * ms, []rig.ThreadUse{{}}, rests},
-		"it pauses":                   {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: ms, Sleeps: 10}}, rests},
-		"it spins":                    {500 * ms, []rig.ThreadUse{{Running: 480 * ms, Waiting: 20 * ms}}, spinsOn},
-		"it spins and logs":           {500 * ms, []rig.ThreadUse{{Running: 300 * ms, Sleeps: 900}}, spinsOn},
-		"it spins on a busy machine":  {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, spinsOn},
-		"it spins, and nothing runs":  {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, unclear},
+		"nothing runs":               {500 * ms, []rig.ThreadUse{{}}, rests},
+		"it pauses":                  {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: ms, Sleeps: 10}}, rests},
+		"it spins":                   {500 * ms, []rig.ThreadUse{{Running: 480 * ms, Waiting: 20 * ms}}, spinsOn},
+		"it spins and logs":          {500 * ms, []rig.ThreadUse{{Running: 300 * ms, Sleeps: 900}}, spinsOn},
+		"it spins on a busy machine": {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, spinsOn},
+		"it spins, and nothing runs": {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, unclear},
+		"it never ran, and the kernel has not added its wait": {500 * ms, []rig.ThreadUse{{Wants: true}}, unclear},
 		"it never ran":                {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, unclear},
 		"it pauses on a busy machine": {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, rests},
 		"a runtime's thread sleeps beside one that spins": {2000 * ms, []rig.ThreadUse{

@@ -303,11 +303,18 @@ func readThreads(pid int) ([]ThreadUse, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read thread %d: %w", thread.PID, err)
 		}
-		use := ThreadUse{TID: thread.PID, Sleeps: status.VoluntaryCtxtSwitches}
+		stat, err := thread.Stat()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read thread %d: %w", thread.PID, err)
+		}
+		use := ThreadUse{TID: thread.PID, Sleeps: status.VoluntaryCtxtSwitches, Wants: stat.State == string(RunningState)}
 		if statistics, err := thread.Schedstat(); err == nil {
 			use.Running = time.Duration(statistics.RunningNanoseconds)
 			use.Waiting = time.Duration(statistics.WaitingNanoseconds)
-		} else if stat, err := thread.Stat(); err == nil { // no CONFIG_SCHED_INFO
+		} else { // no CONFIG_SCHED_INFO
 			use.Running = time.Duration(stat.UTime+stat.STime) * time.Second / ticksPerSecond
 		}
 		threads = append(threads, use)

@@ -35,8 +35,10 @@ func (h *Host) WaitsWithTimer(of ProcessInfo) (timed bool, err error) {
 type ThreadUse struct {
 	TID     int
 	Running time.Duration // as [Host.Scheduled] counts it
-	Waiting time.Duration
-	Sleeps  uint64 // as [Host.Wakeups] counts them
+	Waiting time.Duration // the kernel adds a wait when it is over
+	Sleeps  uint64        // as [Host.Wakeups] counts them
+	// Wants says whether it runs or waits for a processor now.
+	Wants bool
 }
 
 // Threads returns what each thread of a process of the host had of the
