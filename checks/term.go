@@ -81,7 +81,11 @@ func (c *Case) policy(s *server, who rig.ProcessInfos, k *conn) {
 		found = Leave
 	}
 	if found == Leave || found == Drain {
-		if err := k.exchangeAfterTerm(); err != nil {
+		err := k.exchangeAfterTerm()
+		if now, listErr := c.host.Processes(); err != nil && listErr == nil && len(inBoth(now.Alive(), who)) == 0 {
+			found, err = Kill, nil // it was given some time, which was over by then
+		}
+		if err != nil {
 			c.fail("a worker that lives must go on to converse, or end", "after SIGTERM a worker lives and does not answer: %v", err)
 		}
 	}

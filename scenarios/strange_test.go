@@ -196,7 +196,7 @@ func TestPolicies(t *testing.T) {
 	selected, err := checks.Select("term")
 	require.NoError(t, err)
 	for found, args := range map[checks.Policy][]string{
-		checks.Drain: nil,
+		checks.Drain: {"-grace", "1h"}, // on a busy machine a few seconds are soon over
 		checks.Kill:  {"-grace", "0s"},
 		checks.Leave: {"-leave-workers"},
 	} {
