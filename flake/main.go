@@ -220,8 +220,8 @@ func (h *hunt) hunt(ctx context.Context, mode Mode, enough int) error {
 			continue
 		}
 		h.count(t, o.suite, o.ending)
-		fmt.Fprintf(h.out, "%s: %d suites, %d runs, %d failures, %d defects missed, %v\n",
-			mode.Name, t.suites, t.runs, t.failures, t.missed, time.Since(began).Round(time.Second))
+		fmt.Fprintf(h.out, "%s: %d suites, %d of %d runs failed, %d of %d defects missed, %v\n",
+			mode.Name, t.suites, t.failures, t.runs, t.missed, t.defects, time.Since(began).Round(time.Second))
 		each := max(t.countedRuns()/t.suites, 1) // of those under way, too
 		switch {
 		case stop != nil:

@@ -126,7 +126,7 @@ func TestHuntCounts(t *testing.T) {
 
 // TestNothingOutlivesTheProgram kills it while a suite hangs beside hogs.
 func TestNothingOutlivesTheProgram(t *testing.T) {
-	for name, sent := range map[string]syscall.Signal{"SIGKILL": syscall.SIGKILL} {
+	for name, sent := range map[string]syscall.Signal{"SIGKILL": syscall.SIGKILL, "SIGTERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
 			self, err := os.Executable()
 			require.NoError(t, err)
