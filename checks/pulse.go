@@ -43,6 +43,8 @@ var (
 const (
 	// betweenLooks keeps looks, which cost a millisecond and more, rare.
 	betweenLooks = 100 * time.Millisecond
+	// longestGap is by how much the pulse's clock goes on at a look at the most.
+	longestGap = 5 * betweenLooks
 	// muchWork is more processor time than anything takes until it shows.
 	muchWork = 2 * time.Second
 	// moment is how long a subject does nothing that waits for clients. It is more
@@ -81,7 +83,7 @@ func (p *pulse) look() (now, still, vain time.Duration, err error) {
 	}
 	var quiet time.Duration
 	quiet, p.vain, p.err = p.rest.Look()
-	p.now += min(gap, 2*betweenLooks)
+	p.now += min(gap, longestGap)
 	waits, made := false, 0
 	if p.unanswered != nil {
 		waits, made = p.unanswered()

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) (status int, err err
 	h := &hunt{out: out, report: newReport(), binaries: map[bool]string{}}
 	flags := flag.NewFlagSet("flake", flag.ContinueOnError)
 	flags.IntVar(&h.runs, "runs", 1000, "scenario runs to reach, in all modes together; where -run leaves the defects alone, runs of these")
-	flags.DurationVar(&h.limit, "limit", 15*time.Minute, "how long one suite may take")
+	flags.DurationVar(&h.limit, "limit", 30*time.Minute, "how long one suite may take")
 	flags.StringVar(&h.dir, "dir", "", "keep the output of failures in this `directory` (default: a new one below TMPDIR)")
 	names := flags.String("modes", "", "these `modes` only, separated by commas; without it all of them:"+meanings())
 	pkg := flags.String("package", "./scenarios", "the `package` whose tests run")

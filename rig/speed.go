@@ -10,7 +10,8 @@ import (
 // speed is what was found out about the machine when the tests began, to scale
 // deadlines to it. Its zero value is the machine that they were chosen on, idle.
 type speed struct {
-	// piece is how long the fixed piece of work took, at best: see [timePiece].
+	// piece is how much processor time the fixed piece of work took, at best: see
+	// [timePiece]. Load does not change it much.
 	piece time.Duration
 	// load is how many threads of the whole machine wanted a processor: what the
 	// kernel counted at that moment or, where that is more, its average over the
@@ -23,19 +24,19 @@ type speed struct {
 // here is the machine under the tests. Set before the first test runs.
 var here speed
 
-// referencePiece is how long the piece of work takes on the machine on which the
+// referencePiece is how much the piece of work takes on the machine on which the
 // deadlines were chosen: 2 processors of 2023, virtual ones.
 const referencePiece = 400 * time.Microsecond
 
 const (
 	mostSlow   = 20.0 // a processor that is emulated
-	mostBusy   = 4.0
+	mostBusy   = 2.0
 	mostFactor = 20.0
 )
 
 // factor is by how much deadlines are longer here than on the machine that they
 // were chosen on, from 1 to 20: in proportion to how slow the machine is, and with
-// the root of the load on each processor, up to 4, because what waits is served
+// the root of the load on each processor, up to 2, because what waits is served
 // before what computes. It is measured once, so that it says nothing of load that
 // comes later: deadlines are generous, and no verdict depends on them alone.
 func (m speed) factor() float64 {

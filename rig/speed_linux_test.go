@@ -18,7 +18,7 @@ func TestMachineFactor(t *testing.T) {
 		"faster":              {speed{piece: referencePiece / 3, load: 1, processors: 2}, 1},
 		"three times slower":  {speed{piece: 3 * referencePiece, load: 1, processors: 2}, 3},
 		"busy":                {speed{piece: referencePiece, load: 8, processors: 2}, 2},
-		"very busy":           {speed{piece: referencePiece, load: 5000, processors: 2}, 4},
+		"very busy":           {speed{piece: referencePiece, load: 5000, processors: 2}, 2},
 		"slow and busy":       {speed{piece: 2 * referencePiece, load: 8, processors: 2}, 4},
 		"emulated and busy":   {speed{piece: 200 * referencePiece, load: 80, processors: 2}, 20},
 	} {

@@ -124,9 +124,12 @@ func (w *watchdog) run() {
 	defer close(w.ended)
 	quit, restore := quitSignals()
 	defer restore()
-	ticker := time.NewTicker(max(w.limit/8, time.Millisecond))
+	between := max(w.limit/8, time.Millisecond) // looks at the labs
+	tick := min(between, time.Second)
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	began := time.Now()
+	looked := began
 	for {
 		select {
 		case <-w.stop:
@@ -137,9 +140,13 @@ func (w *watchdog) run() {
 			return
 		case <-ticker.C:
 		}
-		if reason := w.deadlineNear(began); reason != "" {
+		if reason := w.deadlineNear(began, tick); reason != "" {
 			w.bark(reason, nil)
 		}
+		if time.Since(looked) < between {
+			continue
+		}
+		looked = time.Now()
 		for _, l := range w.standing() {
 			w.bark(fmt.Sprintf("%s stands still: for %v nothing has happened in its lab", l.tb.Name(), w.limit), l)
 		}
@@ -147,7 +154,7 @@ func (w *watchdog) run() {
 }
 
 // deadlineNear says so, once. In a short run the notice is a tenth of it.
-func (w *watchdog) deadlineNear(began time.Time) string {
+func (w *watchdog) deadlineNear(began time.Time, tick time.Duration) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.deadline.IsZero() || w.warned {
@@ -155,7 +162,7 @@ func (w *watchdog) deadlineNear(began time.Time) string {
 	}
 	notice := min(mostNotice, w.deadline.Sub(began)/10)
 	// The next tick may come too late.
-	if time.Until(w.deadline) > notice+w.limit/8 {
+	if time.Until(w.deadline) > notice+tick {
 		return ""
 	}
 	w.warned = true
