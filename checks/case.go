@@ -28,6 +28,7 @@ type Case struct {
 	// restless says that the subject does not come to rest. Only the check's own
 	// goroutine uses it.
 	restless bool
+	hasty    bool // give up early: what is found must be found again in patience
 
 	mu      sync.Mutex
 	result  scorecard.Result

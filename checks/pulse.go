@@ -115,7 +115,7 @@ func (w *wait) over() error {
 		return err
 	}
 	w.vain = min(w.vain, vain) // what was in vain before the wait does not count
-	switch settling := rig.Scaled(rig.Settling); {
+	switch settling := w.c.settling(); {
 	case now-max(still, w.from) >= settling && !w.c.onTheirWay():
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", errStuck, settling)
 	case vain-w.vain >= rig.Scaled(muchWork):
@@ -124,6 +124,14 @@ func (w *wait) over() error {
 		return fmt.Errorf("%w within %v", rig.ErrNotObserved, rig.Patience())
 	}
 	return nil
+}
+
+// settling is for how long nothing must have happened for a wait to be given up.
+func (c *Case) settling() time.Duration {
+	if c.hasty {
+		return rig.Scaled(rig.Settling) / 8
+	}
+	return rig.Scaled(rig.Settling)
 }
 
 // onTheirWay says whether a kernel will send something again: that of a client a

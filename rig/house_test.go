@@ -23,7 +23,8 @@ var mayKnow = map[string][]string{
 	"scorecard": nil,
 	"flake":     nil,
 	"checks":    {"rig", "scorecard"},
-	"scenarios": {"rig", "server", "client", "scorecard", "checks"},
+	"search":    {"rig", "checks", "scorecard"},
+	"scenarios": {"rig", "server", "client", "scorecard", "checks", "search"},
 }
 
 // TestRoomsKnowOnlyWhoTheyMay reads the imports of every source file.

@@ -1,0 +1,5 @@
+package search
+
+import "testing"
+
+func TestX(t *testing.T) {}
