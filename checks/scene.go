@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -208,6 +209,7 @@ func (l Link) Say(b []byte) error { return l.k.say(b) }
 
 // SayNow sends what the kernel takes at once, and returns how much that was.
 func (l Link) SayNow(b []byte) (int, error) {
+	_ = l.k.SetWriteDeadline(time.Time{}) // an open socket takes it; another call may have set one
 	raw, err := l.k.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -262,6 +264,7 @@ func Ended(err error) bool {
 // TakeNow reads what has come, without waiting. There is nothing where n is 0 and
 // err nil; the end of the stream is io.EOF.
 func (l Link) TakeNow(b []byte) (n int, err error) {
+	_ = l.k.SetReadDeadline(time.Time{}) // as in SayNow
 	raw, err := l.k.SyscallConn()
 	if err != nil {
 		return 0, err

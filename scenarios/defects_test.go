@@ -138,8 +138,14 @@ func TestDefectsAndChecksNameEachOther(t *testing.T) {
 			known[defect] = true
 		}
 	}
+	for defect := range provedBySearch {
+		named, exists := known[defect]
+		assert.True(t, exists, "the search is to find %s, which the server does not have", defect)
+		assert.False(t, named, "a check names %s: the search need not prove it", defect)
+		known[defect] = true
+	}
 	for defect, caught := range known {
-		assert.True(t, caught, "no check names the defect %s", defect)
+		assert.True(t, caught, "no check names the defect %s, and the search does not prove it", defect)
 	}
 }
 
@@ -186,6 +192,9 @@ func matrix(caught map[string][]string) string {
 				names = append(names, check.Name)
 			}
 		}
+		if _, proved := provedBySearch[defect.String()]; proved {
+			names = append(names, "**search**")
+		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", defect, defect.Meaning(), strings.Join(names, ", "))
 	}
 	return b.String()
@@ -208,6 +217,9 @@ func TestReadmeShowsTheDefects(t *testing.T) {
 	for _, defect := range forkserver.Defects() {
 		row, there := rows[defect.String()]
 		assert.True(t, there && strings.HasPrefix(row, defect.Meaning()+"|"), "the README has no row for %s: make defects prints the table", defect)
+		if _, proved := provedBySearch[defect.String()]; proved {
+			assert.Contains(t, row, "**search**", "the README's row for %s: make defects prints the table", defect)
+		}
 		for _, check := range checks.All() {
 			if slices.Contains(check.Defects, defect.String()) {
 				assert.Contains(t, row, "**"+check.Name+"**", "the README's row for %s: make defects prints the table", defect)

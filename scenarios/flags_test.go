@@ -59,6 +59,9 @@ func (s suite) Run() int {
 	if err == nil {
 		err = checkFlags()
 	}
+	if err == nil {
+		err = chooseSearch()
+	}
 	if err == nil && asked() {
 		err = chooseScorecard()
 	}

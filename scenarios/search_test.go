@@ -1,61 +1,169 @@
 package scenarios
 
 import (
-	"flag"
+	"fmt"
+	"os"
 	"testing"
-	"time"
-	"sync"
-	"sync/atomic"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/checks"
 	"forkrig/rig"
+	"forkrig/scorecard"
 	"forkrig/search"
 )
 
-var zseed = flag.Int("zseed", 1, "")
-var zn = flag.Int("zn", 100, "")
-var zargs = flag.String("zdefect", "", "")
-var zpar = flag.Int("zpar", 4, "")
+// searched is a way in which the server under test runs while stories are told.
+type searched struct {
+	name    string
+	subject checks.Subject
+	atOnce  int // how many clients it serves at a time; 0 is all
+}
 
-func TestZ(t *testing.T) {
-	subject := builtIn("-grace", "10m")
-	if *zargs != "" {
-		subject = builtIn("-grace", "10m", "-defect", *zargs)
+// toSearch are the ways in which the subject runs, or the built-in server.
+func toSearch(tb testing.TB) []searched {
+	tb.Helper()
+	subject, _, err := order()
+	require.NoError(tb, err)
+	if *subjectFlag != "" {
+		return []searched{{name: "subject", subject: subject}}
 	}
-	traits, err := search.Examine(t, subject, rig.IPv4)
+	return []searched{
+		{name: "fork", subject: searchable()},
+		{name: "exec", subject: searchable("-worker", "exec")},
+		limitedServer(),
+	}
+}
+
+// searchable is the built-in server as a subject of the search. Its grace is not
+// over before a story is, however slow the machine.
+func searchable(args ...string) checks.Subject {
+	return builtIn(append([]string{"-grace", "1h"}, args...)...)
+}
+
+// limitedServer is the built-in server with every limit that it has, which is
+// where its defects show.
+func limitedServer(args ...string) searched {
+	const workers = 2
+	s := searched{name: "limited", atOnce: workers,
+		subject: searchable(append([]string{"-max-workers", fmt.Sprint(workers), "-idle", "1h"}, args...)...)}
+	s.subject.OnTerm = checks.Drain
+	return s
+}
+
+// examined returns the traits of the subject in each family in which it listens.
+func (s searched) examined(tb testing.TB, families ...rig.Family) map[rig.Family]search.Traits {
+	tb.Helper()
+	found := map[rig.Family]search.Traits{}
+	var absent error
+	for _, family := range families {
+		traits, err := search.Examine(tb, s.subject, family)
+		if err != nil {
+			absent = err
+			continue
+		}
+		traits.AtOnce = s.atOnce
+		found[family] = traits
+	}
+	if len(found) == 0 {
+		tb.Fatalf("the subject cannot be judged: %s", scorecard.Printable(absent.Error()))
+	}
+	return found
+}
+
+// TestSearch tells random stories and looks for one that ends badly.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	shard, err := search.ChooseShard(*shardFlag, os.LookupEnv)
 	require.NoError(t, err)
-	t.Logf("%+v", traits)
-	b := traits.Budget(subject)
-	var next atomic.Int64
-	next.Store(int64(*zseed) - 1)
-	start := time.Now()
-	var wg sync.WaitGroup
-	n, acts := atomic.Int64{}, atomic.Int64{}
-	for range *zpar {
-		wg.Go(func() {
-			for {
-				seed := int(next.Add(1))
-				if seed >= *zseed+*zn {
-					return
-				}
-				s := b.Make(uint64(seed))
-				a := time.Now()
-				out := search.Play(t, subject, traits, s, false)
-				n.Add(1)
-				acts.Add(int64(len(s.Actions)))
-				if time.Since(a) > time.Second {
-					t.Logf("slow %d: %v\n%v", seed, time.Since(a), s)
-				}
-				if out.Verdict != "pass" {
-					t.Errorf("%d: %v at %d: %s %s\n%s", seed, out.Verdict, out.At, out.Observed, out.Cause, s)
-					for _, l := range out.Evidence {
-						t.Log(l)
-					}
-				}
-			}
+	seed, err := firstSeed()
+	require.NoError(t, err)
+	schedules := *schedulesFlag
+	if schedules == 0 {
+		schedules = modest
+	}
+	for _, way := range toSearch(t) {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			s := search.Search{Subject: way.subject, Families: way.examined(t, rig.Families[:]...), Seed: seed, Shard: shard,
+				Schedules: schedules, First: true, Short: true, AtOnce: 2}
+			tellReport(t, way, s.Run(t))
 		})
 	}
-	wg.Wait()
-	t.Logf("%d schedules, %d actions, %v, %v each", n.Load(), acts.Load(), time.Since(start), time.Since(start)/time.Duration(n.Load()))
+}
+
+// modest is how many stories the ordinary run tells of each way to run.
+const modest = 25
+
+// tellReport fails the test where a story failed.
+func tellReport(t *testing.T, way searched, report search.Report) {
+	t.Helper()
+	for _, story := range report.Stories {
+		t.Errorf("after %d stories\n%v\nrepeat the story that it was found in with:\n    %s\nrepeat this one with:\n%s",
+			report.Found, story, repeatStory(way, story), story.GoTest("scenarios"))
+	}
+	for _, err := range report.Errors {
+		t.Error(scorecard.Printable(err))
+	}
+	t.Logf("%d stories of %d actions, %d failed", report.Schedules, report.Actions, report.Failures)
+}
+
+// repeatStory is the command that makes the story again from its seed.
+func repeatStory(way searched, story search.Story) string {
+	words := []string{"go", "test", "forkrig/scenarios", "-count=1", "-run", "^TestSearch$/^" + way.name + "$", "-schedules=1"}
+	for _, name := range append([]string{"subject"}, subjectFlags...) {
+		if value, set := given(name); set {
+			words = append(words, "-"+name+"="+value)
+		}
+	}
+	command := fmt.Sprintf("%s=%d %s", rig.SeedEnv, story.Seed, rig.Command{Args: words})
+	if os.Geteuid() == 0 && !rig.Rootless() {
+		return "sudo " + command
+	}
+	return command
+}
+
+// TestReplay plays the story of a file again.
+func TestReplay(t *testing.T) {
+	if *replayFlag == "" {
+		t.Skip("-replay FILE asks for it")
+	}
+	text, err := os.ReadFile(rig.FromInvoker(*replayFlag))
+	require.NoError(t, err)
+	story, err := search.ParseStory(text)
+	require.NoError(t, err)
+	subject := story.Subject
+	if *subjectFlag != "" {
+		subject, _, err = order()
+		require.NoError(t, err)
+	}
+	search.Replay(t, subject, story.AtOnce, story.Schedule)
+}
+
+// TestStoryIsShort makes a failure short and tells it in every way.
+func TestStoryIsShort(t *testing.T) {
+	t.Parallel()
+	way := limitedServer("-defect", "no-reap-after-shortage")
+	families := way.examined(t, rig.IPv4)
+	long := search.Schedule{Family: rig.IPv4, Actions: []search.Action{
+		{Verb: search.Connect, Conn: 3, Client: 2},
+		{Verb: search.Send, Conn: 3, Bytes: 5000},
+		{Verb: search.Close, Conn: 3},
+		{Verb: search.TakeFiles},
+		{Verb: search.Connect, Conn: 4, Client: 2},
+		{Verb: search.Connect, Conn: 5, Client: 1},
+		{Verb: search.Send, Conn: 5, Bytes: 40},
+		{Verb: search.Release},
+		{Verb: search.Connect, Conn: 6, Client: 1},
+	}}
+	outcome := search.Play(t, way.subject, families[rig.IPv4], long, false)
+	require.True(t, outcome.Failed(), "%+v", outcome)
+	story := search.Story{Seed: 7, Subject: way.subject, AtOnce: way.atOnce, Schedule: long, Observed: outcome.Observed, Cause: outcome.Cause}
+	story = story.Shortened(t, families)
+	assert.Positive(t, story.Failed, "repetitions that failed")
+	assert.Equal(t, len(long.Actions), story.From)
+	assert.Less(t, len(story.Schedule.Actions), len(long.Actions), "%v", story)
+	assert.Contains(t, story.String(), "the listener runs out of descriptors")
+	assert.Contains(t, story.String(), "not waited for")
 }

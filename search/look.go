@@ -18,6 +18,7 @@ func (p *player) look() {
 		p.heldOnce()
 		p.fewDescriptors(len(p.open()) + len(p.gone))
 	}
+	p.drained()
 	for _, k := range p.open() {
 		if p.due(k) && (len(k.owed) > 0 || k.half) {
 			p.judge(k, p.collect(k))
@@ -33,6 +34,7 @@ func (p *player) finish() {
 		p.join(client + 1)
 	}
 	p.listens()
+	p.drained()
 	rest := p.open()
 	// Those that are served make room for those that wait.
 	slices.SortStableFunc(rest, func(a, b *talk) int {
@@ -105,11 +107,31 @@ func (p *player) reaped() {
 		p.Must(err)
 		all = lasting
 	}
-	if len(all.Zombies()) == 0 || p.ReapedByTimer() {
+	if len(all.Zombies()) == 0 {
+		return
+	}
+	if p.traits.Lazy && p.ReapedByTimer() {
+		p.waited = true
 		return
 	}
 	p.Fail("workers that ended must be waited for, whatever came before: waitpid(-1, &status, WNOHANG) in a loop whenever SIGCHLD comes",
 		"%d workers that ended are not waited for", len(all.Zombies()))
+}
+
+// drained makes sure that a server that is to wait for its workers after SIGTERM
+// has not ended while they converse.
+func (p *player) drained() {
+	if p.subject.OnTerm != checks.Drain {
+		return
+	}
+	all, err := p.Host().Processes()
+	p.Must(err)
+	for _, k := range p.open() {
+		if k.excused == "" && k.drains != nil && !slices.ContainsFunc(all.Alive(), k.drains.Same) {
+			p.Fail("whoever waits for the end of the server takes it for the end of all: wait for the workers before the listener ends",
+				"the server has ended after SIGTERM while %v converses on", k)
+		}
+	}
 }
 
 // holders are the processes that have each socket open.

@@ -71,6 +71,7 @@ type player struct {
 	short  []func() error         // restores what was taken
 	storms []*rig.RunningStorm
 	before map[int]rig.FDs // of the listeners
+	waited bool            // for zombies that were reaped by a timer
 }
 
 // begin notes how things are before the first connection.
@@ -374,14 +375,16 @@ func (p *player) restart() bool {
 	p.calm()
 	p.release()
 	holders := p.holders()
+	head := p.Head()
 	for _, k := range p.open() {
 		goesOn := p.subject.OnTerm == checks.Drain || p.subject.OnTerm == checks.Leave
 		hasWorker := slices.ContainsFunc(holders[p.inode(k)], func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })
 		if !goesOn || !hasWorker {
 			p.excuse(k, "the server was stopped")
+		} else if k.drains == nil {
+			k.drains = &head
 		}
 	}
-	head := p.Head()
 	_, err := p.Lab().SignalAll(syscall.SIGTERM, p.Host().Matching("the first process", head.Same))
 	p.Must(err)
 	p.again("SIGTERM")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"forkrig/checks"
+	"forkrig/rig"
 )
 
 // talk is a connection of a client, and what the client is owed.
@@ -22,6 +23,9 @@ type talk struct {
 
 	// excused says why the connection may end at any time, "" where it may not.
 	excused string
+	// drains is the server that was stopped and has to wait for the connection's
+	// worker, or nil.
+	drains *rig.ProcessInfo
 }
 
 func (k *talk) String() string { return fmt.Sprintf("connection %d", k.number) }

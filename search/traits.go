@@ -18,6 +18,8 @@ type Traits struct {
 	// Forks says that it starts processes for connections, and that the kernel can be
 	// made to refuse them.
 	Forks bool
+	// Lazy says that it waits for ended workers by a timer, some time later.
+	Lazy bool
 	// AtOnce is how many clients it serves at a time; 0 means all. It is not found
 	// out: whoever sets the subject up knows.
 	AtOnce int
@@ -35,6 +37,7 @@ func Examine(tb testing.TB, subject checks.Subject, family rig.Family) (Traits, 
 		traits.Own = len(s.Own())
 		before := descriptors(s)
 		p := player{Scene: s, subject: subject, traits: traits}
+		p.traits.Lazy = true // it is given the time, to see whether it needs it
 		p.begin()
 		k := p.connect(1, 1)
 		if k == nil {
@@ -46,6 +49,7 @@ func Examine(tb testing.TB, subject checks.Subject, family rig.Family) (Traits, 
 			workers = workers || !s.IsOwn(info)
 		}
 		p.finish()
+		traits.Lazy = p.waited
 		s.Settled()
 		for pid, now := range descriptors(s) {
 			traits.Kept = max(traits.Kept, len(checks.More(before[pid], now)))

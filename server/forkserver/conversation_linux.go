@@ -94,6 +94,10 @@ func (c *conversation) read(n uintptr) {
 		c.ended = !c.deaf
 		return
 	}
+	if c.job.defect == EndBeatsReply && hungUp(c.job.conn) {
+		c.ended = true
+		return
+	}
 	if c.job.defect == StaleReply { // takes its input for a string, which goes on to the next zero
 		for n < uintptr(len(buffer)) && buffer[n] != 0 {
 			n++

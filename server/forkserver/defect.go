@@ -50,6 +50,14 @@ const (
 	DiesOfLog
 	BlocksOnLog
 
+	// What follows shows only where several things come together.
+
+	CountKilled
+	NoReapAfterShortage
+	LeakGoneAfterShortage
+	EndBeatsReply
+	DrainForOne
+
 	defectCount
 )
 
@@ -91,6 +99,12 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 
 	DiesOfLog:   {"dies-of-log", "a log that cannot be written ends the server: SIGPIPE and SIGXFSZ have their default action"},
 	BlocksOnLog: {"blocks-on-log", "a log that nobody reads stops the server, SIGTERM included"},
+
+	CountKilled:           {"count-killed", "a worker that a signal killed counts against -max-workers for ever"},
+	NoReapAfterShortage:   {"no-reap-after-shortage", "once accept was short of descriptors, workers are never waited for again"},
+	LeakGoneAfterShortage: {"leak-gone-after-shortage", "a connection that was reset while accept was short of descriptors stays open"},
+	EndBeatsReply:         {"end-beats-reply", "the reply to a message is lost if the client's end of input is there already"},
+	DrainForOne:           {"drain-for-one", "after SIGTERM the server waits for one worker and kills the others"},
 }
 
 // Defects returns every defect, NoDefect excepted.

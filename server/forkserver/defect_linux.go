@@ -3,6 +3,8 @@ package forkserver
 import (
 	"os"
 	"sync"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +18,26 @@ func greet(conn int) {
 	for range 2 {
 		unix.Send(conn, nil, 0)
 	}
+}
+
+// isGone says whether the client has reset the connection.
+func isGone(conn int) bool {
+	_, err := unix.Getpeername(conn)
+	return err == unix.ENOTCONN
+}
+
+// hungUp says whether the client has ended its side of the connection, although
+// there may be input before that. It runs in forked workers too, by the rules
+// in fork_linux.go.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func hungUp(conn int) bool {
+	at := unix.PollFd{Fd: int32(conn), Events: unix.POLLRDHUP}
+	var now unix.Timespec
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&at)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return errno == 0 && n == 1
 }
 
 // serveItself serves the connection in the server's own process. A signal to

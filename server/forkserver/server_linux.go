@@ -109,6 +109,9 @@ func (s *server) accept() error {
 // returns an error if it is of no use to call it again.
 func (s *server) afterAcceptError(err error) error {
 	s.counts.AcceptErrors++
+	if isShortage(err) {
+		s.workers.short.Store(true)
+	}
 	if s.cfg.defect == SpinOnEMFILE && isShortage(err) {
 		return nil // and not a word, which would fill the disk with the log
 	}
@@ -165,6 +168,9 @@ func (s *server) pause() {
 func (s *server) serve(conn int, peer unix.Sockaddr) error {
 	if s.cfg.defect == NoSIGPIPE {
 		greet(conn)
+	}
+	if s.cfg.defect == LeakGoneAfterShortage && s.workers.short.Load() && isGone(conn) {
+		return nil
 	}
 	if s.cfg.defect == Serial {
 		return s.serveItself(conn, peer)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +21,12 @@ type workers struct {
 	log    *slog.Logger
 	defect Defect
 	ended  chan struct{} // holds a token if workers ended since it was last taken
+	short  atomic.Bool   // accept was short of something; only a defect asks
 
 	mu      sync.Mutex
 	live    map[int]uint64 // from process ID to the value that started had
 	started uint64
+	ghosts  int // workers that have ended and still count; only with a defect
 	reaped  uint64
 	killed  uint64
 }
@@ -54,7 +57,7 @@ func (w *workers) start(spawn func() (pid int, err error), started func(pid int)
 func (w *workers) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.live)
+	return len(w.live) + w.ghosts
 }
 
 // counted returns how many workers were reaped and how many were killed so far.
@@ -69,7 +72,7 @@ func (w *workers) counted() (reaped, killed uint64) {
 // round, and none is missed.
 func (w *workers) reapOn(sigchld <-chan os.Signal) {
 	for range sigchld {
-		if w.defect == LateReap {
+		if w.defect == LateReap || w.defect == NoReapAfterShortage && w.short.Load() {
 			continue
 		}
 		w.mu.Lock()
@@ -125,6 +128,9 @@ func (w *workers) wait(pid, options int) bool {
 	delete(w.live, pid)
 	w.reaped++
 	if status.Signaled() {
+		if w.defect == CountKilled {
+			w.ghosts++
+		}
 		w.log.Info("reaped", "worker", pid, "signal", unix.SignalName(status.Signal()))
 	} else {
 		w.log.Info("reaped", "worker", pid, "status", status.ExitStatus())
@@ -139,6 +145,9 @@ func (w *workers) drain(grace time.Duration, stop <-chan os.Signal) error {
 	for w.count() > 0 {
 		select {
 		case <-w.ended:
+			if w.defect == DrainForOne {
+				return nil
+			}
 		case <-over:
 			return nil
 		case s := <-stop:

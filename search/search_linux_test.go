@@ -1,5 +1,0 @@
-package search
-
-import "testing"
-
-func TestX(t *testing.T) {}

@@ -1,0 +1,262 @@
+package search
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/format"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"forkrig/checks"
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// Story is a schedule that failed, with all that is needed to play it again.
+type Story struct {
+	Seed     uint64 // that made the schedule, before it was made shorter
+	Subject  checks.Subject
+	AtOnce   int // see [Traits]
+	Schedule Schedule
+	// Observed is what the subject did, Cause what is wrong with that, and Evidence
+	// what the kernel showed and the rig did, as lines.
+	Observed, Cause string
+	Evidence        []string
+	// Failed of Repeated repetitions failed in the same way.
+	Failed, Repeated int
+	// From is how many actions the schedule had before it was made shorter; 0 means that it was not.
+	From int
+}
+
+// String tells the story.
+func (s Story) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "over %v", s.Schedule.Family)
+	if s.From > 0 {
+		fmt.Fprintf(&b, ", the shortest found of %d actions", s.From)
+	}
+	fmt.Fprintf(&b, ":\n%v", s.Schedule)
+	fmt.Fprintf(&b, "expected: %s\nobserved: %s\ncause:    %s\n", Meaning, s.Observed, s.Cause)
+	switch {
+	case s.Repeated > 0 && s.Failed == 0:
+		fmt.Fprintf(&b, "repeated: it failed once, and in none of %d repetitions: it depends on what the story does not say, such as which of two things comes first\n", s.Repeated)
+	case s.Repeated > 0:
+		fmt.Fprintf(&b, "repeated: it failed in %d of %d repetitions\n", s.Failed, s.Repeated)
+	}
+	if len(s.Evidence) > 0 {
+		fmt.Fprintf(&b, "evidence:\n    %s\n", strings.Join(s.Evidence, "\n    "))
+	}
+	return scorecard.Printable(b.String())
+}
+
+// Name is a name for files and for the Go test.
+func (s Story) Name() string { return fmt.Sprintf("story_%d", s.Seed) }
+
+// GoTest returns a file of Go source with a test that plays the story again. It
+// belongs into a package whose TestMain gives rig.Main the programs of the subject.
+func (s Story) GoTest(packageName string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "package %s\n\nimport (\n\t\"testing\"\n\n\t\"forkrig/checks\"\n\t\"forkrig/search\"\n)\n\n", packageName)
+	fmt.Fprintf(&b, "// TestStory%d: %s.\n//\n", s.Seed, scorecard.Printable(strings.Join(strings.Fields(s.Observed), " ")))
+	for line := range strings.Lines(s.Schedule.String()) {
+		fmt.Fprintf(&b, "//\t%s", line)
+	}
+	fmt.Fprintf(&b, "func TestStory%d(t *testing.T) {\n\tt.Parallel()\n", s.Seed)
+	fmt.Fprintf(&b, "search.Replay(t, %s, %d, %#v)\n}\n", subjectSource(s.Subject), s.AtOnce, s.Schedule)
+	source, err := format.Source([]byte(b.String()))
+	if err != nil {
+		return b.String() // as readable as it is
+	}
+	return string(source)
+}
+
+// subjectSource is the subject as Go source, without what is zero.
+func subjectSource(s checks.Subject) string {
+	var b strings.Builder
+	b.WriteString("checks.Subject{\nCommand: []string{")
+	for i, word := range s.Command {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q", word)
+	}
+	fmt.Fprintf(&b, "},\nService: %q,\nCloses: %q,\n", s.Service, s.Closes)
+	field := func(name string, value any, zero bool) {
+		if !zero {
+			fmt.Fprintf(&b, "%s: %#v,\n", name, value)
+		}
+	}
+	field("Dir", s.Dir, s.Dir == "")
+	field("Port", int(s.Port), s.Port == 0)
+	field("User", s.User, s.User == "")
+	field("Ready", int64(s.Ready), s.Ready == 0)
+	field("OnTerm", string(s.OnTerm), s.OnTerm == "")
+	field("KeepsVanished", s.KeepsVanished, !s.KeepsVanished)
+	if len(s.StormSignals) > 0 {
+		b.WriteString("StormSignals: nil,\n")
+	}
+	b.WriteString("}")
+	text := b.String()
+	if len(s.StormSignals) > 0 {
+		var numbers []string
+		for _, signal := range s.StormSignals {
+			numbers = append(numbers, fmt.Sprint(int(signal)))
+		}
+		text = strings.Replace(text, "StormSignals: nil", "StormSignals: search.Signals("+strings.Join(numbers, ", ")+")", 1)
+	}
+	return text
+}
+
+// Signals returns signals by their numbers, for tests that stories are turned into.
+func Signals(numbers ...int) []syscall.Signal {
+	var all []syscall.Signal
+	for _, n := range numbers {
+		all = append(all, syscall.Signal(n))
+	}
+	return all
+}
+
+// Replay plays a schedule and fails the test where the subject fails.
+func Replay(tb testing.TB, subject checks.Subject, atOnce int, schedule Schedule) {
+	tb.Helper()
+	if err := schedule.Check(); err != nil {
+		tb.Fatalf("replay a schedule: %v", err)
+	}
+	if err := subject.Check(); err != nil {
+		tb.Fatalf("replay a schedule: %v", err)
+	}
+	traits, err := Examine(tb, subject, schedule.Family)
+	if err != nil {
+		tb.Fatalf("replay a schedule: the subject cannot be judged: %s", scorecard.Printable(err.Error()))
+	}
+	traits.AtOnce = atOnce
+	switch outcome := Play(tb, subject, traits, schedule, false); outcome.Verdict {
+	case scorecard.Pass:
+	case scorecard.Skip:
+		tb.Skip(scorecard.Printable(outcome.Cause))
+	default:
+		story := Story{Subject: subject, AtOnce: atOnce, Schedule: schedule, Observed: outcome.Observed, Cause: outcome.Cause, Evidence: outcome.Evidence}
+		tb.Errorf("%s %v", outcome.Verdict, story)
+	}
+}
+
+// storyJSON is the format of a story's file. Only what is needed to play it is
+// obeyed; the rest is for people.
+type storyJSON struct {
+	Seed     uint64      `json:"seed"`
+	Subject  subjectJSON `json:"subject"`
+	AtOnce   int         `json:"at_once,omitempty"`
+	Schedule Schedule    `json:"schedule"`
+	Observed string      `json:"observed"`
+	Cause    string      `json:"cause"`
+	Evidence []string    `json:"evidence,omitempty"`
+	Failed   int         `json:"failed"`
+	Repeated int         `json:"repeated"`
+	From     int         `json:"from,omitempty"`
+}
+
+type subjectJSON struct {
+	Command       []string       `json:"command"`
+	Service       checks.Service `json:"service"`
+	Closes        checks.Side    `json:"closes"`
+	Dir           string         `json:"dir,omitempty"`
+	Port          uint16         `json:"port,omitempty"`
+	User          string         `json:"user,omitempty"`
+	Ready         string         `json:"ready,omitempty"`
+	OnTerm        checks.Policy  `json:"on_term,omitempty"`
+	StormSignals  []int          `json:"storm_signals,omitempty"`
+	KeepsVanished bool           `json:"keeps_vanished,omitempty"`
+}
+
+// WriteJSON writes the story so that [ParseStory] reads it.
+func (s Story) WriteJSON(w io.Writer) error {
+	t := s.Subject
+	text := storyJSON{Seed: s.Seed, AtOnce: s.AtOnce, Schedule: s.Schedule, Observed: s.Observed, Cause: s.Cause,
+		Evidence: s.Evidence, Failed: s.Failed, Repeated: s.Repeated, From: s.From,
+		Subject: subjectJSON{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
+			OnTerm: t.OnTerm, KeepsVanished: t.KeepsVanished}}
+	if t.Ready != 0 {
+		text.Subject.Ready = t.Ready.String()
+	}
+	for _, signal := range t.StormSignals {
+		text.Subject.StormSignals = append(text.Subject.StormSignals, int(signal))
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(text); err != nil {
+		return fmt.Errorf("write story: %w", err)
+	}
+	return nil
+}
+
+// ParseStory reads a story's file, strictly: a field that is unknown, something
+// after it, and a schedule or subject that cannot be are errors.
+func ParseStory(data []byte) (Story, error) {
+	var text storyJSON
+	if err := parseStrictly(data, &text); err != nil {
+		return Story{}, fmt.Errorf("parse story: %w", err)
+	}
+	t := text.Subject
+	s := Story{Seed: text.Seed, AtOnce: text.AtOnce, Schedule: text.Schedule, Observed: text.Observed, Cause: text.Cause,
+		Evidence: text.Evidence, Failed: text.Failed, Repeated: text.Repeated, From: text.From,
+		Subject: checks.Subject{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
+			OnTerm: t.OnTerm, KeepsVanished: t.KeepsVanished}}
+	if t.Ready != "" {
+		ready, err := time.ParseDuration(t.Ready)
+		if err != nil {
+			return Story{}, fmt.Errorf("parse story: ready: %w", err)
+		}
+		s.Subject.Ready = ready
+	}
+	for _, n := range t.StormSignals {
+		if n < 1 || n > 64 || slices.Contains([]int{int(syscall.SIGKILL), int(syscall.SIGSTOP)}, n) {
+			return Story{}, fmt.Errorf("parse story: storm signal %d: give signals from 1 to 64 that can be caught", n)
+		}
+		s.Subject.StormSignals = append(s.Subject.StormSignals, syscall.Signal(n))
+	}
+	if err := s.Subject.Check(); err != nil {
+		return Story{}, fmt.Errorf("parse story: %w", err)
+	}
+	if s.AtOnce < 0 || s.AtOnce > maxConn || s.Seed > MaxSeed || min(s.Failed, s.Repeated, s.From) < 0 {
+		return Story{}, fmt.Errorf("parse story: a number is out of range")
+	}
+	if err := s.Schedule.Check(); err != nil {
+		return Story{}, fmt.Errorf("parse story: schedule: %w", err)
+	}
+	return s, nil
+}
+
+// Result is the report as what one check says of the subject in a family.
+func (r Report) Result(family rig.Family, duration time.Duration, reproduce func(Story) string) scorecard.Result {
+	result := scorecard.Result{Name: Name, Family: family.String(), Expected: Meaning, Verdict: scorecard.Pass, Duration: duration,
+		Observed: fmt.Sprintf("%d stories of %d actions in both families, %d failed", r.Schedules, r.Actions, r.Failures)}
+	var stories []Story
+	for _, story := range r.Stories {
+		if story.Schedule.Family == family {
+			stories = append(stories, story)
+		}
+	}
+	switch {
+	case len(stories) > 0:
+		first := stories[0]
+		result.Verdict, result.Cause = scorecard.Fail, first.Cause
+		result.Observed = first.Observed
+		if len(stories) > 1 {
+			result.Observed += fmt.Sprintf("; and %d failures of other kinds", len(stories)-1)
+		}
+		for _, story := range stories {
+			result.Evidence = append(result.Evidence, strings.Split(strings.TrimSpace(story.String()), "\n")...)
+		}
+		result.Reproduce = reproduce(first)
+	case r.Broken > 0:
+		result.Verdict, result.Cause, result.Evidence = scorecard.Broken, "the rig met an error", r.Errors
+	case r.Schedules == 0:
+		result.Verdict, result.Cause, result.Observed = scorecard.Skip, "there was no time for a single story", ""
+	}
+	return result
+}
