@@ -1,12 +1,15 @@
 # Targets are for people; CI calls them too. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help scenarios checks defects subjects test race flake lint bench fuzz clean
+.PHONY: help scenarios checks defects search-matrix soak subjects test race flake lint bench fuzz clean
 
 GO          ?= go
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 FUZZTIME    ?= 10s
 BENCHTIME   ?= 1s
 ARGS        ?= -test.v
+DURATION    ?= 10m
+SOAKDIR     ?= bin/soak
+SEEDS       ?= 5
 INSTALL     := $(shell command -v apt-get >/dev/null && echo --install)
 SUBJECTS    ?=
 FLAKE_RUNS  ?= 1000
@@ -19,7 +22,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 scenarios: bin/scenarios.test ## build as you, run the scenarios as root: no root-owned file is left
 	cd scenarios && $(SUDO) ../bin/scenarios.test $(ARGS)
@@ -29,6 +32,13 @@ checks: bin/scenarios.test ## print the checks with their meaning
 
 defects: bin/scenarios.test ## every check against every defect, as the table that the README shows
 	cd scenarios && $(SUDO) ../bin/scenarios.test -test.run '^TestMatrix$$' -matrix
+
+soak: bin/scenarios.test ## random stories for DURATION=10m, ARGS='-shard 0/4 -subject …'; what is found is left in SOAKDIR
+	@mkdir -p $(SOAKDIR)
+	cd scenarios && $(SUDO) ../bin/scenarios.test -test.timeout 0 -soak $(DURATION) -soak-dir $(abspath $(SOAKDIR)) $(ARGS)
+
+search-matrix: bin/scenarios.test ## after how many random stories each defect is found, from SEEDS=5 seeds each
+	cd scenarios && $(SUDO) ../bin/scenarios.test -test.timeout 0 -search-matrix $(SEEDS)
 
 subjects: bin/scenarios.test ## judge real servers, installing them where apt-get is (SUBJECTS="socat python" chooses)
 	$(SUDO) subjects/run $(INSTALL) $(SUBJECTS)

@@ -167,3 +167,74 @@ func TestStoryIsShort(t *testing.T) {
 	assert.Contains(t, story.String(), "the listener runs out of descriptors")
 	assert.Contains(t, story.String(), "not waited for")
 }
+
+// exampleStory is a story of the correct server, which ends well.
+func exampleStory() search.Story {
+	way := limitedServer()
+	return search.Story{Seed: 12, Subject: way.subject, AtOnce: way.atOnce,
+		Observed: "an example, which does not fail",
+		Schedule: search.Schedule{Family: rig.IPv4, Actions: []search.Action{
+			{Verb: search.Connect, Conn: 1, Client: 2},
+			{Verb: search.Connect, Conn: 2, Client: 1},
+			{Verb: search.Send, Conn: 1, Bytes: 200_000},
+			{Verb: search.Part, Client: 2},
+			{Verb: search.Send, Conn: 1, Bytes: 40},
+			{Verb: search.Restart},
+			{Verb: search.KillWorker, Conn: 2},
+		}}}
+}
+
+// TestGoTestOfAStory compares what is printed for a story with a file that
+// compiles and runs: story_example_test.go.
+func TestGoTestOfAStory(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile("story_example_test.go")
+	if os.IsNotExist(err) {
+		t.Skip("the sources are not here: this binary runs somewhere else")
+	}
+	require.NoError(t, err)
+	assert.Equal(t, exampleStory().GoTest("scenarios"), string(file))
+}
+
+// TestReplayedStoryFailsAgain at a defect, and not without it.
+func TestReplayedStoryFailsAgain(t *testing.T) {
+	t.Parallel()
+	schedule := search.Schedule{Family: rig.IPv4, Actions: []search.Action{
+		{Verb: search.Connect, Conn: 1, Client: 1},
+		{Verb: search.HalfClose, Conn: 1, Bytes: 200_000},
+	}}
+	for _, defect := range []string{"", "end-beats-reply"} {
+		way := limitedServer("-defect", defect)
+		if defect == "" {
+			way = limitedServer()
+		}
+		trial := rig.Try(t, func(tb testing.TB) { search.Replay(tb, way.subject, way.atOnce, schedule) })
+		assert.Equal(t, defect != "", trial.Failed, trial.Log)
+		if defect != "" {
+			assert.Contains(t, trial.Log, "1. client1 connects: connection 1")
+			assert.Contains(t, trial.Log, "observed: connection 1")
+			assert.Contains(t, trial.Log, "story")
+		}
+	}
+}
+
+// TestEachShardSearchesItsPart: the seeds that two shards search are those that one
+// machine would have searched.
+func TestEachShardSearchesItsPart(t *testing.T) {
+	t.Parallel()
+	way := searched{name: "fork", subject: searchable()}
+	families := way.examined(t, rig.IPv4)
+	actions := 0
+	for _, shard := range []search.Shard{{}, {Index: 0, Of: 2}, {Index: 1, Of: 2}} {
+		s := search.Search{Subject: way.subject, Families: families, Seed: 100, Shard: shard, Schedules: 4 / max(shard.Of, 1), AtOnce: 2}
+		report := s.Run(t)
+		require.Empty(t, report.Stories)
+		require.Empty(t, report.Errors)
+		if shard.Of == 0 {
+			actions = report.Actions
+		} else {
+			actions -= report.Actions
+		}
+	}
+	assert.Zero(t, actions, "actions of the whole less those of its parts")
+}
