@@ -144,18 +144,19 @@ func TestReplay(t *testing.T) {
 // TestStoryIsShort makes a failure short and tells it in every way.
 func TestStoryIsShort(t *testing.T) {
 	t.Parallel()
-	way := limitedServer("-defect", "no-reap-after-shortage")
+	way := limitedServer("-defect", "count-killed")
 	families := way.examined(t, rig.IPv4)
 	long := search.Schedule{Family: rig.IPv4, Actions: []search.Action{
 		{Verb: search.Connect, Conn: 3, Client: 2},
+		{Verb: search.Storm},
 		{Verb: search.Send, Conn: 3, Bytes: 5000},
-		{Verb: search.Close, Conn: 3},
-		{Verb: search.TakeFiles},
+		{Verb: search.Calm},
+		{Verb: search.KillWorker, Conn: 3},
 		{Verb: search.Connect, Conn: 4, Client: 2},
+		{Verb: search.Send, Conn: 4, Bytes: 40},
 		{Verb: search.Connect, Conn: 5, Client: 1},
 		{Verb: search.Send, Conn: 5, Bytes: 40},
-		{Verb: search.Release},
-		{Verb: search.Connect, Conn: 6, Client: 1},
+		{Verb: search.Close, Conn: 4},
 	}}
 	outcome := search.Play(t, way.subject, families[rig.IPv4], long, false)
 	require.True(t, outcome.Failed(), "%+v", outcome)
@@ -164,8 +165,8 @@ func TestStoryIsShort(t *testing.T) {
 	assert.Positive(t, story.Failed, "repetitions that failed")
 	assert.Equal(t, len(long.Actions), story.From)
 	assert.Less(t, len(story.Schedule.Actions), len(long.Actions), "%v", story)
-	assert.Contains(t, story.String(), "the listener runs out of descriptors")
-	assert.Contains(t, story.String(), "not waited for")
+	assert.Contains(t, story.String(), "the worker of connection ")
+	assert.Contains(t, story.String(), "observed: connection ")
 }
 
 // exampleStory is a story of the correct server, which ends well.
@@ -201,9 +202,14 @@ func TestReplayedStoryFailsAgain(t *testing.T) {
 	t.Parallel()
 	schedule := search.Schedule{Family: rig.IPv4, Actions: []search.Action{
 		{Verb: search.Connect, Conn: 1, Client: 1},
-		{Verb: search.HalfClose, Conn: 1, Bytes: 200_000},
+		{Verb: search.Send, Conn: 1, Bytes: 40},
+		{Verb: search.KillWorker, Conn: 1},
+		{Verb: search.Connect, Conn: 2, Client: 1},
+		{Verb: search.Send, Conn: 2, Bytes: 40},
+		{Verb: search.Connect, Conn: 3, Client: 1},
+		{Verb: search.Send, Conn: 3, Bytes: 40},
 	}}
-	for _, defect := range []string{"", "end-beats-reply"} {
+	for _, defect := range []string{"", "count-killed"} {
 		way := limitedServer("-defect", defect)
 		if defect == "" {
 			way = limitedServer()
@@ -212,7 +218,7 @@ func TestReplayedStoryFailsAgain(t *testing.T) {
 		assert.Equal(t, defect != "", trial.Failed, trial.Log)
 		if defect != "" {
 			assert.Contains(t, trial.Log, "1. client1 connects: connection 1")
-			assert.Contains(t, trial.Log, "observed: connection 1")
+			assert.Contains(t, trial.Log, "observed: connection 3 is not served")
 			assert.Contains(t, trial.Log, "story")
 		}
 	}

@@ -26,8 +26,8 @@ const MaxSeed = 1<<53 - 1
 
 // weights are how often each verb is tried, of those that make sense at a moment.
 var weights = [verbEnd]int{
-	Connect: 10, Send: 8, HalfClose: 4, Close: 4, Kill: 2, Reset: 3, KillWorker: 3,
-	Storm: 2, Calm: 2, Restart: 2, Crash: 1, Part: 2, Join: 2, TakeFiles: 2, TakeProcesses: 2, Release: 3,
+	Connect: 12, Send: 8, HalfClose: 4, Close: 4, Kill: 2, Reset: 4, KillWorker: 4,
+	Storm: 2, Calm: 2, Restart: 2, Crash: 1, Part: 2, Join: 2, TakeFiles: 4, TakeProcesses: 2, Release: 2,
 }
 
 // Make returns the schedule of a seed. The same budget and seed make the same

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"forkrig/checks"
 	"forkrig/rig"
@@ -72,6 +73,7 @@ type player struct {
 	storms []*rig.RunningStorm
 	before map[int]rig.FDs // of the listeners
 	waited bool            // for zombies that were reaped by a timer
+	latest time.Time       // when the latest fault began, or a client came to one
 }
 
 // begin notes how things are before the first connection.
@@ -98,6 +100,18 @@ func (p *player) neighboursAskedOften() {
 				}
 			}
 		}
+	}
+}
+
+// leastFault is how long a fault lasts at least, so that the subject meets it: a
+// fault that is over before anybody ran is none. It decides nothing.
+const leastFault = 10 * time.Millisecond
+
+// lasts lets what is broken last a moment.
+func (p *player) lasts() {
+	select {
+	case <-time.After(time.Until(p.latest.Add(leastFault))):
+	case <-p.Context().Done():
 	}
 }
 
@@ -183,6 +197,7 @@ func (p *player) connect(number, client int) *talk {
 	k := &talk{Link: link, number: number, client: client}
 	if p.short != nil {
 		k.excused = "it came in a shortage"
+		p.latest = time.Now()
 	}
 	p.talks = append(p.talks, k)
 	return k
@@ -355,6 +370,7 @@ func (p *player) storm() bool {
 	// short a send (signal(7)).
 	begin(rig.Storm{Signals: []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT},
 		Targets: []rig.Target{p.Host().Matching("the workers", func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })}})
+	p.latest = time.Now()
 	return true
 }
 
@@ -362,6 +378,7 @@ func (p *player) calm() bool {
 	if len(p.storms) == 0 {
 		return false
 	}
+	p.lasts()
 	for _, storm := range p.storms {
 		_, err := storm.Stop()
 		p.Must(err)
@@ -444,6 +461,7 @@ func (p *player) part(client int) bool {
 	applied, err := fault.Apply(p.Context(), p.Lab(), parting{p.Clients()[client-1]})
 	p.Must(err)
 	p.parted[client] = applied
+	p.latest = time.Now()
 	return true
 }
 
@@ -452,6 +470,7 @@ func (p *player) join(client int) bool {
 	if applied == nil {
 		return false
 	}
+	p.lasts()
 	p.Must(applied.Heal(p.Context()))
 	delete(p.parted, client)
 	p.gone = slices.DeleteFunc(p.gone, func(k *talk) bool { return k.client == client })
@@ -508,6 +527,7 @@ func (p *player) release() bool {
 	if p.short == nil {
 		return false
 	}
+	p.lasts()
 	for _, restore := range p.short {
 		p.Must(restore())
 	}

@@ -178,6 +178,10 @@ func (r *running) failed(n int, seed uint64, schedule Schedule, outcome Outcome)
 		r.mu.Unlock()
 		story = story.Shortened(r.tb, r.Families)
 		r.mu.Lock()
+		if story.Cause != outcome.Cause && r.causes[story.Cause] {
+			return // it came down to one that is told already
+		}
+		r.causes[story.Cause] = true
 	}
 	r.report.Stories = append(r.report.Stories, story)
 }
@@ -186,7 +190,7 @@ func (r *running) failed(n int, seed uint64, schedule Schedule, outcome Outcome)
 const repetitions = 3
 
 // Shortened returns the story as short as it can be, and says in it how often it
-// failed again. One that does not fail again stays as it is.
+// failed again, in whatever way. One that does not fail again stays as it is.
 func (s Story) Shortened(tb testing.TB, families map[rig.Family]Traits) Story {
 	tb.Helper()
 	traits := func(schedule Schedule) Traits {
@@ -195,9 +199,10 @@ func (s Story) Shortened(tb testing.TB, families map[rig.Family]Traits) Story {
 		}
 		return families[s.Schedule.Family]
 	}
+	// Any failure counts: one mistake shows in several ways, depending on what comes first.
 	play := func(schedule Schedule, hasty bool) (Outcome, bool) {
 		outcome := Play(tb, s.Subject, traits(schedule), schedule, hasty)
-		return outcome, outcome.Failed() && outcome.Cause == s.Cause
+		return outcome, outcome.Failed()
 	}
 	again := s.repeated(play)
 	if again.Failed == 0 {
@@ -251,7 +256,7 @@ func (s Story) repeated(play func(Schedule, bool) (Outcome, bool)) Story {
 	for _, outcome := range outcomes {
 		if outcome != nil {
 			s.Failed++
-			s.Observed, s.Evidence = outcome.Observed, outcome.Evidence
+			s.Observed, s.Cause, s.Evidence = outcome.Observed, outcome.Cause, outcome.Evidence
 		}
 	}
 	return s
