@@ -79,6 +79,8 @@ func TestSearch(t *testing.T) {
 	require.NoError(t, err)
 	seed, err := firstSeed()
 	require.NoError(t, err)
+	without, err := search.ParseVerbs(*withoutFlag)
+	require.NoError(t, err)
 	schedules := *schedulesFlag
 	if schedules == 0 {
 		schedules = modest
@@ -87,7 +89,7 @@ func TestSearch(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
 			s := search.Search{Subject: way.subject, Families: way.examined(t, rig.Families[:]...), Seed: seed, Shard: shard,
-				Schedules: schedules, First: true, Short: true, AtOnce: 2}
+				Schedules: schedules, Without: without, First: true, Short: true, AtOnce: 2}
 			tellReport(t, way, s.Run(t))
 		})
 	}
@@ -112,7 +114,7 @@ func tellReport(t *testing.T, way searched, report search.Report) {
 // repeatStory is the command that makes the story again from its seed.
 func repeatStory(way searched, story search.Story) string {
 	words := []string{"go", "test", "forkrig/scenarios", "-count=1", "-run", "^TestSearch$/^" + way.name + "$", "-schedules=1"}
-	for _, name := range append([]string{"subject"}, subjectFlags...) {
+	for _, name := range append([]string{"without", "subject"}, subjectFlags...) {
 		if value, set := given(name); set {
 			words = append(words, "-"+name+"="+value)
 		}

@@ -18,6 +18,7 @@ var (
 	schedulesFlag = flag.Int("schedules", 0, "how many random `stories` TestSearch plays for each way in which the server runs; 0 is a modest number")
 	soakFlag      = flag.Duration("soak", 0, "search for so `long`, with new seeds, and leave what was found in -soak-dir (make soak)")
 	soakDirFlag   = flag.String("soak-dir", "soak", "the `directory` for the scorecard and the failing stories of -soak")
+	withoutFlag   = flag.String("without", "", "leave these `actions` out of random stories, such as take-files,storm")
 	shardFlag     = flag.String("shard", "", "search a part of the seeds only: `i/n`, from 0/n to n-1/n on n machines\n"+
 		"(environment: FORKRIG_SHARD, or JOB_COMPLETION_INDEX and JOB_COMPLETIONS)")
 	replayFlag       = flag.String("replay", "", "play the story in this `file` of -soak-dir again, at the -subject or else at the server that it names")
@@ -32,6 +33,9 @@ func chooseSearch() error {
 	}
 	if _, err := firstSeed(); err != nil {
 		return err
+	}
+	if _, err := search.ParseVerbs(*withoutFlag); err != nil {
+		return fmt.Errorf("-without: %w", err)
 	}
 	if *schedulesFlag < 0 || *searchMatrixFlag < 0 || *soakFlag < 0 {
 		return errors.New("-schedules, -search-matrix and -soak are numbers from 0 up")

@@ -28,6 +28,8 @@ func TestSoak(t *testing.T) {
 	require.NoError(t, err)
 	seed, err := firstSeed()
 	require.NoError(t, err)
+	without, err := search.ParseVerbs(*withoutFlag)
+	require.NoError(t, err)
 	dir := soakDir{path: rig.FromInvoker(*soakDirFlag)}
 	require.NoError(t, os.MkdirAll(dir.path, 0o777))
 
@@ -37,7 +39,7 @@ func TestSoak(t *testing.T) {
 	began := time.Now()
 	for i, way := range ways {
 		families := way.examined(t, rig.Families[:]...)
-		s := search.Search{Subject: way.subject, Families: families, Seed: seed, Shard: shard, Short: true,
+		s := search.Search{Subject: way.subject, Families: families, Seed: seed, Shard: shard, Without: without, Short: true,
 			Until: began.Add(*soakFlag * time.Duration(i+1) / time.Duration(len(ways)))}
 		checks := dir.card.Checks
 		wayBegan, last := time.Now(), time.Now()

@@ -146,6 +146,32 @@ func TestEveryVerbIsTold(t *testing.T) {
 	}(), "processes are taken from a subject that starts none")
 }
 
+func TestParseVerbs(t *testing.T) {
+	verbs, err := ParseVerbs(" storm, take-files,")
+	require.NoError(t, err)
+	assert.Equal(t, []Verb{Storm, TakeFiles}, verbs)
+	_, err = ParseVerbs("strom")
+	assert.ErrorContains(t, err, `no verb "strom": they are connect, send`)
+	_, err = ParseVerbs("connect")
+	assert.ErrorContains(t, err, "is none")
+	for seed := range uint64(200) {
+		for _, a := range (Budget{Without: verbs}).Make(seed).Actions {
+			require.NotContains(t, verbs, a.Verb)
+		}
+	}
+	for verb := Send; verb < verbEnd; verb++ { // whatever is left, there is a story
+		without := []Verb{}
+		for other := Send; other < verbEnd; other++ {
+			if other != verb {
+				without = append(without, other)
+			}
+		}
+		for seed := range uint64(20) {
+			require.NoError(t, Budget{Without: without, Forks: true}.Make(seed).Check())
+		}
+	}
+}
+
 func TestParseScheduleRefuses(t *testing.T) {
 	for text, why := range map[string]string{
 		``:                          "EOF",

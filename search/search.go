@@ -31,6 +31,8 @@ type Search struct {
 	First bool
 	// Short makes the first failure of each kind as short as it can be.
 	Short bool
+	// Without are verbs that are left out.
+	Without []Verb
 	// Progress is told how far the search has come, after each schedule and one call
 	// at a time; nil is nobody.
 	Progress func(Report)
@@ -68,6 +70,7 @@ func (s Search) families() []rig.Family {
 func (s Search) Budget() Budget {
 	families := s.families()
 	budget := s.Families[families[0]].Budget(s.Subject, families...)
+	budget.Without = s.Without
 	for _, traits := range s.Families {
 		budget.Forks = budget.Forks && traits.Forks
 		if traits.AtOnce > 0 {
