@@ -3,6 +3,7 @@ package scenarios
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func TestSearchMatrix(t *testing.T) {
 			fmt.Fprintln(out, rows[defect.String()])
 		}
 	})
-	const most = 300
+	const most = 200
 	for _, defect := range forkserver.Defects() {
 		t.Run(defect.String(), func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +74,7 @@ func TestSearchMatrix(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				rows[defect.String()] = fmt.Sprintf("| `%s` | %s | %s |", defect, found, by)
+				fmt.Fprintf(os.Stderr, "%d of %d: %s\n", len(rows), len(forkserver.Defects()), rows[defect.String()])
 			}
 			traits, err := search.Examine(t, way.subject, rig.IPv4)
 			if err != nil {

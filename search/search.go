@@ -233,11 +233,11 @@ func (s Story) Shortened(tb testing.TB, families map[rig.Family]Traits) Story {
 		shorter := s
 		shorter.Schedule, shorter.From = suspect, len(s.Schedule.Actions)
 		shorter = shorter.repeated(play)
-		if shorter.Failed == repetitions {
-			return shorter // a longer one may fail more often than a shorter one
+		if 2*shorter.Failed > repetitions {
+			return shorter
 		}
-		if shorter.Failed > best.Failed || shorter.Failed > 0 && best.From == 0 && best.Failed < repetitions {
-			best = shorter
+		if shorter.Failed > best.Failed {
+			best = shorter // a longer one may fail more often than a shorter one
 		}
 	}
 	return best
