@@ -22,11 +22,11 @@ var provedBySearch = map[string]struct {
 	seed    uint64
 	stories int
 }{
-	"count-killed":             {1, 60},
-	"no-reap-after-shortage":   {1, 60},
-	"leak-gone-after-shortage": {1, 60},
-	"end-beats-reply":          {1, 60},
-	"drain-for-one":            {1, 60},
+	"count-killed":             {4, 40},
+	"no-reap-after-shortage":   {1, 40},
+	"leak-gone-after-shortage": {1, 40},
+	"end-beats-reply":          {6, 40},
+	"drain-for-one":            {32, 40},
 }
 
 // TestDefectsFoundBySearch sees the search find each of them.

@@ -350,12 +350,16 @@ func (p *player) killWorker(k *talk) bool {
 // leave the machine to others.
 const stormRate = 2000
 
+// longestStorm ends a storm in a story that takes long: in a storm nobody comes to
+// rest, which is how it is noticed that nothing happens any more.
+const longestStorm = time.Second
+
 func (p *player) storm() bool {
 	if len(p.storms) > 0 {
 		return false
 	}
 	begin := func(s rig.Storm) {
-		s.RatePerSecond = stormRate
+		s.RatePerSecond, s.Duration = stormRate, longestStorm
 		running, err := p.Lab().StartStorm(s)
 		p.Must(err)
 		p.storms = append(p.storms, running)
