@@ -97,7 +97,7 @@ func checkFlags() error {
 }
 
 // subjectFlags are those that say something about the subject.
-var subjectFlags = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "keeps-vanished"}
+var subjectFlags = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "keeps-vanished", "at-once"}
 
 // chooseScorecard makes the scorecard the test that runs, with one seed for all
 // checks, and makes sure that it can be written before anything is judged.

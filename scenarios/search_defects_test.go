@@ -42,8 +42,7 @@ func TestDefectsFoundBySearch(t *testing.T) {
 			s := search.Search{Subject: way.subject, Families: way.examined(t, rig.IPv4), Seed: proof.seed, Schedules: proof.stories,
 				First: true, AtOnce: 2}
 			report := s.Run(t)
-			assert.Empty(t, report.Errors)
-			if assert.Positive(t, report.Found, "not found in %d stories", report.Schedules) {
+			if assert.Positive(t, report.Found, "not found in %d stories; errors: %v", report.Schedules, report.Errors) {
 				t.Logf("after %d stories\n%v", report.Found, report.Stories[0])
 			}
 		})
@@ -65,7 +64,7 @@ func TestSearchMatrix(t *testing.T) {
 			fmt.Fprintln(out, rows[defect.String()])
 		}
 	})
-	const most = 200
+	const most = 100
 	for _, defect := range forkserver.Defects() {
 		t.Run(defect.String(), func(t *testing.T) {
 			t.Parallel()

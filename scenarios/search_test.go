@@ -27,7 +27,7 @@ func toSearch(tb testing.TB) []searched {
 	subject, _, err := order()
 	require.NoError(tb, err)
 	if *subjectFlag != "" {
-		return []searched{{name: "subject", subject: subject}}
+		return []searched{{name: "subject", subject: subject, atOnce: *atOnceFlag}}
 	}
 	return []searched{
 		{name: "fork", subject: searchable()},

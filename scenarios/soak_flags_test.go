@@ -18,6 +18,7 @@ var (
 	schedulesFlag = flag.Int("schedules", 0, "how many random `stories` TestSearch plays for each way in which the server runs; 0 is a modest number")
 	soakFlag      = flag.Duration("soak", 0, "search for so `long`, with new seeds, and leave what was found in -soak-dir (make soak)")
 	soakDirFlag   = flag.String("soak-dir", "soak", "the `directory` for the scorecard and the failing stories of -soak")
+	atOnceFlag    = flag.Int("at-once", 0, "how many clients the subject serves at a time, for random stories; 0 is all")
 	withoutFlag   = flag.String("without", "", "leave these `actions` out of random stories, such as take-files,storm")
 	shardFlag     = flag.String("shard", "", "search a part of the seeds only: `i/n`, from 0/n to n-1/n on n machines\n"+
 		"(environment: FORKRIG_SHARD, or JOB_COMPLETION_INDEX and JOB_COMPLETIONS)")
@@ -37,8 +38,8 @@ func chooseSearch() error {
 	if _, err := search.ParseVerbs(*withoutFlag); err != nil {
 		return fmt.Errorf("-without: %w", err)
 	}
-	if *schedulesFlag < 0 || *searchMatrixFlag < 0 || *soakFlag < 0 {
-		return errors.New("-schedules, -search-matrix and -soak are numbers from 0 up")
+	if *atOnceFlag < 0 || *schedulesFlag < 0 || *searchMatrixFlag < 0 || *soakFlag < 0 {
+		return errors.New("-at-once, -schedules, -search-matrix and -soak are numbers from 0 up")
 	}
 	if *soakFlag > 0 && *replayFlag != "" {
 		return errors.New("-soak and -replay: give one of them")

@@ -281,9 +281,14 @@ func (p *player) leave(k *talk) bool {
 	return true
 }
 
-// hangUp closes the connection.
+// hangUp closes the connection. A client behind a partition reads first what it
+// has got: with an answer unread the kernel would send a reset instead of the
+// end of the stream, once, and nobody would ever know.
 func (p *player) hangUp(k *talk) {
 	if !k.ended && !p.reaches(k) {
+		if _, err := p.take(k); err != nil {
+			p.judge(k, err)
+		}
 		p.gone = append(p.gone, k)
 	}
 	p.over(k)

@@ -124,7 +124,7 @@ func (p *player) collectOrEnd(k *talk) error {
 func (p *player) take(k *talk) (done bool, err error) {
 	buffer := make([]byte, 64<<10)
 	for {
-		if len(k.owed) == 0 && !k.half {
+		if k.ended || len(k.owed) == 0 && !k.half {
 			return true, nil
 		}
 		n, err := k.TakeNow(buffer)
