@@ -199,7 +199,16 @@ func (c *Case) evidence() []string {
 			name   string
 			output *rig.Output
 		}{{"stdout", s.process.Stdout}, {"stderr", s.process.Stderr}} {
-			for _, line := range stream.output.Last(6) {
+			last := stream.output.Last(6)
+			if all := stream.output.Lines(); len(all) > len(last) {
+				// What a program dies of stands above all that it tells of itself then.
+				for _, line := range all[:len(all)-len(last)] {
+					if strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "runtime: ") {
+						add("%s of pid %d: %s", stream.name, s.process.PID, line)
+					}
+				}
+			}
+			for _, line := range last {
 				add("%s of pid %d: %s", stream.name, s.process.PID, line)
 			}
 		}
