@@ -2,6 +2,7 @@ package fault_test
 
 import (
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,8 +14,7 @@ import (
 
 // BenchmarkRelay compares a link whose packets a relay passes on, in both
 // directions, with the bare link: the ratio of their throughputs, and what a round
-// trip takes more. Both are measured in turn in one run, so that the ratio does not
-// depend on the machine.
+// trip takes more, as medians. Both are measured in turn in one run.
 func BenchmarkRelay(b *testing.B) {
 	w := newWire(b, rig.IPv4)
 	near, far := w.pair()
@@ -22,7 +22,7 @@ func BenchmarkRelay(b *testing.B) {
 	require.NoError(b, near.SetDeadline(deadline))
 	require.NoError(b, far.SetDeadline(deadline))
 	const size, trips = 8 << 20, 200
-	measure := func() (transfer, roundTrip time.Duration) {
+	measure := func(transfers, roundTrips *[]time.Duration) {
 		start := time.Now()
 		written := make(chan error, 1)
 		go func() {
@@ -32,37 +32,39 @@ func BenchmarkRelay(b *testing.B) {
 		_, err := io.CopyN(io.Discard, far, size)
 		require.NoError(b, err)
 		require.NoError(b, <-written)
-		transfer = time.Since(start)
+		*transfers = append(*transfers, time.Since(start))
 		one := make([]byte, 1)
-		start = time.Now()
 		for range trips {
+			start := time.Now()
 			for _, way := range [][2]io.ReadWriter{{near, far}, {far, near}} {
 				_, err := way[0].Write(one)
 				require.NoError(b, err)
 				_, err = io.ReadFull(way[1], one)
 				require.NoError(b, err)
 			}
+			*roundTrips = append(*roundTrips, time.Since(start))
 		}
-		return transfer, time.Since(start) / trips
 	}
-	var bare, relayed, bareTrip, relayedTrip time.Duration
-	measure()
+	var bare, relayed, bareTrips, relayedTrips []time.Duration
+	measure(new([]time.Duration), new([]time.Duration)) // the window grows
 	for b.Loop() {
-		transfer, trip := measure()
-		bare, bareTrip = bare+transfer, bareTrip+trip
+		measure(&bare, &bareTrips)
 		there := w.apply(fault.Impairment{Link: w.link, From: w.a})
 		back := w.apply(fault.Impairment{Link: w.link, From: w.b})
-		transfer, trip = measure()
-		relayed, relayedTrip = relayed+transfer, relayedTrip+trip
+		measure(&relayed, &relayedTrips)
 		w.heal(there)
 		w.heal(back)
 	}
-	n := float64(b.N)
-	b.ReportMetric(n*size*8/1e6/bare.Seconds(), "bare-Mbit/s")
-	b.ReportMetric(n*size*8/1e6/relayed.Seconds(), "relayed-Mbit/s")
-	b.ReportMetric(bare.Seconds()/relayed.Seconds(), "throughput-ratio")
-	b.ReportMetric(float64((relayedTrip-bareTrip).Microseconds())/n, "added-µs/round-trip")
-	b.ReportMetric(float64(bareTrip.Microseconds())/n, "bare-µs/round-trip")
+	median := func(all []time.Duration) float64 {
+		slices.Sort(all)
+		return all[len(all)/2].Seconds()
+	}
+	const megabits, micro = size * 8 / 1e6, 1e6
+	b.ReportMetric(megabits/median(bare), "bare-Mbit/s")
+	b.ReportMetric(megabits/median(relayed), "relayed-Mbit/s")
+	b.ReportMetric(median(bare)/median(relayed), "throughput-ratio")
+	b.ReportMetric(median(bareTrips)*micro, "bare-µs/round-trip")
+	b.ReportMetric((median(relayedTrips)-median(bareTrips))*micro, "added-µs/round-trip")
 }
 
 // BenchmarkFaults is what it costs to apply a fault and to heal it.

@@ -137,7 +137,8 @@ func (r *rules) sources(addresses []netip.Addr) [][]expr.Any {
 		case len(elements) == 0:
 			continue
 		}
-		set := &nftables.Set{Table: r.table, Name: family.String(), KeyType: kind}
+		// A number of our own, which is for this batch: the library counts without a lock.
+		set := &nftables.Set{Table: r.table, Name: family.String(), ID: uint32(family), KeyType: kind}
 		if err := r.conn.AddSet(set, elements); err != nil && r.err == nil {
 			r.err = fmt.Errorf("make a set of addresses: %w", err)
 		}

@@ -81,15 +81,19 @@ func startRelay(f Impairment, p *passage) (end func(context.Context) error, err 
 func (r *relay) run() {
 	defer close(r.done)
 	buffer := make([]byte, longestFrame)
+	deadline, known := time.Time{}, true // what the socket has
 	for {
 		if r.open.Load() && !r.passage.open {
 			r.passage.open = true
 			r.passage.leave(time.Now(), r.send)
 			close(r.opened)
 		}
-		if err := r.in.SetReadDeadline(r.passage.next()); err != nil {
-			r.err = err
-			return
+		if next := r.passage.next(); !known || !next.Equal(deadline) {
+			if err := r.in.SetReadDeadline(next); err != nil {
+				r.err = fmt.Errorf("set a deadline: %w", err)
+				return
+			}
+			deadline, known = next, true
 		}
 		// Once more after the deadline is set: end may have called meanwhile.
 		if r.open.Load() && !r.passage.open {
@@ -100,8 +104,10 @@ func (r *relay) run() {
 		switch {
 		case err == nil:
 			r.take(now, buffer[:n])
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ENETDOWN):
-			// Something is due, or the link has gone down.
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			known = false // something is due, or end has set another
+		case errors.Is(err, unix.ENETDOWN):
+			// The link has gone down. It may come up again.
 		case errors.Is(err, os.ErrClosed):
 			return
 		default:
