@@ -45,18 +45,28 @@ func heals(tb testing.TB, faults ...*fault.Applied) {
 	}
 }
 
-// bites waits until a connection of each host has sent something again in vain:
-// otherwise the verdict is broken.
-func bites(tb testing.TB, hosts ...*rig.Host) {
+// bites waits until, between the server and each of these hosts, one side has sent
+// something again in vain: otherwise the verdict is broken. Which side it is
+// depends on who was sending.
+func (s *stage) bites(tb testing.TB, clients ...*rig.Host) {
 	tb.Helper()
-	for _, host := range hosts {
-		_, err := host.AwaitSockets(tb.Context(), "a connection that does not get through", func(all rig.Sockets) bool {
-			for _, s := range all {
-				if s.Retransmits > 0 {
-					return true
+	for _, client := range clients {
+		err := rig.Await(tb.Context(), "a connection of "+client.Name+" that does not get through", func() (bool, string, error) {
+			near, err := client.Sockets()
+			if err != nil {
+				return false, "", err
+			}
+			far, err := s.host.Sockets()
+			if err != nil {
+				return false, "", err
+			}
+			for _, k := range append(near, far.On(port)...) {
+				ours := s.lab.Owner(k.Local.Addr()) == client || s.lab.Owner(k.Remote.Addr()) == client
+				if ours && k.Retransmits > 0 {
+					return true, "", nil
 				}
 			}
-			return false
+			return false, near.String(), nil
 		})
 		require.NoError(tb, err, "broken: the fault did not hit the conversation")
 	}
@@ -73,7 +83,7 @@ func TestPartitionInMidTransfer(t *testing.T) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
 		clients := s.converse(t, "2", transfer)
-		partsForAWhile(t, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}}, s.clients)
+		partsForAWhile(t, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
 		allServed(t, clients...)
 		everythingReaped(t, srv, 4)
 		assert.EqualValues(t, 4, srv.stop(t).Reaped)
@@ -81,14 +91,14 @@ func TestPartitionInMidTransfer(t *testing.T) {
 }
 
 // partsForAWhile breaks for three seconds, which are the fault itself, and sees that
-// connections of the hosts did not get through.
-func partsForAWhile(tb testing.TB, s *stage, f fault.Fault, hit []*rig.Host) {
+// connections of all clients did not get through.
+func partsForAWhile(tb testing.TB, s *stage, f fault.Fault) {
 	tb.Helper()
 	const lasts = 3 * time.Second
 	parted := s.breaks(tb, f)
 	ends := time.NewTimer(lasts)
 	defer ends.Stop()
-	bites(tb, hit...)
+	s.bites(tb, s.clients...)
 	<-ends.C
 	heals(tb, parted)
 }
@@ -101,7 +111,7 @@ func TestPartitionCatches(t *testing.T) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
 		srv := s.serve(tb, "-defect", "leak-one-in-64")
 		clients := s.converse(tb, "2", transfer)
-		partsForAWhile(tb, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}}, s.clients)
+		partsForAWhile(tb, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
 		allServed(tb, clients...)
 		allServed(tb, s.load(tb, s.clients[0], 70, "-parallel", "4"))
 		everythingReaped(tb, srv, 72)
@@ -121,13 +131,13 @@ func TestOneWayPartitions(t *testing.T) {
 		// The clients are not heard. What the server sends arrives, and is not
 		// acknowledged: it sends again, too.
 		deaf := s.breaks(t, fault.Partition{Between: s.clients, And: server, OneWay: true})
-		bites(t, s.clients...)
+		s.bites(t, s.clients...)
 		heals(t, deaf)
 		allServed(t, clients...)
 
 		clients = s.converse(t, "2", transfer)
 		mute := s.breaks(t, fault.Partition{Between: server, And: s.clients, OneWay: true})
-		bites(t, s.host)
+		s.bites(t, s.clients...)
 		heals(t, mute)
 		allServed(t, clients...)
 		everythingReaped(t, srv, 8)
@@ -206,7 +216,7 @@ func TestMTUFallsInMidTransfer(t *testing.T) {
 		// Long packets vanish: nothing gets through until the hosts learn why.
 		clients := s.converse(t, "2", transfer)
 		hole := s.breaks(t, fault.MTU{Link: link, Bytes: 1400, Silent: true})
-		bites(t, host)
+		s.bites(t, host)
 		lower := s.breaks(t, fault.MTU{Link: link, Bytes: 1300})
 		allServed(t, clients...)
 		heals(t, lower, hole)
@@ -281,7 +291,7 @@ func TestBlackHoleOnTheWayBack(t *testing.T) {
 		srv := s.serve(t)
 		clients := s.converse(t, "2", transfer)
 		hole := s.breaks(t, fault.BlackHole{On: s.host, To: s.clients[0]})
-		bites(t, s.clients[0])
+		s.bites(t, s.clients[0])
 		allServed(t, clients[1]) // whom it does not concern
 		heals(t, hole)
 		allServed(t, clients[0])
@@ -298,14 +308,14 @@ func TestLinkDownInMidTransfer(t *testing.T) {
 		// The server's address is on the link of the first client, and in IPv6 gone
 		// with it.
 		down := s.breaks(t, fault.LinkDown{Link: s.clients[1].Links()[0]})
-		bites(t, s.clients[1])
+		s.bites(t, s.clients[1])
 		allServed(t, clients[0])
 		heals(t, down)
 		allServed(t, clients[1])
 
 		clients = s.converse(t, "2", transfer)
 		unplugged := s.breaks(t, fault.Unplugged{Host: s.host})
-		bites(t, s.clients...)
+		s.bites(t, s.clients...)
 		heals(t, unplugged)
 		allServed(t, clients...)
 		everythingReaped(t, srv, 8)

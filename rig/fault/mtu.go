@@ -56,7 +56,7 @@ func (f MTU) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) err
 	}
 	const least, most = 68, 65535 // RFC 791 section 3.2; an IPv4 packet's length
 	if f.Bytes < least || f.Bytes > most {
-		return nil, fmt.Errorf("Bytes is %d: give %d to %d", f.Bytes, least, most)
+		return nil, fmt.Errorf("the MTU Bytes is %d: give %d to %d", f.Bytes, least, most)
 	}
 	var undoing undoing
 	for _, host := range ends {

@@ -409,7 +409,7 @@ func TestNetworkFaultsRefuse(t *testing.T) {
 		{fault.BlackHole{On: server, To: stranger}, "another lab"},
 		{fault.BlackHole{On: server, To: server}, "server itself"},
 		{fault.BlackHole{On: server, To: lonely}, "lonely has no address"},
-		{fault.BlackHole{On: server, To: clients[0], Prefix: netip.MustParsePrefix("10.0.0.0/8")}, "both given"},
+		{fault.BlackHole{On: server, To: clients[0], Prefix: netip.MustParsePrefix("10.0.0.0/8")}, "both To and Prefix are given"},
 		{fault.Partition{}, "name a host in each"},
 		{fault.Partition{Between: one(server), And: one(nil)}, "a host of And is nil"},
 		{fault.Partition{Between: one(server), And: one(stranger)}, "another lab"},

@@ -41,7 +41,7 @@ func (f Partition) String() string {
 // Break implements [Fault].
 func (f Partition) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
 	if len(f.Between) == 0 || len(f.And) == 0 {
-		return nil, errors.New("Between or And is empty: name a host in each")
+		return nil, errors.New("one of Between and And is empty: name a host in each")
 	}
 	if err := errors.Join(checkHosts(lab, "Between", f.Between), checkHosts(lab, "And", f.And)); err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func (f Reset) String() string {
 // Break implements [Fault].
 func (f Reset) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
 	if len(f.To) == 0 {
-		return nil, errors.New("To is empty: name the hosts that the segments are meant for")
+		return nil, errors.New("the list To is empty: name the hosts that the segments are meant for")
 	}
 	if err := errors.Join(checkHosts(lab, "From", f.From), checkHosts(lab, "To", f.To)); err != nil {
 		return nil, err

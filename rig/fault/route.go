@@ -16,8 +16,8 @@ import (
 //
 // On that host connect(2) and sendto(2) to these addresses give EINVAL at once.
 // Connections that stand get no error: what they send is dropped in the host and
-// sent again, until their timers end them (EHOSTUNREACH or ETIMEDOUT after the
-// retries of tcp_retries2). A connection attempt from outside stays without an
+// sent again, until their timers end them (tcp_retries2), in IPv4 with ETIMEDOUT and
+// in IPv6 with EINVAL. A connection attempt from outside stays without an
 // answer. What the host forwards for others is dropped silently. Its own
 // addresses are reached also where Prefix contains them. A host where rp_filter is
 // set refuses what comes from there, too.
@@ -71,9 +71,9 @@ func (f BlackHole) Break(ctx context.Context, lab *rig.Lab) (func(context.Contex
 func (f BlackHole) prefixes(lab *rig.Lab) ([]netip.Prefix, error) {
 	switch {
 	case f.To == nil && !f.Prefix.IsValid():
-		return nil, errors.New("To is nil and Prefix is empty: give one of them")
+		return nil, errors.New("neither To nor Prefix is given: give one of them")
 	case f.To != nil && f.Prefix.IsValid():
-		return nil, errors.New("To and Prefix are both given: give one of them")
+		return nil, errors.New("both To and Prefix are given: give one of them")
 	case f.To == nil:
 		return []netip.Prefix{f.Prefix.Masked()}, nil
 	}
@@ -81,7 +81,7 @@ func (f BlackHole) prefixes(lab *rig.Lab) ([]netip.Prefix, error) {
 		return nil, err
 	}
 	if f.To == f.On {
-		return nil, fmt.Errorf("To is %v itself, which reaches its own addresses in any case: give another host", f.To)
+		return nil, fmt.Errorf("the host To is %v itself, which reaches its own addresses in any case: give another host", f.To)
 	}
 	var prefixes []netip.Prefix
 	for _, address := range f.To.Addrs() {
