@@ -108,6 +108,9 @@ func descriptorsIn(control []byte) (all []int) {
 		return nil
 	}
 	for _, m := range messages {
+		if len(m.Data)%4 != 0 { // what the library would panic at; the kernel sends whole ones
+			continue
+		}
 		if fds, err := unix.ParseUnixRights(&m); err == nil {
 			all = append(all, fds...)
 		}

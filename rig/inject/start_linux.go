@@ -143,6 +143,9 @@ func descriptorIn(control []byte) (fd int, err error) {
 		return 0, fmt.Errorf("take the filter over: %w", err)
 	}
 	for _, m := range messages {
+		if len(m.Data)%4 != 0 { // what the library would panic at; the kernel sends whole ones
+			continue
+		}
 		if fds, err := unix.ParseUnixRights(&m); err == nil && len(fds) == 1 {
 			return fds[0], nil
 		}
