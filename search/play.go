@@ -260,15 +260,7 @@ func (p *player) halfClose(k *talk, size int) bool {
 		sent <- err
 	}()
 	k.owed, k.half = append(k.owed, answer...), true
-	err := p.collect(k)
-	if err != nil {
-		k.Close() // lets go of what is still being sent
-	}
-	sendErr := <-sent
-	if k.ended && err == nil {
-		sendErr = nil
-	}
-	p.judge(k, errors.Join(err, sendErr))
+	p.judge(k, p.meanwhile(k, sent))
 	return true
 }
 

@@ -59,11 +59,21 @@ func (p *player) tell(k *talk, size int) error {
 	sent := make(chan error, 1)
 	go func() { sent <- k.Say(said) }()
 	k.owed = append(k.owed, answer...)
+	return p.meanwhile(k, sent)
+}
+
+// meanwhile reads what is owed while a message is being sent. What is wrong with the
+// answer counts; the sending fails after that, too.
+func (p *player) meanwhile(k *talk, sent <-chan error) error {
 	err := p.collect(k)
+	ended := k.ended
 	if err != nil {
 		k.Close() // lets go of what is still being sent
 	}
-	return errors.Join(err, <-sent)
+	if sendErr := <-sent; err == nil && !ended {
+		err = sendErr
+	}
+	return err
 }
 
 // smallest is a message that every socket's buffers hold.
