@@ -18,8 +18,8 @@ import (
 const progressEvery = 10 * time.Second
 
 // TestSoak searches for a long time, each way to run in its turn, and leaves what it
-// finds in a directory: card.json and card.md, and for each failing story
-// story_SEED.txt, .json and _test.go.
+// finds in a directory: scorecard.json and scorecard.md, and for each failing story
+// story-SEED.md, .json and .go.txt. -merge takes the directories of all shards.
 func TestSoak(t *testing.T) {
 	if *soakFlag == 0 {
 		t.Skip("make soak runs it")
@@ -35,6 +35,9 @@ func TestSoak(t *testing.T) {
 
 	ways := toSearch(t)
 	dir.card = scorecard.Card{Subject: ways[0].subject.String(), Kernel: rig.Kernel(), Seed: seed}
+	if shard.Of > 1 {
+		dir.card.Shard = shard.String()
+	}
 	fmt.Fprintf(rig.Announce(), "soak for %v, shard %v, first seed %d: %s\n", *soakFlag, shard, seed, dir.path)
 	began := time.Now()
 	for i, way := range ways {
@@ -90,7 +93,7 @@ func (d *soakDir) write(report search.Report) error {
 		if err := file.Close(); err != nil {
 			return err
 		}
-		for name, text := range map[string]string{story.Name() + ".txt": story.String(), story.Name() + "_test.go": story.GoTest("scenarios")} {
+		for name, text := range map[string]string{story.Name() + ".md": "```\n" + story.String() + "\n```\n", story.Name() + ".go.txt": story.GoTest("scenarios")} {
 			if err := os.WriteFile(filepath.Join(d.path, name), []byte(text), 0o666); err != nil {
 				return err
 			}
@@ -98,8 +101,8 @@ func (d *soakDir) write(report search.Report) error {
 	}
 	// Whoever reads the card meanwhile sees a whole one.
 	for name, write := range map[string]func(*os.File) error{
-		"card.json": func(f *os.File) error { return d.card.WriteJSON(f) },
-		"card.md":   func(f *os.File) error { return d.card.WriteMarkdown(f) },
+		scorecard.CardFile: func(f *os.File) error { return d.card.WriteJSON(f) },
+		"scorecard.md":     func(f *os.File) error { return d.card.WriteMarkdown(f) },
 	} {
 		file, err := os.CreateTemp(d.path, name)
 		if err != nil {

@@ -54,7 +54,7 @@ func (s Story) String() string {
 }
 
 // Name is a name for files and for the Go test.
-func (s Story) Name() string { return fmt.Sprintf("story_%d", s.Seed) }
+func (s Story) Name() string { return fmt.Sprintf("story-%d", s.Seed) }
 
 // GoTest returns a file of Go source with a test that plays the story again. It
 // belongs into a package whose TestMain gives rig.Main the programs of the subject.
