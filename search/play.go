@@ -455,10 +455,30 @@ func (f parting) Break(context.Context, *rig.Lab) (func(context.Context) error, 
 	return f.host.Replug, f.host.Unplug()
 }
 
+// arrived waits until the server's kernel has taken the resets of the client. One
+// that was on its way when the link went down would never be sent again.
+func (p *player) arrived(client int) {
+	_, err := p.Until("resets to arrive", func() (bool, string, error) {
+		for _, k := range p.talks {
+			if k.client != client || !k.ended {
+				continue
+			}
+			if socket, there, err := k.Server(); err != nil || there && socket.State == rig.Established {
+				return false, socket.String(), err
+			}
+		}
+		return true, "", nil
+	})
+	if !checks.Hopeless(err) {
+		p.Must(err)
+	}
+}
+
 func (p *player) part(client int) bool {
 	if p.parted[client] != nil {
 		return false
 	}
+	p.arrived(client)
 	applied, err := fault.Apply(p.Context(), p.Lab(), parting{p.Clients()[client-1]})
 	p.Must(err)
 	p.parted[client] = applied
