@@ -14,10 +14,13 @@ import (
 // What the network does to clients in mid-conversation, and what a server makes
 // of it: no byte is lost where the network heals, no worker stays where it does not.
 
-// converse starts clients that go on conversing until enough, and waits until each
-// has had a reply.
-func (s *stage) converse(tb testing.TB, messages, size string, args ...string) []*rig.Process {
+// converse starts clients of a server that is stopped, and waits until all are
+// connected: they are in the middle of what they send. It is continued when the
+// network breaks.
+func (s *stage) converse(tb testing.TB, srv *server, messages, size string, args ...string) []*rig.Process {
 	tb.Helper()
+	require.NoError(tb, srv.Freeze(tb.Context()))
+	s.frozen = srv
 	var clients []*rig.Process
 	for _, host := range s.clients {
 		all := append([]string{"-parallel", "2", "-messages", messages, "-size", size}, args...)
@@ -35,6 +38,10 @@ func (s *stage) breaks(tb testing.TB, f fault.Fault) *fault.Applied {
 	tb.Helper()
 	applied, err := fault.Apply(tb.Context(), s.lab, f)
 	rig.SkipIfMissing(tb, err)
+	if s.frozen != nil {
+		require.NoError(tb, s.frozen.Thaw())
+		s.frozen = nil
+	}
 	return applied
 }
 
@@ -82,7 +89,7 @@ func TestPartitionInMidTransfer(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
-		clients := s.converse(t, "2", transfer)
+		clients := s.converse(t, srv, "2", transfer)
 		partsForAWhile(t, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
 		allServed(t, clients...)
 		everythingReaped(t, srv, 4)
@@ -110,7 +117,7 @@ func TestPartitionCatches(t *testing.T) {
 	trial := rig.Try(t, func(tb testing.TB) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
 		srv := s.serve(tb, "-defect", "leak-one-in-64")
-		clients := s.converse(tb, "2", transfer)
+		clients := s.converse(tb, srv, "2", transfer)
 		partsForAWhile(tb, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
 		allServed(tb, clients...)
 		allServed(tb, s.load(tb, s.clients[0], 70, "-parallel", "4"))
@@ -127,7 +134,7 @@ func TestOneWayPartitions(t *testing.T) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
 		server := []*rig.Host{s.host}
-		clients := s.converse(t, "2", transfer)
+		clients := s.converse(t, srv, "2", transfer)
 		// The clients are not heard. What the server sends arrives, and is not
 		// acknowledged: it sends again, too.
 		deaf := s.breaks(t, fault.Partition{Between: s.clients, And: server, OneWay: true})
@@ -135,7 +142,7 @@ func TestOneWayPartitions(t *testing.T) {
 		heals(t, deaf)
 		allServed(t, clients...)
 
-		clients = s.converse(t, "2", transfer)
+		clients = s.converse(t, srv, "2", transfer)
 		mute := s.breaks(t, fault.Partition{Between: server, And: s.clients, OneWay: true})
 		s.bites(t, s.clients...)
 		heals(t, mute)
@@ -214,7 +221,7 @@ func TestMTUFallsInMidTransfer(t *testing.T) {
 		link, host := s.clients[0].Links()[0], s.clients[0]
 
 		// Long packets vanish: nothing gets through until the hosts learn why.
-		clients := s.converse(t, "2", transfer)
+		clients := s.converse(t, srv, "2", transfer)
 		hole := s.breaks(t, fault.MTU{Link: link, Bytes: 1400, Silent: true})
 		s.bites(t, host)
 		lower := s.breaks(t, fault.MTU{Link: link, Bytes: 1300})
@@ -231,7 +238,7 @@ func TestResetInMidTransfer(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
-		resetInMidTransfer(t, s)
+		resetInMidTransfer(t, s, srv)
 		everythingReaped(t, srv, 4)
 		allServed(t, s.load(t, s.clients[0], 4))
 		everythingReaped(t, srv, 8)
@@ -245,7 +252,7 @@ func TestResetCatches(t *testing.T) {
 	trial := rig.Try(t, func(tb testing.TB) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
 		srv := s.serve(tb, "-defect", "worker-ignores-reset")
-		resetInMidTransfer(tb, s)
+		resetInMidTransfer(tb, s, srv)
 		left, err := srv.AwaitDescendants(tb.Context(), "workers that have lost their connection", func(rig.ProcessInfos) bool {
 			all, err := s.host.Sockets()
 			return err == nil && len(all.On(port).In(rig.Established)) == 0
@@ -258,9 +265,9 @@ func TestResetCatches(t *testing.T) {
 }
 
 // resetInMidTransfer resets both sides of every conversation.
-func resetInMidTransfer(tb testing.TB, s *stage) {
+func resetInMidTransfer(tb testing.TB, s *stage, srv *server) {
 	tb.Helper()
-	clients := s.converse(tb, "100", transfer)
+	clients := s.converse(tb, srv, "100", transfer)
 	resets := s.breaks(tb, fault.Reset{From: s.clients, To: []*rig.Host{s.host}, ToPort: port, Both: true})
 	for _, client := range clients {
 		r := report(tb, client)
@@ -289,7 +296,7 @@ func TestBlackHoleOnTheWayBack(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
-		clients := s.converse(t, "2", transfer)
+		clients := s.converse(t, srv, "2", transfer)
 		hole := s.breaks(t, fault.BlackHole{On: s.host, To: s.clients[0]})
 		s.bites(t, s.clients[0])
 		allServed(t, clients[1]) // whom it does not concern
@@ -304,7 +311,7 @@ func TestLinkDownInMidTransfer(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
-		clients := s.converse(t, "2", transfer)
+		clients := s.converse(t, srv, "2", transfer)
 		// The server's address is on the link of the first client, and in IPv6 gone
 		// with it.
 		down := s.breaks(t, fault.LinkDown{Link: s.clients[1].Links()[0]})
@@ -313,7 +320,7 @@ func TestLinkDownInMidTransfer(t *testing.T) {
 		heals(t, down)
 		allServed(t, clients[1])
 
-		clients = s.converse(t, "2", transfer)
+		clients = s.converse(t, srv, "2", transfer)
 		unplugged := s.breaks(t, fault.Unplugged{Host: s.host})
 		s.bites(t, s.clients...)
 		heals(t, unplugged)

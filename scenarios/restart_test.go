@@ -121,8 +121,14 @@ func restartAgainAndAgain(tb testing.TB, s *stage, last time.Duration, serverArg
 	for next := began.Add(every); time.Since(began) < last || !loads.wereServedAndCutOff(); next = next.Add(every) {
 		require.Less(tb, time.Since(began), last+rig.Patience(), "broken: no connection was served, or none cut off")
 		time.Sleep(time.Until(next)) // the fault's own rhythm
+		s.strike(tb, fault.Kill{Targets: []rig.Target{first.Latest().Itself()}})
+		// A worker that was being made has the listener for a moment.
+		_, err := s.host.AwaitSockets(tb.Context(), "nobody listening", func(all rig.Sockets) bool {
+			return len(all.On(port).In(rig.Listening)) == 0
+		})
+		require.NoError(tb, err)
 		s.strike(tb, fault.Restart{Process: first.Process})
-		_, err := s.host.AwaitListen(tb.Context(), first.Latest(), port)
+		_, err = s.host.AwaitListen(tb.Context(), first.Latest(), port)
 		require.NoError(tb, err)
 		restarts++
 	}

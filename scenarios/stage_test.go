@@ -47,6 +47,7 @@ type stage struct {
 	host    *rig.Host
 	clients []*rig.Host
 	address netip.AddrPort // where the clients reach the server
+	frozen  *server        // stopped until the network breaks
 }
 
 func newStage(tb testing.TB, v variant, clients int) *stage {

@@ -167,12 +167,18 @@ func dropLonger(host *rig.Host, device string, bytes int) (remove func() error, 
 		copy(name, device)
 		r.add([]expr.Any{
 			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}, equal(name...),
-			&expr.Meta{Key: expr.MetaKeyLEN, Register: register},
-			// The length is a number of this machine, and compared as bytes.
-			&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 4, Size: 4},
-			&expr.Cmp{Op: expr.CmpOpGt, Register: register, Data: binaryutil.BigEndian.PutUint32(uint32(bytes))},
-		}, verdict(expr.VerdictDrop))
+		}, longer(uint32(bytes)), verdict(expr.VerdictDrop))
 	})
+}
+
+// longer matches IP packets of more than so many bytes.
+func longer(bytes uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyLEN, Register: register},
+		// The length is a number of this machine, and compared as bytes.
+		&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 4, Size: 4},
+		&expr.Cmp{Op: expr.CmpOpGt, Register: register, Data: binaryutil.BigEndian.PutUint32(bytes)},
+	}
 }
 
 // resetMark is the mark of a connection whose receiver has been reset.
@@ -188,15 +194,22 @@ func resetSegments(host *rig.Host, from []netip.Addr, f Reset) (remove func() er
 					&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 8, Size: 8},
 					&expr.Cmp{Op: expr.CmpOpGt, Register: register, Data: binaryutil.BigEndian.PutUint64(f.AfterBytes)})
 			}
-			if f.Both {
-				r.add(matching, flagClear(tcpSYN), []expr.Any{
+			if !f.Both {
+				r.add(matching, refused())
+				continue
+			}
+			for _, insistent := range insistents() {
+				r.add(matching, flagClear(tcpSYN), insistent, []expr.Any{
 					&expr.Ct{Key: expr.CtKeyMARK, Register: register},
 					&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binaryutil.NativeEndian.PutUint32(resetMark)},
 					&expr.Immediate{Register: register, Data: binaryutil.NativeEndian.PutUint32(resetMark)},
 					&expr.Ct{Key: expr.CtKeyMARK, Register: register, SourceRegister: true},
 				}, makeReset(), verdict(expr.VerdictAccept))
 			}
-			r.add(matching, []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}})
+			r.add(matching, []expr.Any{
+				&expr.Ct{Key: expr.CtKeyMARK, Register: register}, equal(binaryutil.NativeEndian.PutUint32(resetMark)...),
+			}, refused())
+			r.add(matching, flagSet(tcpSYN), refused())
 		}
 	})
 	if f.AfterBytes == 0 && !f.Both {
@@ -213,8 +226,10 @@ func resetSegments(host *rig.Host, from []netip.Addr, f Reset) (remove func() er
 // The flags of a TCP segment (RFC 9293 section 3.1) are in its byte 13.
 const (
 	tcpFlags = 13
+	tcpFIN   = 0x01
 	tcpSYN   = 0x02
 	tcpRST   = 0x04
+	tcpPSH   = 0x08
 )
 
 // segments matches TCP segments that are no resets; a port of 0 is any.
@@ -228,13 +243,30 @@ func segments(fromPort, toPort uint16) []expr.Any {
 	return append(matching, flagClear(tcpRST)...)
 }
 
-func flagClear(flag byte) []expr.Any {
+func flagClear(flag byte) []expr.Any { return append(flagsOf(flag), equal(0)) }
+
+// flagSet matches segments with one of the flags.
+func flagSet(flags byte) []expr.Any {
+	return append(flagsOf(flags), &expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: []byte{0}})
+}
+
+func flagsOf(flags byte) []expr.Any {
 	return []expr.Any{
 		load(expr.PayloadBaseTransportHeader, tcpFlags, 1),
-		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{flag}, Xor: []byte{0}},
-		equal(0),
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{flags}, Xor: []byte{0}},
 	}
 }
+
+// insistents are ways to know a segment that its sender sends again until it is
+// answered: one with data, or with the end of it. Linux sets PSH in the last
+// segment of each write, and the others are full; a bare acknowledgement has
+// nothing but its headers, of at most 120 bytes.
+func insistents() [][]expr.Any {
+	const headers = 120
+	return [][]expr.Any{flagSet(tcpFIN | tcpPSH), longer(headers)}
+}
+
+func refused() []expr.Any { return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}} }
 
 // makeReset sets the segment's flag RST, and corrects its checksum, which is a
 // sum of pairs of bytes.

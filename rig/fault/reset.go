@@ -15,8 +15,9 @@ import (
 // ECONNREFUSED where it was trying to connect. The receiver learns nothing; its
 // side of the connection stands, until it sends something itself, which the
 // sender's host answers by a reset. With Both the receiver learns first
-// (ECONNRESET): its reset is the segment itself, made into one. The sender learns
-// with its next segment, for which its retransmission after 200 ms or more will do.
+// (ECONNRESET): its reset is the segment itself, made into one. It is the first with
+// data, or with the end of it, which the sender will send again: this time, 200 ms
+// later or more, it learns, too. Bare acknowledgements pass until then.
 //
 // To reset what a server sends, name the server in From, its port in FromPort, and
 // the clients in To.
