@@ -103,7 +103,7 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	CountKilled:           {"count-killed", "a worker that a signal killed counts against -max-workers for ever"},
 	NoReapAfterShortage:   {"no-reap-after-shortage", "once accept was short of descriptors, workers are never waited for again"},
 	LeakGoneAfterShortage: {"leak-gone-after-shortage", "a connection that was reset while accept was short of descriptors stays open"},
-	EndBeatsReply:         {"end-beats-reply", "the reply to a message is lost if the client's end of input is there already"},
+	EndBeatsReply:         {"end-beats-reply", "a worker waits 20 ms for more input, and if the client ends its side meanwhile the reply is lost"},
 	DrainForOne:           {"drain-for-one", "after SIGTERM the server waits for one worker and kills the others"},
 }
 

@@ -26,8 +26,8 @@ func isGone(conn int) bool {
 	return err == unix.ENOTCONN
 }
 
-// hungUp says whether the client has ended its side of the connection, although
-// there may be input before that. It runs in forked workers too, by the rules
+// hungUp waits 20 ms for the client to end its side of the connection, and says
+// whether it did, although there may be input before that. It runs in forked workers too, by the rules
 // in fork_linux.go.
 //
 //go:nosplit
@@ -35,8 +35,8 @@ func isGone(conn int) bool {
 //go:nocheckptr
 func hungUp(conn int) bool {
 	at := unix.PollFd{Fd: int32(conn), Events: unix.POLLRDHUP}
-	var now unix.Timespec
-	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&at)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	moment := unix.Timespec{Nsec: 20_000_000}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&at)), 1, uintptr(unsafe.Pointer(&moment)), 0, 0, 0)
 	return errno == 0 && n == 1
 }
 
