@@ -151,12 +151,14 @@ func (c *Case) must(err error) {
 	}
 }
 
+var errOvercrowded = errors.New("the subject has more processes than the rig lets it have, 1,000, and was ended: limit how many it starts")
+
 func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	var evidence []string
 	if verdict == scorecard.Fail || verdict == scorecard.Broken {
 		evidence = c.evidence()
 		if c.host != nil && c.host.Overcrowded() {
-			verdict, cause = scorecard.Fail, "the subject has more processes than the rig lets it have, 1,000, and was ended: limit how many it starts"
+			verdict, cause = scorecard.Fail, errOvercrowded.Error()
 		}
 	}
 	c.mu.Lock()

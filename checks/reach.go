@@ -43,6 +43,9 @@ func reach(tb testing.TB, subject Subject, family rig.Family) (err error) {
 			err = fmt.Errorf("%w\nit listens at %v", err, s.listener.Local)
 		}
 	})
+	if c.host != nil && c.host.Overcrowded() {
+		return errOvercrowded
+	}
 	if err == nil && (trial.Failed || trial.Skipped) {
 		err = errors.New(strings.TrimSpace(trial.Log))
 	}

@@ -93,8 +93,8 @@ func TestHostileSubjects(t *testing.T) {
 		"naked":     {"backlog-burst", "fail +fail", "of 100 clients"},
 		"suicidal":  {"backlog-burst", "fail +fail", "of 100 clients"},
 		"murderous": {"backlog-burst", "pass +pass", ""}, // nobody is there whom it could hit
-		// Where it was ended in the first conversation already, the family is skipped.
-		"bombing":  {"term", "(fail +(fail|skip)|skip +fail)", "more processes than the rig lets it have"},
+		// Where it was ended in the first conversation already, the family cannot be judged.
+		"bombing":  {"term", "(fail +(fail|skip)|skip +fail)|cannot be judged", "more processes than the rig lets it have"},
 		"flooding": {"bytes-exact", "pass +pass", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestHostileSubjects(t *testing.T) {
 			})
 			output, err := cmd.CombinedOutput()
 			assert.Equal(t, strings.HasPrefix(story.verdicts, "pass"), err == nil, "%v", err)
-			assert.Regexp(t, fmt.Sprintf("(?m)^%s +%s", story.check, story.verdicts), string(output))
+			assert.Regexp(t, "(?m)(^"+story.check+" +|the subject )("+story.verdicts+")", string(output))
 			assert.Contains(t, string(output), story.says)
 			assert.NotContains(t, string(output), "\x1b[2J", "what it wrote is made harmless")
 			assert.Equal(t, before, outside(t))
