@@ -452,7 +452,7 @@ type parting struct{ host *rig.Host }
 func (f parting) String() string { return f.host.Name + " is parted from all others" }
 
 func (f parting) Break(context.Context, *rig.Lab) (func(context.Context) error, error) {
-	return f.host.Replug, f.host.Unplug()
+	return f.host.Plug, f.host.Unplug()
 }
 
 // arrived waits until the server's kernel has taken the resets of the client. One
