@@ -134,6 +134,15 @@ func (c *Case) settling() time.Duration {
 	return rig.Scaled(rig.Settling)
 }
 
+// unread says whether bytes of the client's connection wait for the subject to read
+// them. Where none do, a client's kernel that probes has data that it could never
+// send, because it had no route, and will.
+func unread(here rig.Sockets, client rig.Socket) bool {
+	return slices.ContainsFunc(here, func(k rig.Socket) bool {
+		return k.Local == client.Remote && k.Remote == client.Local && k.RecvQueue > 0
+	})
+}
+
 // onTheirWay says whether a kernel will send something again: that of a client a
 // SYN or data that the subject's kernel did not take because its backlog was full,
 // or either of them data that a busy machine has not delivered yet. A connection
@@ -142,8 +151,8 @@ func (c *Case) onTheirWay() bool {
 	if c.backlogFull() {
 		return false
 	}
-	sockets, err := c.host.Sockets()
-	if err == nil && slices.ContainsFunc(sockets, func(k rig.Socket) bool {
+	here, err := c.host.Sockets()
+	if err == nil && slices.ContainsFunc(here, func(k rig.Socket) bool {
 		return k.Timer == rig.TimerRetransmit && k.SendQueue > 0 && k.State != rig.Listening
 	}) {
 		return true
@@ -153,7 +162,9 @@ func (c *Case) onTheirWay() bool {
 		if err != nil {
 			return false
 		}
-		if slices.ContainsFunc(sockets, func(k rig.Socket) bool { return k.Timer == rig.TimerRetransmit }) {
+		if slices.ContainsFunc(sockets, func(k rig.Socket) bool {
+			return k.Timer == rig.TimerRetransmit || k.Timer == rig.TimerZeroWindowProbe && k.SendQueue > 0 && !unread(here, k)
+		}) {
 			return true
 		}
 	}
