@@ -151,7 +151,7 @@ func (c *Case) must(err error) {
 	}
 }
 
-var errOvercrowded = errors.New("the subject has more processes than the rig lets it have, 1,000, and was ended: limit how many it starts")
+var errOvercrowded = errors.New("the subject has more processes than the rig lets it have, 1,000 with 3,000 threads, and was ended: limit how many it starts")
 
 func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	var evidence []string

@@ -27,7 +27,7 @@ type Frozen struct {
 // lab. A SIGCONT from elsewhere, as [Process.Stop] sends one, continues a
 // process, too.
 func (l *Lab) FreezeTogether(ctx context.Context, targets ...Target) (*Frozen, error) {
-	if err := l.checkOpen("stop processes"); err != nil {
+	if err := l.checkTargets("stop processes", targets); err != nil {
 		return nil, err
 	}
 	frozen := &Frozen{lab: l}

@@ -84,7 +84,7 @@ func (l *Lab) SetLimits(resource Resource, soft uint64, targets ...Target) (limi
 		}
 		return errors.Join(errs...)
 	}
-	if err := l.checkOpen("limit processes"); err != nil {
+	if err := l.checkTargets("limit processes", targets); err != nil {
 		return 0, nil, err
 	}
 	for _, target := range targets {

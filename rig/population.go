@@ -99,7 +99,7 @@ func (h *Host) populated() (*population, error) {
 		return &population{}, fmt.Errorf("begin the processes of a host: %w", err)
 	}
 	h.people = people
-	go h.guard(people, maxProcesses)
+	go h.guard(people, maxProcesses, maxThreads)
 	return people, nil
 }
 
@@ -150,6 +150,10 @@ func (h *Host) PIDOf(info ProcessInfo) (pid int, err error) {
 // forks without end is ended, all of it at one instant, soon after it has more.
 const maxProcesses = 1000
 
+// maxThreads is how many threads they may have in all: a server may well have one
+// for each of its clients.
+const maxThreads = 3000
+
 // maxNumbers is the highest number of a process or thread on a host
 // (kernel.pid_max of its PID namespace, since Linux 6.14). It keeps one that forks
 // without end, until it is ended, from taking the numbers that the machine needs.
@@ -168,15 +172,15 @@ func (h *Host) KillAll() error {
 }
 
 // Overcrowded says whether the host's processes were ended because there were more
-// than it may have, 1,000.
+// than it may have: 1,000, or 3,000 threads.
 func (h *Host) Overcrowded() bool { return h.crowds.Load() > 0 }
 
 // betweenCounts is how often a host's processes are counted.
 const betweenCounts = 50 * time.Millisecond
 
-// guard ends the host's processes where they have become more than most. It ends
+// guard ends the host's processes where they, or their threads, have become too many. It ends
 // with the population.
-func (h *Host) guard(people *population, most int) {
+func (h *Host) guard(people *population, most, mostThreads int) {
 	for {
 		select {
 		case <-people.gone:
@@ -186,8 +190,9 @@ func (h *Host) guard(people *population, most int) {
 		if threadsOfMachine() <= most {
 			continue // which costs less to know
 		}
-		if n := people.count(); n > most {
-			h.lab.Journal.Record(h.Name, "%d processes run, more than the %d that a host may have: all are ended", n, most)
+		if n, threads := people.count(); n > most || threads > mostThreads {
+			h.lab.Journal.Record(h.Name, "%d processes with %d threads run, more than the %d, or %d, that a host may have: all are ended",
+				n, threads, most, mostThreads)
 			h.crowds.Add(1)
 			h.peopling.Lock() // nobody is started while they end
 			people.end()

@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,6 +119,7 @@ func (p *population) enter(ns *namespace) error {
 func hostMain(args []string) int {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
+	ignoreForeignSignals()
 	if len(args) > 1 {
 		setProcessName("init of " + args[1])
 	}
@@ -134,6 +137,18 @@ func hostMain(args []string) int {
 		}
 	}
 	return 0
+}
+
+// ignoreForeignSignals gives every signal but SIGCHLD its default action, those of
+// the Go runtime included: the kernel drops them for the first process of a PID
+// namespace when a process of the namespace sends them (pid_namespaces(7)).
+func ignoreForeignSignals() {
+	var byDefault [4]uint64 // struct sigaction of the kernel, with SIG_DFL
+	for s := unix.Signal(1); s <= maxSignal; s++ {
+		if s != unix.SIGCHLD { // an error: it cannot be caught anyway
+			_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
+		}
+	}
 }
 
 func prepareHost() error {
@@ -176,20 +191,26 @@ func threadsOfMachine() int {
 	return n
 }
 
-// count returns how many processes the population has, init included, as its own
-// /proc lists them.
-func (p *population) count() int {
-	entries, err := os.ReadDir(procPath(p.init.Process.Pid, "root", "proc"))
+// count returns how many processes and threads the population has, init included,
+// as its own /proc lists them.
+func (p *population) count() (processes, threads int) {
+	root := procPath(p.init.Process.Pid, "root", "proc")
+	entries, err := os.ReadDir(root)
 	if err != nil {
-		return 0 // it has ended
+		return 0, 0 // it has ended
 	}
-	n := 0
 	for _, entry := range entries {
-		if _, err := strconv.Atoi(entry.Name()); err == nil {
-			n++
+		if _, err := strconv.Atoi(entry.Name()); err != nil {
+			continue
+		}
+		processes++
+		// The directory has a link for each thread, and two of its own.
+		var stat unix.Stat_t
+		if unix.Stat(filepath.Join(root, entry.Name(), "task"), &stat) == nil {
+			threads += int(stat.Nlink) - 2
 		}
 	}
-	return n
+	return processes, threads
 }
 
 // readInnermostPID returns the number that a process has in its own PID namespace.

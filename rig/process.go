@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -116,10 +117,9 @@ func (p *Process) start() error {
 	}
 	cmd := exec.Command(path, c.Args[1:]...)
 	cmd.Args[0] = c.Args[0]
-	if cmd.Dir = c.Dir; c.Dir == "" {
-		if cmd.Dir, err = os.Getwd(); err != nil {
-			return fmt.Errorf("find the working directory: %w", err)
-		}
+	// The launcher's working directory is another one.
+	if cmd.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return fmt.Errorf("find the working directory: %w", err)
 	}
 	cmd.Env = append(withoutPrivateEnv(os.Environ()), c.Env...)
 	cmd.SysProcAttr = processAttributes(credential)

@@ -127,7 +127,7 @@ func stopsAll(s syscall.Signal) bool {
 // of its last target (unless that may get descendants again), or
 // [RunningStorm.Stop].
 func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
-	if err := l.checkOpen("start a storm"); err != nil {
+	if err := l.checkTargets("start a storm", s.Targets); err != nil {
 		return nil, err
 	}
 	if err := s.check(); err != nil {

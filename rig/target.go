@@ -136,10 +136,25 @@ func closeHandles(handles []*processHandle) {
 	}
 }
 
+// checkTargets makes sure that the lab has not ended, and that the targets are on
+// its hosts.
+func (l *Lab) checkTargets(what string, targets []Target) error {
+	for _, target := range targets {
+		host := target.host
+		if target.process != nil {
+			host = target.process.Host
+		}
+		if host != nil && host.lab != l {
+			return fmt.Errorf("%s: %v is in another lab: name targets of this one", what, target)
+		}
+	}
+	return l.checkOpen(what)
+}
+
 // SignalAll sends a signal to every targeted process once, and returns how many
 // it reached.
 func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err error) {
-	if err := l.checkOpen("send a signal"); err != nil {
+	if err := l.checkTargets("send a signal", targets); err != nil {
 		return 0, err
 	}
 	handles, err := openTargets(targets)
@@ -164,7 +179,7 @@ func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err e
 // the last. Descendants that lose their parent in this are reaped by the
 // sandbox's init.
 func (l *Lab) KillTogether(ctx context.Context, targets ...Target) (killed int, span time.Duration, err error) {
-	if err := l.checkOpen("kill processes"); err != nil {
+	if err := l.checkTargets("kill processes", targets); err != nil {
 		return 0, 0, err
 	}
 	handles, err := openTargets(targets)

@@ -46,7 +46,7 @@ func (*namespace) destroyMatching(func(Socket) bool) (int, error) { return 0, er
 func (*namespace) end() error                                     { return errUnsupported }
 func (*population) launch(*launcher, *namespace, bool) error      { return errUnsupported }
 func populate(*Host) (*population, error)                         { return nil, errUnsupported }
-func (*population) count() int                                    { return 0 }
+func (*population) count() (processes, threads int)               { return 0, 0 }
 func threadsOfMachine() int                                       { return 0 }
 func hostMain([]string) int                                       { return 1 }
 func readInnermostPID(int) (int, error)                           { return 0, errUnsupported }

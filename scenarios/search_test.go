@@ -66,6 +66,11 @@ func (s searched) examined(tb testing.TB, families ...rig.Family) map[rig.Family
 		traits.AtOnce = s.atOnce
 		found[family] = traits
 	}
+	for family, traits := range found {
+		if traits.NotTold != "" {
+			fmt.Fprintf(rig.Announce(), "over %v no story runs out of processes: %s\n", family, scorecard.Printable(traits.NotTold))
+		}
+	}
 	if len(found) == 0 {
 		tb.Fatalf("the subject cannot be judged: %s", scorecard.Printable(absent.Error()))
 	}
@@ -108,7 +113,14 @@ func tellReport(t *testing.T, way searched, report search.Report) {
 	for _, err := range report.Errors {
 		t.Error(scorecard.Printable(err))
 	}
-	t.Logf("%d stories of %d actions, %d failed", report.Schedules, report.Actions, report.Failures)
+	summary := fmt.Sprintf("%d stories of %d actions, %d failed", report.Schedules, report.Actions, report.Failures)
+	t.Log(summary)
+	if asked() || *soakFlag > 0 || *schedulesFlag > 0 {
+		fmt.Fprintf(rig.Announce(), "%s: %s\n", way.name, summary)
+	}
+	if report.Schedules == 0 {
+		t.Error("broken: no story was told")
+	}
 }
 
 // repeatStory is the command that makes the story again from its seed.

@@ -48,8 +48,13 @@ func chooseSearch() error {
 		return fmt.Errorf("-soak %v does not fit into -timeout %v: add -timeout 0", *soakFlag, limit)
 	}
 	for name, wanted := range map[string]bool{"^TestSoak$": *soakFlag > 0, "^TestReplay$": *replayFlag != "", "^TestSearchMatrix$": *searchMatrixFlag > 0} {
-		if run := flag.Lookup("test.run"); wanted && run.Value.String() == "" {
-			if err := run.Value.Set(name); err != nil {
+		run := flag.Lookup("test.run").Value
+		switch {
+		case !wanted || run.String() == name:
+		case run.String() != "":
+			return fmt.Errorf("-soak, -replay and -search-matrix choose what runs: leave out -run %s", run)
+		default:
+			if err := run.Set(name); err != nil {
 				return fmt.Errorf("choose %s: %w", name, err)
 			}
 		}

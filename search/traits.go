@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"forkrig/checks"
@@ -18,6 +19,9 @@ type Traits struct {
 	// Forks says that it starts processes for connections, and that the kernel can be
 	// made to refuse them.
 	Forks bool
+	// NotTold says why no story runs out of processes, where it starts some and the
+	// kernel cannot be made to refuse them.
+	NotTold string
 	// Lazy says that it waits for ended workers by a timer, some time later.
 	Lazy bool
 	// AtOnce is how many clients it serves at a time; 0 means all. It is not found
@@ -68,7 +72,9 @@ func Examine(tb testing.TB, subject checks.Subject, family rig.Family) (Traits, 
 		p.connect(1, 1)
 		p.finish()
 	})
-	traits.Forks = result.Verdict == scorecard.Pass
+	if traits.Forks = result.Verdict == scorecard.Pass; !traits.Forks {
+		traits.NotTold = strings.TrimSpace(result.Observed + " " + result.Cause)
+	}
 	return traits, nil
 }
 

@@ -38,6 +38,9 @@ func Apply(ctx context.Context, lab *rig.Lab, f Fault) (*Applied, error) {
 	if f == nil {
 		return nil, fmt.Errorf("apply a fault: there is none")
 	}
+	if lab == nil {
+		return nil, fmt.Errorf("apply the fault that %v: there is no lab: make one by rig.New", f)
+	}
 	heal, err := f.Break(ctx, lab)
 	if err != nil {
 		lab.Journal.Record("fault", "%v: %v", f, err)

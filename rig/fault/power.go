@@ -33,9 +33,12 @@ func (p PowerCut) String() string {
 }
 
 // Break implements [Fault].
-func (p PowerCut) Break(ctx context.Context, _ *rig.Lab) (func(context.Context) error, error) {
+func (p PowerCut) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
 	if p.Host == nil {
 		return nil, errors.New("there is no host to cut off: set Host")
+	}
+	if p.Host.Lab() != lab {
+		return nil, fmt.Errorf("%v is in another lab: name a host of this one", p.Host)
 	}
 	if err := p.cut(ctx); err != nil {
 		return nil, errors.Join(err, p.Host.Plug(context.WithoutCancel(ctx)))

@@ -96,6 +96,8 @@ func (r Restart) Break(ctx context.Context, lab *rig.Lab) (func(context.Context)
 	switch {
 	case r.Process == nil:
 		return nil, errors.New("there is no process to restart: set Process")
+	case r.Process.Host.Lab() != lab:
+		return nil, fmt.Errorf("%v is in another lab: name a process of this one", r.Process)
 	case r.After < 0:
 		return nil, fmt.Errorf("a restart after %v: give a time from 0 up", r.After)
 	}

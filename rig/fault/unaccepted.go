@@ -46,7 +46,7 @@ func (f *FullBacklog) fill(ctx context.Context, g *crowd) error {
 		if full = queue.RecvQueue > queue.SendQueue; full {
 			break
 		}
-		if n > int(queue.SendQueue)+slack {
+		if n-int(queue.RecvQueue) > slack {
 			return fmt.Errorf("the listener accepts, %v after %d connections: stop it first", queue, n)
 		}
 		k := g.start(silent)
