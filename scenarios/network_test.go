@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,23 +15,66 @@ import (
 // What the network does to clients in mid-conversation, and what a server makes
 // of it: no byte is lost where the network heals, no worker stays where it does not.
 
-// converse starts clients of a server that is stopped, and waits until all are
-// connected: they are in the middle of what they send. It is continued when the
-// network breaks.
-func (s *stage) converse(tb testing.TB, srv *server, messages, size string, args ...string) []*rig.Process {
+// networkStory lets the network break and heal while clients converse, and returns how
+// many connections it took. What clients get is right.
+type networkStory func(tb testing.TB, s *stage, srv *server) (connections int)
+
+var networkStories = map[string]networkStory{
+	"partition":        partition,
+	"one-way":          oneWayPartitions,
+	"bad links":        badLinks,
+	"narrow link":      narrowLink,
+	"MTU":              mtuFalls,
+	"black hole":       blackHoleOnTheWayBack,
+	"link down":        linkDown,
+	"unplugged server": unpluggedServer,
+}
+
+// TestNetwork tells each story, after which nothing remains of it.
+func TestNetwork(t *testing.T) {
+	for name, story := range networkStories {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, v variant) {
+				s := newStage(t, v, 2)
+				srv := s.serve(t)
+				connections := story(t, s, srv)
+				everythingReaped(t, srv, connections)
+				assert.EqualValues(t, connections, srv.stop(t).Reaped)
+			})
+		})
+	}
+}
+
+// TestNetworkCatches sees each of them fail at a server that loses a byte of each
+// reply.
+func TestNetworkCatches(t *testing.T) {
+	t.Parallel()
+	for name, story := range networkStories {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			catches(t, "mismatched", func(tb testing.TB) {
+				s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+				story(tb, s, s.serve(tb, "-defect", "drop-first-byte"))
+			})
+		})
+	}
+}
+
+// midTransfer breaks the network in the middle of what clients send, two
+// connections from each host: the server is stopped until it is broken.
+func (s *stage) midTransfer(tb testing.TB, srv *server, messages int, f fault.Fault) (clients []*rig.Process, broken *fault.Applied) {
 	tb.Helper()
 	require.NoError(tb, srv.Freeze(tb.Context()))
-	s.frozen = srv
-	var clients []*rig.Process
 	for _, host := range s.clients {
-		all := append([]string{"-parallel", "2", "-messages", messages, "-size", size}, args...)
-		clients = append(clients, s.load(tb, host, 2, all...))
+		clients = append(clients, s.load(tb, host, 2, "-parallel", "2", "-messages", strconv.Itoa(messages), "-size", transfer))
 	}
 	_, err := s.host.AwaitSockets(tb.Context(), "every client's connection", func(all rig.Sockets) bool {
 		return len(all.On(port).In(rig.Established)) == 2*len(s.clients)
 	})
 	require.NoError(tb, err)
-	return clients
+	broken = s.breaks(tb, f)
+	require.NoError(tb, srv.Thaw())
+	return clients, broken
 }
 
 // breaks applies a fault that heals at the latest when the lab ends.
@@ -38,10 +82,6 @@ func (s *stage) breaks(tb testing.TB, f fault.Fault) *fault.Applied {
 	tb.Helper()
 	applied, err := fault.Apply(tb.Context(), s.lab, f)
 	rig.SkipIfMissing(tb, err)
-	if s.frozen != nil {
-		require.NoError(tb, s.frozen.Thaw())
-		s.frozen = nil
-	}
 	return applied
 }
 
@@ -83,97 +123,53 @@ func (s *stage) bites(tb testing.TB, clients ...*rig.Host) {
 // sides.
 const transfer = "16777216"
 
-// TestPartitionInMidTransfer parts clients from the server for three seconds while
-// both send.
-func TestPartitionInMidTransfer(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		clients := s.converse(t, srv, "2", transfer)
-		partsForAWhile(t, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
-		allServed(t, clients...)
-		everythingReaped(t, srv, 4)
-		assert.EqualValues(t, 4, srv.stop(t).Reaped)
-	})
-}
-
-// partsForAWhile breaks for three seconds, which are the fault itself, and sees that
-// connections of all clients did not get through.
-func partsForAWhile(tb testing.TB, s *stage, f fault.Fault) {
+// partition parts clients from the server for three seconds, which are the fault
+// itself.
+func partition(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
-	const lasts = 3 * time.Second
-	parted := s.breaks(tb, f)
-	ends := time.NewTimer(lasts)
+	clients, parted := s.midTransfer(tb, srv, 2, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
+	ends := time.NewTimer(3 * time.Second)
 	defer ends.Stop()
 	s.bites(tb, s.clients...)
 	<-ends.C
 	heals(tb, parted)
+	allServed(tb, clients...)
+	return 4
 }
 
-// TestPartitionCatches sees the check fail at a server that forgets a worker now
-// and then.
+// TestPartitionCatches sees everythingReaped fail after a partition, too, at a
+// server that forgets a worker now and then.
 func TestPartitionCatches(t *testing.T) {
 	t.Parallel()
-	trial := rig.Try(t, func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
+	catches(t, "1 zombies of 74 workers stay", func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
 		srv := s.serve(tb, "-defect", "leak-one-in-64")
-		clients := s.converse(tb, srv, "2", transfer)
-		partsForAWhile(tb, s, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
-		allServed(tb, clients...)
+		connections := partition(tb, s, srv)
 		allServed(tb, s.load(tb, s.clients[0], 70, "-parallel", "4"))
-		everythingReaped(tb, srv, 72)
-	})
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "1 zombies of 72 workers stay")
-}
-
-// TestOneWayPartitions lose what only one side sends, and then what only the
-// other does.
-func TestOneWayPartitions(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		server := []*rig.Host{s.host}
-		clients := s.converse(t, srv, "2", transfer)
-		// The clients are not heard. What the server sends arrives, and is not
-		// acknowledged: it sends again, too.
-		deaf := s.breaks(t, fault.Partition{Between: s.clients, And: server, OneWay: true})
-		s.bites(t, s.clients...)
-		heals(t, deaf)
-		allServed(t, clients...)
-
-		clients = s.converse(t, srv, "2", transfer)
-		mute := s.breaks(t, fault.Partition{Between: server, And: s.clients, OneWay: true})
-		s.bites(t, s.clients...)
-		heals(t, mute)
-		allServed(t, clients...)
-		everythingReaped(t, srv, 8)
+		everythingReaped(tb, srv, connections+70)
 	})
 }
 
-// TestBadLinks lose, double, reorder and delay packets of both directions.
-func TestBadLinks(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		badLinks(t, s)
-		everythingReaped(t, srv, 20)
-	})
+// oneWayPartitions lose what the clients send, and then what the server does.
+func oneWayPartitions(tb testing.TB, s *stage, srv *server) int {
+	tb.Helper()
+	server := []*rig.Host{s.host}
+	// The clients are not heard. What the server sends arrives, and is not
+	// acknowledged: it sends again, too.
+	clients, deaf := s.midTransfer(tb, srv, 2, fault.Partition{Between: s.clients, And: server, OneWay: true})
+	s.bites(tb, s.clients...)
+	heals(tb, deaf)
+	allServed(tb, clients...)
+
+	clients, mute := s.midTransfer(tb, srv, 2, fault.Partition{Between: server, And: s.clients, OneWay: true})
+	s.bites(tb, s.clients...)
+	heals(tb, mute)
+	allServed(tb, clients...)
+	return 8
 }
 
-// TestBadLinksCatch sees the check fail at a server that loses a byte.
-func TestBadLinksCatch(t *testing.T) {
-	t.Parallel()
-	trial := rig.Try(t, func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
-		s.serve(tb, "-defect", "drop-first-byte")
-		badLinks(tb, s)
-	})
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "10 of 10 connections")
-}
-
-func badLinks(tb testing.TB, s *stage) {
+// badLinks lose, double, reorder and delay packets of both directions.
+func badLinks(tb testing.TB, s *stage, _ *server) int {
 	tb.Helper()
 	var tally fault.Tally
 	var bad []*fault.Applied
@@ -194,42 +190,67 @@ func badLinks(tb testing.TB, s *stage) {
 	require.Positive(tb, tally.Lost.Load(), "broken: no packet was lost")
 	require.Positive(tb, tally.Duplicated.Load(), "broken: no packet was doubled")
 	require.Positive(tb, tally.Reordered.Load(), "broken: no packet was reordered")
+	return 20
 }
 
-// TestNarrowLink: a rate limit with a short queue, which overflows.
-func TestNarrowLink(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		srv := s.serve(t)
-		var tally fault.Tally
-		narrow := s.breaks(t, fault.Impairment{Link: s.host.Links()[0], From: s.host,
-			RateBitsPerSecond: 20e6, QueueBytes: 16_000, Tally: &tally})
-		allServed(t, s.load(t, s.clients[0], 4, "-parallel", "4", "-messages", "2", "-size", "100000"))
-		heals(t, narrow)
-		t.Log(&tally)
-		require.Positive(t, tally.Overflowed.Load(), "broken: the queue never was full")
-		allServed(t, s.load(t, s.clients[0], 4, "-size", "100000"))
-		everythingReaped(t, srv, 8)
-	})
+// narrowLink is a rate limit with a short queue, which overflows.
+func narrowLink(tb testing.TB, s *stage, _ *server) int {
+	tb.Helper()
+	var tally fault.Tally
+	narrow := s.breaks(tb, fault.Impairment{Link: s.host.Links()[0], From: s.host,
+		RateBitsPerSecond: 20e6, QueueBytes: 16_000, Tally: &tally})
+	allServed(tb, s.load(tb, s.clients[0], 4, "-parallel", "4", "-messages", "2", "-size", "100000"))
+	heals(tb, narrow)
+	tb.Log(&tally)
+	require.Positive(tb, tally.Overflowed.Load(), "broken: the queue never was full")
+	allServed(tb, s.load(tb, s.clients[0], 4, "-size", "100000"))
+	return 8
 }
 
-// TestMTUFallsInMidTransfer: the hosts learn of it, and then they do not.
-func TestMTUFallsInMidTransfer(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		srv := s.serve(t)
-		link, host := s.clients[0].Links()[0], s.clients[0]
+// mtuFalls silently first, so that long packets vanish and nothing gets through, and
+// then so that the hosts learn why.
+func mtuFalls(tb testing.TB, s *stage, srv *server) int {
+	tb.Helper()
+	link, host := s.clients[0].Links()[0], s.clients[0]
+	clients, hole := s.midTransfer(tb, srv, 2, fault.MTU{Link: link, Bytes: 1400, Silent: true})
+	s.bites(tb, host)
+	lower := s.breaks(tb, fault.MTU{Link: link, Bytes: 1300})
+	allServed(tb, clients...)
+	heals(tb, lower, hole)
+	allServed(tb, s.load(tb, host, 1, "-size", transfer))
+	return 5
+}
 
-		// Long packets vanish: nothing gets through until the hosts learn why.
-		clients := s.converse(t, srv, "2", transfer)
-		hole := s.breaks(t, fault.MTU{Link: link, Bytes: 1400, Silent: true})
-		s.bites(t, host)
-		lower := s.breaks(t, fault.MTU{Link: link, Bytes: 1300})
-		allServed(t, clients...)
-		heals(t, lower, hole)
-		allServed(t, s.load(t, host, 1, "-size", transfer))
-		everythingReaped(t, srv, 3)
-	})
+// blackHoleOnTheWayBack lets the server hear a client that it cannot answer.
+func blackHoleOnTheWayBack(tb testing.TB, s *stage, srv *server) int {
+	tb.Helper()
+	clients, hole := s.midTransfer(tb, srv, 2, fault.BlackHole{On: s.host, To: s.clients[0]})
+	s.bites(tb, s.clients[0])
+	allServed(tb, clients[1]) // whom it does not concern
+	heals(tb, hole)
+	allServed(tb, clients[0])
+	return 4
+}
+
+// linkDown takes the link of the second client down: the server's address is on
+// that of the first, and in IPv6 gone with it.
+func linkDown(tb testing.TB, s *stage, srv *server) int {
+	tb.Helper()
+	clients, down := s.midTransfer(tb, srv, 2, fault.LinkDown{Link: s.clients[1].Links()[0]})
+	s.bites(tb, s.clients[1])
+	allServed(tb, clients[0])
+	heals(tb, down)
+	allServed(tb, clients[1])
+	return 4
+}
+
+func unpluggedServer(tb testing.TB, s *stage, srv *server) int {
+	tb.Helper()
+	clients, unplugged := s.midTransfer(tb, srv, 2, fault.Unplugged{Host: s.host})
+	s.bites(tb, s.clients...)
+	heals(tb, unplugged)
+	allServed(tb, clients...)
+	return 4
 }
 
 // TestResetInMidTransfer resets connections at the server's side of the network:
@@ -249,7 +270,7 @@ func TestResetInMidTransfer(t *testing.T) {
 // reset.
 func TestResetCatches(t *testing.T) {
 	t.Parallel()
-	trial := rig.Try(t, func(tb testing.TB) {
+	catches(t, "workers of reset connections stay", func(tb testing.TB) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
 		srv := s.serve(tb, "-defect", "worker-ignores-reset")
 		resetInMidTransfer(tb, s, srv)
@@ -260,15 +281,12 @@ func TestResetCatches(t *testing.T) {
 		require.NoError(tb, err)
 		endsWithin(tb, srv, len(left))
 	})
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "workers of reset connections stay")
 }
 
 // resetInMidTransfer resets both sides of every conversation.
 func resetInMidTransfer(tb testing.TB, s *stage, srv *server) {
 	tb.Helper()
-	clients := s.converse(tb, srv, "100", transfer)
-	resets := s.breaks(tb, fault.Reset{From: s.clients, To: []*rig.Host{s.host}, ToPort: port, Both: true})
+	clients, resets := s.midTransfer(tb, srv, 100, fault.Reset{From: s.clients, To: []*rig.Host{s.host}, ToPort: port, Both: true})
 	for _, client := range clients {
 		r := report(tb, client)
 		require.Equal(tb, 2, r.Reset, "broken: the connections were not reset: %v", r.Err())
@@ -289,42 +307,4 @@ func endsWithin(tb testing.TB, srv *server, workers int) {
 	if alive > 0 {
 		require.Failf(tb, "workers of reset connections stay", "expected: a worker whose read fails with ECONNRESET ends\nobserved: %d of %d run on", alive, workers)
 	}
-}
-
-// TestBlackHoleOnTheWayBack: the server hears its clients and cannot answer.
-func TestBlackHoleOnTheWayBack(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		clients := s.converse(t, srv, "2", transfer)
-		hole := s.breaks(t, fault.BlackHole{On: s.host, To: s.clients[0]})
-		s.bites(t, s.clients[0])
-		allServed(t, clients[1]) // whom it does not concern
-		heals(t, hole)
-		allServed(t, clients[0])
-		everythingReaped(t, srv, 4)
-	})
-}
-
-// TestLinkDownInMidTransfer takes a link down and up, and unplugs the server.
-func TestLinkDownInMidTransfer(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		clients := s.converse(t, srv, "2", transfer)
-		// The server's address is on the link of the first client, and in IPv6 gone
-		// with it.
-		down := s.breaks(t, fault.LinkDown{Link: s.clients[1].Links()[0]})
-		s.bites(t, s.clients[1])
-		allServed(t, clients[0])
-		heals(t, down)
-		allServed(t, clients[1])
-
-		clients = s.converse(t, srv, "2", transfer)
-		unplugged := s.breaks(t, fault.Unplugged{Host: s.host})
-		s.bites(t, s.clients...)
-		heals(t, unplugged)
-		allServed(t, clients...)
-		everythingReaped(t, srv, 8)
-	})
 }

@@ -35,12 +35,10 @@ func TestOutOfDescriptors(t *testing.T) {
 // again at once.
 func TestOutOfDescriptorsCatches(t *testing.T) {
 	t.Parallel()
-	trial := rig.Try(t, func(tb testing.TB) {
+	catches(t, "the listener spins while it is out of descriptors", func(tb testing.TB) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
 		outOfDescriptors(tb, s, s.serve(tb, "-defect", "spin-on-emfile"))
 	})
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "the listener spins while it is out of descriptors")
 }
 
 func outOfDescriptors(tb testing.TB, s *stage, srv *server) {
@@ -95,15 +93,10 @@ func TestForkRefused(t *testing.T) {
 // TestForkRefusedCatches sees the story fail at a server that a failed fork ends.
 func TestForkRefusedCatches(t *testing.T) {
 	t.Parallel()
-	trial := rig.Try(t, func(tb testing.TB) {
+	catches(t, "a refused fork ended the server", func(tb testing.TB) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
 		forkRefused(tb, s, s.serveLimited(tb, "-defect", "exit-on-fork-failure"))
 	})
-	if trial.Skipped {
-		t.Skip(trial.Log)
-	}
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "a refused fork ended the server")
 }
 
 // serveLimited starts a server whose processes the kernel limits, which it does
@@ -172,12 +165,10 @@ const mostWorkers = 3
 // TestMaxWorkersCatches sees the story fail at a server without that limit.
 func TestMaxWorkersCatches(t *testing.T) {
 	t.Parallel()
-	trial := rig.Try(t, func(tb testing.TB) {
+	catches(t, "more workers than -max-workers", func(tb testing.TB) {
 		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
 		maxWorkers(tb, s, s.serve(tb))
 	})
-	assert.True(t, trial.Failed)
-	assert.Contains(t, trial.Log, "more workers than -max-workers")
 }
 
 func maxWorkers(tb testing.TB, s *stage, srv *server) {
@@ -235,14 +226,12 @@ func TestLogOnADiskCatches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			trial := rig.Try(t, func(tb testing.TB) {
+			catches(t, "a log that cannot be written ended the server", func(tb testing.TB) {
 				s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
 				disk := s.lab.NewDisk(1 << 20)
 				srv, log := s.serveLoggingTo(tb, disk, "-defect", "dies-of-log")
 				logCannotBeWritten(tb, s, srv, log, stop(srv, disk))
 			})
-			assert.True(t, trial.Failed)
-			assert.Contains(t, trial.Log, "a log that cannot be written ended the server")
 		})
 	}
 }

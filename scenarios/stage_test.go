@@ -47,7 +47,6 @@ type stage struct {
 	host    *rig.Host
 	clients []*rig.Host
 	address netip.AddrPort // where the clients reach the server
-	frozen  *server        // stopped until the network breaks
 }
 
 func newStage(tb testing.TB, v variant, clients int) *stage {
@@ -244,6 +243,17 @@ func say(tb testing.TB, client *rig.Process, line, reply string) {
 	require.NoError(tb, err)
 	_, err = client.Stdout.AwaitLine(tb.Context(), "reply "+reply, func(l string) bool { return l == reply })
 	require.NoError(tb, err)
+}
+
+// catches sees a story fail with these words: at a server that is wrong.
+func catches(t *testing.T, words string, story func(tb testing.TB)) {
+	t.Helper()
+	trial := rig.Try(t, story)
+	if trial.Skipped {
+		t.Skip(trial.Log)
+	}
+	assert.True(t, trial.Failed)
+	assert.Contains(t, trial.Log, words)
 }
 
 // number returns the number by which the processes of the host, and their logs,
