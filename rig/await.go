@@ -71,6 +71,8 @@ func Await(ctx context.Context, what string, look func() (seen bool, last string
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
 	defer cancel()
+	saw, end := beginWait(ctx, what)
+	defer end()
 	const (
 		shortest, longest = 200 * time.Microsecond, 20 * time.Millisecond
 		// A look that costs much is not made all the time. What it cost on a busy
@@ -93,6 +95,7 @@ func Await(ctx context.Context, what string, look func() (seen bool, last string
 		if last == "" {
 			last = "nothing"
 		}
+		saw(last)
 		notObserved := func() error {
 			return fmt.Errorf("await %s: %w within %v; last seen: %s",
 				what, ErrNotObserved, time.Since(start).Round(time.Millisecond), last)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"testing"
 )
 
 // Feature names something of the machine that a lab can do without but a
@@ -78,7 +77,7 @@ const RequireEnv = "FORKRIG_REQUIRE"
 // SkipIfMissing does nothing where err is nil, skips the test where err is a
 // [MissingError] whose feature [RequireEnv] does not name, and otherwise fails
 // the test with err. Call it on the test's goroutine.
-func SkipIfMissing(tb testing.TB, err error) {
+func SkipIfMissing(tb TB, err error) {
 	tb.Helper()
 	var missing *MissingError
 	switch {
@@ -88,6 +87,9 @@ func SkipIfMissing(tb testing.TB, err error) {
 	case required(missing.Feature):
 		tb.Fatalf("%v; %s=%s requires it", err, RequireEnv, os.Getenv(RequireEnv))
 	default:
+		if r, ok := tb.(interface{ skipMissing(*MissingError) }); ok {
+			r.skipMissing(missing)
+		}
 		tb.Skip(err)
 	}
 }

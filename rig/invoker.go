@@ -12,7 +12,7 @@ import (
 // what a passing package wrote: then it is go test's own standard error, where
 // the kernel allows to open it (a terminal or a pipe).
 func Announce() *os.File {
-	if testing.Verbose() {
+	if !testing.Testing() || testing.Verbose() {
 		return os.Stdout
 	}
 	if output := announceFile(); output != nil {

@@ -27,6 +27,7 @@ type Journal struct {
 	events  []Event // a ring once it is full
 	next    int     // where the ring goes on
 	dropped int
+	follow  func(Event) // nil where there is none
 }
 
 const journalSize = 2000
@@ -39,6 +40,9 @@ func (j *Journal) Record(who, format string, args ...any) {
 	defer j.mu.Unlock()
 	// The time is taken under the lock, so that the order is that of time.
 	event := Event{At: time.Since(j.start), Who: who, What: fmt.Sprintf(format, args...)}
+	if j.follow != nil {
+		j.follow(event)
+	}
 	if len(j.events) < journalSize {
 		j.events = append(j.events, event)
 		return
@@ -46,6 +50,14 @@ func (j *Journal) Record(who, format string, args ...any) {
 	j.events[j.next] = event
 	j.next = (j.next + 1) % journalSize
 	j.dropped++
+}
+
+// Follow has f called with each event from now on, in their order. f must return soon
+// and must not use the journal. A second call takes the place of the first one.
+func (j *Journal) Follow(f func(Event)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.follow = f
 }
 
 // Events returns a copy of the events, oldest first.

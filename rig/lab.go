@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 	"unicode"
 )
@@ -33,7 +32,7 @@ type Lab struct {
 	// that is set, and otherwise different in each run.
 	Seed uint64
 
-	tb testing.TB
+	tb TB
 
 	mu        sync.Mutex
 	closed    bool
@@ -57,7 +56,7 @@ var ErrClosed = errors.New("the lab is closed")
 // process, and fails the test if anything was left behind: a zombie nobody
 // reaped, a process that outlived its stop, a connection or listener that the
 // test itself left open on a host, a namespace that is still in use.
-func New(tb testing.TB) *Lab {
+func New(tb TB) *Lab {
 	tb.Helper()
 	if err := checkSandbox(); err != nil {
 		tb.Fatal(err)

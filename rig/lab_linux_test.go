@@ -328,14 +328,14 @@ func TestTryKeepsFailuresToItself(t *testing.T) {
 	assert.Equal(t, "last first ", order.String())
 	assert.True(t, Try(t, func(tb testing.TB) { tb.Skip("no") }).Skipped)
 	assert.True(t, Try(t, func(testing.TB) { panic("x") }).Failed)
-	assert.Equal(t, Trial{}, Try(t, func(testing.TB) {}))
+	assert.Equal(t, Outcome{}, Try(t, func(testing.TB) {}))
 }
 
 func TestMissingFeatures(t *testing.T) {
 	missing := &MissingError{Feature: FeatureIPv6, Remedy: "buy a kernel"}
-	for require, want := range map[string]Trial{
-		"":            {Skipped: true},
-		"users":       {Skipped: true},
+	for require, want := range map[string]Outcome{
+		"":            {Skipped: true, Missing: missing},
+		"users":       {Skipped: true, Missing: missing},
 		"users, ipv6": {Failed: true},
 		"all":         {Failed: true},
 	} {
@@ -346,7 +346,7 @@ func TestMissingFeatures(t *testing.T) {
 		assert.Equal(t, want, trial, require)
 	}
 	assert.True(t, Try(t, func(tb testing.TB) { SkipIfMissing(tb, errors.New("other")) }).Failed)
-	assert.Equal(t, Trial{}, Try(t, func(tb testing.TB) { SkipIfMissing(tb, nil) }))
+	assert.Equal(t, Outcome{}, Try(t, func(tb testing.TB) { SkipIfMissing(tb, nil) }))
 }
 
 func TestSeedDeterminesRandomness(t *testing.T) {

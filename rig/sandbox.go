@@ -59,9 +59,27 @@ func init() {
 // m is a *testing.M, or something around one that does more before or after the
 // tests run, such as looking at flags.
 func Main(m interface{ Run() int }, programs Programs) {
-	withBuiltins(programs).runIfAsked()
-	os.Exit(runInSandbox(m.Run))
+	Dispatch(programs)
+	os.Exit(Sandboxed(m.Run))
 }
+
+// Dispatch is what a program that drives labs calls first, before it looks at its
+// arguments. Where the process was started as one of the helper programs, or as the
+// sandbox's init, Dispatch runs that and ends the process. Otherwise it returns.
+// A test binary calls [Main], which does this.
+func Dispatch(programs Programs) {
+	withBuiltins(programs).runIfAsked()
+	if os.Args[0] == initArg0 {
+		os.Exit(runInSandbox(nil))
+	}
+}
+
+// Sandboxed runs f inside a sandbox and returns its exit status: see [Main] for what
+// a sandbox is and how it ends. It starts this program again, with the same
+// arguments; there the call of Sandboxed is the one that calls f. The program has
+// called [Dispatch] before. A signal that the outer process gets is passed on to the
+// one that runs f.
+func Sandboxed(f func() int) int { return runInSandbox(f) }
 
 // knownPrograms are those that this binary contains, as it contains its tests.
 // Set by Main, before the first test runs.

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -301,10 +302,13 @@ const testsPerProcessor = 5
 
 // testArgs returns the arguments for the tests: those of the outer process
 // without -test.testlogfile, and with a higher -test.parallel where none is
-// given. Without that log go test does not cache the result, and it must not:
+// given. The arguments of another program stay as they are. Without that log go test does not cache the result, and it must not:
 // the result depends on the kernel. And tests in labs wait more than they
 // compute, so one for each processor, the default, leaves processors idle.
 func testArgs(args []string) []string {
+	if !testing.Testing() {
+		return args
+	}
 	parallel := fmt.Sprintf("-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
 	kept := []string{args[0], parallel} // a later one wins
 	for _, arg := range args[1:] {

@@ -55,7 +55,7 @@ func startDetached(program string) int {
 
 // inherits prints the descriptors of a process on a host.
 func inherits() int {
-	t := &trial{context: context.Background()}
+	t := &run{context: context.Background()}
 	lab := New(t)
 	fds, err := lab.NewHost("h").MustStart(stoppable("counting")).FDs()
 	fmt.Println(fds, err, lab.close())
@@ -71,7 +71,7 @@ func holdNamespace() int {
 
 // buildForever builds labs with everything in them, one after the other.
 func buildForever() int {
-	t := &trial{context: context.Background()}
+	t := &run{context: context.Background()}
 	for round := 0; ; round++ {
 		lab := New(t)
 		server, clients := lab.NewStar("server", "client", 2)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -106,14 +105,7 @@ func (w *watchdog) remove(l *Lab) {
 }
 
 // deadlineOf returns when -test.timeout ends the tests.
-func deadlineOf(tb testing.TB) (time.Time, bool) {
-	for {
-		inner, ok := tb.(*trial)
-		if !ok {
-			break
-		}
-		tb = inner.TB
-	}
+func deadlineOf(tb TB) (time.Time, bool) {
 	if t, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
 		return t.Deadline()
 	}
