@@ -5,28 +5,29 @@ import (
 	"sync"
 	"time"
 
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
-var backlogBurst = Check{
+var backlogBurst = judge.Check{
 	Name:    "backlog-burst",
 	Meaning: "100 clients that connect at the same instant are all served",
 	Defects: []string{"small-backlog"},
-	clients: 4,
-	run: func(c *Case) {
-		s := c.start("")
-		c.mustServe(c.visit(0))
-		s.workersEnd("its client left")
-		s.freeze() // for a moment, so that it does not race with the clients
+	Clients: 4,
+	Run: func(c *judge.Case) {
+		s := c.Start("")
+		c.MustServe(c.Visit(0))
+		s.AwaitWorkersEnd("its client left")
+		s.Freeze() // for a moment, so that it does not race with the clients
 		const crowd = 100
 		errs := make([]error, crowd)
 		var wait sync.WaitGroup
 		for i := range crowd {
-			wait.Go(func() { errs[i] = c.visit(i) })
+			wait.Go(func() { errs[i] = c.Visit(i) })
 		}
 		var queued, backlog uint32
-		_, arrived := c.until("100 clients in the backlog, or a full one", func() (bool, string, error) {
-			here, err := c.onPort()
+		_, arrived := c.Until("100 clients in the backlog, or a full one", func() (bool, string, error) {
+			here, err := c.PortSockets()
 			full := false
 			queued, backlog = 0, 0
 			for _, l := range here.In(rig.Listening) { // several with SO_REUSEPORT
@@ -35,22 +36,22 @@ var backlogBurst = Check{
 			}
 			return queued == crowd || full, here.In(rig.Listening).String(), err
 		})
-		c.thaw(s.starters())
-		unserved := c.awaitVisits(&wait, errs)
+		c.Thaw(s.OwnTarget())
+		unserved := awaitVisits(c, &wait, errs)
 		switch {
 		case arrived != nil:
-			c.broken("the clients did not arrive: %v", firstLine(arrived))
+			c.Broken("the clients did not arrive: %v", judge.FirstLine(arrived))
 		case queued == crowd && unserved != nil:
-			c.fail("each of them was in the backlog: accept until nobody waits any more", "%v", unserved)
+			c.Fail("each of them was in the backlog: accept until nobody waits any more", "%v", unserved)
 		case queued < crowd:
 			late := "all are served, but they waited 1 s and more to repeat their SYN"
 			if unserved != nil {
 				late = unserved.Error()
 			}
-			c.fail(fmt.Sprintf("the backlog is %d: give listen a larger one (SOMAXCONN); the kernel cuts it to net.core.somaxconn", backlog),
+			c.Fail(fmt.Sprintf("the backlog is %d: give listen a larger one (SOMAXCONN); the kernel cuts it to net.core.somaxconn", backlog),
 				"the kernel turned away %d of %d clients that came while the listener did not accept for a moment; %s", crowd-queued, crowd, late)
 		}
-		c.note("all served, with a backlog of %d", backlog)
+		c.Note("all served, with a backlog of %d", backlog)
 	},
 }
 
@@ -60,7 +61,7 @@ const longestVisit = 15 * time.Second
 
 // awaitVisits waits for the clients, and then tells what became of them. Those
 // that the backlog kept out for long are sent away.
-func (c *Case) awaitVisits(wait *sync.WaitGroup, errs []error) error {
+func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	done := make(chan struct{})
 	go func() {
 		wait.Wait()
@@ -70,10 +71,10 @@ func (c *Case) awaitVisits(wait *sync.WaitGroup, errs []error) error {
 	defer over.Stop()
 	select {
 	case <-done:
-		return summary(errs)
+		return judge.Summary(errs)
 	case <-over.C:
 	}
-	c.sendAway()
+	c.DismissClients()
 	<-done
-	return fmt.Errorf("after %v, %w", rig.Scaled(longestVisit), summary(errs))
+	return fmt.Errorf("after %v, %w", rig.Scaled(longestVisit), judge.Summary(errs))
 }

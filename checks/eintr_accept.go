@@ -4,48 +4,49 @@ import (
 	"strings"
 	"syscall"
 
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
-var eintrAccept = Check{
+var eintrAccept = judge.Check{
 	Name:    "eintr-accept",
 	Meaning: "a signal during accept does not end or stall the listener",
 	Defects: []string{"exit-on-eintr"},
-	run: func(c *Case) {
-		s := c.start("")
-		c.mustServe(c.visit(0))
-		listeners := s.listeners()
-		signals := s.neutral()
+	Run: func(c *judge.Case) {
+		s := c.Start("")
+		c.MustServe(c.Visit(0))
+		listeners := s.Listeners()
+		signals := s.NeutralSignals()
 		if len(signals) == 0 {
-			c.note("it catches no signal that may be sent to any server")
+			c.Note("it catches no signal that may be sent to any server")
 		}
 		var woken uint64
 		survived := func(what string) {
-			s.survives(what, "accept gives EINTR when a handler without SA_RESTART has run: call it again")
-			s.workersEnd("its client left")
-			c.asleep(listeners)
+			s.MustSurvive(what, "accept gives EINTR when a handler without SA_RESTART has run: call it again")
+			s.AwaitWorkersEnd("its client left")
+			c.AwaitAsleep(listeners)
 		}
 		for _, signal := range signals {
-			for range signalTimes {
-				woken += c.send(signal, listeners)
-				if !s.listens() {
+			for range judge.SignalTimes {
+				woken += c.SendSignal(signal, listeners)
+				if !s.Listens() {
 					break
 				}
 			}
 			survived(rig.SignalName(signal) + " during accept")
 		}
 		// The real thing: a worker that ends while the listener waits.
-		before := c.wakeups(listeners)
-		for range signalTimes {
+		before := c.Wakeups(listeners)
+		for range judge.SignalTimes {
 			survived("the end of a worker")
 		}
-		ends := c.wakeups(listeners) - before
-		paused := c.pause(listeners)
+		ends := c.Wakeups(listeners) - before
+		paused := c.Pause(listeners)
 		survived("SIGSTOP and SIGCONT")
 		if woken+ends+paused == 0 {
-			c.broken("no signal woke the listener, so that nothing is proved")
+			c.Broken("no signal woke the listener, so that nothing is proved")
 		}
-		c.note("%d signals %sdirected at the sleeping listener woke it %d times, a stop and continue %d times", signalTimes*len(signals), names(signals), woken, paused)
+		c.Note("%d signals %sdirected at the sleeping listener woke it %d times, a stop and continue %d times", judge.SignalTimes*len(signals), names(signals), woken, paused)
 	},
 }
 

@@ -9,33 +9,34 @@ import (
 	"strings"
 	"syscall"
 
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/inject"
 )
 
-var eintrSweep = Check{
+var eintrSweep = judge.Check{
 	Name:    "eintr-sweep",
 	Meaning: "EINTR from any call that it waits in costs no connection and no byte",
 	Defects: []string{"exit-on-eintr", "worker-exit-on-eintr"},
-	run: func(c *Case) {
-		s, session := c.startTrapped(inject.SweepCalls...)
-		possible := c.interruptible(s, session)
+	Run: func(c *judge.Case) {
+		s, session := c.StartTrapped(inject.SweepCalls...)
+		possible := interruptible(c, s, session)
 		sweep := inject.Sweep{
-			Converse: func(context.Context) error { return c.visit(0) },
+			Converse: func(context.Context) error { return c.Visit(0) },
 			Restart: func(ctx context.Context) (*inject.Session, error) {
-				c.killSubject()
+				c.KillSubject()
 				again, err := session.Again(ctx)
 				if err == nil {
-					_, err = c.awaitTrapped(again)
+					_, err = c.AwaitTrapped(again)
 				}
 				return again, err
 			},
 		}
-		results, err := sweep.Run(c.tb.Context(), session)
-		if err != nil && !s.listensOn() {
-			c.fail("SIGCHLD makes accept fail with EINTR: call it again", "the end of a worker ends the listener%s", s.howItEnded())
+		results, err := sweep.Run(c.Context(), session)
+		if err != nil && !s.ListensOn() {
+			c.Fail("SIGCHLD makes accept fail with EINTR: call it again", "the end of a worker ends the listener%s", s.HowItEnded())
 		}
-		c.must(err)
+		c.Must(err)
 		fired, wrong := 0, []inject.SweepResult{}
 		for _, r := range results {
 			if r.Fired() {
@@ -46,15 +47,15 @@ var eintrSweep = Check{
 			}
 		}
 		if fired == 0 {
-			c.broken("no call was interrupted, so that nothing is proved: it waits in none of %v", inject.SweepCalls)
+			c.Broken("no call was interrupted, so that nothing is proved: it waits in none of %v", inject.SweepCalls)
 		}
-		c.note("%d calls interrupted: %s", fired, swept(results))
+		c.Note("%d calls interrupted: %s", fired, swept(results))
 		if real := slices.DeleteFunc(slices.Clone(wrong), func(r inject.SweepResult) bool { return !possible(r) }); len(real) > 0 {
-			c.fail("a signal whose handler has no SA_RESTART, or a stop where the call has a timeout, makes the call fail with EINTR: make it again",
+			c.Fail("a signal whose handler has no SA_RESTART, or a stop where the call has a timeout, makes the call fail with EINTR: make it again",
 				"%d of %d calls that were interrupted broke something: %s", len(real), fired, listed(real))
 		}
 		if len(wrong) > 0 {
-			c.note("it would not survive %s; but no signal that it catches interrupts them (SA_RESTART)", listed(wrong))
+			c.Note("it would not survive %s; but no signal that it catches interrupts them (SA_RESTART)", listed(wrong))
 		}
 	},
 }
@@ -63,31 +64,31 @@ var eintrSweep = Check{
 // all. In each of its processes that is so where a handler was installed without
 // SA_RESTART; where the call has a timeout; and for the calls that wait for
 // several things, which are never restarted, where there is any handler (signal(7)).
-func (c *Case) interruptible(s *server, session *inject.Session) func(inject.SweepResult) bool {
-	k := c.mustDial(0)
-	c.mustServe(k.begin())
-	inode, err := k.serverInode()
-	c.must(err)
-	workers := c.serving(s, k)
-	endurance, err := c.endurance(workers, inode)
+func interruptible(c *judge.Case, s *judge.Instance, session *inject.Session) func(inject.SweepResult) bool {
+	k := c.MustDial(0)
+	c.MustServe(k.Begin())
+	inode, err := k.ServerInode()
+	c.Must(err)
+	workers := c.Serving(s, k)
+	endurance, err := endurance(c, workers, inode)
 	if !errors.Is(err, os.ErrNotExist) { // of a worker that has ended nothing is known
-		c.must(err)
+		c.Must(err)
 	}
 	flags := map[syscall.Signal]bool{} // whether it restarts
 	for _, h := range session.Handlers() {
 		flags[h.Signal] = h.Restarts()
 	}
 	caught := map[inject.Where]rig.SignalSet{}
-	for where, processes := range map[inject.Where]rig.ProcessInfos{inject.Listener: s.listeners(), inject.Workers: workers} {
+	for where, processes := range map[inject.Where]rig.ProcessInfos{inject.Listener: s.Listeners(), inject.Workers: workers} {
 		for _, info := range processes {
-			if masks, err := c.host.Signals(info); err == nil {
+			if masks, err := c.Host.Signals(info); err == nil {
 				caught[where] |= masks.Caught
 			}
 		}
 	}
-	c.mustServe(k.finish())
-	s.workersEnd("its client left")
-	s.survives("the end of a worker", "SIGCHLD makes accept fail with EINTR: call it again")
+	c.MustServe(k.Finish())
+	s.AwaitWorkersEnd("its client left")
+	s.MustSurvive("the end of a worker", "SIGCHLD makes accept fail with EINTR: call it again")
 	return func(r inject.SweepResult) bool {
 		if waitsForSeveral(r.Call) && caught[r.In] != 0 {
 			return true

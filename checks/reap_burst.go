@@ -1,47 +1,50 @@
 package checks
 
-import "forkrig/rig"
+import (
+	"forkrig/judge"
+	"forkrig/rig"
+)
 
-var reapBurst = Check{
+var reapBurst = judge.Check{
 	Name:    "reap-burst",
 	Meaning: "workers that end at the same instant are all reaped",
 	Defects: []string{"no-reap", "single-wait"},
-	clients: 2,
-	run: func(c *Case) {
-		s := c.start("")
+	Clients: 2,
+	Run: func(c *judge.Case) {
+		s := c.Start("")
 		for _, end := range []struct {
 			how string
 			act func()
 		}{
-			{"by themselves", c.sendHome},
+			{"by themselves", c.CloseConnections},
 			{"by SIGKILL", func() {
-				_, _, err := c.lab.KillTogether(c.tb.Context(), s.serving())
-				c.must(err)
+				_, _, err := c.Lab.KillTogether(c.Context(), s.WorkersTarget())
+				c.Must(err)
 			}},
 		} {
-			clients := c.held(20)
-			s.worker(clients[0])
-			workers, err := s.workersAlive()
-			c.must(err)
-			s.freeze() // its SIGCHLDs become one
+			clients := c.Hold(20)
+			s.Worker(clients[0])
+			workers, err := s.WorkersAlive()
+			c.Must(err)
+			s.Freeze() // its SIGCHLDs become one
 			end.act()
-			last, err := c.until("the end of all workers", func() (bool, string, error) {
-				left, err := s.workersAlive()
+			last, err := c.Until("the end of all workers", func() (bool, string, error) {
+				left, err := s.WorkersAlive()
 				return len(left) == 0, left.String(), err
 			})
-			c.thaw(s.starters())
+			c.Thaw(s.OwnTarget())
 			if err != nil {
-				c.broken("the workers do not end while the listener is stopped: %v", last)
+				c.Broken("the workers do not end while the listener is stopped: %v", last)
 			}
-			zombies, err := c.host.AwaitReaped(c.tb.Context())
-			c.must(err)
+			zombies, err := c.Host.AwaitReaped(c.Context())
+			c.Must(err)
 			if len(zombies) > 0 {
-				c.fail("SIGCHLD is delivered once for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, however they ended",
+				c.Fail("SIGCHLD is delivered once for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, however they ended",
 					"%d zombies of %d workers that ended at the same instant, %s, stay for %v", len(zombies), len(workers), end.how, rig.Scaled(rig.Settling))
 			}
-			c.sendHome()
-			s.survives("the end of many workers at once", "the end of workers is no reason to stop accepting")
-			c.note("%d workers ended at the same instant %s, all are reaped", len(workers), end.how)
+			c.CloseConnections()
+			s.MustSurvive("the end of many workers at once", "the end of workers is no reason to stop accepting")
+			c.Note("%d workers ended at the same instant %s, all are reaped", len(workers), end.how)
 		}
 	},
 }

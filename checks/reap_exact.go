@@ -1,27 +1,30 @@
 package checks
 
-import "forkrig/rig"
+import (
+	"forkrig/judge"
+	"forkrig/rig"
+)
 
-var reapExact = Check{
+var reapExact = judge.Check{
 	Name:    "reap-exact",
 	Meaning: "of the workers of 1,000 connections not one stays as a zombie",
 	Defects: []string{"no-reap", "single-wait", "leak-one-in-64"},
-	clients: 2,
-	run: func(c *Case) {
-		s := c.start("")
-		s.forks()
+	Clients: 2,
+	Run: func(c *judge.Case) {
+		s := c.Start("")
+		s.MustFork()
 		// In parts, so that a server that reaps nobody does not get a thousand zombies.
 		const crowd, parts = 1000, 4
 		for part := 1; part <= parts; part++ {
-			c.mustServe(c.crowd(crowd/parts, 8))
-			s.workersEnd("the last client left")
-			zombies, err := c.host.AwaitReaped(c.tb.Context())
-			c.must(err)
+			c.MustServe(c.Visits(crowd/parts, 8))
+			s.AwaitWorkersEnd("the last client left")
+			zombies, err := c.Host.AwaitReaped(c.Context())
+			c.Must(err)
 			if len(zombies) > 0 {
-				c.fail("some ends of workers are missed: call waitpid(-1, &status, WNOHANG) in a loop for every SIGCHLD, and block SIGCHLD while the table of workers is changed",
+				c.Fail("some ends of workers are missed: call waitpid(-1, &status, WNOHANG) in a loop for every SIGCHLD, and block SIGCHLD while the table of workers is changed",
 					"%d zombies of %d workers stay for %v after the last client left", len(zombies), part*crowd/parts+1, rig.Scaled(rig.Settling))
 			}
 		}
-		c.note("%d connections, no zombie", crowd+1)
+		c.Note("%d connections, no zombie", crowd+1)
 	},
 }

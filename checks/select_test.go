@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,4 +28,26 @@ func FuzzSelect(f *testing.F) {
 			require.True(t, strings.TrimSpace(names) == "" || strings.Contains(names, check.Name))
 		}
 	})
+}
+
+func TestSelect(t *testing.T) {
+	all, err := Select("")
+	require.NoError(t, err)
+	assert.Len(t, all, len(All()))
+	some, err := Select(" term,reap ,")
+	require.ErrorContains(t, err, `there is no check called ""`)
+	assert.Empty(t, some)
+	some, err = Select(" term,reap")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"reap", "term"}, []string{some[0].Name, some[1].Name})
+	_, err = Select("reap,raep")
+	assert.ErrorContains(t, err, `there is no check called "raep"; the checks are reap, `)
+
+	names := map[string]bool{}
+	for _, check := range All() {
+		assert.Regexp(t, `^[a-z]+(-[a-z]+)*$`, check.Name)
+		assert.False(t, names[check.Name], check.Name)
+		names[check.Name] = true
+		assert.NotEmpty(t, check.Meaning, check.Name)
+	}
 }

@@ -5,40 +5,41 @@ import (
 	"fmt"
 	"time"
 
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
 // spins watches the listener while it cannot accept, and says so if it spins in
 // three turns in a row. A turn lasts half a second, and on a busy machine as long
 // as it takes to tell one that spins from one that waits for a processor.
-func (c *Case) spins(s *server, listeners rig.ProcessInfos) string {
+func spins(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string {
 	const turns, turn = 3, time.Second / 2
 	worst := ""
 	for range turns {
 		began := time.Now()
-		before := c.threads(listeners)
-		lines := s.lines()
+		before := threads(c, listeners)
+		lines := linesWritten(s)
 		var use spinning
 		var is finding
-		err := rig.Await(c.tb.Context(), "what the listener does with the processors", func() (bool, string, error) {
+		err := rig.Await(c.Context(), "what the listener does with the processors", func() (bool, string, error) {
 			took := time.Since(began)
-			if !s.listens() {
+			if !s.Listens() {
 				is = rests
 				return true, "", nil
 			}
 			if took < turn {
 				return false, "", nil
 			}
-			use = since(before, c.threads(listeners), took)
-			written := s.lines()
+			use = since(before, threads(c, listeners), took)
+			written := linesWritten(s)
 			use.writes, lines = written != lines, written
 			is = use.judge()
 			return is != unclear, use.String(), nil
 		})
 		if errors.Is(err, rig.ErrNotObserved) {
-			c.broken("the machine is too busy to tell whether the listener spins: %v", err)
+			c.Broken("the machine is too busy to tell whether the listener spins: %v", err)
 		}
-		c.must(err)
+		c.Must(err)
 		if is == rests {
 			return ""
 		}
@@ -47,14 +48,14 @@ func (c *Case) spins(s *server, listeners rig.ProcessInfos) string {
 	return worst
 }
 
-// lines is how many lines the server has written.
-func (s *server) lines() int { return s.process.Stdout.Total() + s.process.Stderr.Total() }
+// linesWritten is how many lines the server has written.
+func linesWritten(s *judge.Instance) int { return s.Process.Stdout.Total() + s.Process.Stderr.Total() }
 
 // threads returns what each thread of the processes had of the processors.
-func (c *Case) threads(processes rig.ProcessInfos) map[int]rig.ThreadUse {
+func threads(c *judge.Case, processes rig.ProcessInfos) map[int]rig.ThreadUse {
 	all := map[int]rig.ThreadUse{}
 	for _, info := range processes {
-		threads, err := c.host.Threads(info)
+		threads, err := c.Host.Threads(info)
 		if err != nil {
 			continue // it has ended
 		}

@@ -5,72 +5,72 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
-var vanishedClient = Check{
+var vanishedClient = judge.Check{
 	Name:    "vanished-client",
 	Meaning: "a client whose host vanishes does not keep its worker for ever",
 	Defects: []string{"no-keepalive"},
-	clients: 2,
-	run: func(c *Case) {
-		if c.subject.KeepsVanished {
-			c.skip("it keeps them by design (-keeps-vanished)")
+	Clients: 2,
+	Run: func(c *judge.Case) {
+		if c.Subject.KeepsVanished {
+			c.Skip("it keeps them by design (-keeps-vanished)")
 		}
 		// Keep-alive as the kernel has it by default asks after two hours. Here it
 		// asks after a second.
 		for _, name := range []string{"time", "intvl", "probes"} {
-			c.must(c.host.SetSysctl("net.ipv4.tcp_keepalive_"+name, "1"))
+			c.Must(c.Host.SetSysctl("net.ipv4.tcp_keepalive_"+name, "1"))
 		}
-		s := c.start("")
-		k := c.mustDial(1)
-		c.mustServe(k.begin())
-		c.settled() // the worker has set what it sets
-		who := c.serving(s, k)
-		inode, err := k.serverInode()
-		c.must(err)
+		s := c.Start("")
+		k := c.MustDial(1)
+		c.MustServe(k.Begin())
+		c.AwaitRest() // the worker has set what it sets
+		who := c.Serving(s, k)
+		inode, err := k.ServerInode()
+		c.Must(err)
 		if inode == 0 {
-			c.skip("it does not keep a connection open for its client")
+			c.Skip("it does not keep a connection open for its client")
 		}
-		endurance, err := c.endurance(who, inode)
-		c.must(err)
-		timed := c.hasTimer(who)
-		c.must(c.clients[1].Unplug())
+		endurance, err := endurance(c, who, inode)
+		c.Must(err)
+		timed := c.HasTimer(who)
+		c.Must(c.Clients[1].Unplug())
 		vanished := time.Now()
 
 		after, why := lasts(endurance)
 		switch {
 		case after == 0 && timed:
-			c.skip("whether it gives up by a timer of its own cannot be seen from outside: the connection has neither keep-alive nor a timeout, and the process waits with a timer")
+			c.Skip("whether it gives up by a timer of its own cannot be seen from outside: the connection has neither keep-alive nor a timeout, and the process waits with a timer")
 		case after == 0:
-			c.fail("without keep-alive and without a timeout read waits for ever, with a process, a descriptor and its memory: set SO_KEEPALIVE (and TCP_KEEPIDLE), or SO_RCVTIMEO, on the connection; if it is meant to be so, say -keeps-vanished",
+			c.Fail("without keep-alive and without a timeout read waits for ever, with a process, a descriptor and its memory: set SO_KEEPALIVE (and TCP_KEEPIDLE), or SO_RCVTIMEO, on the connection; if it is meant to be so, say -keeps-vanished",
 				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps with it")
 		case after > longestWatch:
-			c.note("%s ends it after %v", why, after)
+			c.Note("%s ends it after %v", why, after)
 			return
 		}
-		ctx, cancel := context.WithTimeout(c.tb.Context(), rig.Scaled(after+longestWatch))
+		ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(after+longestWatch))
 		defer cancel()
-		there, err := c.host.AwaitSockets(ctx, "the end of the vanished client's connection", func(all rig.Sockets) bool {
+		there, err := c.Host.AwaitSockets(ctx, "the end of the vanished client's connection", func(all rig.Sockets) bool {
 			return !slices.ContainsFunc(all, func(k rig.Socket) bool { return k.Inode == inode })
 		})
 		if err != nil {
-			c.fail("after the timeout read gives ETIMEDOUT or EAGAIN: close the connection then",
-				"%s should have ended the connection of a vanished client after %v, and it is open still: %v", why, after, there.On(c.subject.port()))
+			c.Fail("after the timeout read gives ETIMEDOUT or EAGAIN: close the connection then",
+				"%s should have ended the connection of a vanished client after %v, and it is open still: %v", why, after, there.On(c.Subject.ListenPort()))
 		}
-		s.workersEnd("its client vanished")
-		c.note("ended %v after the client vanished, by %s", time.Since(vanished).Round(100*time.Millisecond), why)
+		s.AwaitWorkersEnd("its client vanished")
+		c.Note("ended %v after the client vanished, by %s", time.Since(vanished).Round(100*time.Millisecond), why)
 	},
 }
 
 // endurance reads the options of the connection from whoever has it open.
-func (c *Case) endurance(who rig.ProcessInfos, inode uint32) (e rig.Endurance, err error) {
+func endurance(c *judge.Case, who rig.ProcessInfos, inode uint32) (e rig.Endurance, err error) {
 	err = os.ErrNotExist
 	for _, info := range who {
-		if e, err = c.host.Endurance(info, inode); !errors.Is(err, os.ErrNotExist) {
+		if e, err = c.Host.Endurance(info, inode); !errors.Is(err, os.ErrNotExist) {
 			return e, err
 		}
 	}
@@ -93,15 +93,3 @@ func lasts(e rig.Endurance) (time.Duration, string) {
 // longestWatch is how long the check watches for the end of a connection. What
 // takes longer it reads from the connection's options.
 const longestWatch = 10 * time.Second
-
-// hasTimer says whether a process may be waiting with a timer of its own.
-func (c *Case) hasTimer(who rig.ProcessInfos) bool {
-	return slices.ContainsFunc(who, func(info rig.ProcessInfo) bool {
-		masks, err := c.host.Signals(info)
-		if err == nil && masks.Caught.Has(syscall.SIGALRM) {
-			return true
-		}
-		timed, err := c.host.WaitsWithTimer(info)
-		return err == nil && timed
-	})
-}

@@ -22,9 +22,10 @@ var mayKnow = map[string][]string{
 	"client":    nil,
 	"scorecard": nil,
 	"flake":     nil,
-	"checks":    {"rig", "scorecard"},
-	"search":    {"rig", "checks", "scorecard"},
-	"scenarios": {"rig", "server", "client", "scorecard", "checks", "search"},
+	"judge":     {"rig", "scorecard"},
+	"checks":    {"rig", "judge"},
+	"search":    {"rig", "judge", "scorecard"},
+	"scenarios": {"rig", "server", "client", "scorecard", "judge", "checks", "search"},
 }
 
 // TestRoomsKnowOnlyWhoTheyMay reads the imports of every source file.

@@ -49,10 +49,11 @@ func Run(ctx context.Context, name string, f func(tb TB)) Outcome {
 }
 
 // Sub calls f as a part of tb that may fail by itself: f fails, skips and cleans up
-// as a test of its own, and Sub returns its outcome instead of failing tb.
-func Sub(tb TB, f func(tb TB)) Outcome {
+// as a test of its own, and Sub returns its outcome instead of failing tb. Its context
+// ends when ctx does or f has returned.
+func Sub(ctx context.Context, tb TB, f func(tb TB)) Outcome {
 	tb.Helper()
-	return call(tb.Context(), &run{name: tb.Name(), parent: tb}, func(r *run) { f(r) })
+	return call(ctx, &run{name: tb.Name(), parent: tb}, func(r *run) { f(r) })
 }
 
 // Try is [Sub] for a test: f gets a whole [testing.TB]. It is how a check is seen to
@@ -126,12 +127,12 @@ func (r *run) call(f func()) {
 	<-done
 }
 
-// Deadline is that of the test around the run, or of its context.
+// Deadline is when go test ends the test around the run.
 func (r *run) Deadline() (time.Time, bool) {
 	if t, ok := r.parent.(interface{ Deadline() (time.Time, bool) }); ok {
 		return t.Deadline()
 	}
-	return r.context.Deadline()
+	return time.Time{}, false
 }
 
 func (r *run) Name() string             { return r.name }

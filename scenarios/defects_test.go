@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
 	"forkrig/server/forkserver"
@@ -28,7 +29,7 @@ func TestDefects(t *testing.T) {
 		for _, defect := range check.Defects {
 			t.Run(defect+"/"+check.Name, func(t *testing.T) {
 				t.Parallel()
-				result := check.Run(t, reference(check, "-defect", defect), rig.IPv4)
+				result := check.Judge(t, reference(check, "-defect", defect), rig.IPv4)
 				assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
 				assert.NotEmpty(t, result.Cause)
 				assert.NotEmpty(t, result.Evidence)
@@ -49,7 +50,7 @@ func TestCorrectServer(t *testing.T) {
 		}
 		t.Run(check.Name, func(t *testing.T) {
 			t.Parallel()
-			passes(t, check.Run(t, reference(check, "-worker", "exec"), rig.IPv6))
+			passes(t, check.Judge(t, reference(check, "-worker", "exec"), rig.IPv6))
 		})
 	}
 }
@@ -70,16 +71,16 @@ func passes(t *testing.T, result scorecard.Result) {
 func TestServices(t *testing.T) {
 	t.Parallel()
 	for name, story := range map[string]struct {
-		service checks.Service
-		closes  checks.Side
+		service judge.Service
+		closes  judge.Side
 		args    []string
 		passes  string
 		skips   string
 	}{
-		"upper": {checks.Upper, checks.Client, []string{"-service", "upper"}, "bytes-exact,slow-reader,eintr-worker,concurrent", ""},
-		"upper once": {checks.Upper, checks.Server, []string{"-service", "upper", "-once"},
+		"upper": {judge.Upper, judge.Client, []string{"-service", "upper"}, "bytes-exact,slow-reader,eintr-worker,concurrent", ""},
+		"upper once": {judge.Upper, judge.Server, []string{"-service", "upper", "-once"},
 			"bytes-exact,reap,signal-storm,reuse-time-wait,concurrent,backlog-burst,reset-survived,term", "eintr-worker,slow-reader"},
-		"nothing is said": {checks.None, checks.Client, nil,
+		"nothing is said": {judge.None, judge.Client, nil,
 			"reap,signal-storm,reuse-time-wait,fin-on-close,concurrent,backlog-burst,reset-survived,fork-failure,term", "bytes-exact,eintr-worker,slow-reader"},
 	} {
 		subject := builtIn(story.args...)
@@ -93,7 +94,7 @@ func TestServices(t *testing.T) {
 			for _, check := range selected {
 				t.Run(name+"/"+check.Name, func(t *testing.T) {
 					t.Parallel()
-					result := check.Run(t, subject, rig.IPv4)
+					result := check.Judge(t, subject, rig.IPv4)
 					if skipped {
 						assert.Equal(t, scorecard.Skip, result.Verdict)
 						return
@@ -106,7 +107,7 @@ func TestServices(t *testing.T) {
 }
 
 // reference is the built-in server, set up so that the check applies to it.
-func reference(check checks.Check, args ...string) checks.Subject {
+func reference(check judge.Check, args ...string) judge.Subject {
 	switch check.Name {
 	case "reuse-live-worker":
 		args = append(args, "-leave-workers")
@@ -119,7 +120,7 @@ func reference(check checks.Check, args ...string) checks.Subject {
 	}
 	subject := builtIn(args...)
 	if check.Name == "term" {
-		subject.OnTerm = checks.Drain
+		subject.OnTerm = judge.Drain
 	}
 	return subject
 }
@@ -162,7 +163,7 @@ func TestMatrix(t *testing.T) {
 		for _, check := range checks.All() {
 			t.Run(fmt.Sprintf("%s/%s", defect, check.Name), func(t *testing.T) {
 				t.Parallel()
-				result := check.Run(t, reference(check, "-defect", defect.String()), rig.IPv4)
+				result := check.Judge(t, reference(check, "-defect", defect.String()), rig.IPv4)
 				named := slices.Contains(check.Defects, defect.String())
 				if result.Verdict == scorecard.Fail {
 					mu.Lock()

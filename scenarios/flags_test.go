@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
@@ -25,8 +26,8 @@ var (
 	subjectFlag = flag.String("subject", os.Getenv("FORKRIG_SUBJECT"),
 		"judge the server that `COMMAND` starts, in which {ip} and {port} (also {host}, in brackets for IPv6, and {family}, 4 or 6) are replaced;\n"+
 			"without it, the built-in one (environment: FORKRIG_SUBJECT)")
-	serviceFlag  = flag.String("service", string(checks.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
-	closesFlag   = flag.String("closes", string(checks.Client), "who closes a connection first: `client|server`")
+	serviceFlag  = flag.String("service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
+	closesFlag   = flag.String("closes", string(judge.Client), "who closes a connection first: `client|server`")
 	portFlag     = flag.Uint("port", 0, "the `port` that is built into the subject, instead of a {port} in its command")
 	userFlag     = flag.String("subject-user", "", "run the subject as the user of this `name` or number (needs root)")
 	readyFlag    = flag.Duration("ready", 10*time.Second, "how long the subject may take until it listens")
@@ -128,23 +129,23 @@ func chooseScorecard() error {
 }
 
 // order is what the flags ask for.
-func order() (checks.Subject, []checks.Check, error) {
+func order() (judge.Subject, []judge.Check, error) {
 	selected, err := checks.Select(*checksFlag)
 	if err != nil {
-		return checks.Subject{}, nil, fmt.Errorf("-checks: %w", err)
+		return judge.Subject{}, nil, fmt.Errorf("-checks: %w", err)
 	}
 	subject := builtIn()
 	if *subjectFlag != "" {
 		subject.StormSignals, subject.Dir = nil, rig.FromInvoker(".")
-		if subject.Command, err = checks.SplitWords(*subjectFlag); err != nil {
+		if subject.Command, err = judge.SplitWords(*subjectFlag); err != nil {
 			return subject, nil, fmt.Errorf("-subject: %w", err)
 		}
 	}
 	if *portFlag > 65535 {
 		return subject, nil, fmt.Errorf("-port %d: give one from 1 to 65535", *portFlag)
 	}
-	subject.Service, subject.Closes, subject.Port = checks.Service(*serviceFlag), checks.Side(*closesFlag), uint16(*portFlag)
-	subject.User, subject.Ready, subject.OnTerm = *userFlag, *readyFlag, checks.Policy(*onTermFlag)
+	subject.Service, subject.Closes, subject.Port = judge.Service(*serviceFlag), judge.Side(*closesFlag), uint16(*portFlag)
+	subject.User, subject.Ready, subject.OnTerm = *userFlag, *readyFlag, judge.Policy(*onTermFlag)
 	subject.KeepsVanished = *vanishedFlag
 	named, err := signals(*stormFlag)
 	if err != nil {
@@ -155,10 +156,10 @@ func order() (checks.Subject, []checks.Check, error) {
 }
 
 // builtIn is the reference server as a subject.
-func builtIn(args ...string) checks.Subject {
-	return checks.Subject{
+func builtIn(args ...string) judge.Subject {
+	return judge.Subject{
 		Command: rig.Program("server", append([]string{"-listen", "{ip}:{port}"}, args...)...).Args,
-		Service: checks.Echo, Closes: checks.Client,
+		Service: judge.Echo, Closes: judge.Client,
 		StormSignals: []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2},
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
@@ -25,7 +25,7 @@ func TestScorecard(t *testing.T) {
 	t.Parallel()
 	subject, selected, err := order()
 	require.NoError(t, err)
-	absent := checks.Reach(t, subject)
+	absent := judge.Reach(t, subject, rig.Families[:]...)
 	if len(absent) == len(rig.Families) {
 		t.Fatalf("the subject cannot be judged: %s", scorecard.Printable(absent[rig.IPv4].Error()))
 	}
@@ -50,7 +50,7 @@ func TestScorecard(t *testing.T) {
 				if reason, skip := absent[family]; skip {
 					*result = notIn(family, check, reason)
 				} else {
-					*result = check.Run(t, subject, family)
+					*result = check.Judge(t, subject, family)
 				}
 				result.Reproduce = repeat(card, check, family)
 				tell(t, *result)
@@ -59,7 +59,7 @@ func TestScorecard(t *testing.T) {
 	}
 }
 
-func newCard(subject checks.Subject, checks int) scorecard.Card {
+func newCard(subject judge.Subject, checks int) scorecard.Card {
 	seed, _ := strconv.ParseUint(os.Getenv(rig.SeedEnv), 10, 64) // set where a card was asked for
 	return scorecard.Card{Subject: subject.String(), Kernel: rig.Kernel(), Seed: seed,
 		Machine: fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH),
@@ -67,7 +67,7 @@ func newCard(subject checks.Subject, checks int) scorecard.Card {
 }
 
 // notIn is the result of a check in a family in which the subject does not listen.
-func notIn(family rig.Family, check checks.Check, reason error) scorecard.Result {
+func notIn(family rig.Family, check judge.Check, reason error) scorecard.Result {
 	lines := strings.Split(strings.TrimSpace(reason.Error()), "\n")
 	line := strings.TrimSpace(lines[len(lines)-1]) // what it wrote last, or else the error
 	return scorecard.Result{Name: check.Name, Verdict: scorecard.Skip, Family: family.String(), Expected: check.Meaning,
@@ -90,7 +90,7 @@ func tell(t *testing.T, r scorecard.Result) {
 }
 
 // repeat is the command that makes just this check again.
-func repeat(card scorecard.Card, check checks.Check, family rig.Family) string {
+func repeat(card scorecard.Card, check judge.Check, family rig.Family) string {
 	words := []string{"go", "test", "forkrig/scenarios", "-count=1", "-run", "^TestScorecard$/^" + family.String() + "$", "-checks", check.Name}
 	for _, name := range append([]string{"subject"}, subjectFlags...) {
 		if value, set := given(name); set {

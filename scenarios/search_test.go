@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
 	"forkrig/search"
@@ -17,7 +17,7 @@ import (
 // searched is a way in which the server under test runs while stories are told.
 type searched struct {
 	name    string
-	subject checks.Subject
+	subject judge.Subject
 	atOnce  int // how many clients it serves at a time; 0 is all
 }
 
@@ -38,7 +38,7 @@ func toSearch(tb testing.TB) []searched {
 
 // searchable is the built-in server as a subject of the search. Its grace is not
 // over before a story is, however slow the machine.
-func searchable(args ...string) checks.Subject {
+func searchable(args ...string) judge.Subject {
 	return builtIn(append([]string{"-grace", "1h"}, args...)...)
 }
 
@@ -48,7 +48,7 @@ func limitedServer(args ...string) searched {
 	const workers = 2
 	s := searched{name: "limited", atOnce: workers,
 		subject: searchable(append([]string{"-max-workers", fmt.Sprint(workers), "-idle", "1h"}, args...)...)}
-	s.subject.OnTerm = checks.Drain
+	s.subject.OnTerm = judge.Drain
 	return s
 }
 

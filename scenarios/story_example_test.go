@@ -3,7 +3,7 @@ package scenarios
 import (
 	"testing"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/search"
 )
 
@@ -18,7 +18,7 @@ import (
 //  7. the worker of connection 2 is killed
 func TestStory12(t *testing.T) {
 	t.Parallel()
-	search.Replay(t, checks.Subject{
+	search.Replay(t, judge.Subject{
 		Command:      []string{"forkrig:server", "-listen", "{ip}:{port}", "-grace", "1h", "-max-workers", "2", "-idle", "1h"},
 		Service:      "echo",
 		Closes:       "client",

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
@@ -59,7 +60,7 @@ func TestStrangeServers(t *testing.T) {
 				t.Parallel()
 				subject := builtIn()
 				subject.Command[0] = rig.Program(name).Args[0]
-				result := check.Run(t, subject, rig.IPv4)
+				result := check.Judge(t, subject, rig.IPv4)
 				wanted := scorecard.Pass
 				if strings.Contains(","+strings.Join(story.skips, ",")+",", ","+check.Name+",") {
 					wanted = scorecard.Skip
@@ -76,21 +77,21 @@ func TestSubjectsThatCannotBeJudged(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text")
 	require.NoError(t, os.WriteFile(text, []byte("no program\n"), 0o600))
 	for name, story := range map[string]struct {
-		subject checks.Subject
+		subject judge.Subject
 		says    []string
 	}{
-		"it is not there":        {checks.Subject{Command: []string{"/nowhere/server", "{port}"}}, []string{"/nowhere/server", "install the program"}},
-		"it is no program":       {checks.Subject{Command: []string{text, "{port}"}}, []string{"make the program executable"}},
-		"it exits at once":       {checks.Subject{Command: []string{"sh", "-c", "echo no configuration >&2; exit 3 # {port}"}}, []string{"exit status 3", "no configuration"}},
-		"it never listens":       {checks.Subject{Command: []string{"sh", "-c", "echo thinking; sleep 1000 # {port}"}, Ready: time.Second}, []string{"listening on port 9999", "thinking"}},
-		"it is another service":  {checks.Subject{Command: builtIn("-service", "upper").Command}, []string{"does not answer as the service echo does", "-service"}},
-		"it listens and is mute": {checks.Subject{Command: rig.Program("mute", "{ip}:{port}").Args}, []string{"does not answer as the service echo does", "-service none"}},
+		"it is not there":        {judge.Subject{Command: []string{"/nowhere/server", "{port}"}}, []string{"/nowhere/server", "install the program"}},
+		"it is no program":       {judge.Subject{Command: []string{text, "{port}"}}, []string{"make the program executable"}},
+		"it exits at once":       {judge.Subject{Command: []string{"sh", "-c", "echo no configuration >&2; exit 3 # {port}"}}, []string{"exit status 3", "no configuration"}},
+		"it never listens":       {judge.Subject{Command: []string{"sh", "-c", "echo thinking; sleep 1000 # {port}"}, Ready: time.Second}, []string{"listening on port 9999", "thinking"}},
+		"it is another service":  {judge.Subject{Command: builtIn("-service", "upper").Command}, []string{"does not answer as the service echo does", "-service"}},
+		"it listens and is mute": {judge.Subject{Command: rig.Program("mute", "{ip}:{port}").Args}, []string{"does not answer as the service echo does", "-service none"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			story.subject.Service, story.subject.Closes = checks.Echo, checks.Client
+			story.subject.Service, story.subject.Closes = judge.Echo, judge.Client
 			assert.NoError(t, story.subject.Check())
-			absent := checks.Reach(t, story.subject)
+			absent := judge.Reach(t, story.subject)
 			assert.Len(t, absent, 2)
 			for _, text := range story.says {
 				assert.ErrorContains(t, absent[rig.IPv4], text)
@@ -185,7 +186,7 @@ func TestPreconditionsAreBroken(t *testing.T) {
 	require.NoError(t, err)
 	subject := builtIn()
 	subject.Command[0] = rig.Program("curt").Args[0]
-	result := selected[0].Run(t, subject, rig.IPv4)
+	result := selected[0].Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Broken, result.Verdict, "%+v", result)
 	assert.Contains(t, result.Cause, "no TIME_WAIT on the port before the restart")
 }
@@ -195,18 +196,18 @@ func TestPolicies(t *testing.T) {
 	t.Parallel()
 	selected, err := checks.Select("term")
 	require.NoError(t, err)
-	for found, args := range map[checks.Policy][]string{
-		checks.Drain: {"-grace", "1h"}, // on a busy machine a few seconds are soon over
-		checks.Kill:  {"-grace", "0s"},
-		checks.Leave: {"-leave-workers"},
+	for found, args := range map[judge.Policy][]string{
+		judge.Drain: {"-grace", "1h"}, // on a busy machine a few seconds are soon over
+		judge.Kill:  {"-grace", "0s"},
+		judge.Leave: {"-leave-workers"},
 	} {
-		for _, wanted := range append(checks.Policies, checks.Unstated) {
+		for _, wanted := range append(judge.Policies, judge.Unstated) {
 			t.Run(fmt.Sprintf("%s wanted, %s found", wanted, found), func(t *testing.T) {
 				t.Parallel()
 				subject := builtIn(args...)
 				subject.OnTerm = wanted
-				result := selected[0].Run(t, subject, rig.IPv4)
-				if wanted == found || wanted == checks.Unstated {
+				result := selected[0].Judge(t, subject, rig.IPv4)
+				if wanted == found || wanted == judge.Unstated {
 					passes(t, result)
 					assert.Contains(t, result.Observed, "("+string(found)+")")
 					return

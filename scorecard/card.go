@@ -50,7 +50,9 @@ type Result struct {
 	Duration  time.Duration // cut to tenths of a millisecond in JSON
 	// Runs are the verdicts of all runs in a merged card, of which Verdict is the
 	// worst, see [Merge]; the zero value means one run.
-	Runs Counts
+	Runs     Counts
+	Missing  string
+	Unjudged bool
 }
 
 // Counts are how many results have each verdict.

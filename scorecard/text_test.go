@@ -50,9 +50,9 @@ func TestEveryByteIsHarmless(t *testing.T) {
 	}
 	for _, s := range []string{string(every), "\n|\n", "\\|", "``\n```", "\u0085\u2028\u202e\U000E0001", "\x1b[31m", "\r\r\n\n"} {
 		requireHarmless(t, Card{Subject: s, Kernel: s, Checks: []Result{
-			{s, Fail, s, s, s, s, []string{s, s}, s, 0, Counts{}},
-			{s + "x", Broken, s + "y", s, s, s, []string{s + s}, s, 0, Counts{1, 2, 3, 4}},
-			{s + "x", Skip, "", s, s, s, nil, s, 0, Counts{}},
+			{s, Fail, s, s, s, s, []string{s, s}, s, 0, Counts{}, "", false},
+			{s + "x", Broken, s + "y", s, s, s, []string{s + s}, s, 0, Counts{1, 2, 3, 4}, "", false},
+			{s + "x", Skip, "", s, s, s, nil, s, 0, Counts{}, "", false},
 		}})
 	}
 }

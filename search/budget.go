@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
@@ -18,8 +18,8 @@ type Budget struct {
 	// Together is how many connections are open at a time at the most; 0 means 4.
 	Together int
 	// Closes and Service are those of the subject; they decide which actions make sense.
-	Service checks.Service
-	Closes  checks.Side
+	Service judge.Service
+	Closes  judge.Side
 	// Forks says that the subject's forks can be made to fail.
 	Forks bool
 	// Without are verbs that are left out, because it is known what comes of them.
@@ -100,9 +100,9 @@ func (b Budget) together() int {
 // sizes are the messages that the subject can be expected to take.
 func (b Budget) sizes() []int {
 	switch {
-	case b.Service == checks.None:
+	case b.Service == judge.None:
 		return Sizes[:1]
-	case b.Closes == checks.Server:
+	case b.Closes == judge.Server:
 		return Sizes[:2] // one read
 	}
 	return Sizes
@@ -145,7 +145,7 @@ func (d *draft) can(verb Verb) bool {
 	case Connect:
 		return len(d.open) < d.together() && len(d.parted) < Clients && d.last < maxConn
 	case Send:
-		return len(d.senders(false)) > 0 && d.Service != checks.None
+		return len(d.senders(false)) > 0 && d.Service != judge.None
 	case HalfClose:
 		return len(d.senders(false)) > 0
 	case Close, KillWorker:
@@ -227,7 +227,7 @@ func (d *draft) draw(t *rapid.T, verb Verb) Action {
 	case Send, Kill:
 		a.Bytes = rapid.SampledFrom(sizes).Draw(t, "bytes")
 	case HalfClose, Reset:
-		if d.Service != checks.None {
+		if d.Service != judge.None {
 			a.Bytes = rapid.SampledFrom(append([]int{0}, sizes...)).Draw(t, "bytes")
 		}
 	}
@@ -239,7 +239,7 @@ func (d *draft) draw(t *rapid.T, verb Verb) Action {
 	case Close, Kill, Reset, KillWorker:
 		d.open = slices.DeleteFunc(d.open, func(o opened) bool { return o.conn == a.Conn })
 	case Send:
-		if d.Closes == checks.Server {
+		if d.Closes == judge.Server {
 			d.open = slices.DeleteFunc(d.open, func(o opened) bool { return o.conn == a.Conn })
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
@@ -51,7 +51,7 @@ func (p *player) finish() {
 			p.hangUp(k) // it may have to wait for another one
 			continue
 		}
-		if !k.half && !(k.served && p.subject.Closes == checks.Server) {
+		if !k.half && !(k.served && p.subject.Closes == judge.Server) {
 			p.exchange(k, 40)
 		}
 		if !k.ended {
@@ -121,7 +121,7 @@ func (p *player) reaped() {
 // drained makes sure that a server that is to wait for its workers after SIGTERM
 // has not ended while they converse.
 func (p *player) drained() {
-	if p.subject.OnTerm != checks.Drain {
+	if p.subject.OnTerm != judge.Drain {
 		return
 	}
 	all, err := p.Host().Processes()
@@ -214,13 +214,13 @@ func (p *player) fewDescriptors(clients int) {
 	_, err := p.Until("descriptors within bounds", func() (bool, string, error) {
 		beyond = nil
 		for pid, now := range descriptors(p.Scene) {
-			beyond = append(beyond, checks.More(p.before[pid], now)...)
+			beyond = append(beyond, judge.Gained(p.before[pid], now)...)
 		}
 		return len(beyond) <= allowed, beyond.String(), nil
 	})
 	if err != nil {
 		p.Fail("a descriptor that is kept without need is missing in the end: close each connection in the parent after fork, also when fork failed or the client has gone",
-			"with %d clients the listener has %d descriptors more than before the first one: %s", clients, len(beyond), checks.Kinds(beyond))
+			"with %d clients the listener has %d descriptors more than before the first one: %s", clients, len(beyond), judge.Kinds(beyond))
 	}
 }
 

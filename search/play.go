@@ -7,10 +7,9 @@ import (
 	"os"
 	"slices"
 	"syscall"
-	"testing"
 	"time"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
 	"forkrig/scorecard"
@@ -31,11 +30,11 @@ func (o Outcome) Failed() bool { return o.Verdict == scorecard.Fail }
 
 // Play tells a schedule in a lab of its own. It does not fail tb, whatever comes of
 // it. A hasty one gives up waits early, so that a failure is a suspicion only.
-func Play(tb testing.TB, subject checks.Subject, traits Traits, schedule Schedule, hasty bool) Outcome {
+func Play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule, hasty bool) Outcome {
 	tb.Helper()
 	out := Outcome{Acted: make([]bool, len(schedule.Actions))}
-	stage := checks.Stage{Name: Name, Meaning: Meaning, Subject: subject, Family: schedule.Family, Clients: Clients, Hasty: hasty}
-	out.Result = checks.Tell(tb, stage, func(s *checks.Scene) {
+	stage := judge.Stage{Name: Name, Meaning: Meaning, Subject: subject, Family: schedule.Family, Clients: Clients, Hasty: hasty}
+	out.Result = judge.Tell(tb, stage, func(s *judge.Scene) {
 		s.Must(schedule.Check())
 		has := func(verb Verb) bool {
 			return slices.ContainsFunc(schedule.Actions, func(a Action) bool { return a.Verb == verb })
@@ -61,8 +60,8 @@ func Play(tb testing.TB, subject checks.Subject, traits Traits, schedule Schedul
 
 // player plays actions, and knows what is broken and what clients are owed.
 type player struct {
-	*checks.Scene
-	subject checks.Subject
+	*judge.Scene
+	subject judge.Subject
 	traits  Traits
 	limited bool // it runs as a user whose processes are limited
 
@@ -204,7 +203,7 @@ func (p *player) connect(number, client int) *talk {
 }
 
 func (p *player) send(k *talk, size int) bool {
-	if k.half || p.subject.Service == checks.None || k.served && p.subject.Closes == checks.Server {
+	if k.half || p.subject.Service == judge.None || k.served && p.subject.Closes == judge.Server {
 		return false
 	}
 	p.exchange(k, size)
@@ -213,7 +212,7 @@ func (p *player) send(k *talk, size int) bool {
 
 // exchange sends a message and, where that can be, reads the answer.
 func (p *player) exchange(k *talk, size int) {
-	if p.subject.Service == checks.None {
+	if p.subject.Service == judge.None {
 		p.judge(k, k.Accepted())
 		k.served = true
 		return
@@ -233,11 +232,11 @@ func (p *player) exchange(k *talk, size int) {
 }
 
 func (p *player) halfClose(k *talk, size int) bool {
-	if k.half || size > 0 && k.served && p.subject.Closes == checks.Server {
+	if k.half || size > 0 && k.served && p.subject.Closes == judge.Server {
 		return false
 	}
 	said, answer := message(p.subject.Service, k.number, k.count, max(size, 1))
-	if size == 0 || p.subject.Service == checks.None {
+	if size == 0 || p.subject.Service == judge.None {
 		said, answer = nil, nil
 	}
 	if !p.due(k) {
@@ -293,7 +292,7 @@ func (p *player) kill(k *talk, size int) bool {
 	if k.half || !p.reaches(k) {
 		return false
 	}
-	if p.subject.Service != checks.None && !(k.served && p.subject.Closes == checks.Server) {
+	if p.subject.Service != judge.None && !(k.served && p.subject.Closes == judge.Server) {
 		p.judge(k, p.whisper(k, size))
 	}
 	if !k.ended && p.due(k) && len(k.owed) > 0 && k.excused == "" {
@@ -308,7 +307,7 @@ func (p *player) reset(k *talk, size int) bool {
 	if !p.reaches(k) {
 		return false // nobody would know of it
 	}
-	if size > 0 && !k.half && p.subject.Service != checks.None && !(k.served && p.subject.Closes == checks.Server) {
+	if size > 0 && !k.half && p.subject.Service != judge.None && !(k.served && p.subject.Closes == judge.Server) {
 		p.judge(k, p.whisper(k, size))
 	}
 	k.Reset()
@@ -334,7 +333,7 @@ func (p *player) killWorker(k *talk) bool {
 		return killed > 0
 	}
 	k.half = true // the end of the stream is all that is left to come
-	if err := p.collect(k); checks.Hopeless(err) {
+	if err := p.collect(k); judge.Hopeless(err) {
 		p.Fail("a connection ends when its worker does only if nobody else has it open: close it in the parent after fork, and keep it from other workers",
 			"the worker of %v was killed, and its client is not told: %v; the connection is open in %s", k, firstLine(err), p.Described(p.holders()[inode]))
 	} else {
@@ -395,7 +394,7 @@ func (p *player) restart() bool {
 	holders := p.holders()
 	head := p.Head()
 	for _, k := range p.open() {
-		goesOn := p.subject.OnTerm == checks.Drain || p.subject.OnTerm == checks.Leave
+		goesOn := p.subject.OnTerm == judge.Drain || p.subject.OnTerm == judge.Leave
 		hasWorker := slices.ContainsFunc(holders[p.inode(k)], func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })
 		if !goesOn || !hasWorker {
 			p.excuse(k, "the server was stopped")
@@ -469,7 +468,7 @@ func (p *player) arrived(client int) {
 		}
 		return true, "", nil
 	})
-	if !checks.Hopeless(err) {
+	if !judge.Hopeless(err) {
 		p.Must(err)
 	}
 }
@@ -507,7 +506,7 @@ func (p *player) takeFiles() bool {
 	for _, info := range p.Listeners() {
 		fds, err := p.Host().FDs(info)
 		p.Must(err)
-		p.take1(info, rig.OpenFiles, checks.LowestFree(fds))
+		p.take1(info, rig.OpenFiles, judge.LowestFree(fds))
 	}
 	p.excuseNew()
 	return true
@@ -560,18 +559,18 @@ func (p *player) release() bool {
 func (p *player) judge(k *talk, err error) {
 	switch {
 	case err == nil:
-	case checks.WrongBytes(err) || errors.Is(err, errWrong):
+	case judge.WrongBytes(err) || errors.Is(err, errWrong):
 		p.Fail("a client must get what it is owed, each byte of it, once: answer with as many bytes as read returned, and write again what a short write left over",
 			"%v: %v", k, err)
 	case k.ended:
-	case checks.Hopeless(err) && k.excused != "":
+	case judge.Hopeless(err) && k.excused != "":
 		p.Fail("a client that cannot be served must be told: close its connection, in every process that has it",
 			"%v is neither served nor ended although %s: %v", k, k.excused, firstLine(err))
-	case checks.Hopeless(err):
+	case judge.Hopeless(err):
 		p.Fail("a client to whom nothing was done must be served", "%v is not served: %v", k, firstLine(err))
 	case k.excused != "":
 		p.over(k)
-	case checks.Ended(err):
+	case judge.Ended(err):
 		p.Fail("a connection to which nothing was done must not end", "%v ends although nothing was done to it: %v", k, firstLine(err))
 	default:
 		p.Must(err)

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
@@ -26,8 +26,8 @@ import (
 func TestSchedulesAreWhatTheySay(t *testing.T) {
 	budgets := []Budget{
 		{Forks: true},
-		{Service: checks.Echo, Closes: checks.Server, Together: 2, Families: []rig.Family{rig.IPv6}},
-		{Service: checks.None, Closes: checks.Client},
+		{Service: judge.Echo, Closes: judge.Server, Together: 2, Families: []rig.Family{rig.IPv6}},
+		{Service: judge.None, Closes: judge.Client},
 	}
 	for seed := range uint64(500) {
 		for _, budget := range budgets {
@@ -42,7 +42,7 @@ func TestSchedulesAreWhatTheySay(t *testing.T) {
 			assert.Equal(t, s, read)
 			assert.Equal(t, s, evaluated(t, s.GoString()))
 			assert.Len(t, strings.Split(strings.TrimSpace(s.String()), "\n"), len(s.Actions), "a line for each action")
-			if budget.Closes != checks.Server {
+			if budget.Closes != judge.Server {
 				assert.LessOrEqual(t, mostOpen(s), budget.together())
 			}
 		}
@@ -220,8 +220,8 @@ func FuzzParseSchedule(f *testing.F) {
 
 func exampleStory() Story {
 	return Story{Seed: 12, AtOnce: 2,
-		Subject: checks.Subject{Command: []string{"forkrig:server", "-listen", "{ip}:{port}"}, Service: checks.Echo, Closes: checks.Client,
-			Ready: 3 * time.Second, OnTerm: checks.Drain, StormSignals: []syscall.Signal{syscall.SIGUSR1}},
+		Subject: judge.Subject{Command: []string{"forkrig:server", "-listen", "{ip}:{port}"}, Service: judge.Echo, Closes: judge.Client,
+			Ready: 3 * time.Second, OnTerm: judge.Drain, StormSignals: []syscall.Signal{syscall.SIGUSR1}},
 		Schedule: Schedule{Family: rig.IPv6, Actions: []Action{{Verb: Connect, Conn: 1, Client: 1}, {Verb: Send, Conn: 1, Bytes: 40}}},
 		Observed: "it <failed>", Cause: "a cause", Evidence: []string{"a line"}, Failed: 2, Repeated: 3, From: 7}
 }

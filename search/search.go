@@ -5,17 +5,16 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
 // Search describes a search. Making one does nothing; see [Search.Run].
 type Search struct {
-	Subject checks.Subject
+	Subject judge.Subject
 	// Families are where the subject listens, with its traits there: see [Examine].
 	Families map[rig.Family]Traits
 	// Seed is the first one. Each schedule has a seed of its own, one after the other.
@@ -81,7 +80,7 @@ func (s Search) Budget() Budget {
 }
 
 // Run searches until it is over, and returns what it found. It does not fail tb.
-func (s Search) Run(tb testing.TB) Report {
+func (s Search) Run(tb rig.TB) Report {
 	tb.Helper()
 	r := running{Search: s, tb: tb, budget: s.Budget(), causes: map[string]bool{}}
 	atOnce := s.AtOnce
@@ -106,7 +105,7 @@ func (s Search) Run(tb testing.TB) Report {
 
 type running struct {
 	Search
-	tb     testing.TB
+	tb     rig.TB
 	budget Budget
 
 	mu     sync.Mutex
@@ -194,7 +193,7 @@ const repetitions = 3
 
 // Shortened returns the story as short as it can be, and says in it how often it
 // failed again, in whatever way. One that does not fail again stays as it is.
-func (s Story) Shortened(tb testing.TB, families map[rig.Family]Traits) Story {
+func (s Story) Shortened(tb rig.TB, families map[rig.Family]Traits) Story {
 	tb.Helper()
 	traits := func(schedule Schedule) Traits {
 		if t, known := families[schedule.Family]; known {

@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
@@ -19,7 +18,7 @@ import (
 // Story is a schedule that failed, with all that is needed to play it again.
 type Story struct {
 	Seed     uint64 // that made the schedule, before it was made shorter
-	Subject  checks.Subject
+	Subject  judge.Subject
 	AtOnce   int // see [Traits]
 	Schedule Schedule
 	// Observed is what the subject did, Cause what is wrong with that, and Evidence
@@ -60,7 +59,7 @@ func (s Story) Name() string { return fmt.Sprintf("story-%d", s.Seed) }
 // belongs into a package whose TestMain gives rig.Main the programs of the subject.
 func (s Story) GoTest(packageName string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "package %s\n\nimport (\n\t\"testing\"\n\n\t\"forkrig/checks\"\n\t\"forkrig/search\"\n)\n\n", packageName)
+	fmt.Fprintf(&b, "package %s\n\nimport (\n\t\"testing\"\n\n\t\"forkrig/judge\"\n\t\"forkrig/search\"\n)\n\n", packageName)
 	fmt.Fprintf(&b, "// TestStory%d: %s.\n//\n", s.Seed, scorecard.Printable(strings.Join(strings.Fields(s.Observed), " ")))
 	for line := range strings.Lines(s.Schedule.String()) {
 		fmt.Fprintf(&b, "//\t%s", line)
@@ -75,9 +74,9 @@ func (s Story) GoTest(packageName string) string {
 }
 
 // subjectSource is the subject as Go source, without what is zero.
-func subjectSource(s checks.Subject) string {
+func subjectSource(s judge.Subject) string {
 	var b strings.Builder
-	b.WriteString("checks.Subject{\nCommand: []string{")
+	b.WriteString("judge.Subject{\nCommand: []string{")
 	for i, word := range s.Command {
 		if i > 0 {
 			b.WriteString(", ")
@@ -121,7 +120,7 @@ func Signals(numbers ...int) []syscall.Signal {
 }
 
 // Replay plays a schedule and fails the test where the subject fails.
-func Replay(tb testing.TB, subject checks.Subject, atOnce int, schedule Schedule) {
+func Replay(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule) {
 	tb.Helper()
 	if err := schedule.Check(); err != nil {
 		tb.Fatalf("replay a schedule: %v", err)
@@ -160,16 +159,16 @@ type storyJSON struct {
 }
 
 type subjectJSON struct {
-	Command       []string       `json:"command"`
-	Service       checks.Service `json:"service"`
-	Closes        checks.Side    `json:"closes"`
-	Dir           string         `json:"dir,omitempty"`
-	Port          uint16         `json:"port,omitempty"`
-	User          string         `json:"user,omitempty"`
-	Ready         string         `json:"ready,omitempty"`
-	OnTerm        checks.Policy  `json:"on_term,omitempty"`
-	StormSignals  []int          `json:"storm_signals,omitempty"`
-	KeepsVanished bool           `json:"keeps_vanished,omitempty"`
+	Command       []string      `json:"command"`
+	Service       judge.Service `json:"service"`
+	Closes        judge.Side    `json:"closes"`
+	Dir           string        `json:"dir,omitempty"`
+	Port          uint16        `json:"port,omitempty"`
+	User          string        `json:"user,omitempty"`
+	Ready         string        `json:"ready,omitempty"`
+	OnTerm        judge.Policy  `json:"on_term,omitempty"`
+	StormSignals  []int         `json:"storm_signals,omitempty"`
+	KeepsVanished bool          `json:"keeps_vanished,omitempty"`
 }
 
 // WriteJSON writes the story so that [ParseStory] reads it.
@@ -204,7 +203,7 @@ func ParseStory(data []byte) (Story, error) {
 	t := text.Subject
 	s := Story{Seed: text.Seed, AtOnce: text.AtOnce, Schedule: text.Schedule, Observed: text.Observed, Cause: text.Cause,
 		Evidence: text.Evidence, Failed: text.Failed, Repeated: text.Repeated, From: text.From,
-		Subject: checks.Subject{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
+		Subject: judge.Subject{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
 			OnTerm: t.OnTerm, KeepsVanished: t.KeepsVanished}}
 	if t.Ready != "" {
 		ready, err := time.ParseDuration(t.Ready)

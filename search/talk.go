@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"strings"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 )
 
 // talk is a connection of a client, and what the client is owed.
 type talk struct {
-	checks.Link
+	judge.Link
 	number int
 	client int // from 1
 	count  int // messages so far
@@ -32,16 +32,16 @@ func (k *talk) String() string { return fmt.Sprintf("connection %d", k.number) }
 
 // message returns the n-th message of a connection, in which no line is like
 // another one of any connection, and the answer.
-func message(service checks.Service, conn, n, size int) (said, answer []byte) {
+func message(service judge.Service, conn, n, size int) (said, answer []byte) {
 	text := string(rune('a' + (7*conn+n)%26))
-	if size > 1 || service == checks.Upper {
+	if size > 1 || service == judge.Upper {
 		var b strings.Builder
 		for line := 1; b.Len() < size; line++ {
 			fmt.Fprintf(&b, "connection %d message %d line %d\n", conn, n, line)
 		}
 		text = b.String()[:size-1] + "\n"
 	}
-	if service == checks.Upper {
+	if service == judge.Upper {
 		return []byte(text), []byte(strings.ToUpper(text))
 	}
 	return []byte(text), []byte(text)
@@ -102,7 +102,7 @@ func (p *player) collect(k *talk) error {
 		}
 		k.owed, k.served = nil, true
 	}
-	if k.half || p.subject.Closes == checks.Server && k.served {
+	if k.half || p.subject.Closes == judge.Server && k.served {
 		if err := k.End(); err != nil {
 			return err
 		}

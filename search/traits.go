@@ -3,9 +3,8 @@ package search
 import (
 	"fmt"
 	"strings"
-	"testing"
 
-	"forkrig/checks"
+	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
@@ -31,12 +30,12 @@ type Traits struct {
 
 // Examine finds the traits of the subject in a family. The error says why it
 // cannot be judged.
-func Examine(tb testing.TB, subject checks.Subject, family rig.Family) (Traits, error) {
+func Examine(tb rig.TB, subject judge.Subject, family rig.Family) (Traits, error) {
 	tb.Helper()
 	var traits Traits
 	workers := false
-	stage := checks.Stage{Name: Name, Meaning: Meaning, Subject: subject, Family: family, Clients: Clients}
-	result := checks.Tell(tb, stage, func(s *checks.Scene) {
+	stage := judge.Stage{Name: Name, Meaning: Meaning, Subject: subject, Family: family, Clients: Clients}
+	result := judge.Tell(tb, stage, func(s *judge.Scene) {
 		s.Must(s.Start(0, false))
 		traits.Own = len(s.Own())
 		before := descriptors(s)
@@ -56,7 +55,7 @@ func Examine(tb testing.TB, subject checks.Subject, family rig.Family) (Traits, 
 		traits.Lazy = p.waited
 		s.Settled()
 		for pid, now := range descriptors(s) {
-			traits.Kept = max(traits.Kept, len(checks.More(before[pid], now)))
+			traits.Kept = max(traits.Kept, len(judge.Gained(before[pid], now)))
 		}
 	})
 	if result.Verdict != scorecard.Pass {
@@ -65,7 +64,7 @@ func Examine(tb testing.TB, subject checks.Subject, family rig.Family) (Traits, 
 	if !workers {
 		return traits, nil
 	}
-	result = checks.Tell(tb, stage, func(s *checks.Scene) {
+	result = judge.Tell(tb, stage, func(s *judge.Scene) {
 		s.Must(s.Start(traits.Own, true))
 		p := player{Scene: s, subject: subject, traits: traits}
 		p.begin()
@@ -85,12 +84,12 @@ const (
 )
 
 // Budget is what schedules for the subject are made of.
-func (t Traits) Budget(subject checks.Subject, families ...rig.Family) Budget {
+func (t Traits) Budget(subject judge.Subject, families ...rig.Family) Budget {
 	return Budget{Families: families, Service: subject.Service, Closes: subject.Closes, Forks: t.Forks}
 }
 
 // descriptors are those of the listeners, by process.
-func descriptors(s *checks.Scene) map[int]rig.FDs {
+func descriptors(s *judge.Scene) map[int]rig.FDs {
 	all := map[int]rig.FDs{}
 	for _, info := range s.Listeners() {
 		if fds, err := s.Host().FDs(info); err == nil { // or it has ended

@@ -1,4 +1,4 @@
-package checks
+package judge
 
 import (
 	"cmp"
@@ -18,20 +18,20 @@ import (
 	"forkrig/rig"
 )
 
-// conn is a client's connection to the subject.
-type conn struct {
+// Conn is a client's connection to the subject.
+type Conn struct {
 	*net.TCPConn
-	c     *Case
+	Case  *Case
 	count int // messages so far
 	ended atomic.Bool
 }
 
-// dial connects from the n-th client's host. It does not wait until the subject
+// Dial connects from the n-th client's host. It does not wait until the subject
 // accepts.
-func (c *Case) dial(n int) (*conn, error) {
-	ctx, cancel := context.WithCancelCause(c.tb.Context())
+func (c *Case) Dial(n int) (*Conn, error) {
+	ctx, cancel := context.WithCancelCause(c.Context())
 	defer cancel(nil)
-	client := c.clients[n%len(c.clients)]
+	client := c.Clients[n%len(c.Clients)]
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -45,7 +45,7 @@ func (c *Case) dial(n int) (*conn, error) {
 			case <-ticker.C:
 			}
 			err := w.over()
-			if errors.Is(err, errStuck) && !c.connecting(client) && time.Since(w.began) < rig.Patience() {
+			if errors.Is(err, ErrQuiescent) && !c.connecting(client) && time.Since(w.began) < rig.Patience() {
 				continue // it is we who did not come to it on a busy machine
 			}
 			if err != nil {
@@ -57,7 +57,7 @@ func (c *Case) dial(n int) (*conn, error) {
 	var raw net.Conn
 	err := client.Do(func() (err error) { // not Host.Dial: the journal is for what is rare
 		var dialer net.Dialer
-		raw, err = dialer.DialContext(ctx, "tcp", c.address.String())
+		raw, err = dialer.DialContext(ctx, "tcp", c.Address.String())
 		return plain(err)
 	})
 	cause := context.Cause(ctx)
@@ -66,18 +66,18 @@ func (c *Case) dial(n int) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", cmp.Or(cause, plain(errors.Unwrap(err))))
 	}
-	k := &conn{TCPConn: raw.(*net.TCPConn), c: c}
+	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c}
 	c.mu.Lock()
-	c.conns = append(c.conns, k)
+	c.Conns = append(c.Conns, k)
 	c.mu.Unlock()
 	return k, nil
 }
 
-// mustDial is dial where a failure means that the subject is wrong in a way
+// MustDial is dial where a failure means that the subject is wrong in a way
 // that another check judges.
-func (c *Case) mustDial(n int) *conn {
-	k, err := c.dial(n)
-	c.must(err)
+func (c *Case) MustDial(n int) *Conn {
+	k, err := c.Dial(n)
+	c.Must(err)
 	return k
 }
 
@@ -86,16 +86,16 @@ func (c *Case) mustDial(n int) *conn {
 func (c *Case) connecting(client *rig.Host) bool {
 	sockets, err := client.Sockets()
 	return err != nil || slices.ContainsFunc(sockets.In(rig.SynSent), func(k rig.Socket) bool {
-		return unmapped(k.Remote) == unmapped(c.address)
+		return unmapped(k.Remote) == unmapped(c.Address)
 	})
 }
 
 func (c *Case) backlogFull() bool {
-	sockets, err := c.host.Sockets()
+	sockets, err := c.Host.Sockets()
 	if err != nil {
 		return false
 	}
-	for _, l := range sockets.On(c.subject.port()).In(rig.Listening) {
+	for _, l := range sockets.On(c.Subject.ListenPort()).In(rig.Listening) {
 		if l.RecvQueue > l.SendQueue {
 			return true
 		}
@@ -103,49 +103,49 @@ func (c *Case) backlogFull() bool {
 	return false
 }
 
-// close closes the connection; once is enough.
-func (k *conn) close() {
+// End closes the connection; once is enough.
+func (k *Conn) End() {
 	if !k.ended.Swap(true) {
 		k.TCPConn.Close()
 	}
 }
 
-// reset ends the connection with a reset, as the kernel does for a client that
+// Reset ends the connection with a reset, as the kernel does for a client that
 // is killed with a reply unread.
-func (k *conn) reset() {
+func (k *Conn) Reset() {
 	if !k.ended.Swap(true) {
 		_ = k.SetLinger(0) // an open TCP socket takes it
 		k.TCPConn.Close()
 	}
 }
 
-// message returns something to say and the answer it must get.
-func (c *Case) message(n int) (said, answer string) {
+// Message returns something to say and the answer it must get.
+func (c *Case) Message(n int) (said, answer string) {
 	said = fmt.Sprintf("message %d of a client\n", n)
-	if c.subject.Service == Upper {
+	if c.Subject.Service == Upper {
 		return said, strings.ToUpper(said)
 	}
 	return said, said
 }
 
-// exchange says something and checks the answer. With a service of none it
+// Exchange says something and checks the answer. With a service of none it
 // checks that the connection stands.
-func (k *conn) exchange() error {
-	if k.c.subject.Service == None {
-		return k.accepted()
+func (k *Conn) Exchange() error {
+	if k.Case.Subject.Service == None {
+		return k.AwaitAccepted()
 	}
-	said, answer := k.c.message(k.count)
+	said, answer := k.Case.Message(k.count)
 	k.count++
-	if err := k.say([]byte(said)); err != nil {
+	if err := k.Send([]byte(said)); err != nil {
 		return err
 	}
-	return k.expect([]byte(answer))
+	return k.Expect([]byte(answer))
 }
 
-// accepted waits until the subject has accepted the connection.
-func (k *conn) accepted() error {
-	_, err := k.c.until("the connection to be accepted", func() (bool, string, error) {
-		socket, there, err := k.serverSocket()
+// AwaitAccepted waits until the subject has accepted the connection.
+func (k *Conn) AwaitAccepted() error {
+	_, err := k.Case.Until("the connection to be accepted", func() (bool, string, error) {
+		socket, there, err := k.ServerSocket()
 		return !there || socket.Inode != 0 || closedByServer(socket), "it waits in the backlog", err
 	})
 	return err
@@ -157,38 +157,38 @@ func closedByServer(s rig.Socket) bool {
 	return slices.Contains([]rig.TCPState{rig.FinWait1, rig.FinWait2, rig.Closing, rig.LastAck}, s.State)
 }
 
-// begin brings the connection to where the subject serves it: an exchange where
+// Begin brings the connection to where the subject serves it: an exchange where
 // there is room for another one, otherwise the accept.
-func (k *conn) begin() error {
-	if k.c.subject.Closes == Server || k.c.subject.Service == None {
-		return k.accepted()
+func (k *Conn) Begin() error {
+	if k.Case.Subject.Closes == Server || k.Case.Subject.Service == None {
+		return k.AwaitAccepted()
 	}
-	return k.exchange()
+	return k.Exchange()
 }
 
-// finish ends the conversation in order: an exchange, and the end from the side
+// Finish ends the conversation in order: an exchange, and the end from the side
 // that closes first.
-func (k *conn) finish() error {
-	if err := k.exchange(); err != nil {
+func (k *Conn) Finish() error {
+	if err := k.Exchange(); err != nil {
 		return err
 	}
-	if k.c.subject.Closes == Server {
-		if err := k.end(); err != nil {
+	if k.Case.Subject.Closes == Server {
+		if err := k.AwaitEnd(); err != nil {
 			return err
 		}
 	}
-	k.close()
+	k.End()
 	return nil
 }
 
-// end reads the end of the stream, after what a service of none sends before it.
-func (k *conn) end() error {
-	if k.c.subject.Service != None {
-		return k.expectEnd()
+// AwaitEnd reads the end of the stream, after what a service of none sends before it.
+func (k *Conn) AwaitEnd() error {
+	if k.Case.Subject.Service != None {
+		return k.ExpectEnd()
 	}
 	rest := make([]byte, 64<<10)
 	for {
-		if _, err := k.read(rest); errors.Is(err, io.EOF) {
+		if _, err := k.ReadFull(rest); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("instead of the end of the stream: %w", err)
@@ -196,19 +196,19 @@ func (k *conn) end() error {
 	}
 }
 
-// visit is a whole conversation of a new client.
-func (c *Case) visit(n int) error {
-	k, err := c.dial(n)
+// Visit is a whole conversation of a new client.
+func (c *Case) Visit(n int) error {
+	k, err := c.Dial(n)
 	if err != nil {
 		return err
 	}
-	defer k.close()
-	return k.finish()
+	defer k.End()
+	return k.Finish()
 }
 
-// say sends bytes.
-func (k *conn) say(b []byte) error {
-	w := k.c.wait()
+// Send sends bytes.
+func (k *Conn) Send(b []byte) error {
+	w := k.Case.wait()
 	var over error
 	for sent := 0; sent < len(b); {
 		n, err := k.attempt(k.SetWriteDeadline, k.Write, syscall.Write, b[sent:], over != nil)
@@ -217,7 +217,7 @@ func (k *conn) say(b []byte) error {
 		case err == nil || n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
 			over = nil
 			if n > 0 {
-				w = k.c.wait() // from now on
+				w = k.Case.wait() // from now on
 			}
 			continue
 		case !errors.Is(err, os.ErrDeadlineExceeded):
@@ -230,9 +230,9 @@ func (k *conn) say(b []byte) error {
 	return nil
 }
 
-// read reads until the buffer is full or the stream ends, and says how much came.
-func (k *conn) read(b []byte) (int, error) {
-	w := k.c.wait()
+// ReadFull reads until the buffer is full or the stream ends, and says how much came.
+func (k *Conn) ReadFull(b []byte) (int, error) {
+	w := k.Case.wait()
 	var over error
 	for n := 0; ; {
 		got, err := k.attempt(k.SetReadDeadline, k.Read, syscall.Read, b[n:], over != nil)
@@ -257,7 +257,7 @@ func (k *conn) read(b []byte) (int, error) {
 // looks. On a busy machine that time may be over before it comes to the call; so
 // the last attempt, which finds what came meanwhile, asks the kernel in any case,
 // and does not wait.
-func (k *conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int, error), ask func(int, []byte) (int, error), b []byte, last bool) (n int, err error) {
+func (k *Conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int, error), ask func(int, []byte) (int, error), b []byte, last bool) (n int, err error) {
 	if !last {
 		_ = setDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
 		return wait(b)
@@ -287,10 +287,10 @@ func (k *conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int
 	return n, nil
 }
 
-// expect reads as many bytes as wanted has and compares them.
-func (k *conn) expect(wanted []byte) error {
+// Expect reads as many bytes as wanted has and compares them.
+func (k *Conn) Expect(wanted []byte) error {
 	got := make([]byte, len(wanted))
-	n, err := k.read(got)
+	n, err := k.ReadFull(got)
 	if i := mismatch(got[:n], wanted); i < n {
 		return &wrongBytes{at: i, got: got[i:n], wanted: wanted[i:]}
 	}
@@ -300,10 +300,10 @@ func (k *conn) expect(wanted []byte) error {
 	return nil
 }
 
-// expectEnd reads the end of the stream.
-func (k *conn) expectEnd() error {
+// ExpectEnd reads the end of the stream.
+func (k *Conn) ExpectEnd() error {
 	one := make([]byte, 64)
-	n, err := k.read(one)
+	n, err := k.ReadFull(one)
 	switch {
 	case errors.Is(err, io.EOF) && n == 0:
 		return nil
@@ -357,14 +357,14 @@ func plain(err error) error {
 	return err
 }
 
-// serverSocket returns the subject's side of the connection.
-func (k *conn) serverSocket() (rig.Socket, bool, error) {
-	sockets, err := k.c.host.Sockets()
+// ServerSocket returns the subject's side of the connection.
+func (k *Conn) ServerSocket() (rig.Socket, bool, error) {
+	sockets, err := k.Case.Host.Sockets()
 	if err != nil {
 		return rig.Socket{}, false, err
 	}
 	mine := k.LocalAddr().(*net.TCPAddr).AddrPort()
-	for _, s := range sockets.On(k.c.subject.port()) {
+	for _, s := range sockets.On(k.Case.Subject.ListenPort()) {
 		if s.State != rig.TimeWait && unmapped(s.Remote) == unmapped(mine) {
 			return s, true, nil
 		}
@@ -372,10 +372,10 @@ func (k *conn) serverSocket() (rig.Socket, bool, error) {
 	return rig.Socket{}, false, nil
 }
 
-// serverInode returns the inode of the subject's side, or 0 where nobody has
+// ServerInode returns the inode of the subject's side, or 0 where nobody has
 // accepted the connection, or it is gone.
-func (k *conn) serverInode() (uint32, error) {
-	s, _, err := k.serverSocket()
+func (k *Conn) ServerInode() (uint32, error) {
+	s, _, err := k.ServerSocket()
 	return s.Inode, err
 }
 

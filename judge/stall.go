@@ -1,4 +1,4 @@
-package checks
+package judge
 
 import (
 	"errors"
@@ -11,13 +11,13 @@ import (
 	"forkrig/rig/inject"
 )
 
-// pulse tells whether it is still worth waiting for the subject. One look at all
+// stallDetector tells whether it is still worth waiting for the subject. One look at all
 // processes and sockets serves everybody who waits at that moment.
 //
 // It has a clock of its own, on which a look is never more than a moment after the
 // one before. On a busy machine the tests themselves may wait for a processor for
 // seconds, and the subject for them: time in which nobody looked does not count.
-type pulse struct {
+type stallDetector struct {
 	rest *rig.Rest
 	// unanswered says whether the subject waits for the rig itself, and how often
 	// it has; nil where it never does.
@@ -35,9 +35,9 @@ type pulse struct {
 // errStuck is wrapped where the subject does nothing any more that could bring
 // about what is waited for; errBusy where it works without end.
 var (
-	errStuck = errors.New("nothing happens any more")
-	errBusy  = errors.New("it works without end")
-	errAway  = errors.New("not served until the check ended")
+	ErrQuiescent = errors.New("nothing happens any more")
+	ErrBusy      = errors.New("it works without end")
+	errDismissed = errors.New("not served until the check ended")
 )
 
 const (
@@ -55,26 +55,26 @@ const (
 // wait is one wait for something of the subject.
 type wait struct {
 	c     *Case
-	pulse *pulse
+	pulse *stallDetector
 	began time.Time
 	from  time.Duration // on the pulse's clock
 	vain  time.Duration
 }
 
 func (c *Case) wait() *wait {
-	now, _, vain, _ := c.pulse.look() // an error comes again
-	return &wait{c: c, pulse: c.pulse, began: time.Now(), from: now, vain: vain}
+	now, _, vain, _ := c.stall.look() // an error comes again
+	return &wait{c: c, pulse: c.stall, began: time.Now(), from: now, vain: vain}
 }
 
 // answeredBy says who answers the subject's trapped calls from now on.
-func (p *pulse) answeredBy(session *inject.Session) {
+func (p *stallDetector) answeredBy(session *inject.Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unanswered = session.Unanswered
 }
 
 // look returns the time on the pulse's clock, and since when nothing has happened.
-func (p *pulse) look() (now, still, vain time.Duration, err error) {
+func (p *stallDetector) look() (now, still, vain time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	gap := time.Since(p.looked)
@@ -97,7 +97,7 @@ func (p *pulse) look() (now, still, vain time.Duration, err error) {
 
 // stillFor is for how long nothing has happened, since a time on the pulse's clock
 // at the most.
-func (p *pulse) stillFor(since time.Duration) (time.Duration, error) {
+func (p *stallDetector) stillFor(since time.Duration) (time.Duration, error) {
 	now, still, _, err := p.look()
 	return now - max(still, since), err
 }
@@ -108,7 +108,7 @@ func (w *wait) over() error {
 	away := w.c.away
 	w.c.mu.Unlock()
 	if away {
-		return errAway
+		return errDismissed
 	}
 	now, still, vain, err := w.pulse.look()
 	if err != nil {
@@ -117,9 +117,9 @@ func (w *wait) over() error {
 	w.vain = min(w.vain, vain) // what was in vain before the wait does not count
 	switch settling := w.c.settling(); {
 	case now-max(still, w.from) >= settling && !w.c.onTheirWay():
-		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", errStuck, settling)
+		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", ErrQuiescent, settling)
 	case vain-w.vain >= rig.Scaled(muchWork):
-		return fmt.Errorf("%w: %v of processor time have come to nothing", errBusy, vain.Round(time.Second))
+		return fmt.Errorf("%w: %v of processor time have come to nothing", ErrBusy, vain.Round(time.Second))
 	case time.Since(w.began) >= rig.Patience():
 		return fmt.Errorf("%w within %v", rig.ErrNotObserved, rig.Patience())
 	}
@@ -151,13 +151,13 @@ func (c *Case) onTheirWay() bool {
 	if c.backlogFull() {
 		return false
 	}
-	here, err := c.host.Sockets()
+	here, err := c.Host.Sockets()
 	if err == nil && slices.ContainsFunc(here, func(k rig.Socket) bool {
 		return k.Timer == rig.TimerRetransmit && k.SendQueue > 0 && k.State != rig.Listening
 	}) {
 		return true
 	}
-	for _, host := range c.clients {
+	for _, host := range c.Clients {
 		sockets, err := host.Sockets()
 		if err != nil {
 			return false
@@ -171,11 +171,11 @@ func (c *Case) onTheirWay() bool {
 	return false
 }
 
-// until waits until seen says yes, or until it is not worth waiting any more.
+// Until waits until seen says yes, or until it is not worth waiting any more.
 // last is what was seen last.
-func (c *Case) until(what string, seen func() (yes bool, last string, err error)) (last string, err error) {
+func (c *Case) Until(what string, seen func() (yes bool, last string, err error)) (last string, err error) {
 	w := c.wait()
-	err = rig.Await(c.tb.Context(), what, func() (bool, string, error) {
+	err = rig.Await(c.Context(), what, func() (bool, string, error) {
 		over := w.over() // before what is looked at, so that what came meanwhile counts
 		yes, now, err := seen()
 		last = now
@@ -187,23 +187,23 @@ func (c *Case) until(what string, seen func() (yes bool, last string, err error)
 	return last, err
 }
 
-// settled waits until the subject has come to rest for a moment, as it does when
+// AwaitRest waits until the subject has come to rest for a moment, as it does when
 // it waits for clients, and returns whether it did. On a busy machine it may have
 // to wait for a processor, so one that never rests is given long, once.
-func (c *Case) settled() bool {
+func (c *Case) AwaitRest() bool {
 	longest := rig.Patience() / 6
 	if c.restless {
 		longest = rig.Scaled(rig.Settling)
 	}
 	began := time.Now()
-	from, _, _, _ := c.pulse.look() // an error comes again
-	err := rig.Await(c.tb.Context(), "the subject at rest", func() (bool, string, error) {
-		still, err := c.pulse.stillFor(from)
+	from, _, _, _ := c.stall.look() // an error comes again
+	err := rig.Await(c.Context(), "the subject at rest", func() (bool, string, error) {
+		still, err := c.stall.stillFor(from)
 		if err == nil && still < moment && time.Since(began) >= longest {
-			err = errBusy
+			err = ErrBusy
 		}
 		return still >= moment, "", err
 	})
-	c.restless = c.restless || errors.Is(err, errBusy)
+	c.restless = c.restless || errors.Is(err, ErrBusy)
 	return err == nil
 }

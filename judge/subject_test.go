@@ -1,4 +1,4 @@
-package checks
+package judge
 
 import (
 	"net/netip"
@@ -54,27 +54,5 @@ func TestSubjectCheck(t *testing.T) {
 		wrong := right
 		change(&wrong)
 		assert.ErrorContains(t, wrong.Check(), says)
-	}
-}
-
-func TestSelect(t *testing.T) {
-	all, err := Select("")
-	require.NoError(t, err)
-	assert.Len(t, all, len(All()))
-	some, err := Select(" term,reap ,")
-	require.ErrorContains(t, err, `there is no check called ""`)
-	assert.Empty(t, some)
-	some, err = Select(" term,reap")
-	require.NoError(t, err)
-	assert.Equal(t, []string{"reap", "term"}, []string{some[0].Name, some[1].Name})
-	_, err = Select("reap,raep")
-	assert.ErrorContains(t, err, `there is no check called "raep"; the checks are reap, `)
-
-	names := map[string]bool{}
-	for _, check := range All() {
-		assert.Regexp(t, `^[a-z]+(-[a-z]+)*$`, check.Name)
-		assert.False(t, names[check.Name], check.Name)
-		names[check.Name] = true
-		assert.NotEmpty(t, check.Meaning, check.Name)
 	}
 }

@@ -1,4 +1,4 @@
-package checks
+package judge
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"testing"
 
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -17,14 +16,16 @@ import (
 type Case struct {
 	rig.Family
 
-	check   Check
-	subject Subject
-	tb      testing.TB
-	lab     *rig.Lab
-	host    *rig.Host      // the subject's
-	clients []*rig.Host    // those of its clients
-	address netip.AddrPort // where the clients reach the subject
-	pulse   *pulse
+	Check   Check
+	Subject Subject
+	tb      rig.TB
+	run     *Run
+	limit   context.Context // ends at the check's deadline or when the run is interrupted
+	Lab     *rig.Lab
+	Host    *rig.Host      // the subject's
+	Clients []*rig.Host    // those of its clients
+	Address netip.AddrPort // where the clients reach the subject
+	stall   *stallDetector
 	// restless says that the subject does not come to rest. Only the check's own
 	// goroutine uses it.
 	restless bool
@@ -33,80 +34,86 @@ type Case struct {
 	mu      sync.Mutex
 	result  scorecard.Result
 	notes   []string
-	servers []*server // every start of the subject, oldest first
-	conns   []*conn
+	servers []*Instance // every start of the subject, oldest first
+	Conns   []*Conn
 	away    bool // the clients have been sent away
 }
 
 // build makes the lab.
-func (c *Case) build(tb testing.TB) {
+func (c *Case) build(tb rig.TB) {
 	c.tb = tb
-	c.lab = rig.New(tb)
-	c.host, c.clients = c.lab.NewStar("server", "client", max(c.check.clients, 1))
-	c.address = netip.AddrPortFrom(c.host.MustAddr(c.Family), c.subject.port())
-	c.pulse = &pulse{rest: c.host.WatchRest()}
+	c.Lab = rig.New(tb)
+	if c.run != nil && c.run.journal != nil {
+		c.Lab.Journal.Follow(c.run.journal)
+	}
+	c.Host, c.Clients = c.Lab.NewStar("server", "client", max(c.Check.Clients, 1))
+	c.Address = netip.AddrPortFrom(c.Host.MustAddr(c.Family), c.Subject.ListenPort())
+	c.stall = &stallDetector{rest: c.Host.WatchRest()}
 	tb.Cleanup(c.clear)
 }
+
+// Context ends with the check, at its deadline, or when the run is interrupted.
+func (c *Case) Context() context.Context { return c.tb.Context() }
 
 // clear closes the connections and kills the subject, so that the lab ends
 // without a word about what a check left on purpose.
 func (c *Case) clear() {
-	c.sendAway()
-	c.killSubject()
+	c.DismissClients()
+	c.KillSubject()
 }
 
-// sendAway sends all clients home, and lets none come again.
-func (c *Case) sendAway() {
+// DismissClients sends all clients home, and lets none come again.
+func (c *Case) DismissClients() {
 	c.mu.Lock()
 	c.away = true
 	c.mu.Unlock()
-	c.sendHome()
+	c.CloseConnections()
 }
 
-// sendHome closes all connections of clients.
-func (c *Case) sendHome() {
+// CloseConnections closes all connections of clients.
+func (c *Case) CloseConnections() {
 	c.mu.Lock()
-	conns := c.conns
-	c.conns = nil
+	conns := c.Conns
+	c.Conns = nil
 	c.mu.Unlock()
 	for _, k := range conns {
-		k.close()
+		k.End()
 	}
 }
 
-// killSubject kills every process of the subject at one instant, and again those
+// KillSubject kills every process of the subject at one instant, and again those
 // that were being forked meanwhile. Of a subject that forks faster than it is
 // killed, the kernel ends everything.
-func (c *Case) killSubject() {
+func (c *Case) KillSubject() {
 	const enough = 10
 	kills := 0
 	err := rig.Await(context.Background(), "the end of the subject", func() (bool, string, error) {
 		if kills++; kills > enough {
-			return true, "", c.host.KillAll()
+			return true, "", c.Host.KillAll()
 		}
-		killed, _, err := c.lab.KillTogether(context.Background(), c.host.Matching("every process", nil))
+		killed, _, err := c.Lab.KillTogether(context.Background(), c.Host.Matching("every process", nil))
 		return killed == 0, fmt.Sprintf("%d processes killed", killed), err
 	})
-	c.must(err)
+	c.Must(err)
 }
 
 // applies skips the check where it does not apply.
 func (c *Case) applies() {
-	if c.check.conversation > connections && c.subject.Service == None {
-		c.skip("needs a service to converse with: -service echo or upper")
+	if c.Check.Needs > Connections && c.Subject.Service == None {
+		c.Skip("needs a service to converse with: -service echo or upper")
 	}
-	if c.check.conversation == dialogue && c.subject.Closes == Server {
-		c.skip("needs a conversation of several messages, and the subject closes first (-closes server)")
+	if c.Check.Needs == Dialogue && c.Subject.Closes == Server {
+		c.Skip("needs a conversation of several messages, and the subject closes first (-closes server)")
 	}
-	if c.check.binds {
+	if c.Check.Binds {
 		if err := kernelBinds(c.tb); err != nil {
-			c.broken("%v", err)
+			c.Broken("%v", err)
 		}
 	}
 }
 
-// note adds to what is observed.
-func (c *Case) note(format string, args ...any) {
+// Note adds to what is observed.
+func (c *Case) Note(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.notes = append(c.notes, fmt.Sprintf(format, args...))
@@ -115,49 +122,52 @@ func (c *Case) note(format string, args ...any) {
 // pass is the verdict where nothing else was said. Whatever else it did, a subject
 // that the rig had to end is not right.
 func (c *Case) pass() {
-	if c.host.Overcrowded() {
-		c.fail("", "the subject forks without end")
+	if c.Host.Overcrowded() {
+		c.Fail("", "the subject forks without end")
 	}
 	c.conclude(scorecard.Pass, "", "")
 }
 
-// fail ends the check: the subject did what is observed, because of cause.
-func (c *Case) fail(cause, observed string, args ...any) {
+// Fail ends the check: the subject did what is observed, because of cause.
+func (c *Case) Fail(cause, observed string, args ...any) {
 	c.conclude(scorecard.Fail, fmt.Sprintf(observed, args...), cause)
 	c.tb.FailNow()
 }
 
-// broken ends the check: something that it depends on did not come true.
-func (c *Case) broken(format string, args ...any) {
+// Broken ends the check: something that it depends on did not come true.
+func (c *Case) Broken(format string, args ...any) {
 	c.conclude(scorecard.Broken, "", fmt.Sprintf(format, args...))
 	c.tb.FailNow()
 }
 
-// skip ends the check: it does not apply to this subject.
-func (c *Case) skip(format string, args ...any) {
+// Skip ends the check: it does not apply to this subject.
+func (c *Case) Skip(format string, args ...any) {
 	c.conclude(scorecard.Skip, "", fmt.Sprintf(format, args...))
 	c.tb.SkipNow()
 }
 
-// must ends the check as broken where the rig itself met an error, and skips it
+// Must ends the check as broken where the rig itself met an error, and skips it
 // where the machine lacks a feature.
-func (c *Case) must(err error) {
+func (c *Case) Must(err error) {
 	var missing *rig.MissingError
 	switch {
 	case errors.As(err, &missing):
 		rig.SkipIfMissing(c.tb, err)
 	case err != nil:
-		c.broken("%v", err)
+		c.Broken("%v", err)
 	}
 }
 
 var errOvercrowded = errors.New("the subject has more processes than the rig lets it have, 1,000 with 3,000 threads, and was ended: limit how many it starts")
 
 func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
+	if c.ended() {
+		return // what comes to light afterwards may be a consequence of the end
+	}
 	var evidence []string
 	if verdict == scorecard.Fail || verdict == scorecard.Broken {
 		evidence = c.evidence()
-		if c.host != nil && c.host.Overcrowded() {
+		if c.Host != nil && c.Host.Overcrowded() {
 			verdict, cause = scorecard.Fail, errOvercrowded.Error()
 		}
 	}
@@ -174,24 +184,28 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	c.result.Observed, c.result.Evidence = strings.Join(parts, "; "), evidence
 }
 
+// ended says whether the check was ended from outside, by its deadline or by the end
+// of the run.
+func (c *Case) ended() bool { return c.limit != nil && c.limit.Err() != nil }
+
 // evidence is what the kernel shows of the subject now, what it wrote, and what
 // was done to it.
 func (c *Case) evidence() []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	if c.host == nil {
+	if c.Host == nil {
 		return nil
 	}
-	if processes, err := c.host.Processes(); err == nil {
+	if processes, err := c.Host.Processes(); err == nil {
 		add("processes: %v", processes)
 		for i, info := range processes.Alive() {
-			if fds, err := c.host.FDs(info); err == nil && i < 4 {
+			if fds, err := c.Host.FDs(info); err == nil && i < 4 {
 				add("descriptors of %s pid %d: %v", info.Name, info.PID, fds)
 			}
 		}
 	}
-	if sockets, err := c.host.Sockets(); err == nil {
-		add("sockets: %v", sockets.On(c.subject.port()))
+	if sockets, err := c.Host.Sockets(); err == nil {
+		add("sockets: %v", sockets.On(c.Subject.ListenPort()))
 	}
 	c.mu.Lock()
 	servers := c.servers
@@ -200,22 +214,22 @@ func (c *Case) evidence() []string {
 		for _, stream := range []struct {
 			name   string
 			output *rig.Output
-		}{{"stdout", s.process.Stdout}, {"stderr", s.process.Stderr}} {
+		}{{"stdout", s.Process.Stdout}, {"stderr", s.Process.Stderr}} {
 			last := stream.output.Last(6)
 			if all := stream.output.Lines(); len(all) > len(last) {
 				// What a program dies of stands above all that it tells of itself then.
 				for _, line := range all[:len(all)-len(last)] {
 					if strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "runtime: ") {
-						add("%s of pid %d: %s", stream.name, s.process.PID, line)
+						add("%s of pid %d: %s", stream.name, s.Process.PID, line)
 					}
 				}
 			}
 			for _, line := range last {
-				add("%s of pid %d: %s", stream.name, s.process.PID, line)
+				add("%s of pid %d: %s", stream.name, s.Process.PID, line)
 			}
 		}
 	}
-	for _, line := range strings.Split(strings.TrimSuffix(c.lab.Journal.Tail(20), "\n"), "\n") {
+	for _, line := range strings.Split(strings.TrimSuffix(c.Lab.Journal.Tail(20), "\n"), "\n") {
 		add("%s", line)
 	}
 	return lines

@@ -1,15 +1,12 @@
-package checks
+package judge
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"slices"
 	"syscall"
-	"testing"
 	"time"
 
 	"forkrig/rig"
@@ -21,7 +18,7 @@ import (
 // goroutine of the story.
 type Scene struct {
 	c      *Case
-	server *server // the one that was started last
+	server *Instance // the one that was started last
 }
 
 // Stage says where and how a story is told.
@@ -37,175 +34,118 @@ type Stage struct {
 }
 
 // Tell makes a lab, tells the story in it and returns the verdict, as
-// [Check.Run] does. A story that returns has passed.
-func Tell(tb testing.TB, stage Stage, story func(*Scene)) scorecard.Result {
+// [Check.Judge] does. A story that returns has passed.
+func Tell(tb rig.TB, stage Stage, story func(*Scene)) scorecard.Result {
 	tb.Helper()
-	check := Check{Name: stage.Name, Meaning: stage.Meaning, clients: stage.Clients, run: func(c *Case) {
+	check := Check{Name: stage.Name, Meaning: stage.Meaning, Clients: stage.Clients, Run: func(c *Case) {
 		c.hasty = stage.Hasty
 		story(&Scene{c: c})
 	}}
-	return check.Run(tb, stage.Subject, stage.Family)
+	return check.Judge(tb, stage.Subject, stage.Family)
 }
 
 // Context ends with the story.
-func (s *Scene) Context() context.Context { return s.c.tb.Context() }
+func (s *Scene) Context() context.Context { return s.c.Context() }
 
 // Lab is where the story is told.
-func (s *Scene) Lab() *rig.Lab { return s.c.lab }
+func (s *Scene) Lab() *rig.Lab { return s.c.Lab }
 
 // Host is the subject's.
-func (s *Scene) Host() *rig.Host { return s.c.host }
+func (s *Scene) Host() *rig.Host { return s.c.Host }
 
 // Clients are the hosts of clients.
-func (s *Scene) Clients() []*rig.Host { return s.c.clients }
+func (s *Scene) Clients() []*rig.Host { return s.c.Clients }
 
 // Fail ends the story: the subject did what was observed, because of cause. The
 // cause says what to do about it.
-func (s *Scene) Fail(cause, observed string, args ...any) { s.c.fail(cause, observed, args...) }
+func (s *Scene) Fail(cause, observed string, args ...any) { s.c.Fail(cause, observed, args...) }
 
 // Broken ends the story: something that it depends on did not come true.
-func (s *Scene) Broken(format string, args ...any) { s.c.broken(format, args...) }
+func (s *Scene) Broken(format string, args ...any) { s.c.Broken(format, args...) }
 
 // Must ends the story as broken where the rig itself met an error.
-func (s *Scene) Must(err error) { s.c.must(err) }
+func (s *Scene) Must(err error) { s.c.Must(err) }
 
 // Note adds to what is observed.
-func (s *Scene) Note(format string, args ...any) { s.c.note(format, args...) }
+func (s *Scene) Note(format string, args ...any) { s.c.Note(format, args...) }
 
 // Until waits until seen says yes, or until it is not worth waiting any more:
 // then the error is one of [Hopeless], and last is what was seen last.
 func (s *Scene) Until(what string, seen func() (yes bool, last string, err error)) (last string, err error) {
-	return s.c.until(what, seen)
+	return s.c.Until(what, seen)
 }
 
 // Hopeless says whether a wait ended because nothing can bring about any more what
 // was waited for, or because it took as long as nothing does.
 func Hopeless(err error) bool {
-	return errors.Is(err, errStuck) || errors.Is(err, errBusy) || errors.Is(err, rig.ErrNotObserved)
+	return errors.Is(err, ErrQuiescent) || errors.Is(err, ErrBusy) || errors.Is(err, rig.ErrNotObserved)
 }
 
 // Hasty says whether waits are given up early: see [Stage].
 func (s *Scene) Hasty() bool { return s.c.hasty }
 
 // Settled waits until the subject has come to rest for a moment.
-func (s *Scene) Settled() bool { return s.c.settled() }
+func (s *Scene) Settled() bool { return s.c.AwaitRest() }
 
 // Sockets are those on the subject's port.
-func (s *Scene) Sockets() (rig.Sockets, error) { return s.c.onPort() }
-
-// limitedUser is one whose processes the kernel limits, which it does not for root.
-const limitedUser = "65534"
+func (s *Scene) Sockets() (rig.Sockets, error) { return s.c.PortSockets() }
 
 // Start starts the subject. own is how many processes it has before its first
 // connection, where that is known; otherwise Start waits for rest, which takes
 // longer. With limited it runs as a user whose processes the kernel limits.
-func (s *Scene) Start(own int, limited bool) error {
-	c := s.c
-	before, err := c.host.Processes()
-	if err != nil {
-		return err
+func (s *Scene) Start(own int, limited bool) (err error) {
+	var next *Instance
+	if limited && !rig.Rootless() {
+		next, err = s.c.launchLimited(own)
+	} else {
+		next, err = s.c.launch(s.c.Subject.At(s.c.Address), own)
 	}
-	command := c.subject.At(c.address)
-	if limited && command.User == "" && !rig.Rootless() {
-		command.User = limitedUser
-		if err := c.host.SetSysctl("net.ipv4.ip_unprivileged_port_start", "0"); err != nil { // of IPv6, too
-			return err
-		}
-	}
-	p, err := c.host.Start(command)
-	if err != nil {
-		return err
-	}
-	next := &server{c: c, process: p}
-	c.mu.Lock()
-	c.servers = append(c.servers, next)
-	c.mu.Unlock()
-	ready := c.subject.Ready
-	if ready == 0 {
-		ready = defaultReady
-	}
-	ctx, cancel := context.WithTimeout(c.tb.Context(), rig.Scaled(ready))
-	defer cancel()
-	if next.listener, err = c.host.AwaitListen(ctx, p, c.subject.port()); err != nil {
-		return err
-	}
-	if own == 0 {
-		c.settled()
-	}
-	// Asleep it has opened what it opens. What waits longer than that waits for
-	// something that no client has brought about.
-	_, err = c.until("the subject asleep", func() (bool, string, error) {
-		all, err := c.host.Processes()
-		next.own = nil
-		awake := false
-		for _, info := range all.Alive() {
-			if !slices.ContainsFunc(before, info.Same) {
-				next.own = append(next.own, info)
-				awake = awake || info.State != rig.Sleeping
-			}
-		}
-		return len(next.own) >= own && !awake, next.own.String(), err
-	})
-	s.server = next
-	if len(next.own) == 0 && err == nil {
-		err = fmt.Errorf("no process of the subject is left")
-	}
-	if Hopeless(err) && len(next.own) > 0 {
-		err = nil // it has fewer than it had once, or is never at rest
+	if err == nil {
+		s.server = next
 	}
 	return err
 }
 
 // Own are the processes that the subject had before its first connection.
-func (s *Scene) Own() rig.ProcessInfos { return s.server.own }
+func (s *Scene) Own() rig.ProcessInfos { return s.server.Own }
 
 // IsOwn says whether the process is one of them.
-func (s *Scene) IsOwn(info rig.ProcessInfo) bool { return s.server.isOwn(info) }
+func (s *Scene) IsOwn(info rig.ProcessInfo) bool { return s.server.IsOwn(info) }
 
 // Listeners are those of them that hold the listening socket.
-func (s *Scene) Listeners() rig.ProcessInfos { return s.server.listeners() }
+func (s *Scene) Listeners() rig.ProcessInfos { return s.server.Listeners() }
 
 // Head is the process that an administrator would send a signal to.
-func (s *Scene) Head() rig.ProcessInfo { return s.server.head() }
+func (s *Scene) Head() rig.ProcessInfo { return s.server.Head() }
 
 // HowItEnded says how the process that was started ended, " (exit status 1)", or
 // "" where it did not.
-func (s *Scene) HowItEnded() string { return s.server.howItEnded() }
+func (s *Scene) HowItEnded() string { return s.server.HowItEnded() }
 
 // Neutral are signals that no server takes for a command and the listener
 // catches, and those that the user named.
-func (s *Scene) Neutral() []syscall.Signal { return s.server.neutral() }
+func (s *Scene) Neutral() []syscall.Signal { return s.server.NeutralSignals() }
 
 // Described lists processes with their roles.
-func (s *Scene) Described(l rig.ProcessInfos) string { return s.server.described(l) }
+func (s *Scene) Described(l rig.ProcessInfos) string { return s.server.Describe(l) }
 
 // ReapedByTimer says whether the listener may reap by a timer, and waits for that.
 func (s *Scene) ReapedByTimer() bool {
-	return s.c.hasTimer(s.server.listeners()) && s.c.reapedByTimer()
+	return s.c.HasTimer(s.server.Listeners()) && s.c.ReapedByTimer()
 }
 
-// More returns the descriptors of now whose numbers are not open in before, a
-// runtime's own left out.
-func More(before, now rig.FDs) rig.FDs { return more(before, now) }
-
-// LowestFree is the number that the next descriptor would get.
-func LowestFree(fds rig.FDs) uint64 { return lowestFree(fds) }
-
-// Kinds counts descriptors by kind. There is at least one.
-func Kinds(fds rig.FDs) string { return kinds(fds) }
-
 // Link is a client's connection to the subject.
-type Link struct{ k *conn }
+type Link struct{ k *Conn }
 
 // Dial connects from the n-th client's host, from 0. It does not wait until the
 // subject accepts.
 func (s *Scene) Dial(n int) (Link, error) {
-	k, err := s.c.dial(n)
+	k, err := s.c.Dial(n)
 	return Link{k}, err
 }
 
 // Say sends bytes and returns when the kernel has taken them.
-func (l Link) Say(b []byte) error { return l.k.say(b) }
+func (l Link) Say(b []byte) error { return l.k.Send(b) }
 
 // SayNow sends what the kernel takes at once, and returns how much that was.
 func (l Link) SayNow(b []byte) (int, error) {
@@ -228,7 +168,7 @@ func (l Link) SayNow(b []byte) (int, error) {
 
 // Expect reads as many bytes as wanted has and compares them. The error is
 // [WrongBytes] where they differ.
-func (l Link) Expect(wanted []byte) error { return l.k.expect(wanted) }
+func (l Link) Expect(wanted []byte) error { return l.k.Expect(wanted) }
 
 // WrongBytes says whether the error is about bytes that came and should not.
 func WrongBytes(err error) bool {
@@ -237,27 +177,27 @@ func WrongBytes(err error) bool {
 }
 
 // End reads the end of the stream.
-func (l Link) End() error { return l.k.end() }
+func (l Link) End() error { return l.k.AwaitEnd() }
 
 // Accepted waits until the subject has accepted the connection, or closed it.
-func (l Link) Accepted() error { return l.k.accepted() }
+func (l Link) Accepted() error { return l.k.AwaitAccepted() }
 
 // FinishSending closes the sending side.
 func (l Link) FinishSending() error { return l.k.CloseWrite() }
 
 // Close closes the connection, with a reset where an answer is unread.
-func (l Link) Close() { l.k.close() }
+func (l Link) Close() { l.k.End() }
 
 // Reset ends the connection with a reset.
-func (l Link) Reset() { l.k.reset() }
+func (l Link) Reset() { l.k.Reset() }
 
 // Server is the subject's side of the connection, if it is there: not in
 // TIME-WAIT.
-func (l Link) Server() (socket rig.Socket, there bool, err error) { return l.k.serverSocket() }
+func (l Link) Server() (socket rig.Socket, there bool, err error) { return l.k.ServerSocket() }
 
 // Ended says whether an error of a connection says that the other side ended it.
 func Ended(err error) bool {
-	return err != nil && !Hopeless(err) && !WrongBytes(err) && !errors.Is(err, errAway) &&
+	return err != nil && !Hopeless(err) && !WrongBytes(err) && !errors.Is(err, errDismissed) &&
 		!errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, net.ErrClosed)
 }
 

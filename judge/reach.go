@@ -1,24 +1,23 @@
-package checks
+package judge
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
-	"testing"
 
 	"forkrig/rig"
 )
 
-// Reach finds out in which address families the subject can be judged: it starts
+// Reach finds out in which of the address families the subject can be judged: it starts
 // it in each, and connects. For a family in which it does not listen there is an
 // error that says why, with what the subject wrote.
-func Reach(tb testing.TB, subject Subject) map[rig.Family]error {
+func Reach(tb rig.TB, subject Subject, families ...rig.Family) map[rig.Family]error {
 	tb.Helper()
 	absent := map[rig.Family]error{}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
-	for _, family := range rig.Families {
+	for _, family := range families {
 		wait.Go(func() {
 			if err := reach(tb, subject, family); err != nil {
 				mu.Lock()
@@ -31,19 +30,19 @@ func Reach(tb testing.TB, subject Subject) map[rig.Family]error {
 	return absent
 }
 
-func reach(tb testing.TB, subject Subject, family rig.Family) (err error) {
-	c := &Case{Family: family, subject: subject}
-	trial := rig.Try(tb, func(tb testing.TB) {
+func reach(tb rig.TB, subject Subject, family rig.Family) (err error) {
+	c := &Case{Family: family, Subject: subject}
+	trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
 		c.build(tb)
-		var s *server
-		if s, err = c.tryStart(); err != nil {
+		var s *Instance
+		if s, err = c.TryStart(); err != nil {
 			return
 		}
-		if err = c.answers(); err != nil && s.process.Running() {
-			err = fmt.Errorf("%w\nit listens at %v", err, s.listener.Local)
+		if err = c.answers(); err != nil && s.Process.Running() {
+			err = fmt.Errorf("%w\nit listens at %v", err, s.Listener.Local)
 		}
 	})
-	if c.host != nil && c.host.Overcrowded() {
+	if c.Host != nil && c.Host.Overcrowded() {
 		return errOvercrowded
 	}
 	if err == nil && (trial.Failed || trial.Skipped) {
@@ -55,20 +54,20 @@ func reach(tb testing.TB, subject Subject, family rig.Family) (err error) {
 // answers holds one conversation, to tell a subject that is not what the user
 // says it is from one that is wrong.
 func (c *Case) answers() error {
-	k, err := c.dial(0)
+	k, err := c.Dial(0)
 	if err != nil {
 		return fmt.Errorf("a client cannot connect: %w", err)
 	}
-	defer k.close()
-	err = k.exchange()
+	defer k.End()
+	err = k.Exchange()
 	var wrong *wrongBytes
 	switch {
-	case c.subject.Service == None || err == nil || errors.As(err, &wrong) && !c.otherService(wrong):
+	case c.Subject.Service == None || err == nil || errors.As(err, &wrong) && !c.otherService(wrong):
 		return nil // what is wrong with it the checks tell
 	case errors.As(err, &wrong):
-		return fmt.Errorf("it does not answer as the service %s does: %w: say which it is (-service)", c.subject.Service, err)
+		return fmt.Errorf("it does not answer as the service %s does: %w: say which it is (-service)", c.Subject.Service, err)
 	}
-	return fmt.Errorf("it does not answer as the service %s does: %w: if it does something else, say -service none", c.subject.Service, err)
+	return fmt.Errorf("it does not answer as the service %s does: %w: if it does something else, say -service none", c.Subject.Service, err)
 }
 
 // otherService says whether the answer is that of another service than was named.

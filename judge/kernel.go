@@ -1,4 +1,4 @@
-package checks
+package judge
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"testing"
 
 	"forkrig/rig"
 )
@@ -86,7 +85,7 @@ var bindCells = []bindCell{
 
 // kernelBinds asks the kernel all questions on a host of its own, and returns
 // which answers are wrong.
-func kernelBinds(tb testing.TB) error {
+func kernelBinds(tb rig.TB) error {
 	host := rig.New(tb).NewHost("kernel")
 	_, noIPv6 := host.Sysctl("net.ipv6.bindv6only")
 	var wrong []string

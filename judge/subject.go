@@ -1,4 +1,4 @@
-package checks
+package judge
 
 import (
 	"errors"
@@ -112,8 +112,8 @@ func (s Subject) Check() error {
 // String returns the command line as a person would type it.
 func (s Subject) String() string { return rig.Command{Args: s.Command}.String() }
 
-// port is where the subject listens.
-func (s Subject) port() uint16 {
+// ListenPort is where the subject listens.
+func (s Subject) ListenPort() uint16 {
 	if s.Port != 0 {
 		return s.Port
 	}

@@ -1,0 +1,59 @@
+package judge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"forkrig/rig"
+)
+
+// SmallBuffers makes the connections of the lab hold little, so that a client
+// that does not read makes the subject wait soon.
+func (c *Case) SmallBuffers() {
+	const sizes = "4096 16384 65536" // the least, the first and the most, in bytes
+	for _, host := range append([]*rig.Host{c.Host}, c.Clients...) {
+		c.Must(host.SetSysctl("net.ipv4.tcp_wmem", sizes)) // of IPv6, too
+		c.Must(host.SetSysctl("net.ipv4.tcp_rmem", sizes))
+	}
+}
+
+// Fill sends until the subject stops reading, because nobody reads its answers,
+// and returns what was sent. It has stopped when nothing more can be sent while
+// all its processes sleep and no kernel has anything to deliver: a subject that
+// merely waits for a processor will read on.
+func (k *Conn) Fill() []byte {
+	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
+	const most = 16 << 20
+	var said []byte
+	began := time.Now()
+	sent, _, _, _ := k.Case.stall.look() // an error comes again
+	for len(said) < most && time.Since(began) < rig.Patience() {
+		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		n, err := k.Write(block[len(said)%len(block):])
+		said = append(said, block[len(said)%len(block):][:n]...)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			k.Case.MustServe(fmt.Errorf("after %d bytes: %w", len(said), plain(err)))
+		}
+		if n > 0 {
+			sent, _, _, _ = k.Case.stall.look()
+			continue
+		}
+		still, err := k.Case.stall.stillFor(sent)
+		k.Case.Must(err)
+		if still >= moment && !k.Case.onTheirWay() {
+			break
+		}
+	}
+	return said
+}
+
+// ReadBack reads the answer to what was said.
+func (k *Conn) ReadBack(said []byte) error {
+	if k.Case.Subject.Service == Upper {
+		said = bytes.ToUpper(said)
+	}
+	return k.Expect(said)
+}

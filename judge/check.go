@@ -1,0 +1,40 @@
+package judge
+
+import (
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// Check is an expectation of a server, judged from observations.
+type Check struct {
+	Name    string // stable: scripts select by it
+	Meaning string // one line
+	// Defects are the defects of the reference server that the check must catch.
+	Defects []string
+
+	// Clients is how many hosts the clients have; 0 means one.
+	Clients int
+	Needs   Need
+	// Binds says that it relies on the kernel's answers to bind.
+	Binds bool
+
+	Run func(*Case)
+}
+
+// Need is what a check has to be able to say to a subject. The zero value is nothing.
+type Need uint8
+
+const (
+	Connections Need = iota // nothing: connections are enough
+	Answers                 // something that is answered
+	Dialogue                // several things on one connection
+)
+
+// Judge judges the subject in one address family and returns the verdict. It does
+// not fail tb, whatever the verdict. It runs in a lab of its own, so that calls
+// may run at the same time. It returns soon after the context of tb has ended, or
+// after [CheckDeadline]; the result says then that nothing was judged.
+func (check Check) Judge(tb rig.TB, subject Subject, family rig.Family) scorecard.Result {
+	tb.Helper()
+	return (&Run{Check: check, Family: family}).judge(tb, subject, nil)
+}

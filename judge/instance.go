@@ -1,0 +1,357 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"forkrig/rig"
+)
+
+// Instance is a started subject that listens.
+type Instance struct {
+	Case     *Case
+	Process  *rig.Process // what was started; it may have left a daemon and ended
+	Listener rig.Socket
+	// Own are the processes it had before its first connection: the listener,
+	// helpers, and workers that were started in advance.
+	Own rig.ProcessInfos
+}
+
+// Start starts the subject and waits until it listens and has come to rest. A
+// subject that does not listen fails the check with that cause, or where it is
+// "" breaks it.
+func (c *Case) Start(causeOfFailure string) *Instance {
+	s, err := c.TryStart()
+	if err != nil && causeOfFailure != "" {
+		c.Fail(causeOfFailure, "the subject does not listen: %v", WhyNot(err))
+	}
+	c.Must(err)
+	return s
+}
+
+// TryStart is [Case.Start] where a subject that does not listen is an error.
+func (c *Case) TryStart() (*Instance, error) { return c.launch(c.Subject.At(c.Address), 0) }
+
+// LimitedUser is a user whose processes the kernel limits, which it does not for root.
+const LimitedUser = "65534"
+
+// TryStartLimited is [Case.TryStart] as a user whose number of processes the kernel
+// limits: [LimitedUser], unless the subject has a user of its own. The error wraps a
+// [rig.MissingError] in a sandbox made without root, where every user is limited.
+func (c *Case) TryStartLimited() (*Instance, error) { return c.launchLimited(0) }
+
+func (c *Case) launchLimited(own int) (*Instance, error) {
+	command := c.Subject.At(c.Address)
+	if command.User == "" {
+		command.User = LimitedUser
+		if err := c.Host.SetSysctl("net.ipv4.ip_unprivileged_port_start", "0"); err != nil { // of IPv6, too
+			return nil, err
+		}
+	}
+	return c.launch(command, own)
+}
+
+// launch starts the command, which starts the subject. own is how many processes it has
+// before its first connection, where that is known. Otherwise launch waits for rest,
+// which takes longer.
+func (c *Case) launch(command rig.Command, own int) (*Instance, error) {
+	before, err := c.Host.Processes()
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.Host.Start(command)
+	if err != nil {
+		return nil, err
+	}
+	return c.await(p, before, own)
+}
+
+// await waits until what was started listens. Its processes are those that were not
+// there before.
+func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instance, error) {
+	s := &Instance{Case: c, Process: p}
+	c.mu.Lock()
+	c.servers = append(c.servers, s)
+	c.mu.Unlock()
+	ready := c.Subject.Ready
+	if ready == 0 {
+		ready = defaultReady
+	}
+	var err error
+	if s.Listener, err = c.awaitListen(p, rig.Scaled(ready)); err != nil {
+		return nil, err
+	}
+	look := func() (awake bool, err error) {
+		all, err := c.Host.Processes()
+		s.Own = nil
+		for _, info := range all.Alive() {
+			if !slices.ContainsFunc(before, info.Same) {
+				s.Own = append(s.Own, info)
+				awake = awake || info.State != rig.Sleeping
+			}
+		}
+		return awake, err
+	}
+	if own == 0 {
+		c.AwaitRest()
+		_, err = look()
+	} else {
+		// Asleep it has opened what it opens. What waits longer than that waits for
+		// something that no client has brought about.
+		_, err = c.Until("the subject asleep", func() (bool, string, error) {
+			awake, err := look()
+			return len(s.Own) >= own && !awake, s.Own.String(), err
+		})
+		if Hopeless(err) && len(s.Own) > 0 {
+			err = nil // it has fewer than it had once, or is never at rest
+		}
+	}
+	if err == nil && len(s.Own) == 0 {
+		err = errors.New("no process of the subject is left")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// awaitListen waits until what was started listens, for as long as it may take and
+// then while it still does something, as it does when it waits for a processor.
+func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, error) {
+	began := time.Now()
+	for longest := ready; ; longest = rig.Scaled(rig.Settling) {
+		from, _, _, _ := c.stall.look() // an error comes again
+		ctx, cancel := context.WithTimeout(c.Context(), longest)
+		listener, err := c.Host.AwaitListen(ctx, p, c.Subject.ListenPort())
+		cancel()
+		if !errors.Is(err, rig.ErrNotObserved) || time.Since(began) >= rig.Patience() || c.Context().Err() != nil {
+			return listener, err
+		}
+		if longest == ready {
+			continue // nobody has looked yet
+		}
+		if still, lookErr := c.stall.stillFor(from); lookErr != nil || still > 0 {
+			return listener, err
+		}
+	}
+}
+
+// IsOwn says whether the process was there before the first connection.
+func (s *Instance) IsOwn(info rig.ProcessInfo) bool { return slices.ContainsFunc(s.Own, info.Same) }
+
+// Listeners returns those of the processes it had from the start that hold a
+// socket that listens on the port.
+func (s *Instance) Listeners() rig.ProcessInfos {
+	sockets, err := s.Case.PortSockets()
+	s.Case.Must(err)
+	var found rig.ProcessInfos
+	for _, info := range s.Own {
+		fds, err := s.Case.Host.FDs(info)
+		if err == nil && slices.ContainsFunc(sockets.In(rig.Listening), func(k rig.Socket) bool { return fds.Socket(k.Inode) }) {
+			found = append(found, info)
+		}
+	}
+	return found
+}
+
+// ListenersTarget targets the processes that listen.
+func (s *Instance) ListenersTarget() rig.Target {
+	listeners := s.Listeners()
+	return s.Case.Host.Matching("the listener", func(i rig.ProcessInfo) bool {
+		return slices.ContainsFunc(listeners, i.Same)
+	})
+}
+
+// OwnTarget targets all processes that were there before the first connection.
+func (s *Instance) OwnTarget() rig.Target {
+	return s.Case.Host.Matching("the listener and its helpers", s.IsOwn)
+}
+
+// WorkersTarget targets all processes that came with connections.
+func (s *Instance) WorkersTarget() rig.Target {
+	return s.Case.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !s.IsOwn(i) })
+}
+
+// Head is the process to send signals to as an administrator would: the oldest
+// of those that were there before the first connection.
+func (s *Instance) Head() rig.ProcessInfo {
+	return slices.MinFunc(s.Own, func(a, b rig.ProcessInfo) int {
+		if a.StartedBefore(b) {
+			return -1
+		}
+		return 1
+	})
+}
+
+// Caught are the signals that one of the listeners catches.
+func (s *Instance) Caught() rig.SignalSet {
+	var caught rig.SignalSet
+	for _, info := range s.Listeners() {
+		if masks, err := s.Case.Host.Signals(info); err == nil {
+			caught |= masks.Caught
+		}
+	}
+	return caught
+}
+
+// NeutralSignals are the signals that may be sent to any server, as none takes them for
+// a command, and which the listener catches; and those that the user named, which
+// it should survive in whatever way.
+func (s *Instance) NeutralSignals() []syscall.Signal {
+	caught := s.Caught()
+	var signals []syscall.Signal
+	for _, signal := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGURG, syscall.SIGCONT} {
+		if caught.Has(signal) {
+			signals = append(signals, signal)
+		}
+	}
+	for _, signal := range s.Case.Subject.StormSignals { // whether it catches them or not
+		if !slices.Contains(signals, signal) {
+			signals = append(signals, signal)
+		}
+	}
+	return signals
+}
+
+// Role says what a process is to the server.
+func (s *Instance) Role(info rig.ProcessInfo) string {
+	switch {
+	case slices.ContainsFunc(s.Listeners(), info.Same):
+		return "the listener"
+	case s.IsOwn(info):
+		return "a helper"
+	}
+	return "a worker"
+}
+
+// Describe lists processes with their roles.
+func (s *Instance) Describe(l rig.ProcessInfos) string {
+	var parts []string
+	for _, info := range l {
+		parts = append(parts, fmt.Sprintf("pid %d (%s), %s", info.PID, info.Name, s.Role(info)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Worker returns the processes that serve the connection and were not there
+// before the first one. It skips the check where there is none: the subject
+// serves without a process per connection.
+func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
+	var workers rig.ProcessInfos
+	_, err := s.Case.Until("the worker of a connection", func() (bool, string, error) {
+		inode, err := k.ServerInode()
+		if err != nil || inode == 0 {
+			// It may have ended already, and show as a zombie.
+			all, listErr := s.Case.Host.Processes()
+			workers = rig.ProcessInfos{}
+			for _, info := range all.Zombies() {
+				if !s.IsOwn(info) {
+					workers = append(workers, info)
+				}
+			}
+			return len(workers) > 0, "nobody has the connection", errors.Join(err, listErr)
+		}
+		holders := s.Case.Holders(inode)
+		workers = nil
+		for _, info := range holders {
+			if !s.IsOwn(info) {
+				workers = append(workers, info)
+			}
+		}
+		return len(workers) > 0, "the connection is open in " + s.Describe(holders), nil
+	})
+	switch {
+	case errors.Is(err, ErrQuiescent):
+		s.Case.Skip("no process of a connection's own was seen: it serves without one, or it ends at once")
+	case err != nil:
+		s.Case.Must(err)
+	}
+	return workers
+}
+
+// MustFork skips the check where the subject has no process for a connection. It
+// returns when the client that found out has left.
+func (s *Instance) MustFork() {
+	k := s.Case.MustDial(0)
+	s.Case.MustServe(k.Begin())
+	s.Worker(k)
+	s.Case.MustServe(k.Finish())
+	s.AwaitWorkersEnd("its client left")
+}
+
+// MustServe checks that a new client is served, and fails the check otherwise.
+func (s *Instance) MustServe(cause string) {
+	if err := s.Case.Visit(0); err != nil {
+		s.Case.Fail(cause, "a new client is not served: %v", err)
+	}
+}
+
+// Listens says whether anybody listens on the port now.
+func (s *Instance) Listens() bool {
+	here, err := s.Case.PortSockets()
+	s.Case.Must(err)
+	return len(here.In(rig.Listening)) > 0
+}
+
+// ListensOn waits for the subject to listen, and says whether it does. Some
+// servers close the listening socket in hard times and open it again later.
+func (s *Instance) ListensOn() bool {
+	_, err := s.Case.Until("listening", func() (bool, string, error) { return s.Listens(), "nobody listens", nil })
+	return err == nil
+}
+
+// MustSurvive checks that the subject listens and serves. One that needs a moment
+// until it listens again is given it.
+func (s *Instance) MustSurvive(what, cause string) {
+	err := s.Case.Visit(0)
+	if err == nil {
+		return
+	}
+	if !s.ListensOn() {
+		s.Case.Fail(cause, "%s ends the listener%s", what, s.HowItEnded())
+	}
+	if err = s.Case.Visit(0); err != nil {
+		s.Case.Fail(cause, "after %s a new client is not served: %v", what, err)
+	}
+}
+
+// HowItEnded says how the process that was started ended, if it did.
+func (s *Instance) HowItEnded() string {
+	if s.Process.Running() {
+		return ""
+	}
+	exit, err := s.Process.Wait(s.Case.Context())
+	if err != nil {
+		return ""
+	}
+	return " (" + exit.String() + ")"
+}
+
+// WhyNot says in few words why what was started does not listen, without the
+// numbers that differ between families: the evidence has them.
+func WhyNot(err error) string {
+	line := FirstLine(err)
+	if i := strings.LastIndex(line, "the process ended"); i >= 0 {
+		return line[i:]
+	}
+	if errors.Is(err, rig.ErrNotObserved) {
+		return "it runs, and does not listen within its time"
+	}
+	return line
+}
+
+func FirstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// PortSockets returns the sockets of the subject's host on the subject's port.
+func (c *Case) PortSockets() (rig.Sockets, error) {
+	sockets, err := c.Host.Sockets()
+	return sockets.On(c.Subject.ListenPort()), err
+}

@@ -1,0 +1,9 @@
+package judge
+
+import (
+	"testing"
+
+	"forkrig/rig"
+)
+
+func TestMain(m *testing.M) { rig.Main(m, nil) }

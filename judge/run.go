@@ -1,0 +1,117 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// Run is one check of a subject in one address family, while it goes on.
+type Run struct {
+	Check  Check
+	Family rig.Family
+	Began  time.Time
+
+	waits   rig.Waits
+	journal func(rig.Event) // nil where the journal is not followed
+}
+
+// Waiting returns what the check waits for now, or waited for last.
+func (r *Run) Waiting() rig.Waiting { return r.waits.Latest() }
+
+// CheckDeadline is how long one check may take: four times as long as the longest single
+// wait of the rig, on this machine. It bounds a run, and decides no verdict: a check
+// that passes it is broken.
+func CheckDeadline() time.Duration { return 4 * rig.Patience() }
+
+// leaving is how long an ended check may take to end its subject and its lab before
+// it is left behind. The end of the sandbox ends it then.
+const leaving = 10 * time.Second
+
+// EndedError is the cause with which a context ends that bounds a run: see [context.Cause].
+type EndedError struct {
+	By string // such as "SIGINT" or "-within 2m"
+}
+
+func (e *EndedError) Error() string { return "ended by " + e.By }
+
+// judge judges, with what is done to the subject told to journal, which may be nil.
+func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scorecard.Result {
+	tb.Helper()
+	if r.journal = journal; r.Began.IsZero() {
+		r.Began = time.Now()
+	}
+	deadline := CheckDeadline()
+	ctx, cancel := context.WithTimeoutCause(tb.Context(), deadline, &EndedError{By: "the check's own deadline of " + deadline.Round(time.Second).String()})
+	defer cancel()
+	ctx = rig.WithWaits(ctx, &r.waits)
+	c := &Case{Check: r.Check, Subject: subject, Family: r.Family, run: r, limit: ctx}
+	ended := make(chan rig.Outcome, 1)
+	go func() {
+		ended <- rig.Sub(ctx, tb, func(tb rig.TB) {
+			c.build(tb)
+			c.applies()
+			c.Check.Run(c)
+			c.pass()
+		})
+	}()
+	var outcome rig.Outcome
+	select {
+	case outcome = <-ended:
+	case <-ctx.Done():
+		late := time.NewTimer(rig.Scaled(leaving))
+		defer late.Stop()
+		select {
+		case outcome = <-ended:
+		case <-late.C:
+		}
+	}
+	result := c.outcome(ctx, outcome)
+	result.Duration = time.Since(r.Began)
+	return result
+}
+
+// outcome is the result of a check that has ended, or that ctx has ended.
+func (c *Case) outcome(ctx context.Context, outcome rig.Outcome) scorecard.Result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	result := c.result
+	result.Name, result.Family, result.Expected = c.Check.Name, c.Family.String(), c.Check.Meaning
+	switch {
+	case result.Verdict == scorecard.Fail || result.Verdict == scorecard.Broken:
+	case result.Verdict == "" && ctx.Err() != nil:
+		notJudged(&result, context.Cause(ctx))
+		if waiting := c.run.Waiting(); waiting.What != "" {
+			result.Observed = fmt.Sprintf("it last waited for %s, since %v; last seen: %s",
+				waiting.What, time.Since(waiting.Since).Round(time.Second), waiting.Seen)
+		}
+	case outcome.Failed:
+		// An error of the rig itself, or something was left behind.
+		result.Verdict = scorecard.Broken
+		lines := strings.Split(strings.TrimSpace(outcome.Log), "\n")
+		result.Observed, result.Cause = "the check could not be carried out", lines[0]
+		result.Evidence = lines
+	case outcome.Skipped && result.Verdict == "":
+		result.Verdict, result.Cause = scorecard.Skip, strings.TrimSpace(outcome.Log)
+		if outcome.Missing != nil {
+			result.Missing = string(outcome.Missing.Feature)
+		}
+	}
+	return result
+}
+
+// notJudged makes the result that of a check that was ended before it had a verdict,
+// or that never began.
+func notJudged(result *scorecard.Result, cause error) {
+	var ended *EndedError
+	if !errors.As(cause, &ended) {
+		ended = &EndedError{By: "the end of the run"}
+	}
+	result.Verdict, result.Unjudged = scorecard.Broken, true
+	result.Cause = "not judged: " + ended.Error()
+}

@@ -1,0 +1,118 @@
+package judge
+
+import (
+	"slices"
+	"syscall"
+
+	"forkrig/rig"
+)
+
+// SignalTimes is how often a signal is sent at each point of a conversation.
+const SignalTimes = 5
+
+// Serving returns the processes that have the subject's side of the connection
+// open: its workers or, where there is no process per connection, the listener.
+func (c *Case) Serving(s *Instance, k *Conn) rig.ProcessInfos {
+	inode, err := k.ServerInode()
+	c.Must(err)
+	holders := c.Holders(inode)
+	if workers := slices.DeleteFunc(slices.Clone(holders), s.IsOwn); len(workers) > 0 {
+		return workers
+	}
+	return holders
+}
+
+// PauseServing stops and continues the processes that serve the connection, a
+// few times. No handler is needed for this to interrupt a call: reads and writes
+// with a timeout give EINTR, and a write that has sent a part returns that part
+// (signal(7)). It returns how often the processes were woken, and how often they
+// were paused.
+func (c *Case) PauseServing(s *Instance, k *Conn) (woken uint64, pauses int) {
+	who := c.Serving(s, k)
+	if len(who) == 0 {
+		c.Broken("no process has the connection open")
+	}
+	for range SignalTimes {
+		woken += c.Pause(who)
+	}
+	return woken, SignalTimes
+}
+
+// Pause stops the processes, waits until they have stopped, continues them and
+// waits until they sleep again. It returns how many calls were woken.
+func (c *Case) Pause(who rig.ProcessInfos) uint64 {
+	target := c.Host.Matching("those that serve", func(i rig.ProcessInfo) bool { return slices.ContainsFunc(who, i.Same) })
+	before := c.Wakeups(who)
+	c.stop(target, who)
+	c.Thaw(target)
+	c.AwaitAsleep(who)
+	return c.Wakeups(who) - before
+}
+
+// Freeze stops the listener and its helpers, and returns when they have stopped:
+// until then an accept that waits may still take a connection.
+func (s *Instance) Freeze() { s.Case.stop(s.OwnTarget(), s.Own) }
+
+// Thaw lets what was stopped go on.
+func (c *Case) Thaw(target rig.Target) {
+	_, err := c.Lab.SignalAll(syscall.SIGCONT, target)
+	c.Must(err)
+}
+
+// stop stops the target, which is who, and waits until they have stopped.
+func (c *Case) stop(target rig.Target, who rig.ProcessInfos) {
+	_, err := c.Lab.SignalAll(syscall.SIGSTOP, target)
+	c.Must(err)
+	_, err = c.Host.AwaitProcesses(c.Context(), "processes stopped", func(all rig.ProcessInfos) bool {
+		return !slices.ContainsFunc(all.Alive(), func(info rig.ProcessInfo) bool {
+			return info.State != rig.Stopped && slices.ContainsFunc(who, info.Same)
+		})
+	})
+	c.Must(err)
+}
+
+// AwaitAsleep waits until the processes sleep or have ended. Where one never sleeps
+// the wait ends as well: what the check looks at then says why.
+func (c *Case) AwaitAsleep(who rig.ProcessInfos) {
+	_, _ = c.Until("processes asleep", func() (bool, string, error) {
+		all, err := c.Host.Processes()
+		for _, info := range InBoth(all.Alive(), who) {
+			if info.State != rig.Sleeping {
+				return false, info.String(), err
+			}
+		}
+		return true, "", err
+	})
+}
+
+// SendSignal sends one signal to each of the processes and waits until it was taken
+// and they sleep again. It returns how many calls were woken.
+func (c *Case) SendSignal(signal syscall.Signal, who rig.ProcessInfos) uint64 {
+	before := c.Wakeups(who)
+	_, err := c.Lab.SignalAll(signal, c.Host.Matching("those that serve", func(i rig.ProcessInfo) bool {
+		return slices.ContainsFunc(who, i.Same)
+	}))
+	c.Must(err)
+	_, _ = c.Until("the signal to be taken", func() (bool, string, error) {
+		for _, info := range who {
+			masks, err := c.Host.Signals(info)
+			if err == nil && masks.Pending.Has(signal) && !masks.Blocked.Has(signal) {
+				return false, "it is pending", nil
+			}
+		}
+		return true, "", nil
+	})
+	c.AwaitAsleep(who)
+	return c.Wakeups(who) - before
+}
+
+// Wakeups is how often the processes have gone to sleep so far.
+func (c *Case) Wakeups(who rig.ProcessInfos) uint64 {
+	var sum uint64
+	for _, info := range who {
+		if n, err := c.Host.Wakeups(info); err == nil { // or it has ended
+			sum += n
+		}
+	}
+	return sum
+}

@@ -1,0 +1,33 @@
+package judge
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"time"
+
+	"forkrig/rig"
+)
+
+// ReapedByTimer waits for a subject that looks for ended workers now and then.
+func (c *Case) ReapedByTimer() bool {
+	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(longestTimer))
+	defer cancel()
+	_, err := c.Host.AwaitProcesses(ctx, "zombies reaped by a timer", func(l rig.ProcessInfos) bool { return len(l.Zombies()) == 0 })
+	return err == nil
+}
+
+// longestTimer is how seldom a subject may look for ended workers.
+const longestTimer = 10 * time.Second
+
+// HasTimer says whether a process may be waiting with a timer of its own.
+func (c *Case) HasTimer(who rig.ProcessInfos) bool {
+	return slices.ContainsFunc(who, func(info rig.ProcessInfo) bool {
+		masks, err := c.Host.Signals(info)
+		if err == nil && masks.Caught.Has(syscall.SIGALRM) {
+			return true
+		}
+		timed, err := c.Host.WaitsWithTimer(info)
+		return err == nil && timed
+	})
+}

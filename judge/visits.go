@@ -1,0 +1,104 @@
+package judge
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"sync"
+
+	"forkrig/rig"
+)
+
+// Visits lets n clients visit the subject, so many at a time, and returns the
+// errors of those that were not served.
+func (c *Case) Visits(n, together int) error {
+	var wait sync.WaitGroup
+	turns := make(chan int)
+	errs := make([]error, n)
+	for range min(n, together) {
+		wait.Go(func() {
+			for i := range turns {
+				errs[i] = c.Visit(i)
+			}
+		})
+	}
+	for i := range n {
+		turns <- i
+	}
+	close(turns)
+	wait.Wait()
+	return Summary(errs)
+}
+
+// Hold connects n clients and brings each to where the subject serves it. It
+// ends early where the subject serves no more of them at a time, but never
+// below two.
+func (c *Case) Hold(n int) []*Conn {
+	var all []*Conn
+	for i := range n {
+		k, err := c.Dial(i)
+		if err == nil {
+			err = k.Begin()
+		}
+		if errors.Is(err, ErrQuiescent) && i >= 2 {
+			k.End()
+			c.Note("it serves %d clients at a time", i)
+			break
+		}
+		c.MustServe(err)
+		all = append(all, k)
+	}
+	return all
+}
+
+// MustServe ends the check as broken where a client was not served, in a check
+// that is about something else.
+func (c *Case) MustServe(err error) {
+	if err != nil {
+		c.Broken("a client is not served, which other checks judge: %v", err)
+	}
+}
+
+// Summary joins what went wrong into one error with how often it did.
+func Summary(errs []error) error {
+	var first error
+	failed := 0
+	for _, err := range errs {
+		if err != nil {
+			failed++
+			first = cmp.Or(first, err)
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d clients: %w", failed, len(errs), first)
+}
+
+// AwaitWorkersEnd waits until no process is left that came with a connection, zombies
+// aside, and fails the check where one stays.
+func (s *Instance) AwaitWorkersEnd(after string) {
+	c := s.Case
+	_, err := c.Until("the end of the workers", func() (bool, string, error) {
+		left, err := s.WorkersAlive()
+		return len(left) == 0, left.String(), err
+	})
+	if err == nil {
+		return
+	}
+	left, listErr := s.WorkersAlive()
+	c.Must(listErr)
+	c.Fail("a worker must end when its client has left: read until the end of the stream (0) or an error, and exit then",
+		"%d workers live on after %s: %v", len(left), after, FirstLine(err))
+}
+
+func (s *Instance) WorkersAlive() (rig.ProcessInfos, error) {
+	processes, err := s.Case.Host.Processes()
+	var left rig.ProcessInfos
+	for _, info := range processes.Alive() {
+		if !s.IsOwn(info) {
+			left = append(left, info)
+		}
+	}
+	return left, err
+}
