@@ -83,7 +83,7 @@ func TestMergeTellsWhatCameOfIt(t *testing.T) {
 	leave := func(shard string, verdict scorecard.Verdict) string {
 		dir := filepath.Join(in, strings.ReplaceAll(shard, "/", "-"))
 		require.NoError(t, os.Mkdir(dir, 0o777))
-		card := scorecard.Card{Subject: "s", Shard: shard, Checks: []scorecard.Result{{Name: "search", Verdict: verdict}}}
+		card := scorecard.Card{Subject: "s", Shard: shard, Complete: true, Checks: []scorecard.Result{{Name: "search", Verdict: verdict}}}
 		require.NoError(t, writeFile(filepath.Join(dir, scorecard.CardFile), os.O_TRUNC, card.WriteJSON))
 		return dir
 	}

@@ -41,7 +41,7 @@ func (c Card) markdown(limit int) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## Scorecard of %s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
 	b.WriteString(prose(c.Origin()))
-	fmt.Fprintf(&b, ": **%s**\n", c.Counts())
+	fmt.Fprintf(&b, ": **%s**\n", prose(c.Summary(false)))
 
 	columns := families(c.Checks)
 	rows := c.rows()
@@ -55,10 +55,10 @@ func (c Card) markdown(limit int) []byte {
 	for _, row := range rows {
 		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row.name), 100)))
 		for _, family := range columns {
-			switch v := row.in(family); v {
-			case Fail, Broken:
+			v := row.in(family)
+			if k, valid := v.kind(); valid && k.wrong {
 				fmt.Fprintf(&b, " **%s** |", v)
-			default:
+			} else {
 				fmt.Fprintf(&b, " %s |", v)
 			}
 		}

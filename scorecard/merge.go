@@ -10,67 +10,12 @@ import (
 
 // Run is one run whose results a merged card holds.
 type Run struct {
-	Shard   string `json:"shard"` // such as "3/10"; "" where nothing was divided
-	Seed    uint64 `json:"seed"`
-	Kernel  string `json:"kernel"`
-	Machine string `json:"machine"`
-}
-
-// UnmarshalJSON accepts an object with all four fields and no other.
-func (r *Run) UnmarshalJSON(data []byte) error {
-	var run Run
-	if err := unmarshalObject(data, map[string]any{
-		"shard": &run.Shard, "seed": &run.Seed, "kernel": &run.Kernel, "machine": &run.Machine,
-	}, nil); err != nil {
-		return err
-	}
-	if err := checkShard(run.Shard); err != nil {
-		return err
-	}
-	*r = run
-	return nil
-}
-
-// MarshalJSON writes every verdict's count, also where it is 0.
-func (n Counts) MarshalJSON() ([]byte, error) {
-	return fmt.Appendf(nil, `{"pass":%d,"fail":%d,"broken":%d,"skip":%d}`, n.Pass, n.Fail, n.Broken, n.Skip), nil
-}
-
-// UnmarshalJSON accepts what MarshalJSON writes, of one run at least.
-func (n *Counts) UnmarshalJSON(data []byte) error {
-	var pass, fail, broken, skip uint64
-	if err := unmarshalObject(data, map[string]any{"pass": &pass, "fail": &fail, "broken": &broken, "skip": &skip}, nil); err != nil {
-		return err
-	}
-	if most := max(pass, fail, broken, skip); most == 0 || most > maxRuns {
-		return fmt.Errorf("the counts are of no run, or of more than %d", maxRuns)
-	}
-	*n = Counts{Pass: int(pass), Fail: int(fail), Broken: int(broken), Skip: int(skip)}
-	return nil
-}
-
-// maxRuns is where a count of runs stops; the sum of four is an int everywhere.
-const maxRuns = math.MaxInt32 / 4
-
-// add returns the sums.
-func (n Counts) add(m Counts) Counts {
-	sum := func(a, b int) int { return min(a+b, maxRuns) }
-	return Counts{sum(n.Pass, m.Pass), sum(n.Fail, m.Fail), sum(n.Broken, m.Broken), sum(n.Skip, m.Skip)}
-}
-
-// of returns how many have the verdict.
-func (n Counts) of(v Verdict) int {
-	return map[Verdict]int{Pass: n.Pass, Fail: n.Fail, Broken: n.Broken, Skip: n.Skip}[v]
-}
-
-// worst returns the gravest verdict that anything has, "" where nothing has one.
-func (n Counts) worst() Verdict {
-	for _, v := range verdicts {
-		if n.of(v) > 0 {
-			return v
-		}
-	}
-	return ""
+	Shard      string `json:"shard"` // such as "3/10"; "" where the search was not divided
+	Seed       uint64 `json:"seed"`
+	Kernel     string `json:"kernel"`
+	Machine    string `json:"machine"`
+	Incomplete bool   `json:"incomplete,omitempty"` // the run did not come to its end
+	EndedBy    string `json:"ended_by,omitempty"`   // what ended it, see [Card.EndedBy]
 }
 
 // runs returns the verdicts of all runs, also where there was one.
@@ -83,7 +28,7 @@ func (r Result) runs() Counts {
 
 // often says in how many runs of a merged card the verdict came, "" for one run.
 func (r Result) often() string {
-	all := r.Runs.Pass + r.Runs.Fail + r.Runs.Broken + r.Runs.Skip
+	all := r.Runs.all()
 	if all < 2 {
 		return ""
 	}
@@ -95,7 +40,7 @@ func (c Card) runs() []Run {
 	if len(c.Runs) > 0 {
 		return c.Runs
 	}
-	return []Run{{c.Shard, c.Seed, c.Kernel, c.Machine}}
+	return []Run{{c.Shard, c.Seed, c.Kernel, c.Machine, !c.Complete, c.EndedBy}}
 }
 
 // Origin says in one printable line from which kernel and seed the card is; of a
@@ -212,7 +157,7 @@ func Merge(sources ...Source) (Card, error) {
 	of := 0
 
 	first := sources[0]
-	merged := Card{Subject: first.Card.Subject, Seed: first.Card.runs()[0].Seed}
+	merged := Card{Subject: first.Card.Subject, Seed: first.Card.runs()[0].Seed, Complete: true}
 	for _, s := range sources {
 		if s.Card.Subject != merged.Subject {
 			return Card{}, contradiction(s.Name, first.Name, "subject", s.Card.Subject, merged.Subject)
@@ -257,11 +202,14 @@ func Merge(sources ...Source) (Card, error) {
 			merged.Checks[i] = merged.Checks[i].with(r)
 		}
 	}
-	kernels, machines := []string{}, []string{}
+	var kernels, machines, ends []string
 	for _, run := range merged.Runs {
 		kernels, machines = addNew(kernels, run.Kernel), addNew(machines, run.Machine)
+		if run.Incomplete {
+			merged.Complete, ends = false, addNew(ends, run.EndedBy)
+		}
 	}
-	merged.Kernel, merged.Machine = enumerate(kernels), enumerate(machines)
+	merged.Kernel, merged.Machine, merged.EndedBy = enumerate(kernels), enumerate(machines), enumerate(ends)
 	return merged, nil
 }
 
