@@ -26,9 +26,9 @@ type Card struct {
 	// Machine is what the run had beside the kernel, such as "2 processors, amd64";
 	// "" where that is unknown.
 	Machine string `json:"machine,omitempty"`
-	// Shard is the part of a divided search that this run was, such as "3/10",
-	// counted from 0; "" where the search was not divided.
-	Shard string `json:"shard,omitempty"`
+	// Shard is the part of a divided search that this run was, in JSON such as
+	// "3/10"; the zero value where the search was not divided.
+	Shard Shard `json:"shard,omitzero"`
 	// Runs are those that a merged card is made of, see [Merge]; nil for a card of
 	// one run.
 	Runs []Run `json:"runs,omitempty"`

@@ -111,7 +111,11 @@ func (c Card) writeRuns(b *bytes.Buffer) {
 	b.WriteString("\n### Runs\n\n| shard | seed | kernel | machine |\n|---|---|---|---|\n")
 	cell := func(s string) string { return prose(cut(oneLine(s), 100)) }
 	for _, r := range c.Runs[:min(len(c.Runs), shownRuns)] {
-		fmt.Fprintf(b, "| %s | %d | %s | %s |\n", cell(r.Shard), r.Seed, cell(r.Kernel), cell(r.Machine))
+		shard := ""
+		if r.Shard != (Shard{}) {
+			shard = r.Shard.String()
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %s |\n", shard, r.Seed, cell(r.Kernel), cell(r.Machine))
 	}
 	if more := len(c.Runs) - shownRuns; more > 0 {
 		fmt.Fprintf(b, "\n… (%d runs left out)\n", more)

@@ -10,7 +10,7 @@ import (
 
 // Run is one run whose results a merged card holds.
 type Run struct {
-	Shard      string `json:"shard"` // such as "3/10"; "" where the search was not divided
+	Shard      Shard  `json:"shard"` // the zero value, in JSON "", where the search was not divided
 	Seed       uint64 `json:"seed"`
 	Kernel     string `json:"kernel"`
 	Machine    string `json:"machine"`
@@ -51,8 +51,8 @@ func (c Card) Origin() string {
 		kernel += ", " + machine
 	}
 	if len(c.Runs) == 0 {
-		if c.Shard != "" {
-			kernel = "shard " + c.Shard + ", " + kernel
+		if c.Shard != (Shard{}) {
+			kernel = fmt.Sprintf("shard %v, %s", c.Shard, kernel)
 		}
 		return fmt.Sprintf("%s, seed %d", kernel, c.Seed)
 	}
@@ -68,8 +68,8 @@ func (c Card) Origin() string {
 func (c Card) Missing() (missing []int, of int) {
 	seen := map[int]bool{}
 	for _, r := range c.runs() {
-		if i, n, err := parseShard(r.Shard); err == nil {
-			seen[i], of = true, max(of, n)
+		if r.Shard != (Shard{}) {
+			seen[r.Shard.Index], of = true, max(of, r.Shard.of())
 		}
 	}
 	for i := range of {
@@ -102,30 +102,6 @@ func numbers(all []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// maxShards bounds what a card may make others count up to.
-const maxShards = 10000
-
-// parseShard reads a shard such as "3/10". It is written in one way only.
-func parseShard(text string) (i, n int, err error) {
-	first, second, _ := strings.Cut(text, "/")
-	i, err = strconv.Atoi(first)
-	if err == nil {
-		n, err = strconv.Atoi(second)
-	}
-	if err != nil || i < 0 || i >= n || n > maxShards || text != fmt.Sprintf("%d/%d", i, n) {
-		return 0, 0, fmt.Errorf("shard %q: it is written such as 3/10, from 0/10 to 9/10, with at most %d of them", text, maxShards)
-	}
-	return i, n, nil
-}
-
-func checkShard(text string) error {
-	if text == "" {
-		return nil
-	}
-	_, _, err := parseShard(text)
-	return err
-}
-
 // A Source is a card with the name of where it comes from, for messages.
 type Source struct {
 	Name string // such as its file
@@ -152,7 +128,7 @@ func Merge(sources ...Source) (Card, error) {
 	type key struct{ name, family string }
 	place := map[key]int{}
 	expected := map[key]string{} // the name of the card that expects what is expected
-	shards := map[string]string{}
+	shards := map[Shard]string{}
 	divided := "" // the name of the first card of a shard
 	of := 0
 
@@ -163,18 +139,14 @@ func Merge(sources ...Source) (Card, error) {
 			return Card{}, contradiction(s.Name, first.Name, "subject", s.Card.Subject, merged.Subject)
 		}
 		for _, run := range s.Card.runs() {
-			if run.Shard != "" {
-				_, n, err := parseShard(run.Shard)
-				if err != nil {
-					return Card{}, fmt.Errorf("merge scorecards: %s: %w", s.Name, err)
-				}
+			if run.Shard != (Shard{}) {
 				if other, twice := shards[run.Shard]; twice {
-					return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: field \"shard\" is %q in both; leave one out", s.Name, other, run.Shard)
+					return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: field \"shard\" is \"%v\" in both; leave one out", s.Name, other, run.Shard)
 				}
-				if of != 0 && n != of {
-					return Card{}, contradiction(s.Name, divided, "shard", run.Shard, fmt.Sprintf("…/%d", of))
+				if of != 0 && run.Shard.of() != of {
+					return Card{}, contradiction(s.Name, divided, "shard", run.Shard.String(), fmt.Sprintf("…/%d", of))
 				}
-				shards[run.Shard], of = s.Name, n
+				shards[run.Shard], of = s.Name, run.Shard.of()
 				if divided == "" {
 					divided = s.Name
 				}
