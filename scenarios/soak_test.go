@@ -36,7 +36,7 @@ func TestSoak(t *testing.T) {
 	ways := toSearch(t)
 	dir.card = scorecard.Card{Subject: ways[0].subject.String(), Kernel: rig.Kernel(), Seed: seed}
 	if shard.Of > 1 {
-		dir.card.Shard = shard.String()
+		dir.card.Shard = scorecard.Shard(shard)
 	}
 	fmt.Fprintf(rig.Announce(), "soak for %v, shard %v, first seed %d: %s\n", *soakFlag, shard, seed, dir.path)
 	began := time.Now()
@@ -69,6 +69,7 @@ func TestSoak(t *testing.T) {
 			}
 		}
 		report := s.Run(t)
+		dir.card.Complete = i == len(ways)-1
 		keep(report)
 		tellReport(t, way, report)
 	}

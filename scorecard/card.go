@@ -1,295 +1,83 @@
 package scorecard
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"math"
-	"reflect"
-	"slices"
 	"time"
 )
 
 // Card is what all checks together say about one subject. The zero value is a
-// card without checks. Its methods change nothing, so that it may be read
-// concurrently.
+// card without checks, of a run that has not ended. Its methods change nothing, so
+// that it may be read concurrently.
 type Card struct {
-	Subject string // the command line
-	Kernel  string
+	Subject string `json:"subject"` // the command line
+	Kernel  string `json:"kernel"`
 	// Seed repeats the run. In JSON it is a number, as exact as here; many
 	// readers in other languages hold numbers as float64, and lose the last
 	// digits of a seed above 2^53.
-	Seed   uint64
-	Checks []Result // in the order in which they are shown
+	Seed uint64 `json:"seed"`
+	// Complete tells whether the run came to its end. Until then the card has
+	// what is known so far.
+	Complete bool `json:"complete"`
+	// EndedBy says what ended a run that is not complete, such as "SIGINT" or
+	// "-within 2m"; "" where the run goes on, or where nothing could be written
+	// when it ended, as after SIGKILL.
+	EndedBy string   `json:"ended_by"`
+	Checks  []Result `json:"checks"` // in the order in which they are shown
 	// Machine is what the run had beside the kernel, such as "2 processors, amd64";
-	// "" where nobody said.
-	Machine string
-	// Shard is the part of a divided search that this run was, such as "3/10",
-	// counted from 0; "" where nothing was divided.
-	Shard string
+	// "" where that is unknown.
+	Machine string `json:"machine,omitempty"`
+	// Shard is the part of a divided search that this run was, in JSON such as
+	// "3/10"; the zero value where the search was not divided.
+	Shard Shard `json:"shard,omitzero"`
 	// Runs are those that a merged card is made of, see [Merge]; nil for a card of
 	// one run.
-	Runs []Run
+	Runs []Run `json:"runs,omitempty"`
 }
 
 // Result is what one check says about the subject in one address family. Every
-// text may hold any bytes: it is made harmless where it is shown.
+// text may hold any bytes: what is not printable is escaped where it is shown.
 type Result struct {
-	Name      string // of the check, the same for every family
-	Verdict   Verdict
-	Family    string        // such as "IPv4"
-	Expected  string        // what a right subject does
-	Observed  string        // what this one did
-	Cause     string        // why it is a fail or broken, or the reason of a skip
-	Evidence  []string      // what the kernel showed and what the processes wrote, as lines
-	Reproduce string        // the command that repeats this check alone
-	Duration  time.Duration // cut to tenths of a millisecond in JSON
+	Name     string  `json:"name"` // of the check, the same for every family
+	Verdict  Verdict `json:"verdict"`
+	Family   string  `json:"family"`   // such as "IPv4"
+	Expected string  `json:"expected"` // what a right subject does
+	Observed string  `json:"observed"` // what this one did
+	Cause    string  `json:"cause"`    // why it is a fail or broken, or the reason of a skip
+	// Missing is the feature that this machine lacks, such as "ipv6", where the
+	// check was skipped because of that.
+	Missing string `json:"missing,omitempty"`
+	// Unjudged tells that the check was cut short or never began, because the run
+	// or the time of the check ended. The verdict is then [Broken], and the cause
+	// names what ended it, such as "not judged: ended by SIGINT".
+	Unjudged  bool          `json:"unjudged,omitempty"`
+	Evidence  []string      `json:"evidence"`  // what the kernel showed and what the processes wrote, as lines
+	Reproduce string        `json:"reproduce"` // the command that repeats this check alone
+	Duration  time.Duration `json:"-"`         // cut to tenths of a millisecond in JSON
 	// Runs are the verdicts of all runs in a merged card, of which Verdict is the
-	// worst, see [Merge]; the zero value means one run.
-	Runs     Counts
-	Missing  string
-	Unjudged bool
+	// gravest, see [Merge]; the zero value means one run.
+	Runs Counts `json:"runs,omitzero"`
 }
 
-// Counts are how many results have each verdict.
-type Counts struct {
-	Pass, Fail, Broken, Skip int
-}
-
-// String returns the counts in one line, such as "21 pass, 2 fail, 1 broken, 3 skip".
-func (n Counts) String() string {
-	return fmt.Sprintf("%d pass, %d fail, %d broken, %d skip", n.Pass, n.Fail, n.Broken, n.Skip)
-}
-
-// Counts counts the results. A result with an invalid verdict is broken.
-func (c Card) Counts() Counts {
-	var n Counts
+// end says how a run ended that did not come to its end, "" for a complete card.
+func (c Card) end() string {
+	if c.Complete {
+		return ""
+	}
+	text := "incomplete: the run did not come to its end"
+	if c.EndedBy != "" {
+		text = "incomplete: ended by " + cut(oneLine(c.EndedBy), 100)
+	}
+	unjudged := 0
 	for _, r := range c.Checks {
-		switch r.Verdict {
-		case Pass:
-			n.Pass++
-		case Fail:
-			n.Fail++
-		case Skip:
-			n.Skip++
-		default:
-			n.Broken++
+		if r.Unjudged {
+			unjudged++
 		}
 	}
-	return n
-}
-
-// OK tells whether the subject may be called right: something passed, nothing
-// failed, nothing is broken. Where every check was skipped nothing was judged,
-// and a run that judges nothing must not turn a pipeline green; nor must a card
-// without checks.
-func (c Card) OK() bool {
-	n := c.Counts()
-	return n.Pass > 0 && n.Fail == 0 && n.Broken == 0
-}
-
-// cardJSON and resultJSON are the format. Every field is always there, but for
-// those that a card of one whole run does not need: the machine, the shard, and
-// the runs of a merged card.
-type cardJSON struct {
-	Subject string   `json:"subject"`
-	Kernel  string   `json:"kernel"`
-	Seed    uint64   `json:"seed"`
-	Checks  []Result `json:"checks"`
-	Machine string   `json:"machine,omitempty"`
-	Shard   string   `json:"shard,omitempty"`
-	Runs    []Run    `json:"runs,omitempty"`
-}
-
-type resultJSON struct {
-	Name      string      `json:"name"`
-	Verdict   Verdict     `json:"verdict"`
-	Family    string      `json:"family"`
-	Expected  string      `json:"expected"`
-	Observed  string      `json:"observed"`
-	Cause     string      `json:"cause"`
-	Evidence  []string    `json:"evidence"`
-	Reproduce string      `json:"reproduce"`
-	Duration  json.Number `json:"duration_ms"`
-	Runs      Counts      `json:"runs,omitzero"`
-}
-
-const tenth = time.Millisecond / 10
-
-// MarshalJSON writes every field, also an empty one. It fails for an invalid verdict.
-func (c Card) MarshalJSON() ([]byte, error) {
-	c.Checks = append([]Result{}, c.Checks...) // [], not null
-	return encode(cardJSON(c))
-}
-
-// MarshalJSON writes every field, also an empty one. It fails for an invalid verdict.
-func (r Result) MarshalJSON() ([]byte, error) {
-	tenths := max(r.Duration, 0) / tenth
-	return encode(resultJSON{
-		r.Name, r.Verdict, r.Family, r.Expected, r.Observed, r.Cause,
-		append([]string{}, r.Evidence...), r.Reproduce,
-		json.Number(fmt.Sprintf("%d.%d", tenths/10, tenths%10)), r.Runs,
-	})
-}
-
-// UnmarshalJSON accepts what MarshalJSON writes, see [Parse].
-func (c *Card) UnmarshalJSON(data []byte) error {
-	var card Card
-	var checks, runs []json.RawMessage
-	if err := unmarshalObject(data, map[string]any{
-		"subject": &card.Subject, "kernel": &card.Kernel, "seed": &card.Seed, "checks": &checks,
-	}, map[string]any{"machine": &card.Machine, "shard": &card.Shard, "runs": &runs}); err != nil {
-		return err
+	switch unjudged {
+	case 0:
+		return text
+	case 1:
+		return text + ", 1 check not judged"
 	}
-	if err := checkShard(card.Shard); err != nil {
-		return err
-	}
-	for i, check := range checks {
-		var result Result
-		if err := result.UnmarshalJSON(check); err != nil {
-			if result.Name != "" {
-				return fmt.Errorf("check %d (%q): %w", i+1, result.Name, err)
-			}
-			return fmt.Errorf("check %d: %w", i+1, err)
-		}
-		card.Checks = append(card.Checks, result)
-	}
-	for i, text := range runs {
-		var run Run
-		if err := run.UnmarshalJSON(text); err != nil {
-			return fmt.Errorf("run %d: %w", i+1, err)
-		}
-		card.Runs = append(card.Runs, run)
-	}
-	*c = card
-	return nil
-}
-
-// UnmarshalJSON accepts what MarshalJSON writes, see [Parse].
-func (r *Result) UnmarshalJSON(data []byte) error {
-	var milliseconds float64
-	if err := unmarshalObject(data, map[string]any{
-		"name": &r.Name, "verdict": &r.Verdict, "family": &r.Family, "expected": &r.Expected,
-		"observed": &r.Observed, "cause": &r.Cause, "evidence": &r.Evidence,
-		"reproduce": &r.Reproduce, "duration_ms": &milliseconds,
-	}, map[string]any{"runs": &r.Runs}); err != nil {
-		return err
-	}
-	if all := r.Runs; all != (Counts{}) && all.worst() != r.Verdict {
-		return fmt.Errorf("verdict %q is not the worst of its runs: %v", r.Verdict, all)
-	}
-	tenths := math.Round(milliseconds * 10)
-	if tenths < 0 || tenths > float64(math.MaxInt64/tenth) {
-		return fmt.Errorf("duration_ms %v is out of range", milliseconds)
-	}
-	r.Duration = time.Duration(tenths) * tenth
-	if len(r.Evidence) == 0 {
-		r.Evidence = nil
-	}
-	return nil
-}
-
-// unmarshalObject reads a JSON object with exactly the given fields, of which the
-// optional ones may be absent, and goes on after an error, so that as much as
-// possible is known to the message. It returns the error of the first field in
-// alphabetical order.
-func unmarshalObject(data []byte, required, optional map[string]any) error {
-	var object map[string]json.RawMessage
-	if err := describe(json.Unmarshal(data, &object)); err != nil {
-		return err
-	}
-	fields := maps.Clone(required)
-	maps.Copy(fields, optional)
-	var first error
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		value, ok := object[name]
-		if _, mayBeAbsent := optional[name]; mayBeAbsent && !ok {
-			continue
-		}
-		if !ok || string(value) == "null" {
-			first = cmp.Or(first, fmt.Errorf("field %q is missing", name))
-		} else if err := describe(json.Unmarshal(value, fields[name])); err != nil {
-			first = cmp.Or(first, fmt.Errorf("read field %q: %w", name, err))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if _, ok := fields[name]; !ok {
-			first = cmp.Or(first, fmt.Errorf("field %q is unknown", name))
-		}
-	}
-	return first
-}
-
-// describe rewords those errors of encoding/json that talk of Go.
-func describe(err error) error {
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("%w at byte %d", err, e.Offset)
-	}
-	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
-	if !ok {
-		return err
-	}
-	wanted := "a string"
-	switch e.Type.Kind() {
-	case reflect.Map:
-		wanted = "an object"
-	case reflect.Slice:
-		wanted = "an array"
-	case reflect.Float64:
-		wanted = "a number"
-	case reflect.Uint64:
-		wanted = "a whole number below 2^64"
-	}
-	return fmt.Errorf("%s is wanted, and this is JSON %s", wanted, e.Value)
-}
-
-// encode is json.Marshal that leaves the <, > and & of commands readable.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(v)
-	return b.Bytes(), err
-}
-
-// WriteJSON writes the card as indented JSON that [Parse] reads. Bytes that are
-// no UTF-8 become U+FFFD; characters that are not printable are escaped, so that
-// the file may be shown on a terminal. It fails for an invalid verdict, and if w
-// does.
-func (c Card) WriteJSON(w io.Writer) error {
-	for i, r := range c.Checks {
-		if !r.Verdict.Valid() {
-			return fmt.Errorf("write scorecard: check %d (%q): %w", i+1, r.Name, r.Verdict.unknown())
-		}
-	}
-	compact, err := encode(c)
-	if err != nil {
-		return fmt.Errorf("write scorecard: %w", err)
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, compact, "", "  "); err != nil {
-		return fmt.Errorf("write scorecard: %w", err)
-	}
-	_, err = w.Write(escapeJSON(b.Bytes()))
-	return err
-}
-
-// Parse reads one card, as WriteJSON writes it, up to the end of r. Every field
-// that WriteJSON always writes has to be there and no unknown one; an unknown verdict, and anything after the card,
-// are errors. It does not check that texts are not empty, nor that a check comes
-// once per family.
-func Parse(r io.Reader) (Card, error) {
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return Card{}, fmt.Errorf("read scorecard: %w", err)
-	}
-	var card Card
-	if err := describe(json.Unmarshal(data, &card)); err != nil {
-		return Card{}, fmt.Errorf("parse scorecard: %w", err)
-	}
-	return card, nil
+	return fmt.Sprintf("%s, %d checks not judged", text, unjudged)
 }

@@ -16,9 +16,9 @@ import (
 
 // cards are shown in every form, and compared with the files in testdata.
 var cards = map[string]Card{
-	"empty": {Subject: "./server", Kernel: "6.12.0", Seed: 1},
+	"empty": {Subject: "./server", Kernel: "6.12.0", Seed: 1, Complete: true},
 	"right": {
-		Subject: "./server --listen {address}", Kernel: "6.12.0", Seed: 7,
+		Subject: "./server --listen {address}", Kernel: "6.12.0", Seed: 7, Complete: true,
 		Checks: []Result{
 			{Name: "reaping", Verdict: Pass, Family: "IPv4", Observed: "200 of 200 workers reaped", Duration: 1234500 * time.Microsecond},
 			{Name: "reaping", Verdict: Pass, Family: "IPv6", Observed: "200 of 200 workers reaped"},
@@ -28,7 +28,7 @@ var cards = map[string]Card{
 		},
 	},
 	"wrong": {
-		Subject: "./server --listen {address} 2>&1", Kernel: "6.12.0", Seed: 4711,
+		Subject: "./server --listen {address} 2>&1", Kernel: "6.12.0", Seed: 4711, Complete: true,
 		Checks: []Result{
 			{Name: "listens", Verdict: Pass, Family: "IPv4", Observed: "port 9999 after 12ms", Expected: "a listening socket", Duration: 12 * time.Millisecond},
 			{Name: "listens", Verdict: Pass, Family: "IPv6", Observed: "port 9999 after 12ms", Expected: "a listening socket", Duration: 12 * time.Millisecond},
@@ -62,6 +62,18 @@ var cards = map[string]Card{
 				Name: "survives-reset", Verdict: Fail, Family: "IPv6", Expected: "the server goes on", Observed: "signal: SIGPIPE",
 				Cause: "SIGPIPE is not ignored", Evidence: []string{"the same"}, Reproduce: "judge -check survives-reset",
 			},
+		},
+	},
+	"cut-short": {
+		Subject: "./server", Kernel: "6.12.0", Seed: 3, EndedBy: "SIGINT",
+		Checks: []Result{
+			{Name: "reap", Verdict: Pass, Family: "IPv4", Observed: "41 workers ended, all are reaped"},
+			{Name: "reap", Verdict: Skip, Family: "IPv6", Cause: "this machine lacks ipv6", Missing: "ipv6"},
+			{
+				Name: "signal-storm", Verdict: Broken, Family: "IPv4", Expected: "every request is answered", Cause: "not judged: ended by SIGINT",
+				Unjudged: true, Evidence: []string{"waited for: the answer to request 7"}, Reproduce: "forkrig judge -checks signal-storm -- ./server",
+			},
+			{Name: "term", Verdict: Broken, Family: "IPv4", Expected: "SIGTERM ends it", Cause: "not judged: ended by SIGINT", Unjudged: true},
 		},
 	},
 	"hostile": {
@@ -136,13 +148,15 @@ func TestOK(t *testing.T) {
 			for _, verdict := range v.verdicts {
 				card.Checks = append(card.Checks, Result{Verdict: verdict})
 			}
+			assert.False(t, card.OK(), "incomplete")
+			card.Complete = true
 			assert.Equal(t, v.ok, card.OK())
 			assert.Equal(t, v.counts, card.Counts().String())
 		})
 	}
 }
 
-const oneCheck = `{"subject": "s", "kernel": "k", "seed": 1, "checks": [{"name": "n", "verdict": "pass", "family": "IPv4",
+const oneCheck = `{"schema": 2, "subject": "s", "kernel": "k", "seed": 1, "complete": true, "ended_by": "", "checks": [{"name": "n", "verdict": "pass", "family": "IPv4",
 	"expected": "e", "observed": "o", "cause": "", "evidence": [], "reproduce": "r", "duration_ms": 0.5}]}`
 
 func TestParse(t *testing.T) {
@@ -150,25 +164,32 @@ func TestParse(t *testing.T) {
 		{"a right card", "", "", ""},
 		{"the greatest seed", `"seed": 1`, `"seed": 18446744073709551615`, ""},
 		{"the greatest duration", "0.5", "9223372036854.7", ""},
-		{"an unknown verdict", `"pass"`, `"perhaps"`, `check 1 ("n"): read field "verdict": verdict "perhaps" is unknown: it is pass, fail, broken or skip`},
-		{"no verdict", `"pass"`, `""`, `check 1 ("n"): read field "verdict": verdict "" is unknown: it is pass, fail, broken or skip`},
-		{"a verdict that is none", `"pass"`, `true`, `check 1 ("n"): read field "verdict": a string is wanted, and this is JSON bool`},
-		{"a missing field", `"cause": "", `, ``, `check 1 ("n"): field "cause" is missing`},
+		{"an unknown verdict", `"pass"`, `"perhaps"`, `check 1 ("n"): verdict "perhaps" is unknown: it is pass, fail, broken or skip`},
+		{"no verdict", `"pass"`, `""`, `check 1 ("n"): verdict "" is unknown: it is pass, fail, broken or skip`},
+		{"a verdict that is none", `"pass"`, `true`, `check 1 ("n"): read field "verdict": this is JSON bool, and a string is required`},
+		{"a missing verdict", `"verdict": "pass", `, ``, `check 1 ("n"): field "verdict" is missing`},
+		{"a check that is null", `[{"name"`, `[null, {"name"`, `check 1: field "name" is missing`},
+		{"incomplete", `"complete": true, "ended_by": ""`, `"complete": false, "ended_by": "SIGINT"`, ""},
+		{"not said whether complete", `"complete": true, `, ``, `field "complete" is missing`},
+		{"complete as text", `"complete": true`, `"complete": "yes"`, `read field "complete": this is JSON string, and true or false is required`},
+		{"unjudged", `"verdict": "pass"`, `"unjudged": true, "verdict": "broken"`, ""},
+		{"missing feature", `"verdict": "pass"`, `"missing": "ipv6", "verdict": "skip"`, ""},
+		{"a later schema", `"schema": 2, "subject": "s"`, `"schema": 3, "subject": {}`, `the card has schema 3, and this forkrig reads up to 2: use a newer forkrig`},
+		{"a schema that is none", `"schema": 2`, `"schema": -2`, `read field "schema": this is JSON number -2, and a whole number from 0 to 2^64-1 is required`},
 		{"null", `"seed": 1`, `"seed": null`, `field "seed" is missing`},
 		{"no name", `"name": "n", `, ``, `check 1: field "name" is missing`},
-		{"another field", `"seed"`, `"sead": 1, "seed"`, `field "sead" is unknown`},
 		{"another case", `"seed"`, `"Seed"`, `field "seed" is missing`},
-		{"a negative seed", `"seed": 1`, `"seed": -1`, `read field "seed": a whole number below 2^64 is wanted, and this is JSON number -1`},
-		{"a seed beyond 64 bits", `"seed": 1`, `"seed": 18446744073709551616`, `read field "seed": a whole number below 2^64 is wanted, and this is JSON number 18446744073709551616`},
+		{"a negative seed", `"seed": 1`, `"seed": -1`, `read field "seed": this is JSON number -1, and a whole number from 0 to 2^64-1 is required`},
+		{"a seed beyond 64 bits", `"seed": 1`, `"seed": 18446744073709551616`, `read field "seed": this is JSON number 18446744073709551616, and a whole number from 0 to 2^64-1 is required`},
 		{"a negative duration", "0.5", "-0.5", `check 1 ("n"): duration_ms -0.5 is out of range`},
 		{"an endless duration", "0.5", "1e300", `check 1 ("n"): duration_ms 1e+300 is out of range`},
-		{"evidence as text", "[]", `"x"`, `check 1 ("n"): read field "evidence": an array is wanted, and this is JSON string`},
-		{"an array", `{"subject`, `[{"subject`, `unexpected end of JSON input at byte 209`},
-		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 210`},
-		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 210`},
-		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 206`},
+		{"evidence as text", "[]", `"x"`, `check 1 ("n"): read field "evidence": this is JSON string, and an array is required`},
+		{"an array", `{"schema`, `[{"schema`, `unexpected end of JSON input at byte 256`},
+		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 257`},
+		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 257`},
+		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 253`},
 		{"nothing", oneCheck, ``, `unexpected end of JSON input at byte 0`},
-		{"another type", oneCheck, `"card"`, `an object is wanted, and this is JSON string`},
+		{"another type", oneCheck, `"card"`, `this is JSON string, and an object is required`},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			text := strings.Replace(oneCheck, v.old, v.new, 1)
@@ -184,6 +205,29 @@ func TestParse(t *testing.T) {
 			assert.JSONEq(t, text, b.String())
 		})
 	}
+}
+
+// TestParseEarlierCards: a card without a schema is one of 0.1.0, and complete.
+func TestParseEarlierCards(t *testing.T) {
+	file, err := os.Open(filepath.Join("testdata", "wrong-0.1.0.json"))
+	require.NoError(t, err)
+	defer file.Close()
+	card, err := Parse(file)
+	require.NoError(t, err)
+	assert.Equal(t, cards["wrong"], card)
+}
+
+// TestParseIgnoresUnknownFields in every object of a card.
+func TestParseIgnoresUnknownFields(t *testing.T) {
+	merged, err := Merge(named(shard("0/2", 1, Pass, "x"), shard("1/2", 2, Fail, "y"))...)
+	require.NoError(t, err)
+	var text bytes.Buffer
+	require.NoError(t, merged.WriteJSON(&text))
+	more := strings.ReplaceAll(text.String(), "{", `{"later": [1, {"a": null}], `)
+	require.Equal(t, 1+1+1+2, strings.Count(more, "later"), "the card, its check, their counts, and both runs")
+	card, err := Parse(strings.NewReader(more))
+	require.NoError(t, err)
+	assert.Equal(t, merged, card)
 }
 
 // FuzzParse requires that what Parse accepts survives a round trip, and that

@@ -41,7 +41,7 @@ func (c Card) markdown(limit int) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## Scorecard of %s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
 	b.WriteString(prose(c.Origin()))
-	fmt.Fprintf(&b, ": **%s**\n", c.Counts())
+	fmt.Fprintf(&b, ": **%s**\n", prose(c.Summary(false)))
 
 	columns := families(c.Checks)
 	rows := c.rows()
@@ -55,10 +55,10 @@ func (c Card) markdown(limit int) []byte {
 	for _, row := range rows {
 		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row.name), 100)))
 		for _, family := range columns {
-			switch v := row.in(family); v {
-			case Fail, Broken:
+			v := row.in(family)
+			if k, valid := v.kind(); valid && k.wrong {
 				fmt.Fprintf(&b, " **%s** |", v)
-			default:
+			} else {
 				fmt.Fprintf(&b, " %s |", v)
 			}
 		}
@@ -111,7 +111,11 @@ func (c Card) writeRuns(b *bytes.Buffer) {
 	b.WriteString("\n### Runs\n\n| shard | seed | kernel | machine |\n|---|---|---|---|\n")
 	cell := func(s string) string { return prose(cut(oneLine(s), 100)) }
 	for _, r := range c.Runs[:min(len(c.Runs), shownRuns)] {
-		fmt.Fprintf(b, "| %s | %d | %s | %s |\n", cell(r.Shard), r.Seed, cell(r.Kernel), cell(r.Machine))
+		shard := ""
+		if r.Shard != (Shard{}) {
+			shard = r.Shard.String()
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %s |\n", shard, r.Seed, cell(r.Kernel), cell(r.Machine))
 	}
 	if more := len(c.Runs) - shownRuns; more > 0 {
 		fmt.Fprintf(b, "\n… (%d runs left out)\n", more)

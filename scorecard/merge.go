@@ -10,67 +10,12 @@ import (
 
 // Run is one run whose results a merged card holds.
 type Run struct {
-	Shard   string `json:"shard"` // such as "3/10"; "" where nothing was divided
-	Seed    uint64 `json:"seed"`
-	Kernel  string `json:"kernel"`
-	Machine string `json:"machine"`
-}
-
-// UnmarshalJSON accepts an object with all four fields and no other.
-func (r *Run) UnmarshalJSON(data []byte) error {
-	var run Run
-	if err := unmarshalObject(data, map[string]any{
-		"shard": &run.Shard, "seed": &run.Seed, "kernel": &run.Kernel, "machine": &run.Machine,
-	}, nil); err != nil {
-		return err
-	}
-	if err := checkShard(run.Shard); err != nil {
-		return err
-	}
-	*r = run
-	return nil
-}
-
-// MarshalJSON writes every verdict's count, also where it is 0.
-func (n Counts) MarshalJSON() ([]byte, error) {
-	return fmt.Appendf(nil, `{"pass":%d,"fail":%d,"broken":%d,"skip":%d}`, n.Pass, n.Fail, n.Broken, n.Skip), nil
-}
-
-// UnmarshalJSON accepts what MarshalJSON writes, of one run at least.
-func (n *Counts) UnmarshalJSON(data []byte) error {
-	var pass, fail, broken, skip uint64
-	if err := unmarshalObject(data, map[string]any{"pass": &pass, "fail": &fail, "broken": &broken, "skip": &skip}, nil); err != nil {
-		return err
-	}
-	if most := max(pass, fail, broken, skip); most == 0 || most > maxRuns {
-		return fmt.Errorf("the counts are of no run, or of more than %d", maxRuns)
-	}
-	*n = Counts{Pass: int(pass), Fail: int(fail), Broken: int(broken), Skip: int(skip)}
-	return nil
-}
-
-// maxRuns is where a count of runs stops; the sum of four is an int everywhere.
-const maxRuns = math.MaxInt32 / 4
-
-// add returns the sums.
-func (n Counts) add(m Counts) Counts {
-	sum := func(a, b int) int { return min(a+b, maxRuns) }
-	return Counts{sum(n.Pass, m.Pass), sum(n.Fail, m.Fail), sum(n.Broken, m.Broken), sum(n.Skip, m.Skip)}
-}
-
-// of returns how many have the verdict.
-func (n Counts) of(v Verdict) int {
-	return map[Verdict]int{Pass: n.Pass, Fail: n.Fail, Broken: n.Broken, Skip: n.Skip}[v]
-}
-
-// worst returns the gravest verdict that anything has, "" where nothing has one.
-func (n Counts) worst() Verdict {
-	for _, v := range verdicts {
-		if n.of(v) > 0 {
-			return v
-		}
-	}
-	return ""
+	Shard      Shard  `json:"shard"` // the zero value, in JSON "", where the search was not divided
+	Seed       uint64 `json:"seed"`
+	Kernel     string `json:"kernel"`
+	Machine    string `json:"machine"`
+	Incomplete bool   `json:"incomplete,omitempty"` // the run did not come to its end
+	EndedBy    string `json:"ended_by,omitempty"`   // what ended it, see [Card.EndedBy]
 }
 
 // runs returns the verdicts of all runs, also where there was one.
@@ -83,7 +28,7 @@ func (r Result) runs() Counts {
 
 // often says in how many runs of a merged card the verdict came, "" for one run.
 func (r Result) often() string {
-	all := r.Runs.Pass + r.Runs.Fail + r.Runs.Broken + r.Runs.Skip
+	all := r.Runs.all()
 	if all < 2 {
 		return ""
 	}
@@ -95,7 +40,7 @@ func (c Card) runs() []Run {
 	if len(c.Runs) > 0 {
 		return c.Runs
 	}
-	return []Run{{c.Shard, c.Seed, c.Kernel, c.Machine}}
+	return []Run{{c.Shard, c.Seed, c.Kernel, c.Machine, !c.Complete, c.EndedBy}}
 }
 
 // Origin says in one printable line from which kernel and seed the card is; of a
@@ -106,8 +51,8 @@ func (c Card) Origin() string {
 		kernel += ", " + machine
 	}
 	if len(c.Runs) == 0 {
-		if c.Shard != "" {
-			kernel = "shard " + c.Shard + ", " + kernel
+		if c.Shard != (Shard{}) {
+			kernel = fmt.Sprintf("shard %v, %s", c.Shard, kernel)
 		}
 		return fmt.Sprintf("%s, seed %d", kernel, c.Seed)
 	}
@@ -123,8 +68,8 @@ func (c Card) Origin() string {
 func (c Card) Missing() (missing []int, of int) {
 	seen := map[int]bool{}
 	for _, r := range c.runs() {
-		if i, n, err := parseShard(r.Shard); err == nil {
-			seen[i], of = true, max(of, n)
+		if r.Shard != (Shard{}) {
+			seen[r.Shard.Index], of = true, max(of, r.Shard.of())
 		}
 	}
 	for i := range of {
@@ -157,30 +102,6 @@ func numbers(all []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// maxShards bounds what a card may make others count up to.
-const maxShards = 10000
-
-// parseShard reads a shard such as "3/10". It is written in one way only.
-func parseShard(text string) (i, n int, err error) {
-	first, second, _ := strings.Cut(text, "/")
-	i, err = strconv.Atoi(first)
-	if err == nil {
-		n, err = strconv.Atoi(second)
-	}
-	if err != nil || i < 0 || i >= n || n > maxShards || text != fmt.Sprintf("%d/%d", i, n) {
-		return 0, 0, fmt.Errorf("shard %q: it is written such as 3/10, from 0/10 to 9/10, with at most %d of them", text, maxShards)
-	}
-	return i, n, nil
-}
-
-func checkShard(text string) error {
-	if text == "" {
-		return nil
-	}
-	_, _, err := parseShard(text)
-	return err
-}
-
 // A Source is a card with the name of where it comes from, for messages.
 type Source struct {
 	Name string // such as its file
@@ -207,29 +128,25 @@ func Merge(sources ...Source) (Card, error) {
 	type key struct{ name, family string }
 	place := map[key]int{}
 	expected := map[key]string{} // the name of the card that expects what is expected
-	shards := map[string]string{}
+	shards := map[Shard]string{}
 	divided := "" // the name of the first card of a shard
 	of := 0
 
 	first := sources[0]
-	merged := Card{Subject: first.Card.Subject, Seed: first.Card.runs()[0].Seed}
+	merged := Card{Subject: first.Card.Subject, Seed: first.Card.runs()[0].Seed, Complete: true}
 	for _, s := range sources {
 		if s.Card.Subject != merged.Subject {
 			return Card{}, contradiction(s.Name, first.Name, "subject", s.Card.Subject, merged.Subject)
 		}
 		for _, run := range s.Card.runs() {
-			if run.Shard != "" {
-				_, n, err := parseShard(run.Shard)
-				if err != nil {
-					return Card{}, fmt.Errorf("merge scorecards: %s: %w", s.Name, err)
-				}
+			if run.Shard != (Shard{}) {
 				if other, twice := shards[run.Shard]; twice {
-					return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: field \"shard\" is %q in both; leave one out", s.Name, other, run.Shard)
+					return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: field \"shard\" is \"%v\" in both; leave one out", s.Name, other, run.Shard)
 				}
-				if of != 0 && n != of {
-					return Card{}, contradiction(s.Name, divided, "shard", run.Shard, fmt.Sprintf("…/%d", of))
+				if of != 0 && run.Shard.of() != of {
+					return Card{}, contradiction(s.Name, divided, "shard", run.Shard.String(), fmt.Sprintf("…/%d", of))
 				}
-				shards[run.Shard], of = s.Name, n
+				shards[run.Shard], of = s.Name, run.Shard.of()
 				if divided == "" {
 					divided = s.Name
 				}
@@ -257,11 +174,14 @@ func Merge(sources ...Source) (Card, error) {
 			merged.Checks[i] = merged.Checks[i].with(r)
 		}
 	}
-	kernels, machines := []string{}, []string{}
+	var kernels, machines, ends []string
 	for _, run := range merged.Runs {
 		kernels, machines = addNew(kernels, run.Kernel), addNew(machines, run.Machine)
+		if run.Incomplete {
+			merged.Complete, ends = false, addNew(ends, run.EndedBy)
+		}
 	}
-	merged.Kernel, merged.Machine = enumerate(kernels), enumerate(machines)
+	merged.Kernel, merged.Machine, merged.EndedBy = enumerate(kernels), enumerate(machines), enumerate(ends)
 	return merged, nil
 }
 

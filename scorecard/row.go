@@ -16,9 +16,8 @@ func (c Card) rows() []row {
 	var rows []row
 	place := map[string]int{}
 	for _, r := range c.Checks {
-		if !r.Verdict.Valid() {
-			r.Verdict = Broken
-		}
+		k, _ := r.Verdict.kind()
+		r.Verdict = k.Verdict
 		i, ok := place[r.Name]
 		if !ok {
 			i = len(rows)
@@ -42,13 +41,11 @@ func families(results []Result) []string {
 }
 
 // worst returns the gravest verdict of the results, "" without any.
-func worst(results []Result) Verdict {
-	for _, v := range verdicts {
-		if slices.ContainsFunc(results, func(r Result) bool { return r.Verdict == v }) {
-			return v
-		}
+func worst(results []Result) (v Verdict) {
+	for _, r := range results {
+		v = graver(v, r.Verdict)
 	}
-	return ""
+	return v
 }
 
 // in returns the gravest verdict in one family, "" if the check has none there.
@@ -97,8 +94,8 @@ type finding struct {
 func (w row) findings() []finding {
 	var all []finding
 	for _, r := range w.results {
-		if r.Verdict == Pass || r.Verdict == Skip {
-			continue
+		if k, _ := r.Verdict.kind(); !k.wrong || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0 {
+			continue // the table says it all
 		}
 		i := slices.IndexFunc(all, func(f finding) bool {
 			return f.Verdict == r.Verdict && f.Expected == r.Expected && f.Observed == r.Observed && f.Cause == r.Cause && f.Runs == r.Runs

@@ -69,13 +69,20 @@ func (c Card) WriteTable(w io.Writer, colour bool) error {
 	if len(rows) > 0 {
 		fmt.Fprintln(&b)
 	}
-	n := c.Counts()
-	fmt.Fprintln(&b, strings.Join([]string{
-		tally(n.Pass, Pass, colour), tally(n.Fail, Fail, colour),
-		tally(n.Broken, Broken, colour), tally(n.Skip, Skip, colour),
-	}, ", "))
+	fmt.Fprintln(&b, c.Summary(colour))
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// Summary returns the counts in one line, and says so where the run did not come to
+// its end: "5 pass, 0 fail, 3 broken, 1 skip; incomplete: ended by SIGINT, 3 checks not
+// judged".
+func (c Card) Summary(colour bool) string {
+	text := c.Counts().text(colour)
+	if end := c.end(); end != "" {
+		text += "; " + paint(end, Broken, colour)
+	}
+	return text
 }
 
 // writeParagraph writes all of the finding.
@@ -104,18 +111,4 @@ func (f finding) writeParagraph(w io.Writer, colour bool) {
 			fmt.Fprintln(w, strings.TrimRight(start+line, " "))
 		}
 	}
-}
-
-// tally returns a count with its verdict, coloured if there is any.
-func tally(n int, v Verdict, colour bool) string {
-	return paint(fmt.Sprintf("%d %s", n, v), v, colour && n > 0)
-}
-
-// paint gives s the colour of a verdict.
-func paint(s string, v Verdict, colour bool) string {
-	code := map[Verdict]int{Pass: 32, Fail: 31, Broken: 33, Skip: 2}[v]
-	if !colour || code == 0 {
-		return s
-	}
-	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", code, s)
 }

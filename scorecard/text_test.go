@@ -49,10 +49,10 @@ func TestEveryByteIsHarmless(t *testing.T) {
 		every = append(every, byte(b))
 	}
 	for _, s := range []string{string(every), "\n|\n", "\\|", "``\n```", "\u0085\u2028\u202e\U000E0001", "\x1b[31m", "\r\r\n\n"} {
-		requireHarmless(t, Card{Subject: s, Kernel: s, Checks: []Result{
-			{s, Fail, s, s, s, s, []string{s, s}, s, 0, Counts{}, "", false},
-			{s + "x", Broken, s + "y", s, s, s, []string{s + s}, s, 0, Counts{1, 2, 3, 4}, "", false},
-			{s + "x", Skip, "", s, s, s, nil, s, 0, Counts{}, "", false},
+		requireHarmless(t, Card{Subject: s, Kernel: s, EndedBy: s, Checks: []Result{
+			{Name: s, Verdict: Fail, Family: s, Expected: s, Observed: s, Cause: s, Evidence: []string{s, s}, Reproduce: s},
+			{Name: s + "x", Verdict: Broken, Family: s + "y", Expected: s, Observed: s, Cause: s, Evidence: []string{s + s}, Reproduce: s, Runs: Counts{1, 2, 3, 4}},
+			{Name: s + "x", Verdict: Skip, Expected: s, Observed: s, Cause: s, Missing: s, Reproduce: s},
 		}})
 	}
 }

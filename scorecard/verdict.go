@@ -2,11 +2,11 @@ package scorecard
 
 import (
 	"fmt"
-	"slices"
+	"strings"
 )
 
-// Verdict is what one check concludes about a subject. The zero value is no
-// verdict: it is not valid, and is neither written nor parsed.
+// Verdict is what one check concludes about a subject. The zero value is not
+// valid: it is neither written nor parsed, and counts as broken.
 type Verdict string
 
 // The verdicts.
@@ -17,29 +17,162 @@ const (
 	Skip   Verdict = "skip"   // the check does not apply, or cannot run here
 )
 
-// verdicts are all of them, those that a reader wants to know of first in front.
-var verdicts = []Verdict{Fail, Broken, Skip, Pass}
+// A kind is what this package knows of a verdict.
+type kind struct {
+	Verdict
+	gravity int  // the gravest of several results decides
+	judged  bool // the check came to know what the subject does
+	wrong   bool // a card with this verdict is not OK, and says at length why
+	colour  int  // of an ANSI escape sequence
+	count   func(*Counts) *int
+}
 
-// Valid tells whether v is one of the four verdicts.
-func (v Verdict) Valid() bool { return slices.Contains(verdicts, v) }
+// kinds has a line for each verdict, in the order in which counts list them.
+var kinds = []kind{
+	{Pass, 0, true, false, 32, func(n *Counts) *int { return &n.Pass }},
+	{Fail, 3, true, true, 31, func(n *Counts) *int { return &n.Fail }},
+	{Broken, 2, false, true, 33, func(n *Counts) *int { return &n.Broken }},
+	{Skip, 1, false, false, 2, func(n *Counts) *int { return &n.Skip }},
+}
 
-// MarshalText returns the verdict's word, or an error if v is not valid.
+// kind returns the line of the verdict, and whether there is one; if not, the line
+// of Broken.
+func (v Verdict) kind() (k kind, valid bool) {
+	for _, k := range kinds {
+		if k.Verdict == v {
+			return k, true
+		}
+	}
+	k, _ = Broken.kind()
+	return k, false
+}
+
+// graver returns the graver of two verdicts. The zero value is less grave than any.
+func graver(a, b Verdict) Verdict {
+	if a == "" || b == "" {
+		return a + b
+	}
+	first, _ := a.kind()
+	second, _ := b.kind()
+	if second.gravity > first.gravity {
+		return b
+	}
+	return a
+}
+
+// MarshalText returns the word of the verdict, or an error if v is not valid.
 func (v Verdict) MarshalText() ([]byte, error) {
-	if !v.Valid() {
-		return nil, v.unknown()
+	if err := v.check(); err != nil {
+		return nil, err
 	}
 	return []byte(v), nil
 }
 
-// UnmarshalText accepts the four verdicts' words alone.
+// UnmarshalText accepts the words of the verdicts only.
 func (v *Verdict) UnmarshalText(text []byte) error {
-	if word := Verdict(text); !word.Valid() {
-		return word.unknown()
+	if err := Verdict(text).check(); err != nil {
+		return err
 	}
 	*v = Verdict(text)
 	return nil
 }
 
-func (v Verdict) unknown() error {
-	return fmt.Errorf("verdict %q is unknown: it is pass, fail, broken or skip", string(v))
+// check returns an error that lists the verdicts if v is not one of them.
+func (v Verdict) check() error {
+	if _, valid := v.kind(); valid {
+		return nil
+	}
+	words := make([]string, len(kinds))
+	for i, k := range kinds {
+		words[i] = string(k.Verdict)
+	}
+	last := len(words) - 1
+	return fmt.Errorf("verdict %q is unknown: it is %s or %s", string(v), strings.Join(words[:last], ", "), words[last])
+}
+
+// Counts are how many results have each verdict.
+type Counts struct {
+	Pass   int `json:"pass"`
+	Fail   int `json:"fail"`
+	Broken int `json:"broken"`
+	Skip   int `json:"skip"`
+}
+
+// String returns the counts in one line, such as "21 pass, 2 fail, 1 broken, 3 skip".
+func (n Counts) String() string { return n.text(false) }
+
+// text returns the counts in one line, coloured where there is anything to count.
+func (n Counts) text(colour bool) string {
+	parts := make([]string, len(kinds))
+	for i, k := range kinds {
+		count := *k.count(&n)
+		parts[i] = paint(fmt.Sprintf("%d %s", count, k.Verdict), k.Verdict, colour && count > 0)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// of returns how many have the verdict.
+func (n Counts) of(v Verdict) int {
+	k, _ := v.kind()
+	return *k.count(&n)
+}
+
+// all returns how many there are.
+func (n Counts) all() int {
+	sum := 0
+	for _, k := range kinds {
+		sum += *k.count(&n)
+	}
+	return sum
+}
+
+// worst returns the gravest verdict that anything has, "" where nothing has one.
+func (n Counts) worst() (v Verdict) {
+	for _, k := range kinds {
+		if n.of(k.Verdict) > 0 {
+			v = graver(v, k.Verdict)
+		}
+	}
+	return v
+}
+
+// add returns the sums.
+func (n Counts) add(m Counts) Counts {
+	for _, k := range kinds {
+		count := k.count(&n)
+		*count = min(*count+*k.count(&m), maxRuns)
+	}
+	return n
+}
+
+// Counts counts the results. A result with an invalid verdict is broken.
+func (c Card) Counts() Counts {
+	var n Counts
+	for _, r := range c.Checks {
+		k, _ := r.Verdict.kind()
+		*k.count(&n)++
+	}
+	return n
+}
+
+// OK tells whether the subject may be called right: the run came to its end,
+// something passed, nothing failed, nothing is broken. A card whose checks were
+// all skipped is not OK, nor is a card without checks: a run that judged nothing
+// must not turn a pipeline green.
+func (c Card) OK() bool {
+	n := c.Counts()
+	for _, k := range kinds {
+		if k.wrong && n.of(k.Verdict) > 0 {
+			return false
+		}
+	}
+	return c.Complete && n.Pass > 0
+}
+
+// paint gives s the colour of a verdict.
+func paint(s string, v Verdict, colour bool) string {
+	if k, valid := v.kind(); valid && colour {
+		return fmt.Sprintf("\x1b[%dm%s\x1b[0m", k.colour, s)
+	}
+	return s
 }

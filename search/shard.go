@@ -3,22 +3,16 @@ package search
 import (
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
+
+	"forkrig/scorecard"
 )
 
 // Shard is one of several parts of a search on as many machines. It has the seeds whose
-// remainder by Of is Index, so that no seed has two owners and each has one,
-// whatever the seed that each machine begins with. The zero value is the whole.
-type Shard struct {
-	Index int // from 0
-	Of    int // how many there are; 0 means 1
-}
+// remainder by Of is Index, so that each seed belongs to exactly one shard, whatever
+// the seed that each machine begins with. The zero value is the whole.
+type Shard scorecard.Shard
 
-// maxShards is more machines than anybody has.
-const maxShards = 1_000_000
-
-// ShardEnv is the environment variable with a shard, as [ParseShard] reads it.
+// ShardEnv is the environment variable with a shard, as [scorecard.ParseShard] reads it.
 const ShardEnv = "FORKRIG_SHARD"
 
 // The environment variables by which Kubernetes tells the pods of an Indexed Job
@@ -29,34 +23,6 @@ const (
 	jobCountEnv = "JOB_COMPLETIONS"
 )
 
-// ParseShard reads i/n: the shard i, from 0 to n-1, of n.
-func ParseShard(text string) (Shard, error) {
-	wrong := func(why string) (Shard, error) {
-		return Shard{}, fmt.Errorf("shard %q: %s: give i/n, such as 0/4 to 3/4 on four machines", text, why)
-	}
-	first, second, found := strings.Cut(text, "/")
-	if !found {
-		return wrong("there is no slash")
-	}
-	index, indexErr := number(first)
-	of, ofErr := number(second)
-	switch {
-	case indexErr != nil || ofErr != nil:
-		return wrong("these are not two numbers")
-	case of < 1 || of > maxShards:
-		return wrong(fmt.Sprintf("there are 1 to %d shards", maxShards))
-	case index >= of:
-		return wrong(fmt.Sprintf("the first is 0 and the last %d", of-1))
-	}
-	return Shard{Index: index, Of: of}, nil
-}
-
-// number reads digits and nothing else.
-func number(text string) (int, error) {
-	n, err := strconv.ParseUint(text, 10, 31)
-	return int(n), err
-}
-
 // ChooseShard returns the shard that the flag names or, where that is "", the
 // environment: FORKRIG_SHARD, or JOB_COMPLETION_INDEX with JOB_COMPLETIONS. Without
 // any of them it is the whole.
@@ -65,18 +31,10 @@ func ChooseShard(flag string, lookup func(string) (string, bool)) (Shard, error)
 		lookup = os.LookupEnv
 	}
 	if flag != "" {
-		s, err := ParseShard(flag)
-		if err != nil {
-			return s, fmt.Errorf("-shard: %w", err)
-		}
-		return s, nil
+		return parseShard(flag, "-shard")
 	}
 	if text, set := lookup(ShardEnv); set {
-		s, err := ParseShard(text)
-		if err != nil {
-			return s, fmt.Errorf("%s: %w", ShardEnv, err)
-		}
-		return s, nil
+		return parseShard(text, ShardEnv)
 	}
 	index, hasIndex := lookup(jobIndexEnv)
 	count, hasCount := lookup(jobCountEnv)
@@ -88,15 +46,20 @@ func ChooseShard(flag string, lookup func(string) (string, bool)) (Shard, error)
 	case !hasIndex:
 		return Shard{}, fmt.Errorf("%s=%s without %s: make the job an Indexed one, or give -shard", jobCountEnv, count, jobIndexEnv)
 	}
-	s, err := ParseShard(index + "/" + count)
-	if err != nil {
-		return s, fmt.Errorf("%s and %s: %w", jobIndexEnv, jobCountEnv, err)
-	}
-	return s, nil
+	return parseShard(index+"/"+count, jobIndexEnv+" and "+jobCountEnv)
 }
 
-// String returns the shard as [ParseShard] reads it.
-func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.of()) }
+// parseShard reads a shard, and names its source in an error.
+func parseShard(text, source string) (Shard, error) {
+	s, err := scorecard.ParseShard(text)
+	if err != nil {
+		return Shard{}, fmt.Errorf("%s: %w", source, err)
+	}
+	return Shard(s), nil
+}
+
+// String returns the shard as [scorecard.ParseShard] reads it.
+func (s Shard) String() string { return scorecard.Shard(s).String() }
 
 func (s Shard) of() int { return max(s.Of, 1) }
 

@@ -1,0 +1,102 @@
+package scorecard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// WriteFile writes the card into a file as JSON, and as Markdown into the file beside
+// it whose name has .md instead of the extension. It replaces each file as a whole:
+// a reader sees the old card or the new one, and an error leaves the old one. A new
+// file has the mode 0666 without the umask; one that is replaced keeps its mode, and
+// a symbolic link to it stays a link. Where the directory does not allow to replace
+// a file, WriteFile writes into the file that is there.
+//
+// Into a name that is not a regular file, such as /dev/stdout or a pipe, it writes the
+// JSON alone, and does so at each call: write such a name once, when the run has ended.
+func WriteFile(name string, card Card) error {
+	markdownName := strings.TrimSuffix(name, filepath.Ext(name)) + ".md"
+	if markdownName == name {
+		return fmt.Errorf("write scorecard: %s is the name for the Markdown: give the name of the JSON, such as %s.json",
+			name, strings.TrimSuffix(name, ".md"))
+	}
+	var text, markdown bytes.Buffer
+	if err := errors.Join(card.WriteJSON(&text), card.WriteMarkdown(&markdown)); err != nil {
+		return err
+	}
+	regular, err := writeFile(name, text.Bytes())
+	if err == nil && regular {
+		_, err = writeFile(markdownName, markdown.Bytes())
+	}
+	if err != nil {
+		return fmt.Errorf("write scorecard: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces the content of a regular file, or writes to what is none.
+func writeFile(name string, content []byte) (regular bool, err error) {
+	info, err := os.Stat(name)
+	if err != nil { // there is no file, or what is wrong with it shows when one is written
+		return true, replace(name, 0, content)
+	}
+	for _, standard := range []*os.File{os.Stdout, os.Stderr} { // replaced, they would lose what follows
+		if own, err := standard.Stat(); err == nil && os.SameFile(info, own) {
+			_, err = standard.Write(content)
+			return false, err
+		}
+	}
+	if !info.Mode().IsRegular() {
+		return false, overwrite(name, content)
+	}
+	target, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return true, err
+	}
+	err = replace(target, info.Mode().Perm(), content)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EROFS) {
+		// The directory belongs to another user, or the file is a mount of its own.
+		err = overwrite(target, content)
+	}
+	return true, err
+}
+
+// replace writes a temporary file and renames it. A mode of 0 is that of a new file.
+func replace(name string, mode fs.FileMode, content []byte) (err error) {
+	temporary := filepath.Join(filepath.Dir(name), fmt.Sprintf(".forkrig-%016x", rand.Uint64()))
+	// Not os.CreateTemp: its files are readable by their owner only.
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temporary))
+		}
+	}()
+	_, err = file.Write(content)
+	if err == nil && mode != 0 {
+		err = file.Chmod(mode)
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary, name)
+}
+
+// overwrite writes into what has the name already.
+func overwrite(name string, content []byte) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Close())
+}

@@ -1,0 +1,242 @@
+package scorecard
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// schema is the version of the format that is written. Version 0.1.0 wrote no
+// schema, only complete cards, and no field that has another meaning now.
+const schema = 2
+
+// maxRuns is where a count of runs stops; the sum of all counts is an int everywhere.
+const maxRuns = math.MaxInt32 / 8
+
+// The methods of these types would call themselves.
+type (
+	plainCard   Card
+	plainResult Result
+)
+
+// MarshalJSON writes the schema and every field, also an empty one, but for those
+// that a card of one whole run does not need. It fails for an invalid verdict.
+func (c Card) MarshalJSON() ([]byte, error) {
+	c.Checks = append([]Result{}, c.Checks...) // [], not null
+	return encode(struct {
+		Schema int `json:"schema"`
+		plainCard
+	}{schema, plainCard(c)})
+}
+
+// MarshalJSON writes every field, also an empty one, but for those that only some
+// results have. It fails for an invalid verdict.
+func (r Result) MarshalJSON() ([]byte, error) {
+	r.Evidence = append([]string{}, r.Evidence...)
+	return encode(struct {
+		plainResult
+		Duration milliseconds `json:"duration_ms"`
+	}{plainResult(r), milliseconds(r.Duration)})
+}
+
+// UnmarshalJSON accepts what MarshalJSON writes, see [Parse].
+func (c *Card) UnmarshalJSON(data []byte) error {
+	var version struct {
+		Schema uint64 `json:"schema"`
+	}
+	if err := describe(json.Unmarshal(data, &version)); err != nil {
+		return err
+	}
+	required := []string{"subject", "kernel", "seed", "checks"}
+	switch {
+	case version.Schema > schema:
+		return fmt.Errorf("the card has schema %d, and this forkrig reads up to %d: use a newer forkrig", version.Schema, schema)
+	case version.Schema == schema:
+		required = append(required, "complete")
+	}
+	if err := requireFields(data, required...); err != nil {
+		return err
+	}
+	var card struct {
+		plainCard
+		Checks []json.RawMessage `json:"checks"`
+	}
+	card.Complete = true // a card without a schema is
+	if err := describe(json.Unmarshal(data, &card)); err != nil {
+		return err
+	}
+	incomplete := false
+	for _, run := range card.Runs {
+		incomplete = incomplete || run.Incomplete
+	}
+	if len(card.Runs) > 0 && card.Complete == incomplete {
+		return fmt.Errorf("field \"complete\" is %t, and the runs say %t", card.Complete, !incomplete)
+	}
+	var results []Result
+	for i, check := range card.Checks {
+		var result Result
+		if err := result.UnmarshalJSON(check); err != nil {
+			if result.Name != "" {
+				return fmt.Errorf("check %d (%q): %w", i+1, result.Name, err)
+			}
+			return fmt.Errorf("check %d: %w", i+1, err)
+		}
+		results = append(results, result)
+	}
+	*c = Card(card.plainCard)
+	c.Checks = results
+	return nil
+}
+
+// UnmarshalJSON accepts what MarshalJSON writes, see [Parse].
+func (r *Result) UnmarshalJSON(data []byte) error {
+	var result struct {
+		plainResult
+		Duration milliseconds `json:"duration_ms"`
+	}
+	err := describe(json.Unmarshal(data, &result))
+	*r = Result(result.plainResult)
+	if err != nil {
+		return err
+	}
+	if err := requireFields(data, "name", "verdict"); err != nil {
+		return err
+	}
+	for _, k := range kinds {
+		if count := r.Runs.of(k.Verdict); count < 0 || count > maxRuns {
+			return fmt.Errorf("field \"runs\": %d is no number of runs from 0 to %d", count, maxRuns)
+		}
+	}
+	if all := r.Runs; all != (Counts{}) && all.worst() != r.Verdict {
+		return fmt.Errorf("verdict %q is not the gravest of its runs: %v", r.Verdict, all)
+	}
+	r.Duration = time.Duration(result.Duration)
+	if len(r.Evidence) == 0 {
+		r.Evidence = nil
+	}
+	return nil
+}
+
+// milliseconds is a duration that JSON has in milliseconds, with one decimal.
+type milliseconds time.Duration
+
+const tenth = time.Millisecond / 10
+
+func (d milliseconds) MarshalJSON() ([]byte, error) {
+	tenths := max(time.Duration(d), 0) / tenth
+	return fmt.Appendf(nil, "%d.%d", tenths/10, tenths%10), nil
+}
+
+func (d *milliseconds) UnmarshalJSON(data []byte) error {
+	var number float64
+	if err := json.Unmarshal(data, &number); err != nil {
+		return err
+	}
+	tenths := math.Round(number * 10)
+	if tenths < 0 || tenths > float64(math.MaxInt64/tenth) {
+		return fmt.Errorf("duration_ms %v is out of range", number)
+	}
+	*d = milliseconds(time.Duration(tenths) * tenth)
+	return nil
+}
+
+// requireFields returns an error if data is not a JSON object with all the fields.
+func requireFields(data []byte, names ...string) error {
+	var object map[string]json.RawMessage
+	if err := describe(json.Unmarshal(data, &object)); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if value, ok := object[name]; !ok || string(value) == "null" {
+			return fmt.Errorf("field %q is missing", name)
+		}
+	}
+	return nil
+}
+
+// describe rewords those errors of encoding/json that speak of Go types.
+func describe(err error) error {
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("%w at byte %d", err, e.Offset)
+	}
+	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	wanted := "a string"
+	switch e.Type.Kind() {
+	case reflect.Struct, reflect.Map:
+		wanted = "an object"
+	case reflect.Slice:
+		wanted = "an array"
+	case reflect.Bool:
+		wanted = "true or false"
+	case reflect.Float64:
+		wanted = "a number"
+	case reflect.Int:
+		wanted = "a whole number"
+	case reflect.Uint64:
+		wanted = "a whole number from 0 to 2^64-1"
+	}
+	text := fmt.Sprintf("this is JSON %s, and %s is required", e.Value, wanted)
+	field := strings.TrimPrefix(strings.TrimPrefix(e.Field, "plainCard."), "plainResult.")
+	if field == "" {
+		return errors.New(text)
+	}
+	return fmt.Errorf("read field %q: %s", field, text)
+}
+
+// encode is json.Marshal that leaves the <, > and & of commands readable.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return b.Bytes(), err
+}
+
+// WriteJSON writes the card as indented JSON that [Parse] reads. Bytes that are
+// not UTF-8 become U+FFFD; characters that are not printable are escaped, so that
+// the file may be shown on a terminal. It fails for an invalid verdict, and if w
+// does.
+func (c Card) WriteJSON(w io.Writer) error {
+	for i, r := range c.Checks {
+		if err := r.Verdict.check(); err != nil {
+			return fmt.Errorf("write scorecard: check %d (%q): %w", i+1, r.Name, err)
+		}
+	}
+	compact, err := encode(c)
+	if err != nil {
+		return fmt.Errorf("write scorecard: %w", err)
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, compact, "", "  "); err != nil {
+		return fmt.Errorf("write scorecard: %w", err)
+	}
+	_, err = w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+// Parse reads one card, as WriteJSON writes it, up to the end of r. It reads cards
+// of this and of every earlier version: a card without a schema (0.1.0) is
+// complete. It ignores fields that it does not know, and refuses a schema that it
+// does not know. An unknown verdict is an error, and so is anything after the card.
+// A card needs its subject, kernel, seed and checks, a result its name and verdict.
+// It does not check that texts are not empty, nor that a check comes once per family.
+func Parse(r io.Reader) (Card, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return Card{}, fmt.Errorf("read scorecard: %w", err)
+	}
+	var card Card
+	if err := describe(json.Unmarshal(data, &card)); err != nil {
+		return Card{}, fmt.Errorf("parse scorecard: %w", err)
+	}
+	return card, nil
+}

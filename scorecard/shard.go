@@ -1,0 +1,82 @@
+package scorecard
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// MaxShards is into how many shards a search may be divided.
+const MaxShards = 1_000_000
+
+// Shard is one of several parts of a search on as many machines. The zero value is
+// the whole, and is written as 0/1.
+type Shard struct {
+	Index int // from 0
+	Of    int // how many there are; 0 means 1
+}
+
+// ParseShard reads i/n: the shard i, from 0 to n-1, of n, which is at most
+// [MaxShards].
+func ParseShard(text string) (Shard, error) {
+	wrong := func(why string) (Shard, error) {
+		return Shard{}, fmt.Errorf("shard %s: %s: give i/n, such as 0/4 to 3/4 on four machines", quote(text), why)
+	}
+	first, second, found := strings.Cut(text, "/")
+	if !found {
+		return wrong("there is no slash")
+	}
+	index, indexErr := strconv.ParseUint(first, 10, 31) // digits and nothing else
+	of, ofErr := strconv.ParseUint(second, 10, 31)
+	if indexErr != nil || ofErr != nil {
+		return wrong("these are not two numbers")
+	}
+	shard := Shard{int(index), int(of)}
+	if why := shard.invalid(); why != "" || of == 0 {
+		return wrong(cmp.Or(why, invalidNumber))
+	}
+	return shard, nil
+}
+
+var invalidNumber = fmt.Sprintf("there are 1 to %d shards", MaxShards)
+
+// invalid says what is wrong with a shard, "" for a right one.
+func (s Shard) invalid() string {
+	switch of := s.of(); {
+	case s.Of < 0 || of > MaxShards:
+		return invalidNumber
+	case s.Index < 0 || s.Index >= of:
+		return fmt.Sprintf("the first is 0 and the last %d", of-1)
+	}
+	return ""
+}
+
+func (s Shard) of() int { return max(s.Of, 1) }
+
+// String returns the shard as [ParseShard] reads it.
+func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.of()) }
+
+// MarshalText returns "i/n", or "" for the zero value. It fails for an invalid shard.
+func (s Shard) MarshalText() ([]byte, error) {
+	if s == (Shard{}) {
+		return nil, nil
+	}
+	if why := s.invalid(); why != "" {
+		return nil, fmt.Errorf("shard %v: %s", s, why)
+	}
+	return []byte(s.String()), nil
+}
+
+// UnmarshalText accepts what MarshalText returns.
+func (s *Shard) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*s = Shard{}
+		return nil
+	}
+	shard, err := ParseShard(string(text))
+	if err == nil {
+		*s = shard
+	}
+	return err
+}
