@@ -48,8 +48,17 @@ func (r Resource) String() string {
 
 // SetLimit sets the soft limit of a process of the host on a resource
 // (prlimit(2)) and returns a function that restores the old one. The hard limit
-// stays as it is, so no privilege is needed. Processes that it starts from then
-// on inherit the limit. The error wraps os.ErrNotExist where it has ended.
+// stays as it is, and a soft limit above it is set to it. Processes that it starts
+// from then on inherit the limit. The error wraps os.ErrNotExist where it has ended.
+//
+// No privilege is needed for a process that has the user and group of the tests:
+// its real, effective and saved IDs must all be the real ones of the tests. Any
+// other process requires CAP_SYS_RESOURCE in its user namespace, which root lacks
+// in many containers, or CAP_SETUID and CAP_SETGID, with which a thread of the rig
+// takes the effective IDs of that process; this is not enough for a process whose
+// IDs differ among themselves, such as one of a set-user-ID program. The error wraps
+// os.ErrPermission otherwise. (Raising a hard limit, which the rig never does,
+// requires CAP_SYS_RESOURCE in the initial user namespace.)
 func (h *Host) SetLimit(of ProcessInfo, resource Resource, soft uint64) (restore func() error, err error) {
 	if int(resource) >= len(resourceNames) {
 		return nil, fmt.Errorf("limit %s of %s pid %d: choose one of the resources of this package", resource, of.Name, of.PID)

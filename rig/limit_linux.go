@@ -28,8 +28,8 @@ func setSoftLimit(pid int, resource Resource, soft uint64) (old uint64, err erro
 	if err = set(); !errors.Is(err, os.ErrPermission) {
 		return old, err
 	}
-	// Root without CAP_SYS_RESOURCE, as in many containers, may not touch another
-	// user's process, but that user may.
+	// Root without CAP_SYS_RESOURCE, as in many containers, may not limit a process of
+	// another user, but that user may (check_prlimit_permission in kernel/sys.c).
 	return old, asOwnerOf(pid, set)
 }
 

@@ -209,8 +209,6 @@ func TestEndurance(t *testing.T) {
 }
 
 func TestTimedWait(t *testing.T) {
-	poll := millisecondsOf[unix.SYS_EPOLL_PWAIT]
-	require.Equal(t, 3, poll)
 	for line, timed := range map[string]bool{
 		"running\n":        false,
 		"-1 0x7ffd 0x7f\n": false,

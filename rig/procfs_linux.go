@@ -16,6 +16,8 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/syscalls"
 )
 
 const procRoot = "/proc"
@@ -358,15 +360,7 @@ func timedWait(line string) bool {
 		value, _ := strconv.ParseUint(strings.TrimPrefix(fields[1+i], "0x"), 16, 64)
 		return value
 	}
-	if i, ok := millisecondsOf[number]; ok {
-		return int32(argument(i)) >= 0
-	}
-	if i, ok := timespecOf[number]; ok {
-		return argument(i) != 0
-	}
-	return number == unix.SYS_NANOSLEEP || number == unix.SYS_CLOCK_NANOSLEEP
+	w, _ := syscalls.WaitOf(int32(number))
+	return w.Sleep || w.Milliseconds != 0 && int32(argument(w.Milliseconds)) >= 0 ||
+		w.Timeout != 0 && argument(w.Timeout) != 0
 }
-
-// timespecOf says which argument of a call is a pointer to its timeout, where
-// NULL is none.
-var timespecOf = map[int]int{unix.SYS_PPOLL: 2, unix.SYS_PSELECT6: 4, unix.SYS_EPOLL_PWAIT2: 3}

@@ -137,17 +137,36 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a storm: %w", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	if s.Duration > 0 {
-		ctx, cancel = context.WithTimeout(context.Background(), s.Duration)
-	}
+	ctx, cancel := s.context()
 	running := &RunningStorm{lab: l, storm: s, cancel: cancel, done: make(chan struct{})}
+	if err := l.addStorm(running); err != nil {
+		cancel()
+		closeHandles(handles)
+		return nil, fmt.Errorf("start a storm: %w", err)
+	}
 	l.Journal.Record("lab", "storm begins: %s", running)
-	l.mu.Lock()
-	l.storms = append(l.storms, running)
-	l.mu.Unlock()
 	go running.blow(ctx, handles, l.Rand("storm"))
 	return running, nil
+}
+
+// context ends with the storm's duration, where it has one.
+func (s Storm) context() (context.Context, context.CancelFunc) {
+	if s.Duration > 0 {
+		return context.WithTimeout(context.Background(), s.Duration)
+	}
+	return context.WithCancel(context.Background())
+}
+
+// addStorm has the lab stop the storm at its end. It is an error where the lab has
+// ended while the targets were looked up: nothing would stop the storm any more.
+func (l *Lab) addStorm(running *RunningStorm) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return fmt.Errorf("%w: it ended meanwhile", ErrClosed)
+	}
+	l.storms = append(l.storms, running)
+	return nil
 }
 
 func (r *RunningStorm) String() string { return r.storm.String() }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,6 +96,36 @@ func TestStormEndsWithItsTarget(t *testing.T) {
 	require.NoError(t, err)
 	assert.Positive(t, result.Sent)
 	assert.False(t, target.Running() && result.Missed == 0)
+}
+
+// TestStormStartedWhileItsLabEnds: the lab ends while the storm looks up its targets,
+// and so after it was seen to be open.
+func TestStormStartedWhileItsLabEnds(t *testing.T) {
+	t.Parallel()
+	lookingUp, ended := make(chan struct{}), make(chan struct{})
+	started := make(chan error, 1)
+	outcome := Try(t, func(tb testing.TB) {
+		lab := New(tb)
+		host := lab.NewHost("h")
+		startReady(tb, host, stoppable("counting"))
+		var once sync.Once
+		target := host.Matching("everything", func(ProcessInfo) bool {
+			once.Do(func() { close(lookingUp) })
+			<-ended
+			return true
+		})
+		go func() {
+			storm, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGUSR1}, Targets: []Target{target}})
+			if err == nil {
+				_, _ = storm.Stop()
+			}
+			started <- err
+		}()
+		<-lookingUp
+	})
+	close(ended)
+	assert.False(t, outcome.Failed, outcome.Log)
+	assert.ErrorIs(t, <-started, ErrClosed)
 }
 
 func TestStormsThatMakeNoSense(t *testing.T) {

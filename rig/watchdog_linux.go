@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/syscalls"
 )
 
 // quitSignals catches SIGQUIT, which go test sends to a binary that goes on after
@@ -63,20 +65,9 @@ func nameCall(line string) string {
 	if err != nil {
 		return line // running, or ?
 	}
-	name, known := waitingCalls[n]
+	name, known := syscalls.Name(n)
 	if !known {
 		name = "system call " + number
 	}
 	return name + "(" + arguments + ")"
 }
-
-// waitingCalls are the names of the calls in which processes wait.
-var waitingCalls = withOldCalls(map[int]string{
-	unix.SYS_READ: "read", unix.SYS_READV: "readv", unix.SYS_WRITE: "write", unix.SYS_WRITEV: "writev",
-	unix.SYS_ACCEPT: "accept", unix.SYS_ACCEPT4: "accept4", unix.SYS_CONNECT: "connect",
-	unix.SYS_RECVFROM: "recvfrom", unix.SYS_RECVMSG: "recvmsg", unix.SYS_SENDTO: "sendto", unix.SYS_SENDMSG: "sendmsg",
-	unix.SYS_PPOLL: "ppoll", unix.SYS_PSELECT6: "pselect6", unix.SYS_EPOLL_PWAIT: "epoll_pwait", unix.SYS_EPOLL_PWAIT2: "epoll_pwait2",
-	unix.SYS_WAIT4: "wait4", unix.SYS_WAITID: "waitid", unix.SYS_FUTEX: "futex", unix.SYS_FLOCK: "flock", unix.SYS_FCNTL: "fcntl",
-	unix.SYS_NANOSLEEP: "nanosleep", unix.SYS_CLOCK_NANOSLEEP: "clock_nanosleep",
-	unix.SYS_RT_SIGTIMEDWAIT: "rt_sigtimedwait", unix.SYS_RT_SIGSUSPEND: "rt_sigsuspend", unix.SYS_RESTART_SYSCALL: "restart_syscall",
-})

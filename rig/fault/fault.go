@@ -2,7 +2,9 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"forkrig/rig"
@@ -36,7 +38,10 @@ type Applied struct {
 // at the end of the lab.
 func Apply(ctx context.Context, lab *rig.Lab, f Fault) (*Applied, error) {
 	if f == nil {
-		return nil, fmt.Errorf("apply a fault: there is none")
+		return nil, errors.New("apply a fault: it is nil: give a fault")
+	}
+	if v := reflect.ValueOf(f); v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, fmt.Errorf("apply a fault: the %T is nil: give a fault", f)
 	}
 	if lab == nil {
 		return nil, fmt.Errorf("apply the fault that %v: there is no lab: make one by rig.New", f)

@@ -11,7 +11,8 @@ import (
 // Limit takes a resource from running processes: the targeted ones, and what they
 // start from then on, may have no more than Soft of it. Healing gives each of the
 // targeted processes back what it had; those started meanwhile keep the limit
-// until they end. No privilege is needed.
+// until they end. A process of another user than that of the tests requires a
+// privilege: see [rig.Host.SetLimit].
 //
 // What the process sees is said with each [rig.Resource]. Soft is in the unit of
 // the resource; 0, where nothing else is meant, is nothing more: no further

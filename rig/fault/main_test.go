@@ -59,3 +59,19 @@ func TestFaultThatDoesNotHealFailsTheTest(t *testing.T) {
 	assert.True(t, trial.Failed)
 	assert.Contains(t, trial.Log, "heal the fault that it rains: no sun")
 }
+
+// TestNoFault: nil, also as a typed pointer, is refused before anything is asked of it.
+func TestNoFault(t *testing.T) {
+	lab := rig.New(t)
+	for want, f := range map[string]fault.Fault{
+		"apply a fault: it is nil: give a fault":                     nil,
+		"apply a fault: the *fault.NeverRead is nil: give a fault":   (*fault.NeverRead)(nil),
+		"apply a fault: the *fault.Kill is nil: give a fault":        (*fault.Kill)(nil),
+		"apply a fault: the *fault.FullBacklog is nil: give a fault": (*fault.FullBacklog)(nil),
+	} {
+		_, err := fault.Apply(t.Context(), lab, f)
+		assert.EqualError(t, err, want)
+	}
+	_, err := fault.Apply(t.Context(), nil, fault.Busy{})
+	assert.ErrorContains(t, err, "there is no lab")
+}

@@ -11,9 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"forkrig/rig"
+	"forkrig/rig/internal/filter"
 )
 
 // relay brings frames from a detour to where they were meant to go, as a passage
@@ -236,8 +238,11 @@ func preparePacketSocket(fd int, device string, receive net.HardwareAddr) error 
 	protocol := uint16(0) // nothing
 	if receive != nil {
 		protocol = unix.ETH_P_ALL
-		filter := onlyTo(receive)
-		program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+		accept, err := onlyTo(receive)
+		if err != nil {
+			return err
+		}
+		program := unix.SockFprog{Len: uint16(len(accept)), Filter: &accept[0]}
 		if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
 			return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
 		}
@@ -264,16 +269,16 @@ func networkOrder(n uint16) uint16 {
 }
 
 // onlyTo is a socket filter that accepts frames to one hardware address.
-func onlyTo(address net.HardwareAddr) []unix.SockFilter {
+func onlyTo(address net.HardwareAddr) ([]unix.SockFilter, error) {
 	const whole = 0xffffffff
-	return []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: binary.BigEndian.Uint32(address), Jf: 3},
-		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(binary.BigEndian.Uint16(address[4:])), Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: whole},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-	}
+	return filter.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: 0, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(address), SkipFalse: 3},
+		bpf.LoadAbsolute{Off: 4, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(binary.BigEndian.Uint16(address[4:])), SkipFalse: 1},
+		bpf.RetConstant{Val: whole},
+		bpf.RetConstant{Val: 0},
+	})
 }
 
 func missingPacketSocket(err error) error {

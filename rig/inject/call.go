@@ -3,6 +3,8 @@ package inject
 import (
 	"fmt"
 	"slices"
+
+	"forkrig/rig/internal/syscalls"
 )
 
 // Call is a system call by its name, as strace(1) prints it: "accept4". One that
@@ -29,7 +31,7 @@ func (c Call) check() error {
 	if reason, is := refused[c]; is {
 		return fmt.Errorf("trap %s: %s", c, reason)
 	}
-	if _, known := numberOf(c); !known {
+	if _, known := syscalls.Number(string(c)); !known {
 		return fmt.Errorf("trap %s: no system call has this name: write it as strace does, such as accept4", c)
 	}
 	return nil

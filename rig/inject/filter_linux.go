@@ -2,7 +2,13 @@
 
 package inject
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/filter"
+	"forkrig/rig/internal/syscalls"
+)
 
 // Offsets in struct seccomp_data (seccomp(2)). Both architectures are
 // little-endian.
@@ -19,30 +25,25 @@ const (
 //
 // The kernel remembers which calls a filter allows whatever their arguments are
 // (since Linux 5.11), so arguments are looked at last.
-func newFilter(calls []int32, pass uint64) []unix.SockFilter {
-	load := func(offset uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+func newFilter(calls []int32, pass uint64) ([]unix.SockFilter, error) {
+	load := func(offset uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: offset, Size: 4} }
+	equal := func(value uint32, yes, no uint8) bpf.Instruction {
+		return bpf.JumpIf{Cond: bpf.JumpEqual, Val: value, SkipTrue: yes, SkipFalse: no}
 	}
-	equal := func(k uint32, yes, no uint8) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: yes, Jf: no, K: k}
-	}
-	jump := func(n int) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA, K: uint32(n)}
-	}
-	answer := func(k uint32) unix.SockFilter { return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k} }
+	answer := func(value uint32) bpf.Instruction { return bpf.RetConstant{Val: value} }
 	argument := func(n int) uint32 { return uint32(offsetArguments + n*argumentSize) }
 
-	filter := []unix.SockFilter{
+	program := []bpf.Instruction{
 		load(offsetArch),
-		equal(auditArch, 1, 0),
+		equal(syscalls.AuditArch, 1, 0),
 		answer(unix.SECCOMP_RET_ALLOW),
 		load(offsetNumber),
 	}
 	for i, number := range calls {
 		// To the trap: over the other calls, at two instructions each, and the answer.
-		filter = append(filter, equal(uint32(number), 0, 1), jump(2*(len(calls)-i-1)+1))
+		program = append(program, equal(uint32(number), 0, 1), bpf.Jump{Skip: uint32(2*(len(calls)-i-1) + 1)})
 	}
-	return append(filter,
+	return filter.Assemble(append(program,
 		answer(unix.SECCOMP_RET_ALLOW),
 		load(argument(5)),
 		equal(uint32(pass), 0, 2),
@@ -50,5 +51,5 @@ func newFilter(calls []int32, pass uint64) []unix.SockFilter {
 		equal(uint32(pass>>32), 1, 0),
 		answer(unix.SECCOMP_RET_USER_NOTIF),
 		answer(unix.SECCOMP_RET_ALLOW),
-	)
+	))
 }

@@ -35,9 +35,9 @@ func FuzzOrder(f *testing.F) {
 		if json.Unmarshal(text, &o) != nil {
 			return
 		}
-		filter := newFilter(o.Calls, pass)
-		if len(filter) != 2*len(o.Calls)+11 {
-			t.Fatalf("%d instructions for %d calls", len(filter), len(o.Calls))
+		filter, err := newFilter(o.Calls, pass)
+		if err != nil || len(filter) != 2*len(o.Calls)+11 {
+			t.Fatalf("%d instructions for %d calls: %v", len(filter), len(o.Calls), err)
 		}
 		for i, instruction := range filter {
 			far := -1

@@ -122,7 +122,9 @@ func newHandover(socket int, o order, args []string) (h *handover, err error) {
 	}
 	h = &handover{socket: uintptr(socket), control: unix.UnixRights(0), all: ^uint64(0)}
 	h.pass = uintptr(binary.NativeEndian.Uint64(pass[:]))
-	h.filter = newFilter(o.Calls, uint64(h.pass))
+	if h.filter, err = newFilter(o.Calls, uint64(h.pass)); err != nil {
+		return nil, err
+	}
 	h.program = unix.SockFprog{Len: uint16(len(h.filter)), Filter: &h.filter[0]}
 	h.tell[0] = tellFilter
 	h.errno = (*uint32)(unsafe.Pointer(&h.tell[4]))

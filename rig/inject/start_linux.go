@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"forkrig/rig"
+	"forkrig/rig/internal/syscalls"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +34,7 @@ func (s *Session) start(ctx context.Context, host *rig.Host) (err error) {
 		return fmt.Errorf("start %s on %s: %w", c, host, err)
 	}
 	for _, call := range s.calls {
-		if number, _ := numberOf(call); number != absent {
+		if number, _ := syscalls.Number(string(call)); number != syscalls.Absent {
 			o.Calls = append(o.Calls, number)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unsafe"
 
+	"forkrig/rig/internal/syscalls"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -48,11 +50,11 @@ func newSupervisor(s *Session, fd int) *supervisor {
 	s.filter = fd
 	s.mu.Unlock()
 	for slot, c := range s.calls {
-		number, _ := numberOf(c)
+		number, _ := syscalls.Number(string(c))
 		for int(number) >= len(v.slots) {
 			v.slots = append(v.slots, -1)
 		}
-		if number != absent {
+		if number != syscalls.Absent {
 			v.slots[number] = int16(slot)
 		}
 	}
@@ -159,7 +161,7 @@ func (v *supervisor) handle(n *notification) {
 	o := occasion{slot: slot, in: in}
 	for _, r := range v.rules {
 		if r.Waiting && r.slots[slot] {
-			o.waits = mayWait(v.calls[slot], n)
+			o.waits = mayWait(n)
 			break
 		}
 	}

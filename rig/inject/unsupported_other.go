@@ -24,7 +24,6 @@ func Shim([]string) int {
 	return 1
 }
 
-func numberOf(Call) (number int32, known bool)          { return 0, true }
 func (*Session) start(context.Context, *rig.Host) error { return errUnsupported }
 func notCaught(pid int, signal syscall.Signal) bool     { return false }
 func (*Session) waiting() (waits bool, made int)        { return false, 0 }
