@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"forkrig/checks"
+	"forkrig/scorecard"
+)
+
+// readCard reads the scorecard of a file.
+func readCard(name string) (scorecard.Card, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return scorecard.Card{}, err
+	}
+	defer file.Close()
+	card, err := scorecard.Parse(file)
+	if err != nil {
+		return card, fmt.Errorf("%s: %w", name, err)
+	}
+	return card, nil
+}
+
+// list prints the checks with what they mean.
+func list(w io.Writer) {
+	for _, check := range checks.All() {
+		fmt.Fprintf(w, "%-18s %s\n", check.Name, check.Meaning)
+	}
+}
+
+// show prints a card.
+func show(w *os.File, name string) (status int, err error) {
+	card, err := readCard(name)
+	if err != nil {
+		return statusUsage, err
+	}
+	fmt.Fprintf(w, "%s\n%s\n\n", scorecard.Printable(card.Subject), card.Origin())
+	if err := card.WriteTable(w, scorecard.Colour(w)); err != nil {
+		return statusWrong, err
+	}
+	if !card.OK() {
+		return statusWrong, nil
+	}
+	return statusRight, nil
+}
+
+// diff prints how two cards differ. The status says whether something became worse.
+func diff(w *os.File, before, after string) (status int, err error) {
+	older, err := readCard(before)
+	if err != nil {
+		return statusUsage, err
+	}
+	newer, err := readCard(after)
+	if err != nil {
+		return statusUsage, err
+	}
+	difference := scorecard.Diff(older, newer)
+	if err := difference.WriteText(w, scorecard.Colour(w)); err != nil {
+		return statusWrong, err
+	}
+	if difference.Worse() {
+		return statusWrong, nil
+	}
+	return statusRight, nil
+}
+
+// Merge merges the cards and failing stories of several runs into the new directory out,
+// and tells w what came of it. The status is 0 if all shards are there and nothing failed.
+func Merge(w io.Writer, out string, directories []string) (status int, err error) {
+	if out == "" || len(directories) == 0 {
+		return statusUsage, errors.New("merge: give the directory to write, and then those to merge: merge OUT DIR…")
+	}
+	shards, err := scorecard.MergeDirectories(out, directories...)
+	if err != nil {
+		return statusUsage, err
+	}
+	line := func(format string, args ...any) {
+		fmt.Fprintln(w, scorecard.Printable(fmt.Sprintf(format, args...)))
+	}
+	line("%s", shards.Card.Subject)
+	line("%s\n", shards.Card.Origin())
+	file, _ := w.(*os.File)
+	if err := shards.Card.WriteTable(w, file != nil && scorecard.Colour(file)); err != nil {
+		return statusWrong, err
+	}
+	for _, s := range shards.Sources {
+		if !s.Card.OK() {
+			line("not right: %s: %v", s.Name, s.Card.Counts())
+		}
+	}
+	for _, dir := range shards.Without {
+		line("no scorecard: %s: the run did not come to its end", dir)
+	}
+	for _, name := range shards.Stories {
+		line("failing story: %s", name)
+	}
+	line("merged into %s", out)
+	if !shards.OK() {
+		return statusWrong, nil
+	}
+	return statusRight, nil
+}

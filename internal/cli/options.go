@@ -1,0 +1,334 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"forkrig/checks"
+	"forkrig/judge"
+	"forkrig/rig"
+	"forkrig/search"
+)
+
+// Options are what the flags say. They have the same names in forkrig and in go test
+// ./scenarios/..., which both get them from here.
+type Options struct {
+	// The subject.
+	subject   string
+	service   string
+	closes    string
+	port      uint
+	user      string
+	ready     time.Duration
+	onTerm    string
+	storm     string
+	vanishing bool
+
+	// The trial.
+	checks   string
+	family   string
+	parallel int
+	within   time.Duration
+	card     string
+	baseline string
+	verbose  bool
+
+	// The search.
+	schedules int
+	soak      time.Duration
+	soakDir   string
+	atOnce    int
+	without   string
+	shard     string
+	replay    string
+
+	// command is the subject's command line as words, where it was given after "--".
+	command []string
+	// program is how the program was called, for commands that repeat something.
+	program string
+	// given are the flags that were set, in the environment or on the command line.
+	given map[string]bool
+}
+
+// subjectFlags adds the flags that describe a subject.
+func (o *Options) subjectFlags(f *flag.FlagSet) {
+	f.StringVar(&o.subject, "subject", os.Getenv(subjectEnv),
+		"judge the server that this `COMMAND` starts, split into words as a shell does (environment: "+subjectEnv+")")
+	f.StringVar(&o.service, "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
+	f.StringVar(&o.closes, "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
+	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject, where its command has no {port}")
+	f.StringVar(&o.user, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
+	f.DurationVar(&o.ready, "ready", 10*time.Second, "how long the subject may take until it listens (`TIME`)")
+	f.StringVar(&o.onTerm, "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, what it does is reported")
+	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
+	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
+	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
+	o.note(f)
+}
+
+const subjectEnv = "FORKRIG_SUBJECT"
+
+// trialFlags adds the flags of a trial that go test has no flags of its own for.
+func (o *Options) trialFlags(f *flag.FlagSet) {
+	f.StringVar(&o.checks, "checks", "", "make these `CHECKS` only, such as reap,eintr-accept; list prints them all")
+	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown beside it, as the checks end")
+	f.StringVar(&o.baseline, "baseline", "", "compare with the card in this `FILE`: the exit status is 1 only where something became worse")
+	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; what is known until then stands")
+	o.note(f)
+}
+
+// programFlags adds the flags of a trial for which go test has flags of its own.
+func (o *Options) programFlags(f *flag.FlagSet) {
+	f.IntVar(&o.parallel, "parallel", 0, "make `N` checks at a time; 0 means five for each processor")
+	f.BoolVar(&o.verbose, "v", false, "print what is done to the subject, as it happens")
+	o.note(f)
+}
+
+// searchFlags adds the flags of a search.
+func (o *Options) searchFlags(f *flag.FlagSet) {
+	f.IntVar(&o.schedules, "schedules", 0, "play this many random stories, `N`, for each way in which the server runs")
+	f.DurationVar(&o.soak, "soak", 0, "search for this `TIME`, with new seeds, and leave what was found in -soak-dir")
+	f.StringVar(&o.soakDir, "soak-dir", "soak", "the `DIRECTORY` for the scorecard and the failing stories of -soak")
+	f.IntVar(&o.atOnce, "at-once", 0, "how many clients the subject serves at a time, `N`; 0 means all")
+	f.StringVar(&o.without, "without", "", "leave these `ACTIONS` out of random stories, such as take-files,storm")
+	f.StringVar(&o.shard, "shard", "", "search a part of the seeds only: `i/n`, from 0/n to n-1/n on n machines (environment: "+
+		"FORKRIG_SHARD, or JOB_COMPLETION_INDEX and JOB_COMPLETIONS)")
+	o.note(f)
+}
+
+// note has every flag of the set note that it was set.
+func (o *Options) note(f *flag.FlagSet) {
+	if o.given == nil {
+		o.given = map[string]bool{}
+	}
+	f.VisitAll(func(g *flag.Flag) {
+		if _, noted := g.Value.(noted); !noted && o.owns(g.Name) {
+			g.Value = notedValue(g.Value, func() { o.given[g.Name] = true })
+		}
+	})
+	if _, set := os.LookupEnv(subjectEnv); set {
+		o.given["subject"] = true
+	}
+}
+
+// ours are the flags of Options; a flag set may have others.
+var ours = strings.Fields("subject service closes port subject-user ready on-term storm-signals keeps-vanished family " +
+	"checks scorecard baseline within parallel v schedules soak soak-dir at-once without shard replay")
+
+func (o *Options) owns(name string) bool { return slices.Contains(ours, name) }
+
+// noted is the value of a flag that notes when it is set.
+type noted struct {
+	flag.Getter
+	set func()
+}
+
+func notedValue(v flag.Value, set func()) flag.Value {
+	getter, _ := v.(flag.Getter) // those of package flag are
+	return noted{getter, set}
+}
+
+// Set implements [flag.Value].
+func (n noted) Set(text string) error {
+	n.set()
+	return n.Getter.Set(text)
+}
+
+// IsBoolFlag says whether the flag needs no value: see [flag.Value].
+func (n noted) IsBoolFlag() bool {
+	b, ok := n.Getter.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
+}
+
+// aboutSubject are the flags that say something about the subject.
+var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "keeps-vanished", "at-once"}
+
+// foreign says whether a subject was given, so that the built-in server is not meant.
+func (o *Options) foreign() bool { return len(o.command) > 0 || o.subject != "" }
+
+// check refuses flags that are wrong, or that would be without effect: a mistake must
+// not look like a subject that is right.
+func (o *Options) check() error {
+	if len(o.command) > 0 && o.given["subject"] {
+		return errors.New("the subject is given twice: give -subject COMMAND, or the command after --")
+	}
+	if o.given["subject"] && o.subject == "" {
+		return errors.New("-subject (or " + subjectEnv + ") is empty: give a command, or leave it out to judge the built-in server")
+	}
+	for _, name := range aboutSubject {
+		if o.given[name] && !o.foreign() {
+			return fmt.Errorf("-%s says something about a subject, and there is none: give the subject's command, too", name)
+		}
+	}
+	if strings.EqualFold(filepath.Ext(o.card), ".md") {
+		return fmt.Errorf("-scorecard %s: give the name of the JSON file; the Markdown is written beside it", o.card)
+	}
+	if o.parallel < 0 || o.within < 0 || o.atOnce < 0 || o.schedules < 0 || o.soak < 0 {
+		return errors.New("-parallel, -within, -at-once, -schedules and -soak take a number or a time from 0 up")
+	}
+	if o.soak > 0 && o.schedules > 0 {
+		return errors.New("-soak and -schedules: give one of them")
+	}
+	if _, err := o.families(); err != nil {
+		return err
+	}
+	if _, err := search.ChooseShard(o.shard, os.LookupEnv); err != nil {
+		return err
+	}
+	if _, err := firstSeed(); err != nil {
+		return err
+	}
+	if _, err := search.ParseVerbs(o.without); err != nil {
+		return fmt.Errorf("-without: %w", err)
+	}
+	if _, err := o.selected(); err != nil {
+		return err
+	}
+	_, err := o.theSubject()
+	return err
+}
+
+// selected returns the checks that were asked for.
+func (o *Options) selected() ([]judge.Check, error) {
+	selected, err := checks.Select(o.checks)
+	if err != nil {
+		return nil, fmt.Errorf("-checks: %w", err)
+	}
+	return selected, nil
+}
+
+// families returns the address families that were asked for.
+func (o *Options) families() ([]rig.Family, error) {
+	switch o.family {
+	case "":
+		return rig.Families[:], nil
+	case "4":
+		return []rig.Family{rig.IPv4}, nil
+	case "6":
+		return []rig.Family{rig.IPv6}, nil
+	}
+	return nil, fmt.Errorf("-family %q: give 4 or 6", o.family)
+}
+
+// theSubject is the server that the flags describe.
+func (o *Options) theSubject() (judge.Subject, error) {
+	if !o.foreign() {
+		return BuiltIn(), nil
+	}
+	subject := judge.Subject{Command: o.command, Dir: rig.FromInvoker(".")}
+	if len(o.command) == 0 {
+		words, err := judge.SplitWords(o.subject)
+		if err != nil {
+			return subject, fmt.Errorf("-subject: %w", err)
+		}
+		subject.Command = words
+	}
+	if o.port > 65535 {
+		return subject, fmt.Errorf("-port %d: give one from 1 to 65535", o.port)
+	}
+	subject.Service, subject.Closes, subject.Port = judge.Service(o.service), judge.Side(o.closes), uint16(o.port)
+	subject.User, subject.Ready, subject.OnTerm = o.user, o.ready, judge.Policy(o.onTerm)
+	subject.KeepsVanished = o.vanishing
+	named, err := parseSignals(o.storm)
+	if err != nil {
+		return subject, fmt.Errorf("-storm-signals: %w", err)
+	}
+	subject.StormSignals = named
+	return subject, subject.Check()
+}
+
+// BuiltIn is the reference server as a subject, with further arguments. The program
+// contains it as the helper program "server".
+func BuiltIn(args ...string) judge.Subject {
+	return judge.Subject{
+		Command: rig.Program("server", append([]string{"-listen", "{ip}:{port}"}, args...)...).Args,
+		Service: judge.Echo, Closes: judge.Client,
+		StormSignals: []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2},
+	}
+}
+
+// parseSignals reads names such as USR1 or SIGUSR1, separated by commas.
+func parseSignals(list string) ([]syscall.Signal, error) {
+	var found []syscall.Signal
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.ToUpper(strings.TrimSpace(name))
+		if name == "" {
+			continue
+		}
+		signal := unix.SignalNum("SIG" + strings.TrimPrefix(name, "SIG"))
+		switch signal {
+		case 0:
+			return nil, fmt.Errorf("there is no signal %q: give names of signal(7), such as USR1", name)
+		case syscall.SIGKILL, syscall.SIGSTOP:
+			return nil, errors.New("no process survives SIGKILL, and SIGSTOP is sent anyway: name a signal that can be caught")
+		}
+		found = append(found, signal)
+	}
+	return found, nil
+}
+
+// firstSeed is where a search begins: FORKRIG_SEED, or anywhere.
+func firstSeed() (uint64, error) {
+	text := os.Getenv(rig.SeedEnv)
+	if text == "" {
+		return rand.Uint64N(search.MaxSeed + 1), nil
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s=%q is not a seed: give the number that a failure printed", rig.SeedEnv, text)
+	}
+	return seed % (search.MaxSeed + 1), nil
+}
+
+// oneSeed makes sure that all labs of the run have the same seed, and returns it.
+func oneSeed() (uint64, error) {
+	if os.Getenv(rig.SeedEnv) == "" {
+		if err := os.Setenv(rig.SeedEnv, fmt.Sprint(rand.Uint64())); err != nil {
+			return 0, fmt.Errorf("set the seed: %w", err)
+		}
+	}
+	seed, err := strconv.ParseUint(os.Getenv(rig.SeedEnv), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s=%q is not a seed: give the number that a failure printed", rig.SeedEnv, os.Getenv(rig.SeedEnv))
+	}
+	return seed, nil
+}
+
+// repeatCommand is a command line that does one thing of the run again: the subcommand,
+// what is special to the thing, and the flags about the subject.
+func (o *Options) repeatCommand(seed uint64, subcommand string, special ...string) string {
+	words := append([]string{cmp.Or(o.program, "forkrig"), subcommand}, special...)
+	current := map[string]string{"service": o.service, "closes": o.closes, "port": fmt.Sprint(o.port), "subject-user": o.user,
+		"ready": o.ready.String(), "on-term": o.onTerm, "storm-signals": o.storm, "keeps-vanished": fmt.Sprint(o.vanishing),
+		"at-once": fmt.Sprint(o.atOnce), "without": o.without}
+	for _, name := range append(slices.Clone(aboutSubject), "without") {
+		if !o.given[name] || name == "at-once" && subcommand != "search" || name == "without" && subcommand != "search" {
+			continue
+		}
+		if name == "keeps-vanished" {
+			words = append(words, "-"+name+"="+current[name])
+			continue
+		}
+		words = append(words, "-"+name, current[name])
+	}
+	if subject, err := o.theSubject(); err == nil && o.foreign() {
+		words = append(append(words, "--"), subject.Command...)
+	}
+	command := fmt.Sprintf("%s=%d %s", rig.SeedEnv, seed, rig.Command{Args: words})
+	if os.Geteuid() == 0 && !rig.Rootless() {
+		return "sudo " + command
+	}
+	return command
+}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"forkrig/judge"
+	"forkrig/scorecard"
+)
+
+// screen shows how a trial goes on: a line for each check as it ends, with what is wrong
+// where something is. On a terminal the checks that go on stand below these lines, each
+// with its time and what it waits for, and how many are left. Its methods are safe for
+// concurrent use.
+type screen struct {
+	out     *os.File
+	live    bool // out is a terminal
+	colour  bool
+	verbose bool
+	total   int
+
+	mu      sync.Mutex
+	ended   int
+	running []*judge.Run // in the order in which they began
+	drawn   int          // lines below the results that are drawn now
+	quit    chan struct{}
+	done    chan struct{}
+}
+
+// redrawEvery is how often the lower part of a terminal is drawn again.
+const redrawEvery = 200 * time.Millisecond
+
+// maxRunning is how many checks that go on are shown.
+const maxRunning = 8
+
+func newScreen(out *os.File, total int, verbose bool) *screen {
+	s := &screen{out: out, live: term.IsTerminal(int(out.Fd())), colour: scorecard.Colour(out), verbose: verbose, total: total,
+		quit: make(chan struct{}), done: make(chan struct{})}
+	go s.redraw()
+	return s
+}
+
+// end takes the lower part away.
+func (s *screen) end() {
+	close(s.quit)
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b bytes.Buffer
+	s.erase(&b)
+	_, _ = s.out.Write(b.Bytes()) // where it cannot be written, the card can
+}
+
+func (s *screen) redraw() {
+	defer close(s.done)
+	if !s.live {
+		return
+	}
+	ticker := time.NewTicker(redrawEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return
+		case <-ticker.C:
+			s.mu.Lock()
+			s.print("")
+			s.mu.Unlock()
+		}
+	}
+}
+
+// tell shows an event.
+func (s *screen) tell(e judge.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case e.Journal != nil:
+		s.print(fmt.Sprintf("%s %v %s\n", e.Run.Check.Name, e.Run.Family, scorecard.Printable(e.Journal.String())))
+	case e.Result == nil:
+		s.running = append(s.running, e.Run)
+		if s.verbose {
+			s.print(fmt.Sprintf("%s %v begins\n", e.Run.Check.Name, e.Run.Family))
+		}
+	default:
+		s.ended++
+		s.running = slices.DeleteFunc(s.running, func(r *judge.Run) bool { return r == e.Run })
+		s.print(s.lines(*e.Result))
+	}
+}
+
+// lines are what is shown of a result: one line, and for what is wrong two more.
+func (s *screen) lines(r scorecard.Result) string {
+	text := r.Line(s.colour) + "\n"
+	if r.Verdict != scorecard.Fail && r.Verdict != scorecard.Broken {
+		return text
+	}
+	for _, part := range []struct{ label, text string }{{"observed", r.Observed}, {"cause", r.Cause}} {
+		if part.text != "" {
+			text += fmt.Sprintf("       %-9s %s\n", part.label, scorecard.Printable(strings.Join(strings.Fields(part.text), " ")))
+		}
+	}
+	return text
+}
+
+// print writes text above the lower part, which is drawn again. The caller holds the lock.
+func (s *screen) print(text string) {
+	var b bytes.Buffer
+	s.erase(&b)
+	b.WriteString(text)
+	if s.live {
+		s.draw(&b)
+	}
+	_, _ = s.out.Write(b.Bytes()) // where it cannot be written, the card can
+}
+
+// erase moves to the begin of the lower part and erases it.
+func (s *screen) erase(b *bytes.Buffer) {
+	if s.drawn > 0 {
+		fmt.Fprintf(b, "\x1b[%dA\x1b[J", s.drawn)
+		s.drawn = 0
+	}
+}
+
+// draw writes the lower part.
+func (s *screen) draw(b *bytes.Buffer) {
+	width, height, err := term.GetSize(int(s.out.Fd()))
+	if err != nil || width < 20 {
+		width, height = 80, 24
+	}
+	line := func(format string, args ...any) {
+		runes := []rune(scorecard.Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(b, string(runes[:min(len(runes), width-1)]))
+		s.drawn++
+	}
+	shown := s.running[:min(len(s.running), maxRunning, max(height-3, 0))]
+	for _, run := range shown {
+		waiting := ""
+		if w := run.Waiting(); w.What != "" {
+			waiting = "waits for " + w.What
+		}
+		line("  ...    %-18s %v  %6v  %s", run.Check.Name, run.Family, since(run.Began), waiting)
+	}
+	if left := s.total - s.ended; left > 0 {
+		line("%d of %d checks have ended, %d go on, %d have not begun", s.ended, s.total, len(s.running), left-len(s.running))
+	}
+}
