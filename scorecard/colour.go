@@ -1,19 +1,14 @@
 package scorecard
 
-import "os"
+import (
+	"os"
+
+	"golang.org/x/term"
+)
 
 // Colour tells whether to write colours to f: it is a terminal, the user has not
 // set NO_COLOR (see no-color.org; an empty value does not count), and TERM is not
-// "dumb". Any character device but the null device is taken for a terminal, since
-// the standard library cannot ask. A nil f is none.
+// "dumb". A nil f is not a terminal.
 func Colour(f *os.File) bool {
-	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	return f != nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }

@@ -1,6 +1,7 @@
 package scorecard
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -63,10 +64,7 @@ func (w row) remark(text func(Result) string) string {
 		if r.Verdict != gravest {
 			continue
 		}
-		t := oneLine(text(r))
-		if how := r.often(); how != "" && r.Verdict != Pass {
-			t = strings.TrimSuffix(how+": "+t, ": ")
-		}
+		t := r.withRuns(oneLine(text(r)))
 		if _, ok := by[t]; !ok {
 			texts = append(texts, t)
 		}
@@ -81,6 +79,26 @@ func (w row) remark(text func(Result) string) string {
 		}
 	}
 	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), "; ")
+}
+
+// short says what there is to say about the verdict: of a pass what was observed, else
+// the cause.
+func (r Result) short() string {
+	if r.Verdict == Pass {
+		return r.Observed
+	}
+	return cmp.Or(r.Cause, r.Observed)
+}
+
+// remark is short in one line, after how many runs of a merged card say so.
+func (r Result) remark() string { return r.withRuns(oneLine(r.short())) }
+
+// withRuns puts in front how many runs of a merged card have the verdict.
+func (r Result) withRuns(text string) string {
+	if how := r.often(); how != "" && r.Verdict != Pass {
+		return strings.TrimSuffix(how+": "+text, ": ")
+	}
+	return text
 }
 
 // A finding is what one or several families say alike about a failed or broken

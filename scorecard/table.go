@@ -15,14 +15,17 @@ const (
 	familyColumns = 12
 	remarkColumns = 20 // at least, however many families there are
 	labelColumns  = len("  reproduce  ")
+
+	lineNameColumns = len("reuse-live-worker") // of a line without a table
 )
 
 // WriteTable writes the card for a terminal: a line for each check with its
-// verdicts in all families and a short remark, a paragraph for what failed or is
-// broken, and a line of counts. It does not write the subject, the kernel and the
-// seed. Colours are ANSI escape sequences, and only there if colour is true, see
-// [Colour]; those in the card's texts are made harmless in any case. A line of the
-// table has at most about 100 columns; paragraphs are not cut and not wrapped.
+// verdicts in all families and a short remark, the findings, see
+// [Card.WriteFindings], and the summary, see [Card.Summary]. It does not write the
+// subject, the kernel and the seed, see [Card.Origin]. Colours are ANSI escape
+// sequences, and only there if colour is true, see [Colour]; what is not printable in
+// the texts of the card is escaped in any case. A line of the table has at most about
+// 100 columns.
 func (c Card) WriteTable(w io.Writer, colour bool) error {
 	var b bytes.Buffer
 	columns := families(c.Checks)
@@ -35,7 +38,7 @@ func (c Card) WriteTable(w io.Writer, colour bool) error {
 	headings := make([]string, len(columns))
 	remarkWidth := tableColumns - nameWidth
 	for i, family := range columns {
-		headings[i] = pad(cut(oneLine(family), familyColumns), len(Broken))
+		headings[i] = pad(cut(oneLine(family), familyColumns), verdictColumns)
 		remarkWidth -= 2 + width(headings[i])
 	}
 	remarkWidth = max(remarkWidth-2, remarkColumns)
@@ -51,27 +54,50 @@ func (c Card) WriteTable(w io.Writer, colour bool) error {
 			cell := cmp.Or(string(v), "-")
 			line += "  " + paint(cell, v, colour) + pad("", width(headings[i])-len(cell))
 		}
-		remark := cut(row.remark(func(r Result) string {
-			if r.Verdict == Pass {
-				return r.Observed
-			}
-			return cmp.Or(r.Cause, r.Observed)
-		}), remarkWidth)
+		remark := cut(row.remark(Result.short), remarkWidth)
 		fmt.Fprintln(&b, strings.TrimRight(line+"  "+remark, " "))
 	}
 
-	for _, row := range rows {
-		for _, f := range row.findings() {
-			f.writeParagraph(&b, colour)
-		}
-	}
-
+	c.writeFindings(&b, colour)
 	if len(rows) > 0 {
 		fmt.Fprintln(&b)
 	}
 	fmt.Fprintln(&b, c.Summary(colour))
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// WriteFindings writes a paragraph for each check that failed or is broken, after an
+// empty line: what was expected and observed, the cause, the evidence, and the command
+// that repeats the check. A check that was not judged has one only if there is
+// evidence. Paragraphs are neither cut nor wrapped.
+func (c Card) WriteFindings(w io.Writer, colour bool) error {
+	var b bytes.Buffer
+	c.writeFindings(&b, colour)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (c Card) writeFindings(b *bytes.Buffer, colour bool) {
+	for _, row := range c.rows() {
+		for _, f := range row.findings() {
+			f.writeParagraph(b, colour)
+		}
+	}
+}
+
+// Line returns the result in one line, for a list that grows as checks end:
+// "pass   reap               IPv4  41 workers ended, all are reaped". Lines have their
+// columns in common, and at most about 100 columns.
+func (r Result) Line(colour bool) string {
+	verdict := string(cmp.Or(r.Verdict, "-"))
+	if _, valid := r.Verdict.kind(); !valid {
+		verdict = cut(oneLine(verdict), verdictColumns)
+	}
+	start := pad("", verdictColumns-width(verdict)) + " " + pad(cut(oneLine(r.Name), nameColumns), lineNameColumns) + "  " +
+		pad(cut(oneLine(r.Family), familyColumns), len("IPv4")) + "  "
+	room := max(tableColumns-width(verdict)-width(start), remarkColumns)
+	return strings.TrimRight(paint(verdict, r.Verdict, colour)+start+cut(r.remark(), room), " ")
 }
 
 // Summary returns the counts in one line, and says so where the run did not come to

@@ -17,14 +17,24 @@ import (
 // requireHarmless shows a card in every form, and looks for what may not be there.
 func requireHarmless(t *testing.T, card Card) {
 	t.Helper()
-	var table, colours, markdown, text bytes.Buffer
+	var table, colours, markdown, text, difference, differenceMarkdown bytes.Buffer
 	require.NoError(t, card.WriteTable(&table, false))
 	require.NoError(t, card.WriteTable(&colours, true))
 	require.NoError(t, card.WriteMarkdown(&markdown))
 	require.NoError(t, card.WriteJSON(&text))
+	d := Diff(card, Card{Subject: card.Subject, Kernel: card.Kernel, EndedBy: card.EndedBy})
+	require.NoError(t, d.WriteText(&difference, false))
+	require.NoError(t, d.WriteMarkdown(&differenceMarkdown))
+	lines := []string{card.Summary(false), card.Origin()}
+	for _, r := range card.Checks {
+		lines = append(lines, r.Line(false))
+		require.LessOrEqual(t, width(r.Line(false)), tableColumns)
+	}
+	require.Equal(t, strings.Join(lines, ""), oneLine(strings.Join(lines, "")))
 	painted := regexp.MustCompile("\x1b\\[(2|31|32|33|0)m").ReplaceAllString(colours.String(), "")
 	require.Equal(t, table.String(), painted, "colours are all that differs")
-	for form, shown := range map[string]string{"table": table.String(), "Markdown": markdown.String(), "JSON": text.String()} {
+	for form, shown := range map[string]string{"table": table.String(), "Markdown": markdown.String(), "JSON": text.String(),
+		"difference": difference.String(), "Markdown of the difference": differenceMarkdown.String()} {
 		require.True(t, utf8.ValidString(shown), form)
 		i := strings.IndexFunc(shown, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
 		require.Negative(t, i, "%s is not harmless at byte %d: %q", form, i, shown)
@@ -39,6 +49,37 @@ func requireHarmless(t *testing.T, card Card) {
 		require.Len(t, seen, 2+len(card.rows()))
 		for _, row := range seen {
 			require.Equal(t, cells+1, strings.Count(row, "|"), row)
+		}
+	}
+}
+
+func TestLine(t *testing.T) {
+	for _, v := range []struct {
+		Result
+		want string
+	}{
+		{Result{}, "-                               "},
+		{Result{Name: "reap", Family: "IPv4", Verdict: Pass, Observed: "all are reaped", Cause: "not shown"}, "pass   reap               IPv4  all are reaped"},
+		{Result{Name: "reap", Family: "IPv6", Verdict: Fail, Observed: "2 zombies", Cause: "no wait\nafter SIGCHLD"}, "fail   reap               IPv6  no wait after SIGCHLD"},
+		{Result{Name: "reap", Family: "IPv4", Verdict: Broken, Observed: "no worker"}, "broken reap               IPv4  no worker"},
+		{Result{Name: "a-name-that-is-longer", Family: "IPv4", Verdict: "odd\x1b", Cause: strings.Repeat("cause ", 20)},
+			`odd\x… a-name-that-is-longer  IPv4  cause cause cause cause cause cause cause cause cause cause cau…`},
+	} {
+		assert.Equal(t, strings.TrimRight(v.want, " "), v.Line(false))
+	}
+	assert.Equal(t, "\x1b[32mpass\x1b[0m   reap               IPv4", Result{Name: "reap", Family: "IPv4", Verdict: Pass}.Line(true))
+}
+
+// TestFindings: a table is its rows, the findings and the summary.
+func TestFindings(t *testing.T) {
+	for name, card := range cards {
+		var table, findings bytes.Buffer
+		require.NoError(t, card.WriteTable(&table, true))
+		require.NoError(t, card.WriteFindings(&findings, true))
+		if rows, _, found := strings.Cut(table.String(), "\n\n"); found {
+			assert.Equal(t, rows+"\n"+findings.String()+"\n"+card.Summary(true)+"\n", table.String(), name)
+		} else {
+			assert.Empty(t, card.Checks, name)
 		}
 	}
 }

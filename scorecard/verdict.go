@@ -35,6 +35,14 @@ var kinds = []kind{
 	{Skip, 1, false, false, 2, func(n *Counts) *int { return &n.Skip }},
 }
 
+// verdictColumns is the width of the longest verdict.
+var verdictColumns = func() (columns int) {
+	for _, k := range kinds {
+		columns = max(columns, len(k.Verdict))
+	}
+	return columns
+}()
+
 // kind returns the line of the verdict, and whether there is one; if not, the line
 // of Broken.
 func (v Verdict) kind() (k kind, valid bool) {

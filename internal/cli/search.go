@@ -1,0 +1,293 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"forkrig/judge"
+	"forkrig/rig"
+	"forkrig/scorecard"
+	"forkrig/search"
+)
+
+// modestSearch is how many stories a search plays where no number was given.
+const modestSearch = 25
+
+// progressEvery is how often a soak says how far it has come.
+const progressEvery = 10 * time.Second
+
+// Setup is a way in which the server under test runs while stories are played.
+type Setup struct {
+	Name    string
+	Subject judge.Subject
+	AtOnce  int // how many clients it serves at a time; 0 means all
+}
+
+// BuiltInSetups are the ways in which the built-in server is searched.
+func BuiltInSetups() []Setup {
+	return []Setup{{Name: "fork", Subject: Searchable()}, {Name: "exec", Subject: Searchable("-worker", "exec")}, Limited()}
+}
+
+// Searchable is the built-in server as a subject of the search. Its grace is not over
+// before a story is, however slow the machine.
+func Searchable(args ...string) judge.Subject {
+	return BuiltIn(append([]string{"-grace", "1h"}, args...)...)
+}
+
+// Limited is the built-in server with every limit that it has, which is where its defects
+// show.
+func Limited(args ...string) Setup {
+	const workers = 2
+	s := Setup{Name: "limited", AtOnce: workers,
+		Subject: Searchable(append([]string{"-max-workers", fmt.Sprint(workers), "-idle", "1h"}, args...)...)}
+	s.Subject.OnTerm = judge.Drain
+	return s
+}
+
+// Examine returns the traits of the subject in each of the families in which it listens.
+// The error says why there is none. What the search leaves out is told out.
+func (s Setup) Examine(tb rig.TB, out *os.File, families ...rig.Family) (map[rig.Family]search.Traits, error) {
+	tb.Helper()
+	found := map[rig.Family]search.Traits{}
+	var absent error
+	for _, family := range families {
+		traits, err := search.Examine(tb, s.Subject, family)
+		if err != nil {
+			absent = err
+			continue
+		}
+		traits.AtOnce = s.AtOnce
+		found[family] = traits
+		if traits.NotTold != "" {
+			fmt.Fprintf(out, "over %v no story runs out of processes: %s\n", family, scorecard.Printable(traits.NotTold))
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: %s", judge.ErrUnreachable, scorecard.Printable(absent.Error()))
+	}
+	return found, nil
+}
+
+// Search plays random stories at the subject that the options describe, tells out what it
+// finds, and returns the exit status. It does not fail tb.
+func (o *Options) Search(tb rig.TB, out *os.File) int {
+	ctx, stop := o.bounded(tb.Context())
+	defer stop()
+	status := statusUnable
+	outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
+		var err error
+		if status, err = o.search(tb, out); err != nil {
+			fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
+		}
+	})
+	if outcome.Failed {
+		fmt.Fprintf(os.Stderr, "forkrig: %s", outcome.Log)
+	}
+	if ctx.Err() != nil {
+		return max(status, statusWrong)
+	}
+	return status
+}
+
+func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
+	shard, err := search.ChooseShard(o.shard, os.LookupEnv)
+	if err != nil {
+		return statusUsage, err
+	}
+	seed, err := firstSeed()
+	if err != nil {
+		return statusUsage, err
+	}
+	without, err := search.ParseVerbs(o.without)
+	if err != nil {
+		return statusUsage, err
+	}
+	families, err := o.families()
+	if err != nil {
+		return statusUsage, err
+	}
+	setups := BuiltInSetups()
+	if o.foreign() {
+		subject, err := o.theSubject()
+		if err != nil {
+			return statusUsage, err
+		}
+		setups = []Setup{{Name: "subject", Subject: subject, AtOnce: o.atOnce}}
+	}
+	var dir *soakDir
+	if o.soak > 0 {
+		if dir, err = newSoakDir(rig.FromInvoker(o.soakDir)); err != nil {
+			return statusUsage, err
+		}
+		dir.card = scorecard.Card{Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}
+		if shard.Of > 1 {
+			dir.card.Shard = scorecard.Shard(shard)
+		}
+		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, shard, seed, dir.path)
+	}
+	began := time.Now()
+	status = statusRight
+	for i, setup := range setups {
+		traits, err := setup.Examine(tb, out, families...)
+		if err != nil {
+			return statusUnable, err
+		}
+		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: shard, Without: without, Short: true}
+		if dir == nil {
+			s.Schedules, s.First, s.AtOnce = o.schedules, true, 2
+			if s.Schedules == 0 {
+				s.Schedules = modestSearch
+			}
+		} else {
+			s.Until = began.Add(o.soak * time.Duration(i+1) / time.Duration(len(setups)))
+			s.Progress = dir.progress(out, setup, len(setups) > 1, traits, o.repeatStory)
+		}
+		report := s.Run(tb)
+		if dir != nil {
+			s.Progress(report) // the last state, whenever it was told last
+			if err := dir.keep(report); err != nil {
+				return statusWrong, err
+			}
+		}
+		if !tellReport(out, setup, report, o.repeatStory) {
+			status = statusWrong
+		}
+	}
+	if dir != nil {
+		dir.card.Complete = tb.Context().Err() == nil
+		if err := dir.write(); err != nil {
+			return statusWrong, err
+		}
+	}
+	return status, nil
+}
+
+// tellReport prints what a search found, and says whether all is right.
+func tellReport(out *os.File, setup Setup, report search.Report, repeat func(search.Story) string) bool {
+	for _, story := range report.Stories {
+		fmt.Fprintf(out, "%s: after %d stories\n%v\nrepeat the story that it was found in with:\n    %s\nas a Go test:\n%s\n",
+			setup.Name, report.Found, story, repeat(story), story.GoTest("scenarios"))
+	}
+	for _, err := range report.Errors {
+		fmt.Fprintln(out, scorecard.Printable(err))
+	}
+	fmt.Fprintf(out, "%s: %d stories of %d actions, %d failed, %d broken\n", setup.Name, report.Schedules, report.Actions, report.Failures, report.Broken)
+	if report.Schedules == 0 {
+		fmt.Fprintf(out, "%s: broken: no story was played\n", setup.Name)
+	}
+	return report.Schedules > 0 && report.Failures == 0 && report.Broken == 0
+}
+
+// repeatStory is the command that plays the story again from its seed.
+func (o *Options) repeatStory(story search.Story) string {
+	return o.repeatCommand(story.Seed, "search", "-schedules", "1")
+}
+
+// readStory reads the file of a story.
+func readStory(name string) (search.Story, error) {
+	text, err := os.ReadFile(rig.FromInvoker(name))
+	if err != nil {
+		return search.Story{}, err
+	}
+	story, err := search.ParseStory(text)
+	if err != nil {
+		return story, fmt.Errorf("%s: %w", name, err)
+	}
+	return story, nil
+}
+
+// Replay plays the story again, tells out how it ends, and returns the exit status. It
+// does not fail tb.
+func (o *Options) Replay(tb rig.TB, out *os.File, story search.Story) int {
+	ctx, stop := o.bounded(tb.Context())
+	defer stop()
+	subject := story.Subject
+	if o.foreign() {
+		var err error
+		if subject, err = o.theSubject(); err != nil {
+			fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+			return statusUsage
+		}
+	}
+	fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
+	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
+	fmt.Fprint(out, outcome.Log)
+	switch {
+	case outcome.Failed:
+		fmt.Fprintln(out, "the story fails")
+		return statusWrong
+	case outcome.Skipped:
+		fmt.Fprintln(out, "the story was not played")
+		return statusWrong
+	}
+	fmt.Fprintln(out, "the story ends well")
+	return statusRight
+}
+
+// soakDir is where a soak leaves what it finds. All of it is there as soon as it is
+// known, in case the soak does not come to its end.
+type soakDir struct {
+	path string
+	card scorecard.Card
+}
+
+func newSoakDir(path string) (*soakDir, error) {
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		return nil, fmt.Errorf("-soak-dir: %w", err)
+	}
+	return &soakDir{path: path}, nil
+}
+
+// progress returns what is called as the search of a setup goes on.
+func (d *soakDir) progress(out *os.File, setup Setup, several bool, families map[rig.Family]search.Traits, repeat func(search.Story) string) func(search.Report) {
+	checks := d.card.Checks
+	began, last := time.Now(), time.Time{}
+	return func(report search.Report) {
+		if time.Since(last) < progressEvery {
+			return
+		}
+		last = time.Now()
+		d.card.Checks = checks
+		for _, family := range rig.Families {
+			if _, listens := families[family]; !listens {
+				continue
+			}
+			result := report.Result(family, time.Since(began), repeat)
+			if several {
+				result.Name += "-" + setup.Name
+			}
+			d.card.Checks = append(d.card.Checks[:len(d.card.Checks):len(d.card.Checks)], result)
+		}
+		if err := d.keep(report); err != nil {
+			fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		}
+		fmt.Fprintf(out, "%8v  %-8s %7d stories %8d actions %4d failed %4d broken\n",
+			time.Since(began).Round(time.Second), setup.Name, report.Schedules, report.Actions, report.Failures, report.Broken)
+	}
+}
+
+// keep writes the stories and the card.
+func (d *soakDir) keep(report search.Report) error {
+	for _, story := range report.Stories {
+		file, err := os.Create(filepath.Join(d.path, story.Name()+".json"))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(story.WriteJSON(file), file.Close()); err != nil {
+			return err
+		}
+		for name, text := range map[string]string{story.Name() + ".md": "```\n" + story.String() + "\n```\n", story.Name() + ".go.txt": story.GoTest("scenarios")} {
+			if err := os.WriteFile(filepath.Join(d.path, name), []byte(text), 0o666); err != nil {
+				return err
+			}
+		}
+	}
+	return d.write()
+}
+
+func (d *soakDir) write() error {
+	return scorecard.WriteFile(filepath.Join(d.path, scorecard.CardFile), d.card)
+}

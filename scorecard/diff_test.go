@@ -1,0 +1,109 @@
+package scorecard
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestDiffOfVerdicts has every pair of verdicts; "-" is a card without the check.
+func TestDiffOfVerdicts(t *testing.T) {
+	want := map[Verdict]string{ // old: what each new one is
+		//       pass   skip   broken fail   -
+		Pass:   "same   worse  worse  worse  gone",
+		Skip:   "better same   worse  worse  gone",
+		Broken: "better better same   worse  gone",
+		Fail:   "better worse  worse  same   gone",
+		"-":    "new    new    new    new    nothing",
+	}
+	require.Len(t, want, len(kinds)+1)
+	card := func(v Verdict) (c Card) {
+		if c.Complete = true; v != "-" {
+			c.Checks = []Result{{Name: "reap", Family: "IPv4", Verdict: v, Cause: "because"}}
+		}
+		return c
+	}
+	for old, words := range want {
+		for i, new := range []Verdict{Pass, Skip, Broken, Fail, "-"} {
+			d := Diff(card(old), card(new))
+			got := "nothing"
+			for _, s := range append(d.sections(), section{"same", d.Same}) {
+				for _, c := range s.changes {
+					require.Equal(t, "nothing", got)
+					got = s.heading
+					assert.Equal(t, strings.Trim(string(old), "-"), string(c.Old))
+					assert.Equal(t, strings.Trim(string(new), "-"), string(c.New))
+				}
+			}
+			word := strings.Fields(words)[i]
+			assert.Equal(t, word, got, "%s to %s", old, new)
+			assert.Equal(t, word == "worse" || word == "new" && (new == Fail || new == Broken), d.Worse(), "%s to %s", old, new)
+		}
+	}
+}
+
+func TestDiffOfCards(t *testing.T) {
+	for name, card := range cards {
+		d := Diff(card, card)
+		assert.False(t, d.Worse(), name)
+		assert.Len(t, d.Same, len(card.Checks), name)
+	}
+
+	// What a card that was cut short does not have any more is not known to be right.
+	cut := cards["right"]
+	cut.Checks, cut.Complete = cut.Checks[1:], false
+	d := Diff(cards["right"], cut)
+	assert.Equal(t, []Change{{Name: "reaping", Family: "IPv4", Old: Pass}}, d.Removed)
+	assert.True(t, d.Worse())
+	cut.Complete = true
+	assert.False(t, Diff(cards["right"], cut).Worse(), "left out on purpose")
+
+	// The gravest of several results counts, whatever their order.
+	twice := Card{Complete: true, Checks: []Result{{Name: "a", Verdict: Pass}, {Name: "a", Verdict: Fail, Cause: "x"}, {Name: "a", Verdict: Skip}}}
+	d = Diff(Card{Checks: twice.Checks[:1]}, twice)
+	assert.Equal(t, []Change{{Name: "a", Old: Pass, New: Fail, Cause: "x"}}, d.Worsened)
+}
+
+// changed is the wrong card after some work on the server, cut short.
+func changed() Card {
+	card := cards["wrong"]
+	card.Seed, card.Complete, card.EndedBy = 4712, false, "-within 2m"
+	card.Checks = append([]Result(nil), card.Checks...)
+	for i, r := range card.Checks {
+		switch r.Name {
+		case "reaping":
+			card.Checks[i].Verdict = Pass
+		case "listens":
+			card.Checks[i].Verdict, card.Checks[i].Cause = Fail, "the port is in use | \x1b[2J\n"+strings.Repeat("by another process ", 9)
+		case "survives-reset":
+			card.Checks[i] = Result{Name: r.Name, Family: r.Family, Verdict: Broken, Unjudged: true, Cause: "not judged: ended by -within 2m"}
+		}
+	}
+	card.Checks = append(card.Checks[:6], card.Checks[8:]...)
+	card.Checks = append(card.Checks, Result{Name: "term", Family: "IPv6", Verdict: Skip, Cause: "needs root"})
+	return card
+}
+
+func TestDifferenceText(t *testing.T) {
+	d := Diff(cards["wrong"], changed())
+	var text, colours, markdown bytes.Buffer
+	require.NoError(t, d.WriteText(&text, false))
+	require.NoError(t, d.WriteText(&colours, true))
+	require.NoError(t, d.WriteMarkdown(&markdown))
+	golden(t, "difference.txt", text.Bytes())
+	golden(t, "difference.ansi", colours.Bytes())
+	golden(t, "difference.md", markdown.Bytes())
+
+	text.Reset()
+	require.NoError(t, Diff(cards["empty"], cards["empty"]).WriteText(&text, false))
+	assert.Equal(t, `old  ./server
+     kernel 6.12.0, seed 1
+new  ./server
+     kernel 6.12.0, seed 1
+
+0 worse, 0 better, 0 new, 0 gone, 0 the same
+`, text.String())
+}

@@ -1,0 +1,96 @@
+package scorecard_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"forkrig/scorecard"
+)
+
+// What one run says, for a terminal.
+func ExampleCard_WriteTable() {
+	card := scorecard.Card{
+		Subject: "./server", Kernel: "6.12.0", Seed: 7, Complete: true,
+		Checks: []scorecard.Result{
+			{Name: "reap", Family: "IPv4", Verdict: scorecard.Pass, Observed: "41 workers ended, all are reaped", Duration: time.Second},
+			{Name: "reap", Family: "IPv6", Verdict: scorecard.Pass, Observed: "41 workers ended, all are reaped", Duration: time.Second},
+			{Name: "term", Family: "IPv4", Verdict: scorecard.Fail,
+				Expected: "SIGTERM ends the listener and its workers", Observed: "3 workers still run",
+				Cause: "the listener does not pass SIGTERM on", Reproduce: "forkrig judge -checks term -family 4 -- ./server"},
+		},
+	}
+	if err := card.WriteTable(os.Stdout, false); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// check  IPv4    IPv6
+	// reap   pass    pass    41 workers ended, all are reaped
+	// term   fail    -       the listener does not pass SIGTERM on
+	//
+	// term over IPv4: fail
+	//   expected   SIGTERM ends the listener and its workers
+	//   observed   3 workers still run
+	//   cause      the listener does not pass SIGTERM on
+	//   reproduce  forkrig judge -checks term -family 4 -- ./server
+	//
+	// 2 pass, 1 fail, 0 broken, 0 skip
+}
+
+// A line as each check ends, and at last the summary of a run that was interrupted.
+func ExampleResult_Line() {
+	card := scorecard.Card{EndedBy: "SIGINT", Checks: []scorecard.Result{
+		{Name: "reap", Family: "IPv4", Verdict: scorecard.Pass, Observed: "41 workers ended, all are reaped"},
+		{Name: "reuse-live-worker", Family: "IPv4", Verdict: scorecard.Broken, Cause: "not judged: ended by SIGINT", Unjudged: true},
+	}}
+	for _, result := range card.Checks {
+		fmt.Println(result.Line(false))
+	}
+	fmt.Println(card.Summary(false))
+	// Output:
+	// pass   reap               IPv4  41 workers ended, all are reaped
+	// broken reuse-live-worker  IPv4  not judged: ended by SIGINT
+	// 1 pass, 0 fail, 1 broken, 0 skip; incomplete: ended by SIGINT, 1 check not judged
+}
+
+// Two cards of the same server, the first one written by version 0.1.0.
+func ExampleDiff() {
+	before, err := scorecard.Parse(strings.NewReader(`{
+		"subject": "./server", "kernel": "6.12.0", "seed": 1, "checks": [
+			{"name": "reap", "verdict": "pass", "family": "IPv4"},
+			{"name": "reap", "verdict": "pass", "family": "IPv6"},
+			{"name": "term", "verdict": "fail", "family": "IPv4"}]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	after, err := scorecard.Parse(strings.NewReader(`{
+		"schema": 2, "subject": "./server", "kernel": "6.12.0", "seed": 2, "complete": true, "checks": [
+			{"name": "reap", "verdict": "fail", "family": "IPv4", "cause": "no wait after SIGCHLD"},
+			{"name": "reap", "verdict": "fail", "family": "IPv6", "cause": "no wait after SIGCHLD"},
+			{"name": "term", "verdict": "pass", "family": "IPv4"}]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	difference := scorecard.Diff(before, after)
+	if err := difference.WriteText(os.Stdout, false); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println("worse:", difference.Worse())
+	// Output:
+	// old  ./server
+	//      kernel 6.12.0, seed 1
+	// new  ./server
+	//      kernel 6.12.0, seed 2
+	//
+	// worse
+	//   reap  IPv4 and IPv6  pass → fail  no wait after SIGCHLD
+	//
+	// better
+	//   term  IPv4  fail → pass
+	//
+	// 2 worse, 1 better, 0 new, 0 gone, 0 the same
+	// worse: true
+}
