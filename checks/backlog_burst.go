@@ -73,6 +73,7 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	case <-done:
 		return judge.Summary(errs)
 	case <-over.C:
+	case <-c.Context().Done():
 	}
 	c.DismissClients()
 	<-done

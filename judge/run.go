@@ -87,9 +87,12 @@ func (c *Case) outcome(ctx context.Context, outcome rig.Outcome) scorecard.Resul
 	case result.Verdict == "" && ctx.Err() != nil:
 		notJudged(&result, context.Cause(ctx))
 		if waiting := c.run.Waiting(); waiting.What != "" {
-			result.Observed = fmt.Sprintf("it last waited for %s, since %v; last seen: %s",
-				waiting.What, time.Since(waiting.Since).Round(time.Second), waiting.Seen)
+			result.Observed = fmt.Sprintf("the check waited for %s for %v", waiting.What, time.Since(waiting.Since).Round(time.Second))
+			if waiting.Seen != "" {
+				result.Observed += "; last seen: " + waiting.Seen
+			}
 		}
+
 	case outcome.Failed:
 		// An error of the rig itself, or something was left behind.
 		result.Verdict = scorecard.Broken

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -109,6 +110,9 @@ func (w *wait) over() error {
 	w.c.mu.Unlock()
 	if away {
 		return errDismissed
+	}
+	if err := w.c.Context().Err(); err != nil {
+		return context.Cause(w.c.Context())
 	}
 	now, still, vain, err := w.pulse.look()
 	if err != nil {

@@ -60,7 +60,27 @@ func init() {
 // tests run, such as looking at flags.
 func Main(m interface{ Run() int }, programs Programs) {
 	Dispatch(programs)
+	os.Args = testArgs(os.Args)
 	os.Exit(Sandboxed(m.Run))
+}
+
+// testsPerProcessor is how many tests run side by side on each processor.
+const testsPerProcessor = 5
+
+// testArgs returns the arguments for the tests: those of the outer process
+// without -test.testlogfile, and with a higher -test.parallel where none is
+// given. Without that log go test does not cache the result, and it must not:
+// the result depends on the kernel. And tests in labs wait more than they
+// compute, so one for each processor, the default, leaves processors idle.
+func testArgs(args []string) []string {
+	parallel := fmt.Sprintf("-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
+	kept := []string{args[0], parallel} // a later one wins
+	for _, arg := range args[1:] {
+		if !strings.HasPrefix(arg, "-test.testlogfile") {
+			kept = append(kept, arg)
+		}
+	}
+	return kept
 }
 
 // Dispatch is what a program that drives labs calls first, before it looks at its

@@ -7,10 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
-	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -228,7 +226,7 @@ func runInit() (status int, err error) {
 	signals := forwardedSignals()
 	// The child is waited for by reapUntil, never by os.Process, because init
 	// reaps every process of the sandbox.
-	child, err := syscall.ForkExec("/proc/self/exe", testArgs(os.Args[1:]), &syscall.ProcAttr{
+	child, err := syscall.ForkExec("/proc/self/exe", os.Args[1:], &syscall.ProcAttr{
 		Env:   append(withoutEnv(os.Environ(), "TMPDIR"), sandboxEnv+"="+self, "TMPDIR="+sandboxTemp),
 		Files: files,
 	})
@@ -295,28 +293,6 @@ func exitStatus(status syscall.WaitStatus) int {
 		return 128 + int(status.Signal())
 	}
 	return status.ExitStatus()
-}
-
-// testsPerProcessor is how many tests run side by side on each processor.
-const testsPerProcessor = 5
-
-// testArgs returns the arguments for the tests: those of the outer process
-// without -test.testlogfile, and with a higher -test.parallel where none is
-// given. The arguments of another program stay as they are. Without that log go test does not cache the result, and it must not:
-// the result depends on the kernel. And tests in labs wait more than they
-// compute, so one for each processor, the default, leaves processors idle.
-func testArgs(args []string) []string {
-	if !testing.Testing() {
-		return args
-	}
-	parallel := fmt.Sprintf("-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
-	kept := []string{args[0], parallel} // a later one wins
-	for _, arg := range args[1:] {
-		if !strings.HasPrefix(arg, "-test.testlogfile") {
-			kept = append(kept, arg)
-		}
-	}
-	return kept
 }
 
 func withoutEnv(environ []string, name string) []string {

@@ -2,36 +2,13 @@ package scenarios
 
 import (
 	"encoding/json"
-	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"forkrig/client/tcpclient"
-	"forkrig/rig"
 	"forkrig/server/forkserver"
 )
-
-// TestStormSignals: what was taken can be caught, and is written the same way again.
-func TestStormSignals(t *testing.T) {
-	for _, list := range []string{"", "HUP,USR1", "sigusr1, SIGUSR2 ", "KILL", "STOP", "9", ",,", "SIG", "RTMIN", "SIGSIGHUP"} {
-		found, err := signals(list)
-		if err != nil {
-			require.NotContains(t, err.Error(), "\x1b")
-			continue
-		}
-		var names []string
-		for _, s := range found {
-			require.Positive(t, s)
-			require.NotContains(t, []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP}, s)
-			names = append(names, rig.SignalName(s))
-		}
-		again, err := signals(strings.Join(names, ","))
-		require.NoError(t, err)
-		require.Equal(t, found, again)
-	}
-}
 
 // TestServerLines: what a server writes is an event, counts or neither, and nothing
 // else comes of it.

@@ -1,24 +1,19 @@
 package scenarios
 
 import (
-	"maps"
+	"flag"
 	"testing"
 
 	"forkrig/client/tcpclient"
+	"forkrig/internal/cli"
 	"forkrig/rig"
 	"forkrig/rig/inject"
 	"forkrig/server/forkserver"
 )
 
+// options are the flags of forkrig's command, which work here, too.
+var options = cli.TestFlags(flag.CommandLine)
+
 func TestMain(m *testing.M) {
-	mergeIfAsked()
-	programs := rig.Programs{
-		"server": forkserver.Main,
-		"client": tcpclient.Main,
-		"inject": inject.Shim,
-		"mute":   mute,
-	}
-	maps.Copy(programs, strangers)
-	maps.Copy(programs, hostiles)
-	rig.Main(suite{m}, programs)
+	options.TestMain(m, rig.Programs{"server": forkserver.Main, "client": tcpclient.Main, "inject": inject.Shim})
 }

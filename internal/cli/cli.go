@@ -33,14 +33,24 @@ func Main(args []string, programs rig.Programs) int {
 }
 
 func init() {
-	// Flags have one dash in help, as the README has them; the parser takes two as well.
-	cli.FlagNamePrefixer = func(names []string, placeholder string) string {
-		text := "-" + strings.Join(names, ", -")
-		if placeholder != "" {
-			text += " " + placeholder
-		}
-		return text
+	cli.FlagStringer = describeFlag
+}
+
+// describeFlag is a flag in help: it has one dash, as in the README. The parser takes two
+// as well.
+func describeFlag(f cli.Flag) string {
+	g, ok := f.(*cli.GenericFlag)
+	if !ok { // that of the library itself
+		return "-" + strings.Join(f.Names(), ", -") + "\tshow help"
 	}
+	placeholder, usage := flag.UnquoteUsage(&flag.Flag{Name: g.Name, Usage: g.Usage, Value: g.Value})
+	if b, ok := g.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+		placeholder = ""
+	}
+	if !g.HideDefault {
+		usage += " (default: " + g.DefaultText + ")"
+	}
+	return strings.TrimSpace("-"+g.Name+" "+placeholder) + "\t" + usage
 }
 
 // command is the command line. The status is that of the subcommand that ran.
@@ -178,7 +188,10 @@ func searchCommand(run runner) *cli.Command {
 			"forkrig search -schedules 1000 -- ./server -listen {ip}:{port}\n" +
 			"forkrig search -soak 10m -soak-dir found -shard 0/4 -- ./server -listen {ip}:{port}",
 		Description: "Without -schedules and -soak it plays a modest number of stories. Without a command it searches in the built-in server.",
-		Flags:       flagsOf(o.subjectFlags, o.searchFlags, func(f *flag.FlagSet) { f.DurationVar(&o.within, "within", 0, "end the search after this `TIME`"); o.note(f) }),
+		Flags: flagsOf(o.subjectFlags, o.searchFlags, func(f *flag.FlagSet) {
+			f.DurationVar(&o.within, "within", 0, "end the search after this `TIME`")
+			o.note(f)
+		}),
 		Action: run(func(c *cli.Command) (int, error) {
 			o.command = c.Args().Slice()
 			if err := o.check(); err != nil {

@@ -53,6 +53,7 @@ type Options struct {
 	without   string
 	shard     string
 	replay    string
+	merge     string
 
 	// command is the subject's command line as words, where it was given after "--".
 	command []string
@@ -125,7 +126,7 @@ func (o *Options) note(f *flag.FlagSet) {
 
 // ours are the flags of Options; a flag set may have others.
 var ours = strings.Fields("subject service closes port subject-user ready on-term storm-signals keeps-vanished family " +
-	"checks scorecard baseline within parallel v schedules soak soak-dir at-once without shard replay")
+	"checks scorecard baseline within parallel v schedules soak soak-dir at-once without shard replay merge")
 
 func (o *Options) owns(name string) bool { return slices.Contains(ours, name) }
 

@@ -1,4 +1,4 @@
-package scenarios
+package proofs
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,11 +99,7 @@ func TestHostileSubjects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := outside(t)
-			cmd := exec.Command("/proc/self/exe", "-test.v", "-subject", rig.Program(name).Args[0]+" -listen {ip}:{port}", "-checks", story.check)
-			cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool {
-				return strings.HasPrefix(e, "FORKRIG_SANDBOX=") || strings.HasPrefix(e, "GITHUB_STEP_SUMMARY=")
-			})
-			output, err := cmd.CombinedOutput()
+			output, err := forkrig("judge", "-checks", story.check, "--", rig.Program(name).Args[0], "-listen", "{ip}:{port}").CombinedOutput()
 			assert.Equal(t, strings.HasPrefix(story.verdicts, "pass"), err == nil, "%v", err)
 			assert.Regexp(t, "(?m)(^"+story.check+" +|the subject )("+story.verdicts+")", string(output))
 			assert.Contains(t, string(output), story.says)
@@ -135,7 +130,7 @@ func outside(t *testing.T) map[string]string {
 		"mounts":  strings.Join(mounts, ""),
 		"pid_max": read("/proc/sys/kernel/pid_max"),
 		"links":   fmt.Sprint(links),
-		"routes":  read("/proc/net/route"),
+		"routes":  read("/proc/thread-self/net/route"),
 		"host":    read("/proc/sys/kernel/hostname"),
 	}
 }

@@ -1,4 +1,4 @@
-package scenarios
+package proofs
 
 import (
 	"flag"
@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/internal/cli"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -45,7 +46,7 @@ func TestDefects(t *testing.T) {
 func TestCorrectServer(t *testing.T) {
 	t.Parallel()
 	for _, check := range checks.All() {
-		if slices.Equal(reference(check).Command, builtIn().Command) && check.Name == reapExact {
+		if slices.Equal(reference(check).Command, cli.BuiltIn().Command) && check.Name == reapExact {
 			continue // a thousand executed workers take long, and are the same to this check
 		}
 		t.Run(check.Name, func(t *testing.T) {
@@ -60,7 +61,7 @@ const reapExact = "reap-exact"
 // passes checks that the verdict is pass. A feature of the machine may be missing.
 func passes(t *testing.T, result scorecard.Result) {
 	t.Helper()
-	if result.Verdict == scorecard.Skip && strings.HasPrefix(result.Cause, "this machine lacks") {
+	if result.Missing != "" {
 		t.Skip(result.Cause)
 	}
 	assert.Equal(t, scorecard.Pass, result.Verdict, "%s\n%s\n%s", result.Observed, result.Cause, strings.Join(result.Evidence, "\n"))
@@ -83,7 +84,7 @@ func TestServices(t *testing.T) {
 		"nothing is said": {judge.None, judge.Client, nil,
 			"reap,signal-storm,reuse-time-wait,fin-on-close,concurrent,backlog-burst,reset-survived,fork-failure,term", "bytes-exact,eintr-worker,slow-reader"},
 	} {
-		subject := builtIn(story.args...)
+		subject := cli.BuiltIn(story.args...)
 		subject.Service, subject.Closes = story.service, story.closes
 		for list, skipped := range map[string]bool{story.passes: false, story.skips: true} {
 			selected, err := checks.Select(list)
@@ -118,7 +119,7 @@ func reference(check judge.Check, args ...string) judge.Subject {
 		// On a busy machine a few seconds are over before the check has looked.
 		args = append(args, "-grace", "1h")
 	}
-	subject := builtIn(args...)
+	subject := cli.BuiltIn(args...)
 	if check.Name == "term" {
 		subject.OnTerm = judge.Drain
 	}

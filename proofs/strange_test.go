@@ -1,4 +1,4 @@
-package scenarios
+package proofs
 
 import (
 	"fmt"
@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/internal/cli"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -58,7 +59,7 @@ func TestStrangeServers(t *testing.T) {
 		for _, check := range selected {
 			t.Run(name+"/"+check.Name, func(t *testing.T) {
 				t.Parallel()
-				subject := builtIn()
+				subject := cli.BuiltIn()
 				subject.Command[0] = rig.Program(name).Args[0]
 				result := check.Judge(t, subject, rig.IPv4)
 				wanted := scorecard.Pass
@@ -84,14 +85,14 @@ func TestSubjectsThatCannotBeJudged(t *testing.T) {
 		"it is no program":       {judge.Subject{Command: []string{text, "{port}"}}, []string{"make the program executable"}},
 		"it exits at once":       {judge.Subject{Command: []string{"sh", "-c", "echo no configuration >&2; exit 3 # {port}"}}, []string{"exit status 3", "no configuration"}},
 		"it never listens":       {judge.Subject{Command: []string{"sh", "-c", "echo thinking; sleep 1000 # {port}"}, Ready: time.Second}, []string{"listening on port 9999", "thinking"}},
-		"it is another service":  {judge.Subject{Command: builtIn("-service", "upper").Command}, []string{"does not answer as the service echo does", "-service"}},
+		"it is another service":  {judge.Subject{Command: cli.BuiltIn("-service", "upper").Command}, []string{"does not answer as the service echo does", "-service"}},
 		"it listens and is mute": {judge.Subject{Command: rig.Program("mute", "{ip}:{port}").Args}, []string{"does not answer as the service echo does", "-service none"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			story.subject.Service, story.subject.Closes = judge.Echo, judge.Client
 			assert.NoError(t, story.subject.Check())
-			absent := judge.Reach(t, story.subject)
+			absent := judge.Reach(t, story.subject, rig.Families[:]...)
 			assert.Len(t, absent, 2)
 			for _, text := range story.says {
 				assert.ErrorContains(t, absent[rig.IPv4], text)
@@ -184,7 +185,7 @@ func TestPreconditionsAreBroken(t *testing.T) {
 	t.Parallel()
 	selected, err := checks.Select("reuse-time-wait")
 	require.NoError(t, err)
-	subject := builtIn()
+	subject := cli.BuiltIn()
 	subject.Command[0] = rig.Program("curt").Args[0]
 	result := selected[0].Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Broken, result.Verdict, "%+v", result)
@@ -204,7 +205,7 @@ func TestPolicies(t *testing.T) {
 		for _, wanted := range append(judge.Policies, judge.Unstated) {
 			t.Run(fmt.Sprintf("%s wanted, %s found", wanted, found), func(t *testing.T) {
 				t.Parallel()
-				subject := builtIn(args...)
+				subject := cli.BuiltIn(args...)
 				subject.OnTerm = wanted
 				result := selected[0].Judge(t, subject, rig.IPv4)
 				if wanted == found || wanted == judge.Unstated {

@@ -1,7 +1,8 @@
-package scenarios
+package proofs
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"forkrig/internal/cli"
 	"forkrig/rig"
 	"forkrig/search"
 	"forkrig/server/forkserver"
@@ -32,15 +34,12 @@ var provedBySearch = map[string]struct {
 
 // TestDefectsFoundBySearch sees the search find each of them.
 func TestDefectsFoundBySearch(t *testing.T) {
-	if *subjectFlag != "" {
-		t.Skip("this is about the built-in server")
-	}
 	t.Parallel()
 	for defect, proof := range provedBySearch {
 		t.Run(defect, func(t *testing.T) {
 			t.Parallel()
-			way := limitedServer("-defect", defect)
-			s := search.Search{Subject: way.subject, Families: way.examined(t, rig.IPv4), Seed: proof.seed, Schedules: proof.stories,
+			setup := cli.Limited("-defect", defect)
+			s := search.Search{Subject: setup.Subject, Families: examined(t, setup, rig.IPv4), Seed: proof.seed, Schedules: proof.stories,
 				First: true, AtOnce: 2}
 			report := s.Run(t)
 			if assert.Positive(t, report.Found, "not found in %d stories; errors: %v", report.Schedules, report.Errors) {
@@ -49,6 +48,8 @@ func TestDefectsFoundBySearch(t *testing.T) {
 		})
 	}
 }
+
+var searchMatrixFlag = flag.Int("search-matrix", 0, "search for every defect from this many `seeds`, and print after how many stories it was found (make search-matrix)")
 
 // TestSearchMatrix searches for every defect and prints after how many stories it was
 // found. It takes minutes.
@@ -69,23 +70,23 @@ func TestSearchMatrix(t *testing.T) {
 	for _, defect := range forkserver.Defects() {
 		t.Run(defect.String(), func(t *testing.T) {
 			t.Parallel()
-			way := limitedServer("-defect", defect.String())
+			setup := cli.Limited("-defect", defect.String())
 			row := func(found, by string) {
 				mu.Lock()
 				defer mu.Unlock()
 				rows[defect.String()] = fmt.Sprintf("| `%s` | %s | %s |", defect, found, by)
 				fmt.Fprintf(os.Stderr, "%d of %d: %s\n", len(rows), len(forkserver.Defects()), rows[defect.String()])
 			}
-			traits, err := search.Examine(t, way.subject, rig.IPv4)
+			traits, err := search.Examine(t, setup.Subject, rig.IPv4)
 			if err != nil {
 				row("at once", "a single client: "+strings.Join(strings.Fields(err.Error()), " "))
 				return
 			}
-			traits.AtOnce = way.atOnce
+			traits.AtOnce = setup.AtOnce
 			var found []int
 			by := map[string]int{}
 			for n := range *searchMatrixFlag {
-				s := search.Search{Subject: way.subject, Families: map[rig.Family]search.Traits{rig.IPv4: traits},
+				s := search.Search{Subject: setup.Subject, Families: map[rig.Family]search.Traits{rig.IPv4: traits},
 					Seed: uint64(1_000_000 * (n + 1)), Schedules: most, First: true, AtOnce: 2}
 				report := s.Run(t)
 				found = append(found, cmp.Or(report.Found, most+1))

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// TestFlags adds the flags of judge, search, replay and merge to those of a test binary, under
+// the same names, and returns what they will say. -v and -parallel are go test's own.
+func TestFlags(f *flag.FlagSet) *Options {
+	o := &Options{}
+	o.subjectFlags(f)
+	o.trialFlags(f)
+	o.searchFlags(f)
+	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at the -subject or else at the server that it names")
+	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories that runs left below the directories that follow into this new `DIRECTORY`,\n"+
+		"and exit: 0 if all shards are there and nothing failed, 1 if not, 2 if they cannot be merged; needs no privilege")
+	o.note(f)
+	return o
+}
+
+// TestMain is the whole of a test binary's TestMain: it merges where that is asked for,
+// and otherwise runs the tests of m in a sandbox. Where the flags ask for a scorecard, a
+// search or a story, only the test runs that provides it: TestScorecard, TestSearch or
+// TestReplay.
+func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
+	rig.Dispatch(programs)
+	flag.Parse()
+	if o.given["merge"] {
+		// It needs no sandbox: what was judged with privileges is merged without.
+		status, err := Merge(os.Stdout, o.merge, flag.Args())
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
+		}
+		os.Exit(status)
+	}
+	rig.Main(suite{m, o}, programs)
+}
+
+// suite is the tests with the flags looked at first.
+type suite struct {
+	tests interface{ Run() int }
+	*Options
+}
+
+// Run refuses wrong flags with one line, or runs the tests.
+func (s suite) Run() int {
+	if s.checks == "list" {
+		list(rig.Announce())
+		return statusRight
+	}
+	err := s.checkTestFlags()
+	if err == nil {
+		err = s.check()
+	}
+	if err == nil {
+		err = s.chooseTest()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		return statusUsage
+	}
+	if n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String()); err == nil {
+		s.parallel = n
+	}
+	return s.tests.Run()
+}
+
+func (o *Options) checkTestFlags() error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("%q is no flag: quote the whole command after -subject", flag.Arg(0))
+	}
+	if o.replay != "" && (o.soak > 0 || o.schedules > 0) {
+		return errors.New("-replay, -soak and -schedules: give one of them")
+	}
+	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
+	if err == nil && limit > 0 && o.soak > 0 && limit < o.soak+5*time.Minute {
+		return fmt.Errorf("-soak %v does not fit into -timeout %v: add -timeout 0", o.soak, limit)
+	}
+	return nil
+}
+
+// Asked says whether a scorecard was asked for, so that it is printed.
+func (o *Options) Asked() bool {
+	return o.foreign() || o.checks != "" || o.card != "" || o.baseline != ""
+}
+
+// SearchAsked says whether a search was asked for.
+func (o *Options) SearchAsked() bool { return o.soak > 0 || o.schedules > 0 }
+
+// StoryAsked returns the file of the story that is to be played, "" where there is none.
+func (o *Options) StoryAsked() string { return o.replay }
+
+// chooseTest makes what the flags ask for the test that runs.
+func (o *Options) chooseTest() error {
+	name := ""
+	switch {
+	case o.replay != "":
+		name = "^TestReplay$"
+	case o.SearchAsked():
+		name = "^TestSearch$"
+	case o.Asked():
+		name = "^TestScorecard$"
+	default:
+		return nil
+	}
+	run := flag.Lookup("test.run").Value
+	switch {
+	case run.String() == "":
+		return run.Set(name)
+	case name != "^TestScorecard$" && run.String() != name && run.String() != "Search":
+		return fmt.Errorf("-schedules, -soak and -replay choose the test that runs: leave out -run %s", run)
+	}
+	return nil
+}
+
+// ReplayFile is [Options.Replay] of the story in the file that was asked for.
+func (o *Options) ReplayFile(tb rig.TB, out *os.File) int {
+	story, err := readStory(o.replay)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: -replay: %v\n", err)
+		return statusUsage
+	}
+	return o.Replay(tb, out, story)
+}

@@ -1,0 +1,58 @@
+package scenarios
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/checks"
+	"forkrig/internal/cli"
+	"forkrig/judge"
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// TestScorecard judges the subject that the flags name, as forkrig judge does. Without
+// flags it judges the built-in server by every check, each as a test of its own.
+func TestScorecard(t *testing.T) {
+	t.Parallel()
+	if options.Asked() {
+		if status := options.Judge(t, rig.Announce()); status != 0 {
+			t.Errorf("exit status %d: see the scorecard above", status)
+		}
+		return
+	}
+	results, err := judge.Trial{Subject: cli.BuiltIn(), Checks: checks.All()}.Run(t)
+	require.NoError(t, err)
+	for _, r := range results {
+		t.Run(fmt.Sprintf("%s/%s", r.Family, r.Name), func(t *testing.T) {
+			if r.Missing != "" {
+				t.Skip(r.Cause)
+			}
+			assert.Equal(t, scorecard.Pass, r.Verdict, "%+v", r)
+		})
+	}
+}
+
+// TestSearch plays random stories, as forkrig search does, where the flags ask for it.
+// Package proofs has a search of each run.
+func TestSearch(t *testing.T) {
+	if !options.SearchAsked() {
+		t.Skip("-schedules or -soak asks for it; package proofs searches in each run")
+	}
+	if status := options.Search(t, rig.Announce()); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+// TestReplay plays the story of a file again, as forkrig replay does.
+func TestReplay(t *testing.T) {
+	if options.StoryAsked() == "" {
+		t.Skip("-replay FILE asks for it")
+	}
+	if status := options.ReplayFile(t, rig.Announce()); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
