@@ -61,7 +61,7 @@ func merge(w io.Writer, out string, directories []string) (status int, err error
 	}
 	for _, s := range shards.Sources {
 		if !s.Card.OK() {
-			line("not right: %s: %v", s.Name, s.Card.Counts())
+			line("not right: %s: %s", s.Name, s.Card.Summary(false))
 		}
 	}
 	for _, dir := range shards.Without {

@@ -41,10 +41,10 @@ func WriteFile(name string, card Card) error {
 	return nil
 }
 
-// writeFile replaces the content of a regular file, or writes to what is none.
+// writeFile replaces the content of a regular file, or writes into another kind of file.
 func writeFile(name string, content []byte) (regular bool, err error) {
 	info, err := os.Stat(name)
-	if err != nil { // there is no file, or what is wrong with it shows when one is written
+	if err != nil { // there is no file, or the error comes again when it is written
 		return true, replace(name, 0, content)
 	}
 	for _, standard := range []*os.File{os.Stdout, os.Stderr} { // replaced, they would lose what follows
