@@ -234,6 +234,13 @@ func TestParseIgnoresUnknownFields(t *testing.T) {
 // every writer can show it.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(oneCheck))
+	for _, name := range []string{"cut-short", "wrong-0.1.0"} {
+		text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		card, err := Parse(bytes.NewReader(data))
 		if err != nil {
