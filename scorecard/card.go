@@ -29,7 +29,7 @@ type Card struct {
 	// Shard is the part of a divided search that this run was, in JSON such as
 	// "3/10"; the zero value where the search was not divided.
 	Shard Shard `json:"shard,omitzero"`
-	// Runs are those that a merged card is made of, see [Merge]; nil for a card of
+	// Runs are those that a merged card is made of, see [MergeDirectories]; nil for a card of
 	// one run.
 	Runs []Run `json:"runs,omitempty"`
 }
@@ -54,7 +54,7 @@ type Result struct {
 	Reproduce string        `json:"reproduce"` // the command that repeats this check alone
 	Duration  time.Duration `json:"-"`         // cut to tenths of a millisecond in JSON
 	// Runs are the verdicts of all runs in a merged card, of which Verdict is the
-	// gravest, see [Merge]; the zero value means one run.
+	// gravest, see [MergeDirectories]; the zero value means one run.
 	Runs Counts `json:"runs,omitzero"`
 }
 
@@ -63,7 +63,7 @@ func (c Card) end() string {
 	if c.Complete {
 		return ""
 	}
-	text := "incomplete: the run did not come to its end"
+	text := "incomplete: the run was killed, or has not ended yet"
 	if c.EndedBy != "" {
 		text = "incomplete: ended by " + cut(oneLine(c.EndedBy), 100)
 	}

@@ -15,8 +15,8 @@ import (
 // WriteFile writes the card into a file as JSON, and as Markdown into the file beside
 // it whose name has .md instead of the extension. It replaces each file as a whole:
 // a reader sees the old card or the new one, and an error leaves the old one. A new
-// file has the mode 0666 without the umask; one that is replaced keeps its mode, and
-// a symbolic link to it stays a link. Where the directory does not allow to replace
+// file has the mode 0666 without the umask; one that is replaced keeps its mode and, if
+// root replaces it, its owner; a symbolic link to it stays a link. Where the directory does not allow to replace
 // a file, WriteFile writes into the file that is there.
 //
 // Into a name that is not a regular file, such as /dev/stdout or a pipe, it writes the
@@ -41,11 +41,11 @@ func WriteFile(name string, card Card) error {
 	return nil
 }
 
-// writeFile replaces the content of a regular file, or writes to what is none.
+// writeFile replaces the content of a regular file, or writes into another kind of file.
 func writeFile(name string, content []byte) (regular bool, err error) {
 	info, err := os.Stat(name)
-	if err != nil { // there is no file, or what is wrong with it shows when one is written
-		return true, replace(name, 0, content)
+	if err != nil { // there is no file, or the error comes again when it is written
+		return true, replace(name, nil, content)
 	}
 	for _, standard := range []*os.File{os.Stdout, os.Stderr} { // replaced, they would lose what follows
 		if own, err := standard.Stat(); err == nil && os.SameFile(info, own) {
@@ -60,7 +60,7 @@ func writeFile(name string, content []byte) (regular bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	err = replace(target, info.Mode().Perm(), content)
+	err = replace(target, info, content)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EROFS) {
 		// The directory belongs to another user, or the file is a mount of its own.
 		err = overwrite(target, content)
@@ -68,12 +68,15 @@ func writeFile(name string, content []byte) (regular bool, err error) {
 	return true, err
 }
 
-// replace writes a temporary file and renames it. A mode of 0 is that of a new file.
-func replace(name string, mode fs.FileMode, content []byte) (err error) {
+// replace writes a temporary file and renames it. The old file is nil if there is none.
+func replace(name string, old fs.FileInfo, content []byte) (err error) {
 	temporary := filepath.Join(filepath.Dir(name), fmt.Sprintf(".forkrig-%016x", rand.Uint64()))
 	// Not os.CreateTemp: its files are readable by their owner only.
 	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			e.Path = name // the user knows this one
+		}
 		return err
 	}
 	defer func() {
@@ -82,8 +85,11 @@ func replace(name string, mode fs.FileMode, content []byte) (err error) {
 		}
 	}()
 	_, err = file.Write(content)
-	if err == nil && mode != 0 {
-		err = file.Chmod(mode)
+	if err == nil && old != nil {
+		if stat, ok := old.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+			_ = file.Chown(int(stat.Uid), int(stat.Gid)) // root of a user namespace may not
+		}
+		err = file.Chmod(old.Mode().Perm())
 	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err

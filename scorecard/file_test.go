@@ -138,9 +138,30 @@ func TestWriteFileErrors(t *testing.T) {
 		err := WriteFile(dir+"/"+name, cards["right"])
 		require.ErrorContains(t, err, "write scorecard: ")
 		assert.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "/.forkrig", "the name of a temporary file")
 	}
 	assert.ErrorContains(t, WriteFile(filepath.Join(dir, "invalid.json"), cards["hostile"]), `verdict "odd" is unknown`)
 	assert.Equal(t, []string{"other.json", "other.md", "taken.json"}, names(t, dir), "no temporary file is left")
+}
+
+// TestWriteFileKeepsTheOwner: who judges with sudo may still write the own file afterwards.
+func TestWriteFileKeepsTheOwner(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "card.json")
+	writeText(t, name, "")
+	owner := os.Geteuid()
+	if owner == 0 {
+		owner = 65534
+		if err := os.Chown(name, owner, owner); err != nil {
+			t.Skipf("root may not give files away here, as in a user namespace: %v", err)
+		}
+	}
+	require.NoError(t, WriteFile(name, cards["right"]))
+	info, err := os.Stat(name)
+	require.NoError(t, err)
+	assert.EqualValues(t, owner, info.Sys().(*syscall.Stat_t).Uid)
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	golden(t, "right.json", content)
 }
 
 // TestWriteFileInAnothersDirectory: a file may be writable where its directory is not.

@@ -25,7 +25,7 @@ type (
 	plainResult Result
 )
 
-// MarshalJSON writes the schema and every field, also an empty one, but for those
+// MarshalJSON writes the schema and every field, also an empty one, except those
 // that a card of one whole run does not need. It fails for an invalid verdict.
 func (c Card) MarshalJSON() ([]byte, error) {
 	c.Checks = append([]Result{}, c.Checks...) // [], not null
@@ -35,7 +35,7 @@ func (c Card) MarshalJSON() ([]byte, error) {
 	}{schema, plainCard(c)})
 }
 
-// MarshalJSON writes every field, also an empty one, but for those that only some
+// MarshalJSON writes every field, also an empty one, except those that only some
 // results have. It fails for an invalid verdict.
 func (r Result) MarshalJSON() ([]byte, error) {
 	r.Evidence = append([]string{}, r.Evidence...)
@@ -76,7 +76,7 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 		incomplete = incomplete || run.Incomplete
 	}
 	if len(card.Runs) > 0 && card.Complete == incomplete {
-		return fmt.Errorf("field \"complete\" is %t, and the runs say %t", card.Complete, !incomplete)
+		return fmt.Errorf("field \"complete\" is %t, but the runs say %t", card.Complete, !incomplete)
 	}
 	var results []Result
 	for i, check := range card.Checks {
@@ -110,7 +110,7 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	}
 	for _, k := range kinds {
 		if count := r.Runs.of(k.Verdict); count < 0 || count > maxRuns {
-			return fmt.Errorf("field \"runs\": %d is no number of runs from 0 to %d", count, maxRuns)
+			return fmt.Errorf("field \"runs\": %d is not a number of runs from 0 to %d", count, maxRuns)
 		}
 	}
 	if all := r.Runs; all != (Counts{}) && all.worst() != r.Verdict {

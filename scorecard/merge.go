@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Run is one run whose results a merged card holds.
+// Run is one of the runs of a merged card.
 type Run struct {
 	Shard      Shard  `json:"shard"` // the zero value, in JSON "", where the search was not divided
 	Seed       uint64 `json:"seed"`
@@ -26,7 +26,7 @@ func (r Result) runs() Counts {
 	return Card{Checks: []Result{r}}.Counts()
 }
 
-// often says in how many runs of a merged card the verdict came, "" for one run.
+// often says how many runs of a merged card have the verdict, "" for one run.
 func (r Result) often() string {
 	all := r.Runs.all()
 	if all < 2 {
@@ -57,15 +57,15 @@ func (c Card) Origin() string {
 		return fmt.Sprintf("%s, seed %d", kernel, c.Seed)
 	}
 	text := fmt.Sprintf("%d runs on %s, first seed %d", len(c.Runs), kernel, c.Seed)
-	if missing, of := c.Missing(); len(missing) > 0 {
+	if missing, of := c.missingShards(); len(missing) > 0 {
 		text += fmt.Sprintf(", shards missing: %s of %d", numbers(missing), of)
 	}
 	return text
 }
 
-// Missing returns the shards that none of the runs was, and how many there should
-// be. Both are zero where nothing was divided.
-func (c Card) Missing() (missing []int, of int) {
+// missingShards returns the shards of which the card has no run, and how many shards
+// there are. Both are zero where the search was not divided.
+func (c Card) missingShards() (missing []int, of int) {
 	seen := map[int]bool{}
 	for _, r := range c.runs() {
 		if r.Shard != (Shard{}) {
@@ -102,28 +102,16 @@ func numbers(all []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// A Source is a card with the name of where it comes from, for messages.
+// Source is a card with its name for messages.
 type Source struct {
 	Name string // such as its file
 	Card Card
 }
 
-// Merge makes one card of those of several runs of the same checks against the same
-// subject. For each check and family it keeps all that the first run with the worst
-// verdict (fail, broken, skip, pass, in this order) says, and counts the runs with
-// each verdict. A duration is the sum: the time that all runs spent on the check.
-// The kernel and the machine are all different ones; the seed is that of the first
-// run, and Runs has every one. Merged cards may be merged again, with the same
-// result as if all were merged at once.
-//
-// Cards contradict each other where they judge different subjects, expect different
-// things of a check, have divided the search by different numbers of shards, or are
-// the same shard; so does a card with itself where a check comes twice in a family.
-// The error names the cards and the field. That shards are missing is no error:
-// see [Card.Missing].
-func Merge(sources ...Source) (Card, error) {
+// merge makes one card of several, see [MergeDirectories].
+func merge(sources ...Source) (Card, error) {
 	if len(sources) == 0 {
-		return Card{}, fmt.Errorf("merge scorecards: there is none")
+		return Card{}, fmt.Errorf("merge scorecards: there is no card")
 	}
 	type key struct{ name, family string }
 	place := map[key]int{}
@@ -157,7 +145,7 @@ func Merge(sources ...Source) (Card, error) {
 		for _, r := range s.Card.Checks {
 			k := key{r.Name, r.Family}
 			if own[k] {
-				return Card{}, fmt.Errorf("merge scorecards: %s contradicts itself: field \"checks\" has %q over %q twice", s.Name, r.Name, r.Family)
+				return Card{}, fmt.Errorf("merge scorecards: %s has check %q over %q twice", s.Name, r.Name, r.Family)
 			}
 			own[k] = true
 			r.Runs = r.runs()
@@ -207,8 +195,8 @@ func addNew(all []string, s string) []string {
 }
 
 func contradiction(name, other, field, value, otherValue string) error {
-	return fmt.Errorf("merge scorecards: %s contradicts %s: field \"%s\" is %s there and %s here; merge cards of the same search only",
-		name, other, field, quote(otherValue), quote(value))
+	return fmt.Errorf("merge scorecards: field \"%s\" is %s in %s and %s in %s; merge cards of the same search only",
+		field, quote(otherValue), other, quote(value), name)
 }
 
 // quote returns a text of unknown length and content for a message.

@@ -37,7 +37,7 @@ func named(cards ...Card) (all []Source) {
 }
 
 func TestMergeKeepsTheWorst(t *testing.T) {
-	merged, err := Merge(named(
+	merged, err := merge(named(
 		shard("0/4", 11, Pass, "first"), shard("1/4", 12, Broken, "second"),
 		shard("2/4", 13, Fail, "third"), shard("3/4", 14, Fail, "fourth"))...)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestMergeKeepsTheWorst(t *testing.T) {
 		{Shard: part("2/4"), Seed: 13, Kernel: "6.12.0", Machine: "2 processors"}, {Shard: part("3/4"), Seed: 14, Kernel: "6.12.0", Machine: "2 processors"},
 	}
 	assert.Equal(t, want, merged)
-	missing, of := merged.Missing()
+	missing, of := merged.missingShards()
 	assert.Empty(t, missing)
 	assert.Equal(t, 4, of)
 	assert.Equal(t, "4 runs on kernel 6.12.0, 2 processors, first seed 11", merged.Origin())
@@ -60,19 +60,19 @@ func TestMergeKeepsTheWorst(t *testing.T) {
 	assert.Contains(t, table.String(), "\nsearch over IPv4: fail in 2 of 4 runs\n")
 	require.NoError(t, merged.WriteMarkdown(&markdown))
 	assert.Contains(t, markdown.String(), "\n| 2/4 | 13 | 6.12.0 | 2 processors |\n")
-	requireHarmless(t, merged)
+	requireAllPrintable(t, merged)
 }
 
 func TestMergeSaysWhatDiffers(t *testing.T) {
 	other := shard("4/9", 2, Pass, "x")
 	other.Kernel, other.Machine = "6.18.1", "8 processors"
 	other.Checks = append(other.Checks, Result{Name: "more", Family: "IPv6", Verdict: Skip})
-	merged, err := Merge(named(shard("1/9", 1, Pass, "x"), other, shard("", 3, Pass, "not divided"))...)
+	merged, err := merge(named(shard("1/9", 1, Pass, "x"), other, shard("", 3, Pass, "not divided"))...)
 	require.NoError(t, err)
 	assert.Equal(t, "6.12.0 and 6.18.1", merged.Kernel)
 	assert.Equal(t, "2 processors and 8 processors", merged.Machine)
 	assert.Equal(t, Counts{Skip: 1}, merged.Checks[1].Runs, "a check that one run made")
-	missing, of := merged.Missing()
+	missing, of := merged.missingShards()
 	assert.Equal(t, []int{0, 2, 3, 5, 6, 7, 8}, missing)
 	assert.Equal(t, 9, of)
 	assert.Equal(t, "3 runs on kernel 6.12.0 and 6.18.1, 2 processors and 8 processors, first seed 1, shards missing: 0, 2-3, 5-8 of 9", merged.Origin())
@@ -86,7 +86,7 @@ func TestMergeOfIncompleteCards(t *testing.T) {
 		c.Complete, c.EndedBy = false, by
 		return c
 	}
-	merged, err := Merge(named(shard("0/4", 1, Pass, "x"), cutShort("1/4", "SIGINT"), cutShort("2/4", "-within 2m"), cutShort("3/4", "SIGINT"))...)
+	merged, err := merge(named(shard("0/4", 1, Pass, "x"), cutShort("1/4", "SIGINT"), cutShort("2/4", "-within 2m"), cutShort("3/4", "SIGINT"))...)
 	require.NoError(t, err)
 	assert.Equal(t, Run{part("1/4"), 1, "6.12.0", "2 processors", true, "SIGINT"}, merged.Runs[1])
 	assert.False(t, merged.OK())
@@ -97,7 +97,7 @@ func TestMergeOfIncompleteCards(t *testing.T) {
 func TestMergeOfRealCards(t *testing.T) {
 	for name, card := range cards {
 		t.Run(name, func(t *testing.T) {
-			merged, err := Merge(named(card, card)...)
+			merged, err := merge(named(card, card)...)
 			require.NoError(t, err)
 			require.Len(t, merged.Checks, len(card.Checks))
 			for i, r := range merged.Checks {
@@ -105,7 +105,7 @@ func TestMergeOfRealCards(t *testing.T) {
 				assert.Equal(t, 2, r.Runs.of(r.Verdict))
 				assert.Equal(t, 2*card.Checks[i].Duration, r.Duration)
 			}
-			requireHarmless(t, merged)
+			requireAllPrintable(t, merged)
 		})
 	}
 }
@@ -114,18 +114,18 @@ func TestMergeRefusesContradictions(t *testing.T) {
 	change := func(c Card, f func(*Card)) Card { f(&c); return c }
 	first := shard("0/4", 1, Pass, "x")
 	for want, cards := range map[string][]Card{
-		"there is none": nil,
-		`b contradicts a: field "subject" is "./server" there and "\x1b[31m" here; merge cards of the same search only`: {
+		"there is no card": nil,
+		`field "subject" is "./server" in a and "\x1b[31m" in b; merge cards of the same search only`: {
 			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Subject = "\x1b[31m" })},
-		`b contradicts a: field "expected" of check "search" is "no story fails" there and "other" here; merge cards of the same search only`: {
+		`field "expected" of check "search" is "no story fails" in a and "other" in b; merge cards of the same search only`: {
 			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks[0].Expected = "other" })},
-		`c contradicts b: field "shard" is "…/4" there and "2/5" here; merge cards of the same search only`: {
+		`field "shard" is "…/4" in b and "2/5" in c; merge cards of the same search only`: {
 			shard("", 1, Pass, "x"), first, shard("2/5", 1, Pass, "x")},
 		`c and a are the same: field "shard" is "0/4" in both; leave one out`: {first, shard("1/4", 1, Pass, "x"), first},
-		`b contradicts itself: field "checks" has "search" over "IPv4" twice`: {
+		`b has check "search" over "IPv4" twice`: {
 			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks = append(c.Checks, c.Checks[0]) })},
 	} {
-		merged, err := Merge(named(cards...)...)
+		merged, err := merge(named(cards...)...)
 		assert.EqualError(t, err, "merge scorecards: "+want)
 		assert.Zero(t, merged)
 	}
@@ -148,10 +148,10 @@ func TestParseOptionalFields(t *testing.T) {
 		{"all", "", "", ""},
 		{"a shard that is none", `"1/2", "machine"`, `"3/2", "machine"`, `shard "3/2": the first is 0 and the last 1: give i/n, such as 0/4 to 3/4 on four machines`},
 		{"a run's shard that is none", `"shard": "1/2", "seed"`, `"shard": "x", "seed"`, `shard "x": there is no slash: give i/n, such as 0/4 to 3/4 on four machines`},
-		{"an incomplete run", `"kernel": "k", "machine"`, `"kernel": "k", "incomplete": true, "machine"`, `field "complete" is true, and the runs say false`},
-		{"an incomplete card", `"complete": true`, `"complete": false`, `field "complete" is false, and the runs say true`},
-		{"too many", `"pass": 2`, `"pass": 268435456`, `check 1 ("n"): field "runs": 268435456 is no number of runs from 0 to 268435455`},
-		{"too few", `"pass": 2`, `"pass": -1`, `check 1 ("n"): field "runs": -1 is no number of runs from 0 to 268435455`},
+		{"an incomplete run", `"kernel": "k", "machine"`, `"kernel": "k", "incomplete": true, "machine"`, `field "complete" is true, but the runs say false`},
+		{"an incomplete card", `"complete": true`, `"complete": false`, `field "complete" is false, but the runs say true`},
+		{"too many", `"pass": 2`, `"pass": 268435456`, `check 1 ("n"): field "runs": 268435456 is not a number of runs from 0 to 268435455`},
+		{"too few", `"pass": 2`, `"pass": -1`, `check 1 ("n"): field "runs": -1 is not a number of runs from 0 to 268435455`},
 		{"another verdict", `"fail": 0`, `"fail": 1`, `check 1 ("n"): verdict "pass" is not the gravest of its runs: 2 pass, 1 fail, 0 broken, 0 skip`},
 		{"a half count", `"pass": 2`, `"pass": 1.5`, `check 1 ("n"): read field "runs.pass": this is JSON number 1.5, and a whole number is required`},
 	} {
@@ -191,7 +191,7 @@ func FuzzMerge(f *testing.F) {
 		if err != nil {
 			return
 		}
-		merged, err := Merge(Source{"a", a}, Source{"b", b})
+		merged, err := merge(Source{"a", a}, Source{"b", b})
 		if err != nil {
 			requirePrintable(t, err.Error())
 			return
@@ -206,7 +206,7 @@ func FuzzMerge(f *testing.F) {
 		for _, r := range merged.Checks {
 			require.Equal(t, verdictIn(a, r)+verdictIn(b, r) == Pass, r.Verdict == Pass && len(verdictIn(a, r)+verdictIn(b, r)) == 4)
 		}
-		requireHarmless(t, merged)
+		requireAllPrintable(t, merged)
 
 		// What is merged can be written and read, and merging twice is merging once.
 		var text bytes.Buffer
@@ -214,9 +214,9 @@ func FuzzMerge(f *testing.F) {
 		again, err := Parse(&text)
 		require.NoError(t, err)
 		require.Equal(t, asText(t, merged), asText(t, again))
-		alone, err := Merge(Source{"a", a})
+		alone, err := merge(Source{"a", a})
 		require.NoError(t, err)
-		inSteps, err := Merge(Source{"a", alone}, Source{"b", b})
+		inSteps, err := merge(Source{"a", alone}, Source{"b", b})
 		require.NoError(t, err)
 		require.Equal(t, merged, inSteps)
 	})
@@ -240,7 +240,7 @@ func asText(t *testing.T, c Card) string {
 
 func requirePrintable(t *testing.T, text string) {
 	t.Helper()
-	require.Equal(t, text, oneLine(text), "one harmless line")
+	require.Equal(t, text, oneLine(text), "one printable line")
 	require.Less(t, len(text), 4<<10)
 }
 
@@ -285,7 +285,7 @@ func TestMergeDirectories(t *testing.T) {
 	assert.FileExists(t, filepath.Join(out, "scorecard.md"))
 
 	_, err = MergeDirectories(out, filepath.Join(in, "one"))
-	assert.ErrorContains(t, err, "it is not empty: name a new directory first, and then those to merge")
+	assert.ErrorContains(t, err, "it is not empty: name a new directory first, and then the cards or directories to merge")
 }
 
 func TestMergeDirectoriesIsOK(t *testing.T) {
@@ -301,19 +301,35 @@ func TestMergeDirectoriesIsOK(t *testing.T) {
 	assert.False(t, shards.OK(), "a story failed in a shard that was killed afterwards")
 }
 
+// TestMergeDirectoriesTakesCards by their names, too.
+func TestMergeDirectoriesTakesCards(t *testing.T) {
+	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	writeCard(t, shard("0/3", 1, Pass, "x"), in, "one.json")
+	writeCard(t, shard("1/3", 2, Pass, "y"), in, "two", "scorecard.json")
+	shards, err := MergeDirectories(out, filepath.Join(in, "one.json"), filepath.Join(in, "two"))
+	require.NoError(t, err)
+	assert.Len(t, shards.Sources, 2)
+	assert.Empty(t, shards.Without)
+	assert.Equal(t, "2 runs on kernel 6.12.0, 2 processors, first seed 1, shards missing: 2 of 3", shards.Card.Origin())
+
+	writeText(t, filepath.Join(in, "half.json"), oneCheck[:50])
+	_, err = MergeDirectories(filepath.Join(in, "new"), filepath.Join(in, "half.json"))
+	assert.EqualError(t, err, "merge scorecards: "+in+"/half.json: parse scorecard: unexpected end of JSON input at byte 50")
+}
+
 func TestMergeDirectoriesNamesTheFile(t *testing.T) {
 	for name, v := range map[string]struct {
 		prepare func(t *testing.T, dir string)
 		want    string
 	}{
-		"no card":   {func(*testing.T, string) {}, "there is no scorecard.json below DIR: did the runs come to an end?"},
+		"no card":   {func(*testing.T, string) {}, "there is no scorecard.json below DIR: name the directories that the runs wrote"},
 		"half":      {func(t *testing.T, dir string) { writeText(t, dir+"/a/scorecard.json", oneCheck[:50]) }, "DIR/a/scorecard.json: parse scorecard: unexpected end of JSON input at byte 50"},
 		"directory": {func(t *testing.T, dir string) { require.NoError(t, os.Mkdir(dir+"/scorecard.json", 0o777)) }, "there is no scorecard.json below DIR"},
-		"link":      {func(t *testing.T, dir string) { require.NoError(t, os.Symlink("/dev/zero", dir+"/scorecard.json")) }, "DIR/scorecard.json: this is no regular file"},
+		"link":      {func(t *testing.T, dir string) { require.NoError(t, os.Symlink("/dev/zero", dir+"/scorecard.json")) }, "DIR/scorecard.json: this is not a regular file"},
 		"contradiction": {func(t *testing.T, dir string) {
 			writeText(t, dir+"/a/scorecard.json", oneCheck)
 			writeText(t, dir+"/b/scorecard.json", strings.Replace(oneCheck, `"s"`, `"z"`, 1))
-		}, `DIR/b/scorecard.json contradicts DIR/a/scorecard.json: field "subject" is "s" there and "z" here`},
+		}, `field "subject" is "s" in DIR/a/scorecard.json and "z" in DIR/b/scorecard.json`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")

@@ -49,13 +49,13 @@ func worst(results []Result) (v Verdict) {
 	return v
 }
 
-// in returns the gravest verdict in one family, "" if the check has none there.
+// in returns the gravest verdict in one family, "" if the check was not made there.
 func (w row) in(family string) Verdict {
 	return worst(slices.DeleteFunc(slices.Clone(w.results), func(r Result) bool { return r.Family != family }))
 }
 
-// remark says in one line what text says of the results with the gravest
-// verdict; and of which families it speaks, unless they all say the same.
+// remark returns in one line what text returns for the results with the gravest
+// verdict, each after its families unless all results say the same.
 func (w row) remark(text func(Result) string) string {
 	gravest := worst(w.results)
 	var texts []string
@@ -108,7 +108,7 @@ type finding struct {
 	results []Result
 }
 
-// findings returns what is to be told about the check at length.
+// findings returns what fails or is broken, for a paragraph each.
 func (w row) findings() []finding {
 	var all []finding
 	for _, r := range w.results {
@@ -127,7 +127,7 @@ func (w row) findings() []finding {
 	return all
 }
 
-// title names the check, its families, the verdict and how often it came.
+// title names the check, its families, the verdict and how many runs have it.
 func (f finding) title() string {
 	title := oneLine(f.Name)
 	if who := enumerate(families(f.results)); who != "" {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// MaxShards is into how many shards a search may be divided.
-const MaxShards = 1_000_000
+// maxShards is into how many shards a search may be divided.
+const maxShards = 1_000_000
 
 // Shard is one of several parts of a search on as many machines. The zero value is
 // the whole, and is written as 0/1.
@@ -18,7 +18,7 @@ type Shard struct {
 }
 
 // ParseShard reads i/n: the shard i, from 0 to n-1, of n, which is at most
-// [MaxShards].
+// 1,000,000.
 func ParseShard(text string) (Shard, error) {
 	wrong := func(why string) (Shard, error) {
 		return Shard{}, fmt.Errorf("shard %s: %s: give i/n, such as 0/4 to 3/4 on four machines", quote(text), why)
@@ -39,12 +39,12 @@ func ParseShard(text string) (Shard, error) {
 	return shard, nil
 }
 
-var invalidNumber = fmt.Sprintf("there are 1 to %d shards", MaxShards)
+var invalidNumber = fmt.Sprintf("there are 1 to %d shards", maxShards)
 
 // invalid says what is wrong with a shard, "" for a right one.
 func (s Shard) invalid() string {
 	switch of := s.of(); {
-	case s.Of < 0 || of > MaxShards:
+	case s.Of < 0 || of > maxShards:
 		return invalidNumber
 	case s.Index < 0 || s.Index >= of:
 		return fmt.Sprintf("the first is 0 and the last %d", of-1)

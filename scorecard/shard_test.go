@@ -36,7 +36,7 @@ func TestShardText(t *testing.T) {
 		require.NoError(t, json.Unmarshal(written, &read))
 		assert.Equal(t, shard, read)
 	}
-	for _, invalid := range []Shard{{-1, 2}, {2, 2}, {0, -1}, {1, 0}, {0, MaxShards + 1}} {
+	for _, invalid := range []Shard{{-1, 2}, {2, 2}, {0, -1}, {1, 0}, {0, maxShards + 1}} {
 		_, err := json.Marshal(invalid)
 		assert.Error(t, err, "%+v", invalid)
 	}
@@ -44,14 +44,14 @@ func TestShardText(t *testing.T) {
 
 // TestMergeOfManyShards: as many as a search can be divided into can be merged.
 func TestMergeOfManyShards(t *testing.T) {
-	for _, of := range []int{20_000, MaxShards} {
+	for _, of := range []int{20_000, maxShards} {
 		var text bytes.Buffer
 		require.NoError(t, shard(Shard{of - 1, of}.String(), 1, Pass, "x").WriteJSON(&text))
 		card, err := Parse(&text)
 		require.NoError(t, err)
-		merged, err := Merge(named(shard(Shard{0, of}.String(), 1, Pass, "x"), card)...)
+		merged, err := merge(named(shard(Shard{0, of}.String(), 1, Pass, "x"), card)...)
 		require.NoError(t, err)
-		missing, total := merged.Missing()
+		missing, total := merged.missingShards()
 		assert.Len(t, missing, of-2)
 		assert.Equal(t, of, total)
 	}

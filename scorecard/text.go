@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Subjects, and whoever talks to them, write what they like. Nothing of it
-// reaches a terminal or a page as it is: every text passes through printable.
+// A card has texts that subjects and their peers wrote. They may hold any bytes, so
+// every text that reaches a terminal or a page passes through printable.
 
 // printable returns s with every character that is not printable spelled out:
 // escape sequences, marks that turn the direction of writing, bytes that are no

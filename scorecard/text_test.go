@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireHarmless shows a card in every form, and looks for what may not be there.
-func requireHarmless(t *testing.T, card Card) {
+// requireAllPrintable shows a card in every form, and looks for characters that are not printable.
+func requireAllPrintable(t *testing.T, card Card) {
 	t.Helper()
 	var table, colours, markdown, text, difference, differenceMarkdown bytes.Buffer
 	require.NoError(t, card.WriteTable(&table, false))
@@ -37,7 +37,7 @@ func requireHarmless(t *testing.T, card Card) {
 		"difference": difference.String(), "Markdown of the difference": differenceMarkdown.String()} {
 		require.True(t, utf8.ValidString(shown), form)
 		i := strings.IndexFunc(shown, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
-		require.Negative(t, i, "%s is not harmless at byte %d: %q", form, i, shown)
+		require.Negative(t, i, "%s is not printable at byte %d: %q", form, i, shown)
 	}
 	require.Less(t, markdown.Len(), 1<<20)
 
@@ -84,13 +84,13 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-func TestEveryByteIsHarmless(t *testing.T) {
+func TestEveryByteIsPrintable(t *testing.T) {
 	var every []byte
 	for b := range 256 {
 		every = append(every, byte(b))
 	}
 	for _, s := range []string{string(every), "\n|\n", "\\|", "``\n```", "\u0085\u2028\u202e\U000E0001", "\x1b[31m", "\r\r\n\n"} {
-		requireHarmless(t, Card{Subject: s, Kernel: s, EndedBy: s, Checks: []Result{
+		requireAllPrintable(t, Card{Subject: s, Kernel: s, EndedBy: s, Checks: []Result{
 			{Name: s, Verdict: Fail, Family: s, Expected: s, Observed: s, Cause: s, Evidence: []string{s, s}, Reproduce: s},
 			{Name: s + "x", Verdict: Broken, Family: s + "y", Expected: s, Observed: s, Cause: s, Evidence: []string{s + s}, Reproduce: s, Runs: Counts{1, 2, 3, 4}},
 			{Name: s + "x", Verdict: Skip, Expected: s, Observed: s, Cause: s, Missing: s, Reproduce: s},

@@ -12,81 +12,88 @@ import (
 	"strings"
 )
 
-// CardFile is the name under which a run leaves its card as JSON; the Markdown
-// beside it is scorecard.md.
+// CardFile is the name of the card in a directory of results; the Markdown beside it
+// is scorecard.md.
 const CardFile = "scorecard.json"
 
-const markdownFile = "scorecard.md"
-
-// A failing story is left under three names of one stem, which begins so.
+// The names of the three files of a failing story begin with this prefix, and differ
+// in the suffix.
 const storyPrefix = "story-"
 
 var storySuffixes = []string{".md", ".json", ".go.txt"}
 
-// maxFileBytes is more than any card or story is long.
+// maxFileBytes is more than the length of any card or story.
 const maxFileBytes = 64 << 20
 
 // Shards is what [MergeDirectories] found and wrote.
 type Shards struct {
 	Card    Card
-	Sources []Source // the cards that were merged, by file
-	Without []string // the directories in which there was no card
-	Stories []string // the files of failing stories, where they are now
+	Sources []Source // the cards that were merged, with the names of their files
+	Without []string // the directories without a card
+	Stories []string // the copied files of failing stories
 }
 
-// OK tells whether every shard ended and nothing failed.
+// OK tells whether every shard came to its end and nothing failed or is broken.
 func (s Shards) OK() bool {
-	missing, _ := s.Card.Missing()
+	missing, _ := s.Card.missingShards()
 	return s.Card.OK() && len(missing) == 0 && len(s.Without) == 0 && len(s.Stories) == 0
 }
 
-// MergeDirectories merges every scorecard.json below the directories by [Merge],
-// and writes scorecard.json and scorecard.md into the directory out, with a copy
-// of every failing story (story-*.md, .json and .go.txt) that lies below them;
-// where two have one name, a number tells them apart. Other files are left alone,
-// and symbolic links are not followed.
+// MergeDirectories makes one card of those of several runs of the same checks against
+// the same subject, and writes it into the directory out, as scorecard.json and
+// scorecard.md. A name is that of a card, or of a directory: then every scorecard.json
+// below it is merged, and every failing story (story-*.md, .json and .go.txt) below it
+// is copied into out. Stories of the same name get a number. Other files are ignored,
+// and symbolic links in a directory are not followed.
 //
-// The directory out is made where it does not exist, and must be empty: that no
-// old card is taken for the new one, nor the merged one merged once more. A card
-// that cannot be parsed is an error, and so is one that contradicts another; then
-// nothing is written.
-func MergeDirectories(out string, directories ...string) (Shards, error) {
+// For each check and family the merged card has what the first run with the gravest
+// verdict (fail, broken, skip, pass, in this order) says, and counts the runs with each
+// verdict. A duration is the sum: the time that all runs spent on the check. The kernel
+// and the machine are all different ones; the seed is that of the first run, and Runs
+// has every one. Merged cards may be merged again, with the same result as if all were
+// merged at once.
+//
+// Cards that do not belong together are an error that names the cards and the field:
+// their subjects or what they expect of a check differ, they divide the search by
+// different numbers of shards, two are the same shard, or one has a check twice in a
+// family. That shards are missing is no error, see [Shards.OK]. The directory out is
+// made if it does not exist, and must be empty: an old card there could be taken for the
+// new one, or be merged. In case of an error in a card nothing is written.
+func MergeDirectories(out string, names ...string) (Shards, error) {
 	if entries, err := os.ReadDir(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 	} else if len(entries) > 0 {
-		return Shards{}, fmt.Errorf("merge scorecards into %s: it is not empty: name a new directory first, and then those to merge", out)
+		return Shards{}, fmt.Errorf("merge scorecards into %s: it is not empty: name a new directory first, and then the cards or directories to merge", out)
 	}
 	var shards Shards
 	var stories []story
-	for _, dir := range directories {
-		sources, found, err := gather(dir)
+	for _, name := range names {
+		gather := gatherDirectory
+		if info, err := os.Stat(name); err == nil && !info.IsDir() {
+			gather = gatherCard
+		}
+		sources, found, err := gather(name)
 		if err != nil {
 			return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 		}
 		if len(sources) == 0 {
-			shards.Without = append(shards.Without, dir)
+			shards.Without = append(shards.Without, name)
 		}
 		shards.Sources = append(shards.Sources, sources...)
 		stories = append(stories, found...)
 	}
 	if len(shards.Sources) == 0 {
-		return Shards{}, fmt.Errorf("merge scorecards: there is no %s below %s: did the runs come to an end?", CardFile, enumerate(directories))
+		return Shards{}, fmt.Errorf("merge scorecards: there is no %s below %s: name the directories that the runs wrote", CardFile, enumerate(names))
 	}
 	var err error
-	if shards.Card, err = Merge(shards.Sources...); err != nil {
-		return Shards{}, err
-	}
-	var text, markdown bytes.Buffer
-	if err := errors.Join(shards.Card.WriteJSON(&text), shards.Card.WriteMarkdown(&markdown)); err != nil {
+	if shards.Card, err = merge(shards.Sources...); err != nil {
 		return Shards{}, err
 	}
 	if err := os.MkdirAll(out, 0o777); err != nil {
 		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 	}
-	for name, content := range map[string][]byte{CardFile: text.Bytes(), markdownFile: markdown.Bytes()} {
-		if err := os.WriteFile(filepath.Join(out, name), content, 0o666); err != nil {
-			return Shards{}, fmt.Errorf("merge scorecards: %w", err)
-		}
+	if err := WriteFile(filepath.Join(out, CardFile), shards.Card); err != nil {
+		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 	}
 	shards.Stories, err = writeStories(out, stories)
 	return shards, err
@@ -98,9 +105,26 @@ type story struct {
 	files map[string][]byte
 }
 
-// gather reads the cards and the failing stories below a directory, in the order
-// of their names.
-func gather(dir string) (sources []Source, stories []story, err error) {
+// gatherCard reads one card.
+func gatherCard(name string) ([]Source, []story, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	content, err := readAll(file)
+	if err == nil {
+		var card Card
+		if card, err = Parse(bytes.NewReader(content)); err == nil {
+			return []Source{{name, card}}, nil, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%s: %w", name, err)
+}
+
+// gatherDirectory reads the cards and the failing stories below a directory, in the
+// order of their names.
+func gatherDirectory(dir string) (sources []Source, stories []story, err error) {
 	root, err := os.OpenRoot(dir) // what is below cannot lead out of it
 	if err != nil {
 		return nil, nil, err
@@ -140,16 +164,21 @@ func gather(dir string) (sources []Source, stories []story, err error) {
 	return sources, stories, err
 }
 
-// readRegular reads a file that is one, of a size that can be.
+// readRegular reads a regular file.
 func readRegular(root *os.Root, name string, entry fs.DirEntry) ([]byte, error) {
 	if !entry.Type().IsRegular() {
-		return nil, errors.New("this is no regular file")
+		return nil, errors.New("this is not a regular file")
 	}
 	file, err := root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	return readAll(file)
+}
+
+// readAll reads a file of a length that a card or story can have.
+func readAll(file *os.File) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
 	if err == nil && len(content) > maxFileBytes {
 		err = fmt.Errorf("the file is longer than %d MiB", maxFileBytes>>20)
