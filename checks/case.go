@@ -42,6 +42,9 @@ type Case struct {
 func (c *Case) build(tb testing.TB) {
 	c.tb = tb
 	c.lab = rig.New(tb)
+	if ours := rig.Program("").Args[0]; !strings.HasPrefix(c.subject.Command[0], ours) {
+		c.lab.ExpectCrash() // of a foreign subject: what comes of it is for the check to judge
+	}
 	c.host, c.clients = c.lab.NewStar("server", "client", max(c.check.clients, 1))
 	c.address = netip.AddrPortFrom(c.host.MustAddr(c.Family), c.subject.port())
 	c.pulse = &pulse{rest: c.host.WatchRest()}
