@@ -43,6 +43,9 @@ type Case struct {
 func (c *Case) build(tb rig.TB) {
 	c.tb = tb
 	c.Lab = rig.New(tb)
+	if ours := rig.Program("").Args[0]; !strings.HasPrefix(c.Subject.Command[0], ours) {
+		c.Lab.ExpectCrash() // of a foreign subject: what comes of it is for the check to judge
+	}
 	if c.run != nil && c.run.journal != nil {
 		c.Lab.Journal.Follow(c.run.journal)
 	}

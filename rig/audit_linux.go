@@ -81,7 +81,12 @@ func runTestsAndAudit(runTests func() int) int {
 		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
 		return 1
 	}
+	var noLog error
+	crashLog, noLog = openKernelLog()
 	status := runTests()
+	if noLog != nil && verbose() {
+		fmt.Fprintf(os.Stderr, "forkrig: crashes of workers are not looked for: %v\n", noLog)
+	}
 	dog.end()
 	if err := auditSandbox(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)
@@ -113,5 +118,5 @@ func auditSandbox() error {
 			found = append(found, fmt.Errorf("network namespace %d is still held by %s of the test process", inode, place))
 		}
 	}
-	return errors.Join(found...)
+	return errors.Join(append(found, crashLog.err())...)
 }

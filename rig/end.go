@@ -43,6 +43,7 @@ func (l *Lab) close() error {
 		found = append(found, p.lastingZombies(ctx))
 	}
 	found = append(found, stopAll(ctx, processes)...)
+	found = append(found, l.crashes())
 	for _, h := range hosts {
 		found = append(found, h.endLeftovers(ctx))
 	}

@@ -28,6 +28,10 @@ const (
 	// 2b5f9dad32ed19e8db3b0f10a84aa824a219803b), CAP_SYS_ADMIN and CAP_SYS_TIME, which a
 	// sandbox made without root has in its own user namespace.
 	FeatureTimeNamespace Feature = "time-namespace"
+	// FeatureKernelLog is reading the kernel's log, in which crashes of workers stand
+	// ([Lab.ExpectCrash]). Requires /dev/kmsg and CAP_SYSLOG, or a
+	// kernel.dmesg_restrict of 0.
+	FeatureKernelLog Feature = "kernel-log"
 	// FeatureNftables is filtering packets by rules. Requires CONFIG_NF_TABLES and
 	// CONFIG_NF_TABLES_INET.
 	FeatureNftables Feature = "nftables"

@@ -44,6 +44,7 @@ type Lab struct {
 	atEnd     []func(context.Context) error
 	owners    map[netip.Addr]*Host
 	claims    map[string]bool // see Claim
+	sent      SignalSet       // signals that the rig has sent, or that are expected: see ExpectCrash
 }
 
 // ErrClosed is wrapped by every call to a lab that has ended.
@@ -55,7 +56,8 @@ var ErrClosed = errors.New("the lab is closed")
 // When the test ends, the lab waits for zombies to be reaped, stops every
 // process, and fails the test if anything was left behind: a zombie nobody
 // reaped, a process that outlived its stop, a connection or listener that the
-// test itself left open on a host, a namespace that is still in use.
+// test itself left open on a host, a namespace that is still in use. It fails the
+// test if a process crashed, too: see [Lab.ExpectCrash].
 func New(tb TB) *Lab {
 	tb.Helper()
 	if err := checkSandbox(); err != nil {

@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 		"becoming":    becoming,
 		"confessing":  confessing,
 		"withholding": withholding,
+		"crashing":    crashing,
+		"deepcrash":   crashing,
 	}
 	withBuiltins(programs).runIfAsked()
 	if name := os.Getenv(victimEnv); name != "" {

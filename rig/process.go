@@ -240,6 +240,7 @@ func (p *Process) who() string { return p.Host.Name + "/" + p.Name }
 // Signal sends a signal to the process. The error wraps os.ErrProcessDone where
 // it has ended. It cannot hit another process that got the same number.
 func (p *Process) Signal(s syscall.Signal) error {
+	p.Host.lab.noteSent(s)
 	err := p.cmd.Process.Signal(s)
 	p.Host.lab.Journal.Record(p.who(), "signal %v%s", s, errorSuffix(err))
 	if errors.Is(err, syscall.EPERM) {

@@ -9,6 +9,16 @@ import (
 // SignalSet is a set of signals: bit n-1 stands for signal n (signal(7)).
 type SignalSet uint64
 
+// setOf returns the set of these signals.
+func setOf(signals ...syscall.Signal) (set SignalSet) {
+	for _, s := range signals {
+		if s > 0 {
+			set |= 1 << (s - 1)
+		}
+	}
+	return set
+}
+
 // Has says whether the set contains s.
 func (set SignalSet) Has(s syscall.Signal) bool { return s > 0 && set&(1<<(s-1)) != 0 }
 

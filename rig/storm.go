@@ -144,6 +144,7 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 		closeHandles(handles)
 		return nil, fmt.Errorf("start a storm: %w", err)
 	}
+	l.noteSent(s.Signals...)
 	l.Journal.Record("lab", "storm begins: %s", running)
 	go running.blow(ctx, handles, l.Rand("storm"))
 	return running, nil

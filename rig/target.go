@@ -162,6 +162,7 @@ func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err e
 		return 0, fmt.Errorf("send %v: %w", s, err)
 	}
 	defer closeHandles(handles)
+	l.noteSent(s)
 	for _, handle := range handles {
 		if err := handle.signal(s); err == nil {
 			reached++

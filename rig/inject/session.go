@@ -93,6 +93,11 @@ func (s *Session) Set(rules ...Rule) error {
 			armed[i].slots[slot] = slices.Contains(chosen, c)
 		}
 	}
+	for _, r := range rules {
+		if r.Signal != 0 {
+			s.Process.Host.Lab().ExpectCrash(r.Signal)
+		}
+	}
 	s.mu.Lock()
 	s.rules, s.hits = armed, nil
 	s.mu.Unlock()

@@ -1,0 +1,192 @@
+package rig
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// crashing dies of the signal in its second argument, or starts itself and waits for
+// that to die, as often as the first says.
+func crashing(args []string) int {
+	generations, err := strconv.Atoi(args[1])
+	if err != nil {
+		return 2
+	}
+	s, err := strconv.Atoi(args[2])
+	if err != nil {
+		return 2
+	}
+	if generations == 0 {
+		var byDefault [4]uint64 // struct sigaction of the kernel, with SIG_DFL
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
+		if args[0] == programPrefix+"deepcrash" {
+			*nowhere = 1 // the kernel logs it, unlike a signal that was sent
+		}
+		_ = unix.Kill(os.Getpid(), unix.Signal(s)) // which does not return
+	}
+	child := exec.Command("/proc/self/exe", strconv.Itoa(generations-1), args[2])
+	child.Args[0] = args[0]
+	_ = child.Run()
+	return 0
+}
+
+var nowhere *int
+
+// crashOf tells a story of a process that crashes.
+func crashOf(t *testing.T, s syscall.Signal, expect func(*Lab)) Trial {
+	t.Helper()
+	return Try(t, func(tb testing.TB) {
+		lab := New(tb)
+		expect(lab)
+		p := lab.NewHost("h").MustStart(Program("crashing", "0", strconv.Itoa(int(s))))
+		_, err := p.Wait(tb.Context())
+		require.NoError(tb, err)
+	})
+}
+
+func expectNothing(*Lab) {}
+
+func TestCrashOfAProcessFailsItsTest(t *testing.T) {
+	t.Parallel()
+	for s, crash := range map[syscall.Signal]bool{
+		syscall.SIGSEGV: true, syscall.SIGBUS: true, syscall.SIGABRT: true, syscall.SIGSYS: true,
+		syscall.SIGTERM: false, syscall.SIGPIPE: false, syscall.SIGKILL: false,
+	} {
+		t.Run(SignalName(s), func(t *testing.T) {
+			t.Parallel()
+			outcome := crashOf(t, s, expectNothing)
+			assert.Equal(t, crash, outcome.Failed, outcome.Log)
+			if crash {
+				assert.Contains(t, outcome.Log, fmt.Sprintf("crashed: signal %d (%v) ended it, which the rig did not send", int(s), s))
+			}
+		})
+	}
+}
+
+func TestExpectedCrash(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		expect func(*Lab)
+		failed bool
+	}{
+		"any":           {func(l *Lab) { l.ExpectCrash() }, false},
+		"this one":      {func(l *Lab) { l.ExpectCrash(syscall.SIGABRT) }, false},
+		"two":           {func(l *Lab) { l.ExpectCrash(syscall.SIGSEGV); l.ExpectCrash(syscall.SIGABRT) }, false},
+		"only another":  {func(l *Lab) { l.ExpectCrash(syscall.SIGSEGV) }, true},
+		"none of these": {func(l *Lab) { l.ExpectCrash(syscall.SIGTERM) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outcome := crashOf(t, syscall.SIGABRT, c.expect)
+			assert.Equal(t, c.failed, outcome.Failed, outcome.Log)
+		})
+	}
+}
+
+// TestCrashSignalOfTheRigIsNoCrash sends it in each way that the rig has.
+func TestCrashSignalOfTheRigIsNoCrash(t *testing.T) {
+	t.Parallel()
+	for name, send := range map[string]func(testing.TB, *Process){
+		"to a process": func(tb testing.TB, p *Process) { require.NoError(tb, p.Signal(syscall.SIGABRT)) },
+		"to all": func(tb testing.TB, p *Process) {
+			_, err := p.Host.Lab().SignalAll(syscall.SIGABRT, p.Itself())
+			require.NoError(tb, err)
+		},
+		"in a storm": func(tb testing.TB, p *Process) {
+			_, err := p.Host.Lab().StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGABRT}, Targets: []Target{p.Itself()}})
+			require.NoError(tb, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := New(t).NewHost("h").MustStart(Exec("sleep", "1000"))
+			send(t, p)
+			exit, err := p.Wait(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, syscall.SIGABRT, exit.Signal)
+		})
+	}
+}
+
+// deepEnv makes TestDeepCrash tell its story.
+const deepEnv = "FORKRIG_TEST_DEEP_CRASH"
+
+// TestDeepCrash is what TestCrashFurtherDownFailsTheRun runs in a sandbox of its own.
+func TestDeepCrash(t *testing.T) {
+	if os.Getenv(deepEnv) == "" {
+		t.Skip("TestCrashFurtherDownFailsTheRun runs it")
+	}
+	lab := New(t)
+	if os.Getenv(deepEnv) == "expected" {
+		lab.ExpectCrash()
+	}
+	p := lab.NewHost("h").MustStart(Program("deepcrash", "2", strconv.Itoa(int(syscall.SIGSEGV))))
+	exit, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	require.True(t, exit.Success(), exit.String())
+}
+
+func TestCrashFurtherDownFailsTheRun(t *testing.T) {
+	t.Parallel()
+	if crashLog == nil {
+		_, err := openKernelLog()
+		SkipIfMissing(t, err)
+	}
+	for mode, expected := range map[string]bool{"unexpected": false, "expected": true} {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestDeepCrash$")
+		cmd.Env = append(withoutEnv(os.Environ(), sandboxEnv), deepEnv+"="+mode)
+		output, err := cmd.CombinedOutput()
+		// Our own run reads the same log.
+		crashLog.mu.Lock()
+		crashLog.read(nil)
+		before := len(crashLog.found)
+		crashLog.found = slices.DeleteFunc(crashLog.found, func(line string) bool { return strings.Contains(line, "deepcrash[") })
+		logged := before - len(crashLog.found)
+		crashLog.mu.Unlock()
+		assert.Positive(t, logged, mode)
+		assert.Contains(t, string(output), "PASS\n", mode)
+		if expected {
+			require.NoError(t, err, string(output))
+			continue
+		}
+		var failed *exec.ExitError
+		require.ErrorAs(t, err, &failed, string(output))
+		assert.Regexp(t, `after the tests: a process of this program crashed, .*deepcrash\[\d+\]: .* of TestDeepCrash`, string(output))
+	}
+}
+
+func TestCrashLines(t *testing.T) {
+	t.Parallel()
+	b := crashedBinary{file: "plain.test", sizes: map[uint64]bool{0x8a000: true}, names: map[string]bool{"exe": true, "server": true}}
+	for record, is := range map[string]bool{
+		"6,348,218,-;exe[22907]: segfault at 4 ip 0489cf5 sp 02658 error 6 in plain.test[89cf5,400000+8a000] likely on CPU 1 (core 1, socket 0)\n":   true,
+		"6,348,218,-;exe[22907]: segfault at 4 ip 0489cf5 sp 02658 error 6 in plain.test[400000+8a000]\n":                                            true,
+		"6,348,218,-;exe[22907]: segfault at 4 ip 0489cf5 sp 02658 error 6 in plain.test[89cf5,400000+8b000] likely on CPU 1 (core 1, socket 0)\n":   false, // another build
+		"6,348,218,-;exe[22907]: segfault at 4 ip 0489cf5 sp 02658 error 6 in other.test[89cf5,400000+8a000] likely on CPU 1 (core 1, socket 0)\n":   false,
+		"6,349,218,-;server[7]: segfault at 1234 ip 0000000000001234 sp 0000174a83fd0e90 error 14 likely on CPU 1 (core 1, socket 0)\n":              true,
+		"6,349,218,-;bash[7]: segfault at 1234 ip 0000000000001234 sp 0000174a83fd0e90 error 14 likely on CPU 1 (core 1, socket 0)\n":                false,
+		"4,350,218,-;traps: server[9] general protection fault ip:46e8d1 sp:7ffc error:0 in plain.test[400000+8a000]\n":                              true,
+		"4,350,218,-;traps: server[9] trap invalid opcode ip:46e8d1 sp:7ffc error:0 in plain.test[6e8d1,400000+8a000]\n":                             true,
+		"6,351,218,-;server[9]: unhandled exception: DABT (lower EL), ESR 0x92000046, level 2 translation fault in plain.test[6e8d1,400000+8a000]\n": true,
+		"14,352,218,-;server[9]: segfault at 0 ip 0 sp 0 error 4 in plain.test[400000+8a000]\n":                                                      false, // a process wrote it
+		"6,353,218,-;Code: 44 24 50 48 83 f9 03\n SUBSYSTEM=x\n":                                                                                     false,
+		"6,354,218,-;TCP: request_sock_TCP: Possible SYN flooding on port 10.0.1.1:9999. Sending cookies.\n":                                         false,
+		"": false,
+	} {
+		line, found := b.crashed(record)
+		assert.Equal(t, is, found, record)
+		assert.NotContains(t, line, "\n")
+	}
+	assert.NotEmpty(t, thisBinary().sizes)
+}
