@@ -1,6 +1,6 @@
 // Command client is the reference TCP client: a person's line-by-line client, a client
-// that counts, and a load of many connections in one or several processes that verifies
-// every byte and leaves in the way it is told to. Run it with -h for its flags.
+// that counts, and a load of many connections that verifies every byte and
+// closes them in the way it is told to. Run it with -h for its flags.
 package main
 
 import (

@@ -126,7 +126,15 @@ func reference(check judge.Check, args ...string) judge.Subject {
 	return subject
 }
 
-// TestDefectsAndChecksNameEachOther holds the two lists together.
+// provedByScenarios are the defects that only the story of a scenario catches, with the
+// test that sees it do so.
+var provedByScenarios = map[string]func(*testing.T){
+	"aborts-on-enomem":     TestLittleMemoryCatches,
+	"exit-on-full-backlog": TestFullBacklogCatches,
+	"clock-from-boot":      TestClockJumpsCatches,
+}
+
+// TestDefectsAndChecksNameEachOther holds the lists together.
 func TestDefectsAndChecksNameEachOther(t *testing.T) {
 	known := map[string]bool{}
 	for _, defect := range forkserver.Defects() {
@@ -146,8 +154,14 @@ func TestDefectsAndChecksNameEachOther(t *testing.T) {
 		assert.False(t, named, "a check names %s: the search need not prove it", defect)
 		known[defect] = true
 	}
+	for defect := range provedByScenarios {
+		named, exists := known[defect]
+		assert.True(t, exists, "a scenario is to catch %s, which the server does not have", defect)
+		assert.False(t, named, "a check names %s, or the search finds it: no scenario need prove it", defect)
+		known[defect] = true
+	}
 	for defect, caught := range known {
-		assert.True(t, caught, "no check names the defect %s, and the search does not prove it", defect)
+		assert.True(t, caught, "no check names the defect %s, and neither the search nor a scenario proves it", defect)
 	}
 }
 
@@ -197,6 +211,9 @@ func matrix(caught map[string][]string) string {
 		if _, proved := provedBySearch[defect.String()]; proved {
 			names = append(names, "**search**")
 		}
+		if _, proved := provedByScenarios[defect.String()]; proved {
+			names = append(names, "**scenario**")
+		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", defect, defect.Meaning(), strings.Join(names, ", "))
 	}
 	return b.String()
@@ -221,6 +238,9 @@ func TestReadmeShowsTheDefects(t *testing.T) {
 		assert.True(t, there && strings.HasPrefix(row, defect.Meaning()+"|"), "the README has no row for %s: make defects prints the table", defect)
 		if _, proved := provedBySearch[defect.String()]; proved {
 			assert.Contains(t, row, "**search**", "the README's row for %s: make defects prints the table", defect)
+		}
+		if _, proved := provedByScenarios[defect.String()]; proved {
+			assert.Contains(t, row, "**scenario**", "the README's row for %s: make defects prints the table", defect)
 		}
 		for _, check := range checks.All() {
 			if slices.Contains(check.Defects, defect.String()) {

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,30 +19,48 @@ import (
 func TestClockJumps(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)
-		// An idle conversation would end after an hour of the server's clock.
-		srv := s.serve(t, "-leave-workers", "-idle", "1h")
-		talker := s.client(t, s.clients[0])
-		say(t, talker, "before", "before")
-		for _, jump := range []time.Duration{1000 * time.Hour, -1000 * time.Hour} {
-			s.strike(t, fault.ClockJump{Process: srv.Process, By: jump})
-			second := s.listening(t, srv.Latest(), port)
-			inItsTime(t, second.Process, jump > 0)
-			other := s.client(t, s.clients[1])
-			say(t, other, "now", "now")
-			allServed(t, s.load(t, s.clients[0], 20, "-messages", "3"))
-			say(t, other, "later", "later")
-			say(t, talker, "meanwhile", "meanwhile")
-			require.NoError(t, other.Stdin.Close())
-			ends(t, other, 0)
-			_, err := second.AwaitDescendants(t.Context(), "the end of every new worker", func(l rig.ProcessInfos) bool { return len(l) == 0 })
-			require.NoError(t, err)
-		}
-		require.NoError(t, talker.Stdin.Close())
-		ends(t, talker, 0)
-		latest := &server{Process: srv.Latest(), stage: s, baseline: srv.baseline}
-		everythingReaped(t, latest, 21)
-		latest.stop(t)
+		clockJumps(t, s, s.serve(t, jumpArgs...))
 	})
+}
+
+// jumpArgs let an idle conversation end after an hour of the server's clock.
+var jumpArgs = []string{"-leave-workers", "-idle", "1h"}
+
+// TestClockJumpsCatches sees the story fail at a server that keeps a time since boot over
+// a restart.
+func TestClockJumpsCatches(t *testing.T) {
+	t.Parallel()
+	catches(t, "since boot, but the last start was after", func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+		command := rig.Program("server", s.serverArgs(s.address, append(jumpArgs, "-defect", "clock-from-boot")...)...)
+		command.Env = []string{"STATE_FILE=" + filepath.Join(tb.TempDir(), "state")}
+		clockJumps(tb, s, s.listening(tb, s.host.MustStart(command), port))
+	})
+}
+
+func clockJumps(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	talker := s.client(tb, s.clients[0])
+	say(tb, talker, "before", "before")
+	for _, jump := range []time.Duration{1000 * time.Hour, -1000 * time.Hour} {
+		s.strike(tb, fault.ClockJump{Process: srv.Process, By: jump})
+		second := s.listening(tb, srv.Latest(), port)
+		inItsTime(tb, second.Process, jump > 0)
+		other := s.client(tb, s.clients[1])
+		say(tb, other, "now", "now")
+		allServed(tb, s.load(tb, s.clients[0], 20, "-messages", "3"))
+		say(tb, other, "later", "later")
+		say(tb, talker, "meanwhile", "meanwhile")
+		require.NoError(tb, other.Stdin.Close())
+		ends(tb, other, 0)
+		_, err := second.AwaitDescendants(tb.Context(), "the end of every new worker", func(l rig.ProcessInfos) bool { return len(l) == 0 })
+		require.NoError(tb, err)
+	}
+	require.NoError(tb, talker.Stdin.Close())
+	ends(tb, talker, 0)
+	latest := &server{Process: srv.Latest(), stage: s, baseline: srv.baseline}
+	everythingReaped(tb, latest, 21)
+	latest.stop(tb)
 }
 
 // inItsTime checks whether the process has clocks of its own.

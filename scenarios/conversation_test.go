@@ -164,16 +164,16 @@ func TestCtrlC(t *testing.T) {
 	})
 }
 
-// TestManyProcessesAndTheCapOnWorkers lets a client of several processes meet a
-// server that allows three workers: three are served, the kernel's backlog
-// holds the others, and all are served in the end.
+// TestManyProcessesAndTheCapOnWorkers lets several clients meet a server that
+// allows three workers: three connections are served, the kernel's backlog holds
+// the others, and all are served in the end.
 func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 1)
 		const allowed, coming = 3, 8
 		srv := s.serve(t, "-max-workers", fmt.Sprint(allowed))
-		crowd := s.load(t, s.clients[0], coming, "-processes", "4", "-parallel", "2", "-messages", "0", "-hold")
-		holding(t, crowd)
+		crowd := s.loads(t, s.clients[0], 4, coming, "-messages", "0", "-hold")
+		holding(t, crowd...)
 		_, err := s.host.AwaitSockets(t.Context(), "connections in the backlog", func(all rig.Sockets) bool {
 			listeners := all.On(port).In(rig.Listening)
 			return len(listeners) == 1 && listeners[0].RecvQueue == coming-allowed
@@ -183,9 +183,11 @@ func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
 		require.NoError(t, err)
 		srv.awaitEvent(t, "at-limit", func(event) bool { return true })
 
-		require.NoError(t, crowd.Signal(syscall.SIGUSR1)) // all leave
-		allServed(t, crowd)
-		allServed(t, s.load(t, s.clients[0], 20, "-processes", "4", "-parallel", "2"))
+		for _, client := range crowd {
+			require.NoError(t, client.Stdin.Close()) // it leaves
+		}
+		allServed(t, crowd...)
+		allServed(t, s.loads(t, s.clients[0], 4, 20, "-parallel", "2")...)
 		everythingReaped(t, srv, coming+20)
 		srv.stop(t)
 	})

@@ -88,33 +88,52 @@ func othersAreServed(t *testing.T, s *stage, srv *server, nuisance func(fault.Cl
 // waits, and is served with all others when the listener goes on.
 func TestFullBacklog(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
-		const backlog = 8
 		s := newStage(t, v, 2)
-		srv := s.serve(t, "-backlog", strconv.Itoa(backlog))
-		require.NoError(t, srv.Freeze(t.Context()))
-		f := &fault.FullBacklog{Clients: fault.Clients{From: s.clients[0], To: s.address, Count: 3}}
-		full, err := fault.Apply(t.Context(), s.lab, f)
-		require.NoError(t, err)
-		load := s.load(t, s.clients[1], 5, "-parallel", "5")
-		require.NoError(t, srv.Thaw())
-		allServed(t, load)
-		workers := len(f.Connections())
-		assert.GreaterOrEqual(t, workers, backlog+1+3)
-		_, err = srv.AwaitDescendants(t.Context(), "a worker for each that waited", func(l rig.ProcessInfos) bool {
-			return len(l.Alive()) == workers
-		})
-		require.NoError(t, err)
-		require.NoError(t, rig.Await(t.Context(), "all clients connected", func() (bool, string, error) {
-			left := slices.DeleteFunc(f.Connections(), func(c fault.Connection) bool { return c.Connected })
-			return len(left) == 0, fmt.Sprint(left), nil
-		}))
-		require.NoError(t, full.Heal(t.Context()))
-		for _, c := range f.Connections() {
-			assert.NoError(t, c.Err)
-		}
-		everythingReaped(t, srv, workers+5)
-		assert.EqualValues(t, workers+5, srv.stop(t).Reaped)
+		fullBacklog(t, s, s.serve(t, "-backlog", strconv.Itoa(backlog)))
 	})
+}
+
+const backlog = 8
+
+// TestFullBacklogCatches sees the story fail at a server that gives up when its backlog
+// was full.
+func TestFullBacklogCatches(t *testing.T) {
+	t.Parallel()
+	catches(t, "a full backlog ended the server", func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv6, "fork"}, 2)
+		fullBacklog(tb, s, s.serve(tb, "-backlog", strconv.Itoa(backlog), "-defect", "exit-on-full-backlog"))
+	})
+}
+
+func fullBacklog(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	require.NoError(tb, srv.Freeze(tb.Context()))
+	f := &fault.FullBacklog{Clients: fault.Clients{From: s.clients[0], To: s.address, Count: 3}}
+	full, err := fault.Apply(tb.Context(), s.lab, f)
+	require.NoError(tb, err)
+	load := s.load(tb, s.clients[1], 5, "-parallel", "5")
+	require.NoError(tb, srv.Thaw())
+	served := report(tb, load).Err()
+	if served != nil && endsSoon(tb, srv.Process) {
+		require.Fail(tb, "a full backlog ended the server", "%v", srv.Stderr.Last(2))
+	}
+	require.NoError(tb, served)
+	workers := len(f.Connections())
+	assert.GreaterOrEqual(tb, workers, backlog+1+3)
+	_, err = srv.AwaitDescendants(tb.Context(), "a worker for each that waited", func(l rig.ProcessInfos) bool {
+		return len(l.Alive()) == workers
+	})
+	require.NoError(tb, err)
+	require.NoError(tb, rig.Await(tb.Context(), "all clients connected", func() (bool, string, error) {
+		left := slices.DeleteFunc(f.Connections(), func(c fault.Connection) bool { return c.Connected })
+		return len(left) == 0, fmt.Sprint(left), nil
+	}))
+	require.NoError(tb, full.Heal(tb.Context()))
+	for _, c := range f.Connections() {
+		assert.NoError(tb, c.Err)
+	}
+	everythingReaped(tb, srv, workers+5)
+	assert.EqualValues(tb, workers+5, srv.stop(tb).Reaped)
 }
 
 // TestResetBeforeAccept lets clients connect and reset before the listener, which

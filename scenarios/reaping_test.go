@@ -30,7 +30,7 @@ func TestReapingAfterClientsLeave(t *testing.T) {
 
 // TestReapingAfterClientsAreKilled kills 200 clients in mid-conversation at the
 // same instant, so that their workers end together and SIGCHLD coalesces. On
-// each host five processes have five connections each.
+// each host five clients have five connections each.
 func TestReapingAfterClientsAreKilled(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, hosts)
@@ -38,9 +38,10 @@ func TestReapingAfterClientsAreKilled(t *testing.T) {
 		var clients []*rig.Process
 		var targets []rig.Target
 		for _, host := range s.clients {
-			client := s.load(t, host, clientsPerHost, "-processes", "5", "-hold")
-			clients = append(clients, client)
-			targets = append(targets, client.Workers())
+			clients = append(clients, s.loads(t, host, 5, clientsPerHost, "-hold")...)
+		}
+		for _, client := range clients {
+			targets = append(targets, client.Itself())
 		}
 		holding(t, clients...)
 		workers, err := srv.Descendants()
@@ -51,10 +52,6 @@ func TestReapingAfterClientsAreKilled(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 5*hosts, killed)
 		t.Logf("killed %d processes within %v", killed, span)
-		for _, client := range clients {
-			ends(t, client, 1) // the process that started them reports its loss
-		}
-
 		everythingReaped(t, srv, crowd)
 		// And the server serves on.
 		allServed(t, s.load(t, s.clients[0], 1))

@@ -298,26 +298,54 @@ func logCannotBeWritten(tb testing.TB, s *stage, srv *server, log string, f faul
 // program sooner or later.)
 func TestLittleMemory(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
-		const room = 16 << 20
 		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		soft := addressSpace(t, srv.Process) + room
-		limited, err := fault.Apply(t.Context(), s.lab, fault.Limit{
-			Targets: []rig.Target{srv.Itself()}, Resource: rig.Memory, Soft: soft})
-		require.NoError(t, err)
-		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", srv.PID))
-		require.NoError(t, err)
-		require.Regexp(t, fmt.Sprintf(`(?m)^Max address space +%d `, soft), string(limits))
-		r := report(t, s.load(t, s.clients[0], 50, "-parallel", "10", "-messages", "2"))
-		if v.worker == "fork" {
-			require.NoError(t, r.Err())
-		}
-		assert.Zero(t, r.TimedOut+r.Refused, "who is not served is told")
-		require.NoError(t, limited.Heal(t.Context()))
-		allServed(t, s.load(t, s.clients[1], 10, "-parallel", "4"))
-		everythingReaped(t, srv, 60)
-		assert.EqualValues(t, 60, srv.stop(t).Reaped)
+		littleMemory(t, s, s.serve(t))
 	})
+}
+
+// TestLittleMemoryCatches sees the story fail at a server that needs memory for each
+// client, and ends when it gets none.
+func TestLittleMemoryCatches(t *testing.T) {
+	t.Parallel()
+	catches(t, "little memory ended the server", func(tb testing.TB) {
+		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+		littleMemory(tb, s, s.serve(tb, "-defect", "aborts-on-enomem"))
+	})
+}
+
+func littleMemory(tb testing.TB, s *stage, srv *server) {
+	tb.Helper()
+	const room = 16 << 20
+	soft := addressSpace(tb, srv.Process) + room
+	limited, err := fault.Apply(tb.Context(), s.lab, fault.Limit{
+		Targets: []rig.Target{srv.Itself()}, Resource: rig.Memory, Soft: soft})
+	require.NoError(tb, err)
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", srv.PID))
+	require.NoError(tb, err)
+	require.Regexp(tb, fmt.Sprintf(`(?m)^Max address space +%d `, soft), string(limits))
+	r := report(tb, s.load(tb, s.clients[0], 50, "-parallel", "10", "-messages", "2"))
+	if r.Failed() > 0 && endsSoon(tb, srv.Process) {
+		require.Fail(tb, "little memory ended the server", "observed: %v", srv.Stderr.Last(2))
+	}
+	if s.worker == "fork" {
+		require.NoError(tb, r.Err())
+	}
+	assert.Zero(tb, r.TimedOut+r.Refused, "who is not served is told")
+	require.NoError(tb, limited.Heal(tb.Context()))
+	allServed(tb, s.load(tb, s.clients[1], 10, "-parallel", "4"))
+	everythingReaped(tb, srv, 60)
+	assert.EqualValues(tb, 60, srv.stop(tb).Reaped)
+	// An executed worker is a Go program that may find no memory while its runtime starts.
+	// It then ends with status 2, or by SIGSEGV: in Go 1.26 runtime.preemptall, which the
+	// fatal error calls, may find processors that are not there yet.
+	for _, e := range srv.events("reaped") {
+		switch {
+		case e.Status != nil && *e.Status == 0:
+		case s.worker == "exec" && (e.Signal == "SIGSEGV" || e.Status != nil && *e.Status == 2):
+		default:
+			assert.Fail(tb, "a worker ended badly", "worker %d: status %v, signal %q", e.Worker, e.Status, e.Signal)
+		}
+	}
 }
 
 // addressSpace returns how many bytes of address space the process has

@@ -185,6 +185,16 @@ func (s *stage) load(tb testing.TB, host *rig.Host, connections int, args ...str
 	return host.MustStart(s.loadCommand(connections, args...))
 }
 
+// loads starts several clients that share the connections evenly.
+func (s *stage) loads(tb testing.TB, host *rig.Host, clients, connections int, args ...string) []*rig.Process {
+	tb.Helper()
+	var started []*rig.Process
+	for range clients {
+		started = append(started, s.load(tb, host, connections/clients, args...))
+	}
+	return started
+}
+
 func (s *stage) loadCommand(connections int, args ...string) rig.Command {
 	// The client gives up a little earlier than the rig, and can say on what.
 	timeout := rig.Patience() * 9 / 10

@@ -29,23 +29,20 @@ const (
 	leaveHalfClose leaving = "half-close"
 	leaveClose     leaving = "close"
 	leaveReset     leaving = "reset"
-	leaveStall     leaving = "stall"
-	leaveKill      leaving = "kill"
 )
 
 // config is what the command line asks for. parseConfig makes it complete and consistent.
 type config struct {
 	mode    mode
 	address string
-	from    *net.TCPAddr  // nil lets the kernel choose
+	from    netip.Addr    // the zero value lets the kernel choose
 	timeout time.Duration // 0 is no limit
 
 	count    int // 0 is without end
 	interval time.Duration
 
-	connections int // of all processes together
-	parallel    int // in each process
-	processes   int // 0 is this process alone
+	connections int
+	parallel    int
 	messages    int
 	size        int // bytes
 	service     service
@@ -54,87 +51,70 @@ type config struct {
 	json        bool
 
 	leave       leaving
-	leaveEarly  bool
 	leaveUnread bool
-	stallFor    time.Duration // 0 is until told
 	hold        bool
 }
 
-var (
-	countingFlags = []string{"count", "interval"}
-	commonFlags   = []string{"timeout", "from"}
-)
-
-func parseConfig(args []string) (config, error) {
-	var cfg config
-	fs := cfg.flags()
-	var addresses []string
-	for {
-		if err := fs.Parse(args); err != nil {
-			if !errors.Is(err, flag.ErrHelp) {
-				err = fmt.Errorf("%w; -h lists the flags", err)
-			}
-			return cfg, err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		addresses, args = append(addresses, fs.Arg(0)), fs.Args()[1:]
-	}
-	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-
-	if err := cfg.setAddress(addresses); err != nil {
-		return cfg, err
-	}
-	if err := cfg.setMode(given); err != nil {
-		return cfg, err
-	}
-	if cfg.mode != loading {
-		return cfg, nil
-	}
-	if !given["seed"] {
-		cfg.seed = uint64(rand.Uint32())
-	}
-	if err := cfg.checkLeaving(given); err != nil {
-		return cfg, err
-	}
-	return cfg, cfg.setCrowd(given)
-}
+var notForLoads = []string{"count", "interval", "timeout", "from"}
 
 func (c *config) flags() *flag.FlagSet {
-	*c = config{
-		timeout:  10 * time.Second,
-		interval: time.Second,
-		messages: 1,
-		size:     64,
-		service:  echo,
-		leave:    leaveHalfClose,
-	}
-	fs := flag.NewFlagSet("", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.Usage = func() {}
+	*c = config{service: echo, leave: leaveHalfClose}
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
 
-	fs.Func("timeout", "", duration(&c.timeout))
-	fs.Func("from", "", localAddress(&c.from))
-	fs.Func("count", "", whole(&c.count, 0))
-	fs.Func("interval", "", duration(&c.interval))
-	fs.Func("connections", "", whole(&c.connections, 1))
-	fs.Func("parallel", "", whole(&c.parallel, 1))
-	fs.Func("processes", "", whole(&c.processes, 0))
-	fs.Func("messages", "", whole(&c.messages, 0))
-	fs.Func("size", "", whole(&c.size, 1))
-	fs.Func("service", "", choice(&c.service, echo, upper))
-	fs.BoolVar(&c.oneShot, "one-shot", false, "")
-	fs.Func("seed", "", seed(&c.seed))
-	fs.BoolVar(&c.json, "json", false, "")
-	fs.Func("leave", "", choice(&c.leave,
-		leaveHalfClose, leaveClose, leaveReset, leaveStall, leaveKill))
-	fs.BoolVar(&c.leaveEarly, "leave-early", false, "")
-	fs.BoolVar(&c.leaveUnread, "leave-unread", false, "")
-	fs.Func("stall-for", "", duration(&c.stallFor))
-	fs.BoolVar(&c.hold, "hold", false, "")
-	return fs
+	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "limit for connecting, for each message until its reply is complete,\n"+
+		"and for the server's end of the stream; 0s is no limit")
+	f.TextVar(&c.from, "from", netip.Addr{}, "local `IP` address")
+
+	f.IntVar(&c.count, "count", 0, "counting: send \"data : 0\" to \"data : N-1\"; 0 counts without end")
+	f.DurationVar(&c.interval, "interval", time.Second, "counting: one message in each such `time`; 0s does not wait")
+
+	f.IntVar(&c.connections, "connections", 0, "load: connections in total (default: as many as -parallel)")
+	f.IntVar(&c.parallel, "parallel", 0, "load: connections at the same time (default 1; all with -hold)")
+	f.IntVar(&c.messages, "messages", 1, "load: messages on each connection, each sent when the reply to the one\n"+
+		"before is complete; 0 connects and leaves")
+	f.IntVar(&c.size, "size", 64, "load: `bytes` of a message")
+	f.Func("service", "load: the `reply` to expect, echo or upper (default echo)", choice(&c.service, echo, upper))
+	f.BoolVar(&c.oneShot, "one-shot", false, "load: the server answers one read and closes first; expect exactly the\n"+
+		"reply and the end of the stream")
+	f.Uint64Var(&c.seed, "seed", 0, "load: seed of the messages' bytes (default: random, shown in the report)")
+	f.BoolVar(&c.json, "json", false, "load: report in lines of JSON")
+	f.Func("leave", "load: `how` each connection ends. half-close, the default, shuts down the sending side and\n"+
+		"reads to the end of the stream; close closes at once; reset closes at once with a reset",
+		choice(&c.leave, leaveHalfClose, leaveClose, leaveReset))
+	f.BoolVar(&c.leaveUnread, "leave-unread", false, "load: leave when the last reply has begun to arrive: read its first byte\n"+
+		"and leave the others unread; not with half-close")
+	f.BoolVar(&c.hold, "hold", false, "load: when all connections have conversed, write {\"event\":\"holding\",...} on\n"+
+		"standard output and keep them open until the end of standard input")
+	return f
+}
+
+func parseConfig(args []string) (config, error) {
+	var c config
+	f := c.flags()
+	var addresses []string
+	for {
+		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return c, err
+		} else if err != nil {
+			return c, fmt.Errorf("%w; -h lists the flags", err)
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		addresses, args = append(addresses, f.Arg(0)), f.Args()[1:]
+	}
+	given := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+
+	if err := c.setAddress(addresses); err != nil {
+		return c, err
+	}
+	if err := c.setMode(given); err != nil {
+		return c, err
+	}
+	c.complete(given)
+	return c, c.check()
 }
 
 func (c *config) setAddress(addresses []string) error {
@@ -160,8 +140,7 @@ func (c *config) setAddress(addresses []string) error {
 func (c *config) setMode(given map[string]bool) error {
 	var load string // any load flag, the first by name so that the message is stable
 	for name := range given {
-		if !slices.Contains(countingFlags, name) && !slices.Contains(commonFlags, name) &&
-			(load == "" || name < load) {
+		if !slices.Contains(notForLoads, name) && (load == "" || name < load) {
 			load = name
 		}
 	}
@@ -178,107 +157,77 @@ func (c *config) setMode(given map[string]bool) error {
 	return nil
 }
 
-func (c *config) checkLeaving(given map[string]bool) error {
+// complete sets the defaults that depend on other flags.
+func (c *config) complete(given map[string]bool) {
+	if !given["connections"] {
+		c.connections = max(c.parallel, 1)
+	}
+	if !given["parallel"] {
+		c.parallel = 1
+		if c.hold {
+			c.parallel = c.connections
+		}
+	}
+	if !given["seed"] {
+		c.seed = uint64(rand.Uint32())
+	}
+}
+
+// check refuses values that are out of bounds, or do not go together.
+func (c *config) check() error {
 	switch {
-	case given["stall-for"] && c.leave != leaveStall:
-		return errors.New("-stall-for is for -leave stall: add it or leave -stall-for out")
-	case c.leaveEarly && c.leaveUnread:
-		return errors.New("-leave-early and -leave-unread exclude each other: leave one of them out")
+	case c.timeout < 0:
+		return fmt.Errorf("-timeout %v: must not be negative; 0s is no limit", c.timeout)
+	case c.count < 0:
+		return fmt.Errorf("-count %d: must be 1 or more, or 0 to count without end", c.count)
+	case c.interval < 0:
+		return fmt.Errorf("-interval %v: must not be negative; 0s does not wait", c.interval)
+	case c.parallel < 1:
+		return fmt.Errorf("-parallel %d: must be 1 or more", c.parallel)
+	case c.connections < 1:
+		return fmt.Errorf("-connections %d: must be 1 or more", c.connections)
+	case c.messages < 0:
+		return fmt.Errorf("-messages %d: must not be negative", c.messages)
+	case c.size < 1:
+		return fmt.Errorf("-size %d: must be 1 or more", c.size)
+	case c.hold && c.parallel < c.connections:
+		return fmt.Errorf("-parallel %d: must be %d with -hold, which keeps all connections open; leave it out", c.parallel, c.connections)
 	case c.leaveUnread && c.leave == leaveHalfClose:
-		return errors.New("-leave-unread cannot half-close, which reads the reply: add -leave close, reset, stall or kill")
-	case (c.leaveEarly || c.leaveUnread) && c.messages == 0:
-		return errors.New("-leave-early and -leave-unread need a message: give -messages 1 or more")
+		return errors.New("-leave-unread cannot half-close, which reads the reply: add -leave close or reset")
+	case c.leaveUnread && (c.messages == 0 || c.size == 1):
+		return errors.New("-leave-unread needs a reply of two bytes or more: give -messages 1 and -size 2, or more")
 	case c.oneShot && c.messages != 1:
 		return fmt.Errorf("-one-shot is one message, not %d: leave -messages out", c.messages)
 	}
 	return nil
 }
 
-// setCrowd completes the numbers of connections and checks them against each other.
-func (c *config) setCrowd(given map[string]bool) error {
-	processes := max(c.processes, 1)
-	if !given["connections"] {
-		c.connections = processes * max(c.parallel, 1)
-	}
-	if c.connections < processes {
-		return fmt.Errorf("-connections %d is too few for -processes %d: give at least one to each", c.connections, processes)
-	}
-	most := share(c.connections, processes, 0).connections
-	if !given["parallel"] {
-		c.parallel = 1
-		if c.allAtOnce() {
-			c.parallel = most
-		}
-	}
-	if c.allAtOnce() && c.parallel < most {
-		return fmt.Errorf("-parallel %d is too few where all connections stand at the same time: give -parallel %d or leave it out", c.parallel, most)
-	}
-	return nil
-}
-
-// allAtOnce says whether all connections of a process have to be open at the same time.
-func (c *config) allAtOnce() bool {
-	return c.hold || c.leave == leaveKill || c.leave == leaveStall && c.stallFor == 0
-}
-
-func whole(n *int, least int) func(string) error {
-	return func(text string) error {
-		v, err := strconv.Atoi(text)
-		if err != nil || v < least {
-			return fmt.Errorf("give a whole number, at least %d", least)
-		}
-		*n = v
-		return nil
-	}
-}
-
-func seed(n *uint64) func(string) error {
-	return func(text string) error {
-		v, err := strconv.ParseUint(text, 0, 64)
-		if err != nil {
-			return errors.New("give a whole number, at least 0")
-		}
-		*n = v
-		return nil
-	}
-}
-
-func duration(d *time.Duration) func(string) error {
-	return func(text string) error {
-		v, err := time.ParseDuration(text)
-		if err != nil || v < 0 {
-			return errors.New("give a duration, such as 500ms or 10s")
-		}
-		*d = v
-		return nil
-	}
-}
-
 func choice[T ~string](chosen *T, choices ...T) func(string) error {
 	return func(text string) error {
 		if !slices.Contains(choices, T(text)) {
-			names := make([]string, len(choices))
-			for i, c := range choices {
-				names[i] = string(c)
-			}
-			return fmt.Errorf("give one of %s", strings.Join(names, ", "))
+			return fmt.Errorf("must be one of %v", choices)
 		}
 		*chosen = T(text)
 		return nil
 	}
 }
 
-func localAddress(local **net.TCPAddr) func(string) error {
-	return func(text string) error {
-		address, err := netip.ParseAddrPort(text)
-		if err != nil {
-			var ip netip.Addr
-			if ip, err = netip.ParseAddr(strings.Trim(text, "[]")); err != nil {
-				return errors.New("give IP or IP:PORT, such as 127.0.0.2 or [::1]:5000")
-			}
-			address = netip.AddrPortFrom(ip, 0)
-		}
-		*local = net.TCPAddrFromAddrPort(address)
-		return nil
-	}
+// printUsage writes what -h prints.
+func printUsage(w io.Writer, name string) {
+	fmt.Fprintf(w, `usage: %s [flags] ADDR
+
+ADDR is HOST:PORT, with an IPv6 address in brackets. Flags stand before or after it.
+
+Without a flag of counting or of a load, every line of standard input is sent, and what the
+server sends is printed as it comes. The end of input half-closes the connection and waits for
+the server's end of the stream.
+
+`, name)
+	f := new(config).flags()
+	f.SetOutput(w)
+	f.PrintDefaults()
+	fmt.Fprint(w, `
+Exit status: 0 all went as asked; 1 something failed or a byte was wrong; 2 wrong command line;
+3 interactive and counting: the server closed the connection first.
+`)
 }

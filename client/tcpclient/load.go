@@ -1,146 +1,99 @@
 package tcpclient
 
 import (
-	"fmt"
-	"slices"
+	"encoding/json"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A load is the part of one process.
+// Gathered announces, in one line of JSON on standard output, that all connections of a
+// load with -hold have conversed, or failed.
+type Gathered struct {
+	Event       string `json:"event"`       // always "holding"
+	Connections int    `json:"connections"` // open and held
+	Failed      int    `json:"failed"`      // ended before
+}
+
+// A load is many conversations, a limited number of them at the same time.
 type load struct {
 	cfg    config
-	part   part
-	tally  *tally
-	events *lineWriter // for what is announced
-	quiet  bool        // announce gatherings, but not what is lost
+	report tally
 
-	holding *gathering
-	leaving *gathering
+	awaited  sync.WaitGroup // connections that are neither held nor have failed yet
+	present  atomic.Int64   // connections that were held
+	released chan struct{}  // closed when held connections may leave
 }
 
-func newLoad(cfg config, p part, events *lineWriter) *load {
-	l := &load{cfg: cfg, part: p, tally: &tally{}, events: events}
-	if cfg.hold {
-		l.holding = newGathering("holding", p.connections)
-	}
-	switch {
-	case cfg.leave == leaveKill, cfg.leave == leaveStall && cfg.parallel < p.connections:
-		l.leaving = newGathering("", p.connections)
-	case cfg.leave == leaveStall:
-		l.leaving = newGathering("stalling", p.connections)
-	}
-	return l
-}
-
-// run opens all connections and returns when they have ended; or when all that could are
-// waiting to be killed, and then it returns true.
-func (l *load) run(releases <-chan struct{}) (toBeKilled bool, err error) {
+func runLoad(cfg config, std streams) error {
+	l := &load{cfg: cfg, released: make(chan struct{})}
+	started := time.Now()
 	done := make(chan struct{})
+	l.awaited.Add(cfg.connections)
 	go func() {
 		defer close(done)
-		l.work()
+		l.converse()
 	}()
-	for _, g := range []*gathering{l.holding, l.leaving} {
-		if g == nil {
-			continue
-		}
-		if l.cfg.leave == leaveKill && g == l.leaving {
-			<-g.complete
-			present, _ := g.counts()
-			if present > 0 {
-				return true, nil
-			}
-			continue
-		}
-		if g.event != "" {
-			<-g.complete
-			present, absent := g.counts()
-			if err := l.events.write(Gathered{Event: g.event, Connections: present, Failed: absent, PIDs: ownPID()}); err != nil {
-				return false, err
-			}
+	if cfg.hold {
+		inputEnded := make(chan struct{})
+		go func() {
+			defer close(inputEnded)
+			// Whatever ends the input, it has ended.
+			_, _ = io.Copy(io.Discard, std.in)
+		}()
+		l.awaited.Wait()
+		held := int(l.present.Load())
+		if err := writeLine(std.out, Gathered{Event: "holding", Connections: held, Failed: cfg.connections - held}); err != nil {
+			return err
 		}
 		select {
-		case <-releases:
-		case <-done:
+		case <-inputEnded:
+		case <-done: // none is held any more
 		}
-		close(g.released)
+		close(l.released)
 	}
 	<-done
-	return false, nil
-}
 
-// work has the conversations, a limited number of them at the same time.
-func (l *load) work() {
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(l.cfg.parallel, l.part.connections) {
-		workers.Go(func() {
-			scratch := newScratch(l.cfg.size)
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= l.part.connections {
-					return
-				}
-				l.converse(l.part.first+i, scratch)
-			}
-		})
-	}
-	workers.Wait()
-}
-
-func (l *load) converse(number int, scratch *scratch) {
-	c := &conversation{
-		cfg:     l.cfg,
-		process: l.part.process,
-		number:  number,
-		tally:   l.tally,
-		scratch: scratch,
-		holding: l.holding,
-		leaving: l.leaving,
-	}
-	if !l.quiet {
-		c.events = l.events
-	}
-	l.tally.end(c.run())
-	for _, g := range []*gathering{l.holding, l.leaving} {
-		if g != nil && !slices.Contains(c.passed, g) {
-			g.miss()
-		}
-	}
-}
-
-// runLoad runs the whole load in this process.
-func runLoad(cfg config, std streams) error {
-	releases, stop := awaitReleases(cfg, std.in)
-	defer stop()
-	l := newLoad(cfg, share(cfg.connections, 1, 0), &lineWriter{out: std.out})
-	l.quiet = !cfg.json
-	started := time.Now()
-	stopProgress := showProgress(std, cfg.connections, l.tally.progress)
-	toBeKilled, err := l.run(releases)
-	stopProgress()
-	if err != nil {
-		return err
-	}
-	err = conclude(cfg, l.tally, time.Since(started), l.events, std)
-	if toBeKilled {
-		if err != nil {
-			fmt.Fprintln(std.err, err)
-		}
-		return killSelf()
-	}
-	return err
-}
-
-// conclude prints the report; its error says what went wrong.
-func conclude(cfg config, t *tally, duration time.Duration, events *lineWriter, std streams) error {
-	report := newReport(cfg, t, duration)
+	report := l.report.summary(cfg, time.Since(started))
 	if !cfg.json {
 		report.print(std.out)
-	} else if err := events.write(report); err != nil {
+	} else if err := writeLine(std.out, report); err != nil {
 		return err
 	}
 	return report.Err()
+}
+
+// converse returns when all connections have ended.
+func (l *load) converse() {
+	var next atomic.Int64
+	var places sync.WaitGroup
+	for range min(l.cfg.parallel, l.cfg.connections) {
+		places.Go(func() {
+			scratch := newScratch(l.cfg.size)
+			for {
+				number := int(next.Add(1)) - 1
+				if number >= l.cfg.connections {
+					return
+				}
+				c := &conversation{load: l, number: number, scratch: scratch}
+				err := c.run()
+				l.report.add(func(r *Report) { r.count(err) })
+				if !c.held {
+					l.awaited.Done()
+				}
+			}
+		})
+	}
+	places.Wait()
+}
+
+// writeLine writes a value as a line of JSON, in one piece.
+func writeLine(w io.Writer, value any) error {
+	line, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,32 +48,11 @@ func TestLoad(t *testing.T) {
 			assert.Equal(t, test.bytes, report.BytesSent)
 			assert.Equal(t, test.bytes, report.BytesReceived)
 			assert.EqualValues(t, 42, report.Seed)
-			assert.EqualValues(t, test.ok, report.Connect.Count)
-			assert.EqualValues(t, test.verify, report.RoundTrip.Count)
 			assert.Equal(t, address, report.Address)
 			assert.NotNil(t, report.Errors)
 			assert.Positive(t, report.Duration)
 		})
 	}
-}
-
-// A service that answers only at the end of the stream: the reply is read after the
-// half-close, while the message is still on its way.
-func TestLoadLeaveEarlyWithHalfClose(t *testing.T) {
-	t.Parallel()
-	atEnd := func(conn *net.TCPConn) {
-		if b, err := io.ReadAll(conn); err == nil {
-			conn.Write(b)
-		}
-	}
-	for _, handle := range []func(*net.TCPConn){atEnd, serveEcho} {
-		report, r := runReport(t, "-leave-early", "-size", "1048576", "-connections", "3", serve(t, handle))
-		assert.Equal(t, ExitOK, r.status, r.err)
-		assert.Equal(t, 3, report.Messages)
-	}
-	report, r := runReport(t, "-leave-early", "-one-shot", "-connections", "20", serve(t, oneShot))
-	assert.Equal(t, ExitOK, r.status, r.err)
-	assert.Equal(t, 20, report.Messages)
 }
 
 // Each server is wrong in one way, and each way has its name.
@@ -169,10 +149,6 @@ func TestLoadFindsFaults(t *testing.T) {
 			readEnd(conn)
 		}, "-one-shot -timeout " + impatience, func(r Report) int { return r.TimedOut }, "timed out 1",
 			`await the end of the stream: timed out after 200ms$`},
-		{"loses data at the half-close", func(conn *net.TCPConn) {
-			io.ReadAll(conn)
-		}, "-leave-early", func(r Report) int { return r.ClosedEarly }, "closed early 1",
-			`message 0: await the reply, 0 of 64 bytes so far: closed early by the server$`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -196,7 +172,7 @@ func TestLoadRefused(t *testing.T) {
 	report, r := runReport(t, "-connections", "20", address)
 	assert.Equal(t, ExitFailed, r.status)
 	assert.Equal(t, 20, report.Refused)
-	require.Len(t, report.Errors, mostErrors)
+	require.Len(t, report.Errors, maxErrors)
 	assert.Equal(t, "connection 0: connect to "+address+": connection refused", report.Errors[0])
 	assertOneLine(t, r.err)
 }
@@ -268,13 +244,11 @@ func TestLoadText(t *testing.T) {
 	address := serve(t, serveEcho)
 	r := runClient(t, nil, "-connections", "3", "-seed", "9", address)
 	assert.Equal(t, ExitOK, r.status)
-	assert.Empty(t, r.err, "no progress where there is no terminal")
+	assert.Empty(t, r.err)
 	assert.Regexp(t, `^3 connections to `+address+` in \d+\.\d{3} s, \d+/s, seed 9
   ok          3
   messages    3 verified
   bytes       192 sent, 192 received, \d+/s
-  connect     p50 \S+, p90 \S+, p99 \S+, max \S+
-  round trip  p50 \S+, p90 \S+, p99 \S+, max \S+
 $`, r.out)
 
 	address = refusing(t)
@@ -283,6 +257,133 @@ $`, r.out)
 	assert.Contains(t, r.out, "  failed      1 (refused 1)\n")
 	assert.Contains(t, r.out, "  error: connection 0: connect to "+address+": connection refused\n")
 	assertOneLine(t, r.err)
+}
+
+// What the server sees of each way to leave.
+func TestLeaveAsTheServerSeesIt(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args string
+		want error
+	}{
+		{"-leave half-close", errEOF},
+		{"-leave close", errEOF},
+		{"-leave reset", syscall.ECONNRESET},
+		{"-leave close -leave-unread", syscall.ECONNRESET},
+		{"-leave reset -leave-unread", syscall.ECONNRESET},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			ends := make(chan error, 3)
+			args := append(strings.Fields(test.args), "-connections", "3", serve(t, echoEnds(ends)))
+			report, r := runReport(t, args...)
+			assert.Equal(t, ExitOK, r.status, r.err)
+			assert.Equal(t, 3, report.OK)
+			for range 3 {
+				assert.Equal(t, test.want, await(t, ends))
+			}
+		})
+	}
+}
+
+func TestLeaveUnreadReportsWhatItAwaits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		handle func(*net.TCPConn)
+		want   string
+	}{
+		{func(conn *net.TCPConn) { message(conn, 64) }, "closed early by the server"},
+		{func(conn *net.TCPConn) { message(conn, 64); reset(conn) }, "connection reset by peer"},
+		{func(conn *net.TCPConn) { readEnd(conn) }, "timed out after 200ms"},
+	} {
+		report, r := runReport(t, "-leave", "close", "-leave-unread", "-timeout", impatience, serve(t, test.handle))
+		assert.Equal(t, ExitFailed, r.status)
+		require.Len(t, report.Errors, 1)
+		assert.Regexp(t, "message 0: await the reply, 0 of 1 bytes so far: "+test.want, report.Errors[0])
+	}
+}
+
+func TestHold(t *testing.T) {
+	t.Parallel()
+	ends := make(chan error, 4)
+	p := start(t, "-json", "-hold", "-connections", "4", serve(t, echoEnds(ends)))
+	assert.Equal(t, Gathered{Event: "holding", Connections: 4}, p.holding())
+	assert.Empty(t, ends, "all are open")
+	require.NoError(t, p.in.Close())
+	assert.Equal(t, 4, p.report().OK)
+	assert.Equal(t, ExitOK, p.wait().ExitCode())
+	for range 4 {
+		assert.Equal(t, errEOF, await(t, ends))
+	}
+}
+
+// With a reply left unread, the close after the holding is a reset.
+func TestHoldUnread(t *testing.T) {
+	t.Parallel()
+	ends := make(chan error, 2)
+	p := start(t, "-json", "-hold", "-leave", "close", "-leave-unread", "-connections", "2", serve(t, echoEnds(ends)))
+	assert.Equal(t, 2, p.holding().Connections)
+	assert.Empty(t, ends)
+	require.NoError(t, p.in.Close())
+	assert.Equal(t, 2, p.report().OK)
+	assert.Equal(t, ExitOK, p.wait().ExitCode())
+	for range 2 {
+		assert.Equal(t, syscall.ECONNRESET, await(t, ends))
+	}
+}
+
+func TestHoldAnnouncesFailures(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-json", "-hold", "-connections", "3", refusing(t))
+	assert.Equal(t, Gathered{Event: "holding", Failed: 3}, p.holding())
+	assert.Equal(t, 3, p.report().Refused)
+	assert.Equal(t, ExitFailed, p.wait().ExitCode())
+}
+
+// What the server does to held connections is in the report. The holding ends when none is
+// held any more.
+func TestHoldLosesConnections(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		end     func(*net.TCPConn)
+		want    string
+		outcome func(Report) int
+	}{
+		{reset, "hold: connection reset by peer", func(r Report) int { return r.Reset }},
+		{func(*net.TCPConn) {}, "hold: closed early by the server", func(r Report) int { return r.ClosedEarly }},
+		{func(conn *net.TCPConn) { io.WriteString(conn, "psst"); readEnd(conn) }, `hold: surplus bytes after the last reply: expected the end of the stream, got "psst"`,
+			func(r Report) int { return r.Mismatched }},
+	} {
+		end := make(chan bool)
+		address := serve(t, func(conn *net.TCPConn) {
+			conn.Write(message(conn, 64))
+			ended := make(chan error, 1)
+			go func() { ended <- readEnd(conn) }()
+			select {
+			case <-end:
+				test.end(conn)
+			case <-ended:
+			}
+		})
+		p := start(t, "-json", "-hold", "-connections", "3", address)
+		assert.Equal(t, 3, p.holding().Connections)
+		close(end)
+		report := p.report()
+		assert.Equal(t, 3, test.outcome(report))
+		require.Len(t, report.Errors, 3)
+		assert.Contains(t, report.Errors[0], test.want)
+		assert.Equal(t, ExitFailed, p.wait().ExitCode())
+	}
+}
+
+// One connection that has read the end of a one-shot stays in CLOSE-WAIT while it is held.
+func TestHoldAfterOneShot(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-json", "-hold", "-one-shot", "-connections", "2", serve(t, oneShot))
+	assert.Equal(t, 2, p.holding().Connections)
+	require.NoError(t, p.in.Close())
+	assert.Equal(t, 2, p.report().OK)
+	assert.Equal(t, ExitOK, p.wait().ExitCode())
 }
 
 func TestWorse(t *testing.T) {

@@ -13,8 +13,7 @@ import (
 // An outcome is how a connection of a load went.
 type outcome int
 
-// The outcomes, the telling ones last: of two errors on one connection, the one with the
-// greater outcome is reported.
+// Of two errors on one connection, the one with the greater outcome is reported.
 const (
 	succeeded outcome = iota
 	failedOtherwise
@@ -23,7 +22,6 @@ const (
 	wasReset
 	wasRefused
 	mismatched
-	outcomes // how many there are
 )
 
 var errClosedEarly = errors.New("closed early by the server")
@@ -92,7 +90,7 @@ func outcomeOf(err error) outcome {
 	return failedOtherwise
 }
 
-// worse returns the more telling of two errors; the first if they tell the same.
+// worse returns the error with the greater outcome; the first if they have the same.
 func worse(a, b error) error {
 	if outcomeOf(b) > outcomeOf(a) {
 		return b

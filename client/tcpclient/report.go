@@ -1,9 +1,11 @@
 package tcpclient
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,52 +19,49 @@ type Report struct {
 	Leave   string `json:"leave"`
 	Seed    uint64 `json:"seed"` // -seed with this value repeats the messages
 
-	Processes   int `json:"processes"`    // that had connections
 	Connections int `json:"connections"`  // asked for
-	OK          int `json:"ok"`           // went as asked from the connect to the leaving
+	OK          int `json:"ok"`           // went as asked from the connect to the close
 	Refused     int `json:"refused"`      // connect was answered by a reset
 	Reset       int `json:"reset"`        // by the server; while connecting, too, if it was accepted first
 	TimedOut    int `json:"timed_out"`    // in connect, a message or the end of the stream
 	ClosedEarly int `json:"closed_early"` // by the server, before a reply was complete or while held
 	Mismatched  int `json:"mismatched"`   // had a wrong or a surplus byte
-	Other       int `json:"other"`        // such as unreachable, no local port, or a lost process
+	Other       int `json:"other"`        // such as unreachable, or no local port
 
 	Messages      int   `json:"messages"`       // verified to the last byte
 	BytesSent     int64 `json:"bytes_sent"`     // taken by the kernel
 	BytesReceived int64 `json:"bytes_received"` // read, wrong ones included
 
-	Duration  time.Duration `json:"duration_ns"` // from the first connect to the last close, holding included
-	Connect   Percentiles   `json:"connect_ns"`
-	RoundTrip Percentiles   `json:"round_trip_ns"` // from the first byte sent to the last byte received
+	Duration time.Duration `json:"duration_ns"` // from the first connect to the last close, holding included
 
 	Errors []string `json:"errors"` // the first few, each with connection and addresses
 }
 
-func newReport(cfg config, t *tally, duration time.Duration) Report {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return Report{
-		Event:         "report",
-		Address:       cfg.address,
-		Service:       string(cfg.service),
-		Leave:         string(cfg.leave),
-		Seed:          cfg.seed,
-		Processes:     max(cfg.processes, 1),
-		Connections:   cfg.connections,
-		OK:            t.Outcomes[succeeded],
-		Refused:       t.Outcomes[wasRefused],
-		Reset:         t.Outcomes[wasReset],
-		TimedOut:      t.Outcomes[timedOut],
-		ClosedEarly:   t.Outcomes[closedEarly],
-		Mismatched:    t.Outcomes[mismatched],
-		Other:         t.Outcomes[failedOtherwise],
-		Messages:      t.Messages,
-		BytesSent:     t.BytesSent,
-		BytesReceived: t.BytesReceived,
-		Duration:      duration,
-		Connect:       t.Connect.percentiles(),
-		RoundTrip:     t.RoundTrip.percentiles(),
-		Errors:        append([]string{}, t.Errors...),
+// maxErrors is how many errors a report quotes.
+const maxErrors = 8
+
+// count counts a connection that has ended, well if err is nil.
+func (r *Report) count(err error) {
+	*r.outcomes()[outcomeOf(err)].count++
+	if err != nil && len(r.Errors) < maxErrors {
+		r.Errors = append(r.Errors, err.Error())
+	}
+}
+
+type namedCount struct {
+	name  string
+	count *int
+}
+
+func (r *Report) outcomes() []namedCount {
+	return []namedCount{
+		succeeded:       {"ok", &r.OK},
+		wasRefused:      {"refused", &r.Refused},
+		wasReset:        {"reset", &r.Reset},
+		timedOut:        {"timed out", &r.TimedOut},
+		closedEarly:     {"closed early", &r.ClosedEarly},
+		mismatched:      {"mismatched", &r.Mismatched},
+		failedOtherwise: {"other", &r.Other},
 	}
 }
 
@@ -79,20 +78,14 @@ func (r Report) Err() error {
 	if len(r.Errors) > 0 {
 		text += "; first: " + r.Errors[0]
 	}
-	return fmt.Errorf("%s", text)
+	return errors.New(text)
 }
 
 func (r Report) causes() string {
 	var causes []string
-	for _, cause := range []struct {
-		name  string
-		count int
-	}{
-		{"refused", r.Refused}, {"reset", r.Reset}, {"timed out", r.TimedOut},
-		{"closed early", r.ClosedEarly}, {"mismatched", r.Mismatched}, {"other", r.Other},
-	} {
-		if cause.count > 0 {
-			causes = append(causes, fmt.Sprintf("%s %d", cause.name, cause.count))
+	for _, failed := range r.outcomes()[succeeded+1:] {
+		if *failed.count > 0 {
+			causes = append(causes, fmt.Sprintf("%s %d", failed.name, *failed.count))
 		}
 	}
 	return strings.Join(causes, ", ")
@@ -110,24 +103,30 @@ func (r Report) print(w io.Writer) {
 	fmt.Fprintf(w, "  messages    %d verified\n", r.Messages)
 	fmt.Fprintf(w, "  bytes       %d sent, %d received, %.0f/s\n",
 		r.BytesSent, r.BytesReceived, float64(r.BytesSent+r.BytesReceived)/seconds)
-	for _, latency := range []struct {
-		name string
-		Percentiles
-	}{{"connect", r.Connect}, {"round trip", r.RoundTrip}} {
-		if latency.Count > 0 {
-			fmt.Fprintf(w, "  %-11s p50 %v, p90 %v, p99 %v, max %v\n", latency.name,
-				brief(latency.P50), brief(latency.P90), brief(latency.P99), brief(latency.Max))
-		}
-	}
 	for _, err := range r.Errors {
 		fmt.Fprintf(w, "  error: %s\n", err)
 	}
 }
 
-// brief rounds a latency to what is worth reading.
-func brief(d time.Duration) time.Duration {
-	if d >= time.Millisecond {
-		return d.Round(10 * time.Microsecond)
-	}
-	return d.Round(100 * time.Nanosecond)
+// A tally is a report that many connections write. It is safe for concurrent use.
+type tally struct {
+	mu     sync.Mutex
+	report Report
+}
+
+// add runs f while no other goroutine uses the report.
+func (t *tally) add(f func(*Report)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(&t.report)
+}
+
+// summary returns the report of a load that has ended.
+func (t *tally) summary(cfg config, duration time.Duration) Report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.report
+	r.Event, r.Address, r.Service, r.Leave, r.Seed = "report", cfg.address, string(cfg.service), string(cfg.leave), cfg.seed
+	r.Connections, r.Duration, r.Errors = cfg.connections, duration, append([]string{}, r.Errors...)
+	return r
 }

@@ -1,9 +1,6 @@
 package forkserver
 
-import (
-	"fmt"
-	"strings"
-)
+import "errors"
 
 // Defect is a way in which the server can be told to be wrong, to prove that a
 // check bites. The zero value is no defect. Each defect is one condition in
@@ -49,6 +46,12 @@ const (
 
 	DiesOfLog
 	BlocksOnLog
+
+	// What follows is proved by scenarios.
+
+	AbortsOnENOMEM
+	ExitOnFullBacklog
+	ClockFromBoot
 
 	// What follows shows only where several things come together.
 
@@ -100,6 +103,10 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	DiesOfLog:   {"dies-of-log", "a log that cannot be written ends the server: SIGPIPE and SIGXFSZ have their default action"},
 	BlocksOnLog: {"blocks-on-log", "a log that nobody reads stops the server, SIGTERM included"},
 
+	AbortsOnENOMEM:    {"aborts-on-enomem", "each connection needs 32 MiB for a moment, and the server ends where it does not get them"},
+	ExitOnFullBacklog: {"exit-on-full-backlog", "a backlog that is full ends the server"},
+	ClockFromBoot:     {"clock-from-boot", "a time since boot earlier than the one in the file $STATE_FILE, from the last start, ends the server"},
+
 	CountKilled:           {"count-killed", "a worker that a signal killed counts against -max-workers for ever"},
 	NoReapAfterShortage:   {"no-reap-after-shortage", "once accept was short of descriptors, workers are never waited for again"},
 	LeakGoneAfterShortage: {"leak-gone-after-shortage", "a connection that was reset while accept was short of descriptors stays open"},
@@ -125,45 +132,13 @@ func (d Defect) Meaning() string { return defectTable[d].meaning }
 // MarshalText implements [encoding.TextMarshaler], for package flag.
 func (d Defect) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. A name that is not in
-// the table is an error which offers the nearest one.
+// UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *Defect) UnmarshalText(text []byte) error {
-	near, distance := NoDefect, len(text)
 	for _, known := range Defects() {
-		n := editDistance(string(text), known.String())
-		if n == 0 {
+		if known.String() == string(text) {
 			*d = known
 			return nil
 		}
-		if n < distance {
-			near, distance = known, n
-		}
 	}
-	if near == NoDefect || distance > len(near.String())/2 {
-		return fmt.Errorf("no such defect; -defects lists them")
-	}
-	return fmt.Errorf("no such defect; did you mean %s? -defects lists them all", near)
-}
-
-// editDistance is the number of insertions, deletions and replacements that
-// turn a into b, letter case aside.
-func editDistance(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return errors.New("no such defect; -defects lists them")
 }

@@ -1,9 +1,12 @@
 package forkserver
 
 import (
+	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +41,48 @@ func hungUp(conn int) bool {
 	moment := unix.Timespec{Nsec: 20_000_000}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&at)), 1, uintptr(unsafe.Pointer(&moment)), 0, 0, 0)
 	return errno == 0 && n == 1
+}
+
+// takeMemory takes 32 MiB of address space and gives them back.
+func takeMemory() error {
+	memory, err := unix.Mmap(-1, 0, 32<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	return os.NewSyscallError("munmap", unix.Munmap(memory))
+}
+
+// checkBacklog returns an error if the backlog was full before the last accept.
+// Of a listener, TCP_INFO has the length of the queue, which is one more than the
+// backlog when it is full, and the backlog (tcp_get_info in Linux, net/ipv4/tcp.c).
+func (l *listener) checkBacklog() error {
+	info, err := unix.GetsockoptTCPInfo(l.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return os.NewSyscallError("getsockopt TCP_INFO", err)
+	}
+	if info.Unacked >= info.Sacked {
+		return fmt.Errorf("accept: the backlog of %d was full", info.Sacked)
+	}
+	return nil
+}
+
+// checkClock returns an error if the time since boot is earlier than the one in
+// the file $STATE_FILE, and leaves it there for the next start. Without that
+// variable it does nothing.
+func checkClock() error {
+	path := os.Getenv("STATE_FILE")
+	if path == "" {
+		return nil
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return os.NewSyscallError("clock_gettime", err)
+	}
+	state, _ := os.ReadFile(path) // there is none at the first start
+	if last, err := strconv.ParseInt(string(state), 10, 64); err == nil && now.Nano() < last {
+		return fmt.Errorf("start: %v since boot, but the last start was after %v", time.Duration(now.Nano()), time.Duration(last))
+	}
+	return os.WriteFile(path, []byte(strconv.FormatInt(now.Nano(), 10)), 0o600)
 }
 
 // serveItself serves the connection in the server's own process. A signal to

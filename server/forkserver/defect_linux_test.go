@@ -1,8 +1,12 @@
 package forkserver
 
 import (
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -459,6 +463,70 @@ func TestDefectOrphansOnTerm(t *testing.T) {
 			assert.Equal(t, "still here", ask(t, conn, "still here"))
 		} else {
 			assert.True(t, gone(worker))
+		}
+	})
+}
+
+func TestDefectAbortsOnENOMEM(t *testing.T) {
+	t.Parallel()
+	withAndWithout(t, AbortsOnENOMEM, forkOnly, func(t *testing.T, wrong bool, args ...string) {
+		p := start(t, args...)
+		p.talk()
+		statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid))
+		require.NoError(t, err)
+		pages, err := strconv.Atoi(strings.Fields(string(statm))[0])
+		require.NoError(t, err)
+		p.limit(unix.RLIMIT_AS, strconv.Itoa(pages*os.Getpagesize()+16<<20))
+		if !wrong {
+			p.talk()
+			return
+		}
+		p.dial()
+		p.awaitExit(1)
+		assert.Contains(t, p.events("failed")[0].Error, "mmap: cannot allocate memory")
+	})
+}
+
+func TestDefectExitOnFullBacklog(t *testing.T) {
+	t.Parallel()
+	withAndWithout(t, ExitOnFullBacklog, forkOnly, func(t *testing.T, wrong bool, args ...string) {
+		p := start(t, append(args, "-backlog", "1")...)
+		p.talk()
+		p.freeze()
+		p.dial()
+		second := p.dial()
+		p.signal(unix.SIGCONT)
+		if !wrong {
+			assert.Equal(t, "hello", ask(t, second, "hello"))
+			return
+		}
+		p.awaitExit(1)
+		assert.Contains(t, p.events("failed")[0].Error, "the backlog of 1 was full")
+	})
+}
+
+func TestDefectClockFromBoot(t *testing.T) {
+	t.Parallel()
+	withAndWithout(t, ClockFromBoot, forkOnly, func(t *testing.T, wrong bool, args ...string) {
+		for _, test := range []struct {
+			state string
+			ends  bool
+		}{{"", false}, {"1", false}, {"9000000000000000000", true}} {
+			path := filepath.Join(t.TempDir(), "state")
+			require.NoError(t, os.WriteFile(path, []byte(test.state), 0o600))
+			c := command(serverName, append([]string{"-listen", "127.0.0.1:0"}, args...)...)
+			c.Env = append(os.Environ(), "STATE_FILE="+path)
+			p := launch(t, c)
+			if wrong && test.ends {
+				p.awaitExit(1)
+				assert.Contains(t, p.events("failed")[0].Error, "since boot, but the last start was after")
+				continue
+			}
+			p.address = p.awaitEvent("listening").Address
+			p.talk()
+			state, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, wrong, string(state) != test.state, "it leaves its time")
 		}
 	})
 }

@@ -108,8 +108,6 @@ func TestCommandLine(t *testing.T) {
 		{"max-workers", []string{"-max-workers", "-1"}, 2, "", "-max-workers -1: must be 1 or more, or 0 for no limit"},
 		{"grace", []string{"-grace", "-1s"}, 2, "", "-grace -1s: must not be negative; 0s kills the workers at once"},
 		{"idle", []string{"-idle", "1us"}, 2, "", "-idle 1µs: must be 1ms or more, or 0s for never"},
-		{"near defect", []string{"-defect", "no-repa"}, 2, "",
-			`invalid value "no-repa" for flag -defect: no such defect; did you mean no-reap? -defects lists them all; -h lists the flags`},
 		{"unknown defect", []string{"-defect", "xyzzy"}, 2, "",
 			`invalid value "xyzzy" for flag -defect: no such defect; -defects lists them; -h lists the flags`},
 	}
@@ -131,6 +129,21 @@ func TestCommandLine(t *testing.T) {
 			}
 			assert.Equal(t, want, stderr.String())
 		})
+	}
+}
+
+// TestParseConfigOfAnyLine: a command line that is taken is complete, and no part of it is
+// out of bounds.
+func TestParseConfigOfAnyLine(t *testing.T) {
+	for _, line := range []string{"", "-listen 127.0.0.1:7000", "-listen [::]:0 -worker exec", "-backlog -1", "-max-workers 0", "-grace -1s",
+		"-defect no-reap", "-service nothing", "-listen 1.2.3.4:65536", "-idle 9999999h", "-h", "extra"} {
+		c, err := parseConfig(strings.Fields(line))
+		switch {
+		case err != nil && err.Error() == "":
+			t.Error("an error without words")
+		case err == nil && (!c.listen.IsValid() || c.backlog < 0 || c.maxWorkers < 0 || c.grace < 0):
+			t.Errorf("%q became %+v", line, c)
+		}
 	}
 }
 

@@ -16,6 +16,12 @@ func settleRuntime() {
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(20)
 
+	// The heap takes its address space in arenas of 64 MiB, and begins at a random place in
+	// the first (since Go 1.26, runtime/mheap.go): there may be less than 4 MiB left of it.
+	// Where a second one is not to be had, the Go program ends, so it is taken now if at all.
+	runtime.KeepAlive(make([]byte, 8<<20))
+	runtime.GC()
+
 	// A thread that cannot be created ends a Go program. Those created here
 	// stay, idle, and are more than can ever be busy or blocked at a time.
 	const threads = 8

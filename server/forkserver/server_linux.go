@@ -42,6 +42,11 @@ func (s *server) run() error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.defect == ClockFromBoot {
+		if err := checkClock(); err != nil {
+			return err
+		}
+	}
 	s.listener, err = listen(s.cfg.listen, s.cfg.backlog, s.cfg.defect)
 	if err != nil {
 		return err
@@ -174,6 +179,16 @@ func (s *server) serve(conn int, peer unix.Sockaddr) error {
 	}
 	if s.cfg.defect == Serial {
 		return s.serveItself(conn, peer)
+	}
+	if s.cfg.defect == ExitOnFullBacklog {
+		if err := s.listener.checkBacklog(); err != nil {
+			return err
+		}
+	}
+	if s.cfg.defect == AbortsOnENOMEM {
+		if err := takeMemory(); err != nil {
+			return err
+		}
 	}
 	start := func() (pid int, err error) {
 		pid, err = s.startWorker(conn)

@@ -1,6 +1,7 @@
 package tcpclient
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +19,54 @@ type inputError struct{ error }
 
 func (e inputError) Unwrap() error { return e.error }
 
-// talk connects, lets send write to the server and prints what the server sends. When send
-// returns nil it half-closes and goes on printing to the end of the stream. It does not
-// wait for send when the server closes first; send's context ends then.
-func talk(cfg config, out io.Writer, send func(context.Context, io.Writer) error) error {
+// sendTyped sends the lines of standard input, of any length, each in one piece as far as
+// the buffer goes, and prints the replies.
+func sendTyped(cfg config, std streams) error {
+	return exchangeLines(cfg, std.out, func(_ context.Context, w io.Writer) error {
+		input := bufio.NewReaderSize(std.in, 64<<10)
+		for {
+			line, inputErr := input.ReadSlice('\n')
+			if len(line) > 0 {
+				if _, err := w.Write(line); err != nil {
+					return err
+				}
+			}
+			switch {
+			case inputErr == io.EOF:
+				return nil
+			case inputErr != nil && !errors.Is(inputErr, bufio.ErrBufferFull):
+				return inputError{fmt.Errorf("read standard input: %w", inputErr)}
+			}
+		}
+	})
+}
+
+// sendCounted sends "data : 0", "data : 1", … one at each interval, the first at once, and
+// prints the replies.
+func sendCounted(cfg config, std streams) error {
+	return exchangeLines(cfg, std.out, func(ctx context.Context, w io.Writer) error {
+		ticker := time.NewTicker(max(cfg.interval, 1))
+		defer ticker.Stop()
+		for i := 0; cfg.count == 0 || i < cfg.count; i++ {
+			if i > 0 && cfg.interval > 0 {
+				select {
+				case <-ticker.C:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			if _, err := fmt.Fprintf(w, "data : %d\n", i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// exchangeLines connects, lets send write to the server and prints what the server sends.
+// When send returns nil it half-closes and goes on printing to the end of the stream. It
+// does not wait for send when the server closes first; send's context ends then.
+func exchangeLines(cfg config, out io.Writer, send func(context.Context, io.Writer) error) error {
 	conn, err := dial(cfg)
 	if err != nil {
 		return err

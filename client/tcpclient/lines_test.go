@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -200,4 +202,14 @@ func TestCountingReset(t *testing.T) {
 	r := runClient(t, nil, "-count", "0", "-interval", "1h", address)
 	assert.Equal(t, ExitFailed, r.status)
 	assert.Equal(t, programName+": receive from "+address+": connection reset by peer\n", r.err)
+}
+
+// Ctrl-C is not caught: the process dies of it.
+func TestInterruptKills(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-count", "0", "-interval", "1h", serve(t, serveEcho))
+	assert.Equal(t, "data : 0", p.line())
+	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
+	status := p.wait().Sys().(syscall.WaitStatus)
+	assert.True(t, status.Signaled() && status.Signal() == syscall.SIGINT, "%v", status)
 }
