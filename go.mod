@@ -9,7 +9,6 @@ require (
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
 	golang.org/x/sys v0.49.0
-	pgregory.net/rapid v1.3.0
 )
 
 require (
