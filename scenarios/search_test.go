@@ -192,7 +192,7 @@ func exampleStory() search.Story {
 			{Verb: search.Connect, Conn: 1, Client: 2},
 			{Verb: search.Connect, Conn: 2, Client: 1},
 			{Verb: search.Send, Conn: 1, Bytes: 200_000},
-			{Verb: search.Partition, Client: 2},
+			{Verb: search.Unplug, Client: 2},
 			{Verb: search.Send, Conn: 1, Bytes: 40},
 			{Verb: search.Restart},
 			{Verb: search.KillWorker, Conn: 2},

@@ -37,8 +37,8 @@ const (
 	EndStorm                           // the storm ends
 	Restart                            // SIGTERM to the server, then a start on the same port
 	Crash                              // SIGKILL to the listener but not to its workers, then a start on the same port
-	Partition                          // no packet passes between Client and the server from now on
-	Heal                               // packets pass between Client and the server again
+	Unplug                             // the links of Client are down from now on: no packet passes
+	Plug                               // they are up again
 	ExhaustDescriptors                 // the listener can open no descriptor (RLIMIT_NOFILE)
 	ExhaustProcesses                   // no fork succeeds (RLIMIT_NPROC)
 	EndShortage                        // the limits are what they were
@@ -65,8 +65,8 @@ var verbs = [verbEnd]struct {
 	EndStorm:           {"end-storm", "calm", "EndStorm", operands{}},
 	Restart:            {"restart", "", "Restart", operands{}},
 	Crash:              {"crash", "", "Crash", operands{}},
-	Partition:          {"partition", "part", "Partition", operands{client: true}},
-	Heal:               {"heal", "join", "Heal", operands{client: true}},
+	Unplug:             {"unplug", "part", "Unplug", operands{client: true}},
+	Plug:               {"plug", "join", "Plug", operands{client: true}},
 	ExhaustDescriptors: {"exhaust-descriptors", "take-files", "ExhaustDescriptors", operands{}},
 	ExhaustProcesses:   {"exhaust-processes", "take-processes", "ExhaustProcesses", operands{}},
 	EndShortage:        {"end-shortage", "release", "EndShortage", operands{}},
@@ -196,10 +196,10 @@ func (a Action) String() string {
 		return "the server is stopped by SIGTERM and started again"
 	case Crash:
 		return "the listener is killed, and the server is started again"
-	case Partition:
-		return "a partition separates " + client + " from the server"
-	case Heal:
-		return "the partition between " + client + " and the server is healed"
+	case Unplug:
+		return client + " is unplugged from the network"
+	case Plug:
+		return client + " is plugged in again"
 	case ExhaustDescriptors:
 		return "the listener runs out of descriptors"
 	case ExhaustProcesses:

@@ -57,7 +57,7 @@ func message(service checks.Service, conn, n, size int) (message, answer []byte)
 }
 
 // reachable says whether packets of the connection pass.
-func (p *player) reachable(c *conversation) bool { return p.partitions[c.client] == nil }
+func (p *player) reachable(c *conversation) bool { return p.unplugged[c.client] == nil }
 
 // answerable says whether no fault delays the answers of the connection.
 func (p *player) answerable(c *conversation) bool {
@@ -71,7 +71,7 @@ func (p *player) complete(c *conversation) bool { return c.served && p.subject.C
 // connect opens a connection, and returns nil where that could not be.
 func (p *player) connect(number, client int) *conversation {
 	known := slices.ContainsFunc(p.conversations, func(c *conversation) bool { return c.number == number })
-	if known || p.partitions[client] != nil {
+	if known || p.unplugged[client] != nil {
 		return nil
 	}
 	link, err := p.Dial(client - 1)
@@ -160,9 +160,9 @@ func (p *player) closeAnswered(c *conversation) bool {
 	return true
 }
 
-// hangUp closes the connection. A client behind a partition first reads what has
-// arrived: with an answer unread the kernel would send one reset instead of the end
-// of the stream; the partition would drop it, and the server would never know.
+// hangUp closes the connection. An unplugged client first reads what has arrived:
+// with an answer unread the kernel would send a reset instead of the end of the
+// stream; it would be lost and not sent again, and the server would never know.
 func (p *player) hangUp(c *conversation) {
 	if !c.ended && !p.reachable(c) {
 		if _, err := p.receiveNow(c); err != nil {
@@ -265,9 +265,9 @@ func (p *player) receive(c *conversation) error {
 	return nil
 }
 
-// receiveOrEnd reads the answers, or until the connection ends. Where a partition
-// has dropped the server's reset, the client would see the end with its next
-// message: the connection counts as ended when the server's side is gone.
+// receiveOrEnd reads the answers, or until the connection ends. A reset that the
+// server sends to an unplugged client is lost, and the client would see the end with
+// its next message: the connection counts as ended when the server's side is gone.
 func (p *player) receiveOrEnd(c *conversation) error {
 	_, err := p.Until("an answer, or the end of "+c.String(), func() (bool, string, error) {
 		_, there, err := c.Server()

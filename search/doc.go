@@ -10,18 +10,18 @@
 //
 // # What is expected
 //
-// After each action: the server listens; no zombie lasts; the listener has no more
-// descriptors than its clients explain; no connection is open in two processes that are
-// not parent and child; and each client receives its answers, each byte once. If a
-// fault affects a client (its worker was killed, the server was started again, it
-// connected during a shortage), its connection may end instead, but must not stall. A
-// client behind a partition receives its answers when the partition is healed. At the
-// end everything is as before the first client: processes, descriptors, and sockets
-// except those in TIME-WAIT; and a new client is served.
+// After each action: the server listens; no zombie outlasts storms and shortages; the
+// listener has no more descriptors than its clients explain; no connection is open in
+// two processes that are not parent and child; and each client receives its answers,
+// each byte once. If a fault affects a client (its worker was killed, the server was
+// started again, it connected during a shortage), its connection may end instead, but
+// must not stall. An unplugged client receives its answers when it is plugged in
+// again. At the end everything is as before the first client: processes, descriptors,
+// and sockets except those in TIME-WAIT; and a new client is served.
 //
 // # What is not checked
 //
-// A reset that a partition drops, and a client host that loses power, leave a
-// connection of which the server cannot know. They are left out; package checks has
+// A reset that an unplugged client sends, and a client host that loses power, leave
+// a connection of which the server cannot know. They are left out; package checks has
 // a check for the latter.
 package search

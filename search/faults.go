@@ -149,7 +149,7 @@ func (p *player) startAgain(after string) {
 }
 
 // awaitResets waits until the server's kernel has processed the resets of the client:
-// one that is lost in a partition is not sent again.
+// one that is lost is not sent again.
 func (p *player) awaitResets(client int) {
 	_, err := p.Until("resets to arrive", func() (bool, string, error) {
 		for _, c := range p.conversations {
@@ -167,26 +167,26 @@ func (p *player) awaitResets(client int) {
 	}
 }
 
-func (p *player) partition(client int) bool {
-	if p.partitions[client] != nil {
+func (p *player) unplug(client int) bool {
+	if p.unplugged[client] != nil {
 		return false
 	}
 	p.awaitResets(client)
 	applied, err := fault.Apply(p.Context(), p.Lab(), fault.Unplugged{Host: p.Clients()[client-1]})
 	p.Must(err)
-	p.partitions[client] = applied
+	p.unplugged[client] = applied
 	p.faultBegan = time.Now()
 	return true
 }
 
-func (p *player) heal(client int) bool {
-	applied := p.partitions[client]
+func (p *player) plug(client int) bool {
+	applied := p.unplugged[client]
 	if applied == nil {
 		return false
 	}
 	p.awaitMinFault()
 	p.Must(applied.Heal(p.Context()))
-	delete(p.partitions, client)
+	delete(p.unplugged, client)
 	p.unnoticed = slices.DeleteFunc(p.unnoticed, func(c *conversation) bool { return c.client == client })
 	return true
 }

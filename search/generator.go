@@ -32,7 +32,7 @@ const stream = 0x666f726b726967 // "forkrig"
 // preconditions hold.
 var weights = [verbEnd]int{
 	Connect: 24, Send: 8, HalfClose: 4, Close: 4, Kill: 2, Reset: 4, KillWorker: 4, Storm: 2, EndStorm: 2, Restart: 2, Crash: 1,
-	Partition: 2, Heal: 2, ExhaustDescriptors: 4, ExhaustProcesses: 2, EndShortage: 2,
+	Unplug: 2, Plug: 2, ExhaustDescriptors: 4, ExhaustProcesses: 2, EndShortage: 2,
 }
 
 // The length of a schedule in actions.
@@ -83,12 +83,12 @@ func (g generator) sizes() []int {
 // as far as it can be known in advance.
 type draft struct {
 	generator
-	random      *rand.Rand
-	last        int // the number of the newest connection
-	open        []openConn
-	partitioned []int // numbers of clients
-	storm       bool
-	shortage    bool
+	random    *rand.Rand
+	last      int // the number of the newest connection
+	open      []openConn
+	unplugged []int // numbers of clients
+	storm     bool
+	shortage  bool
 }
 
 // openConn is a connection that is open in a draft.
@@ -116,7 +116,7 @@ func (d *draft) can(verb Verb) bool {
 	}
 	switch verb {
 	case Connect:
-		return len(d.open) < d.openLimit() && len(d.partitioned) < clientHosts && d.last < maxConn
+		return len(d.open) < d.openLimit() && len(d.unplugged) < clientHosts && d.last < maxConn
 	case Send:
 		return len(d.senders(false)) > 0 && d.service != checks.None
 	case HalfClose:
@@ -129,10 +129,10 @@ func (d *draft) can(verb Verb) bool {
 		return !d.storm
 	case EndStorm:
 		return d.storm
-	case Partition:
-		return len(d.partitioned) < clientHosts && len(d.open) > 0
-	case Heal:
-		return len(d.partitioned) > 0
+	case Unplug:
+		return len(d.unplugged) < clientHosts && len(d.open) > 0
+	case Plug:
+		return len(d.unplugged) > 0
 	case ExhaustDescriptors:
 		return !d.shortage
 	case ExhaustProcesses:
@@ -144,11 +144,11 @@ func (d *draft) can(verb Verb) bool {
 }
 
 // senders are the connections whose sending side is open; with reachable, only those
-// whose clients are not partitioned from the server.
+// whose clients are not unplugged.
 func (d *draft) senders(reachable bool) []int {
 	var found []int
 	for _, o := range d.open {
-		if !o.halfClosed && !(reachable && slices.Contains(d.partitioned, o.client)) {
+		if !o.halfClosed && !(reachable && slices.Contains(d.unplugged, o.client)) {
 			found = append(found, o.conn)
 		}
 	}
@@ -163,11 +163,11 @@ func (d *draft) conns() []int {
 	return found
 }
 
-// reachableClients are the clients that are not partitioned from the server.
+// reachableClients are the clients that are not unplugged.
 func (d *draft) reachableClients() []int {
 	var found []int
 	for client := 1; client <= clientHosts; client++ {
-		if !slices.Contains(d.partitioned, client) {
+		if !slices.Contains(d.unplugged, client) {
 			found = append(found, client)
 		}
 	}
@@ -192,12 +192,12 @@ func (d *draft) action(verb Verb) Action {
 		d.storm = verb == Storm
 	case Restart, Crash:
 		d.storm, d.shortage = false, false
-	case Partition:
+	case Unplug:
 		a.Client = sample(d.random, d.reachableClients())
-		d.partitioned = append(d.partitioned, a.Client)
-	case Heal:
-		a.Client = sample(d.random, d.partitioned)
-		d.partitioned = slices.DeleteFunc(d.partitioned, func(n int) bool { return n == a.Client })
+		d.unplugged = append(d.unplugged, a.Client)
+	case Plug:
+		a.Client = sample(d.random, d.unplugged)
+		d.unplugged = slices.DeleteFunc(d.unplugged, func(n int) bool { return n == a.Client })
 	case ExhaustDescriptors, ExhaustProcesses, EndShortage:
 		d.shortage = verb != EndShortage
 	}

@@ -14,7 +14,9 @@ import (
 func (p *player) checkInvariants() {
 	p.checkListening()
 	if len(p.storms) == 0 { // during one the subject is never quiescent
-		p.checkReaped()
+		if p.shortage == nil { // during one it may try accept again by a timer, and is not quiescent either
+			p.checkReaped()
+		}
 		p.checkSingleOwner()
 		p.checkDescriptors(len(p.open()) + len(p.unnoticed))
 	}
@@ -31,7 +33,7 @@ func (p *player) checkInvariants() {
 func (p *player) checkEnd() {
 	p.endShortage()
 	for client := range clientHosts {
-		p.heal(client + 1)
+		p.plug(client + 1)
 	}
 	p.checkListening()
 	p.checkDrained()

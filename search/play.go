@@ -50,7 +50,7 @@ func play(tb testing.TB, subject checks.Subject, traits Traits, schedule Schedul
 		p := player{Scene: s, subject: subject, traits: traits, limited: has(ExhaustProcesses)}
 		s.Must(s.Start(traits.own, p.limited))
 		p.begin()
-		if has(Partition) {
+		if has(Unplug) {
 			p.hastenNeighbourDiscovery()
 		}
 		for i, action := range schedule.Actions {
@@ -74,10 +74,10 @@ type player struct {
 	limited bool // the subject runs as a user whose number of processes can be limited
 
 	conversations []*conversation
-	// unnoticed are connections that were closed during a partition: the server does
-	// not know yet.
+	// unnoticed are connections that were closed while their client was
+	// unplugged: the server does not know yet.
 	unnoticed   []*conversation
-	partitions  map[int]*fault.Applied // by the number of the client
+	unplugged   map[int]*fault.Applied // by the number of the client
 	shortage    []func() error         // restores the limits; nil without a shortage
 	storms      []*rig.RunningStorm
 	baseline    map[int]rig.FDs // of the listeners
@@ -88,13 +88,13 @@ type player struct {
 // begin notes the descriptors before the first connection.
 func (p *player) begin() {
 	p.baseline = descriptors(p.Scene)
-	if p.partitions == nil {
-		p.partitions = map[int]*fault.Applied{}
+	if p.unplugged == nil {
+		p.unplugged = map[int]*fault.Applied{}
 	}
 }
 
 // hastenNeighbourDiscovery makes hosts that look for a neighbour's link address, as
-// they do after a partition, ask a hundred times a second instead of once (arp(7)).
+// they do after an unplugged host is back, ask a hundred times a second instead of once (arp(7)).
 func (p *player) hastenNeighbourDiscovery() {
 	for i, host := range append([]*rig.Host{p.Host()}, p.Clients()...) {
 		for eth := range clientHosts {
@@ -140,10 +140,10 @@ func (p *player) act(a Action) bool {
 		return p.restart()
 	case Crash:
 		return p.crash()
-	case Partition:
-		return p.partition(a.Client)
-	case Heal:
-		return p.heal(a.Client)
+	case Unplug:
+		return p.unplug(a.Client)
+	case Plug:
+		return p.plug(a.Client)
 	case ExhaustDescriptors:
 		return p.exhaustDescriptors()
 	case ExhaustProcesses:

@@ -280,7 +280,7 @@ func TestStoriesOfOldVersionsAreRead(t *testing.T) {
 	for _, a := range story.Schedule.Actions {
 		read = append(read, a.Verb)
 	}
-	assert.Equal(t, []Verb{Connect, Connect, Send, Storm, EndStorm, Partition, HalfClose, Heal, ExhaustDescriptors, EndShortage,
+	assert.Equal(t, []Verb{Connect, Connect, Send, Storm, EndStorm, Unplug, HalfClose, Plug, ExhaustDescriptors, EndShortage,
 		ExhaustProcesses, EndShortage, KillWorker, Connect, Reset, Connect, Kill, Restart, Connect, Crash, Connect, Send, Close}, read)
 }
 
