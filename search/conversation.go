@@ -331,11 +331,11 @@ func (p *player) checkConversation(c *conversation, err error) {
 	switch {
 	case err == nil:
 	case checks.WrongBytes(err) || errors.Is(err, errWrongAnswer):
-		p.Fail("each byte of an answer must arrive exactly once: answer as many bytes as read returned, and after a short write send the rest",
+		p.Fail("each byte of an answer must arrive exactly once: after a short write, send the rest",
 			"%v: %v", c, err)
 	case c.ended:
 	case checks.Hopeless(err) && c.excuse != "":
-		p.Fail("a client that cannot be served must see the end of its connection: close it in every process that has it open",
+		p.Fail("a client that is not served must see the end of its connection: close it in every process",
 			"%v is neither served nor closed after a fault (%s): %v", c, c.excuse, firstLine(err))
 	case checks.Hopeless(err):
 		p.Fail("a client that no fault affects must be served", "%v is not served: %v", c, firstLine(err))

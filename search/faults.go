@@ -43,7 +43,7 @@ func (p *player) killWorker(c *conversation) bool {
 	}
 	c.halfClosed = true // nothing but the end of the stream can come any more
 	if err := p.receive(c); checks.Hopeless(err) {
-		p.Fail("the end of a worker must end its connection: close it in the parent after fork, and in every other worker",
+		p.Fail("the end of a worker must end its connection: close it in the parent and in all other workers",
 			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, firstLine(err), p.Described(p.socketOwners()[inode]))
 	} else {
 		p.checkConversation(c, err)
@@ -138,11 +138,11 @@ func (p *player) startAgain(after string) {
 		return len(left) == 0, left.String(), err
 	})
 	if err != nil {
-		p.Fail("a stopped server must not listen, and its workers must not: close the listening socket at once, and in the child after fork",
+		p.Fail("a stopped server must not listen: close the listening socket at once, and in workers after fork",
 			"after %s a socket still listens: %s", after, last)
 	}
 	if err := p.Start(p.traits.own, p.limited); err != nil {
-		p.Fail("a stopped server must be able to start on the same port at once: set SO_REUSEADDR to 1 before bind, and let no process keep the port",
+		p.Fail("a stopped server must start again on its port at once: set SO_REUSEADDR to 1 before bind",
 			"after %s the server does not start again: %v", after, firstLine(err))
 	}
 	p.baseline = descriptors(p.Scene)

@@ -86,7 +86,7 @@ func (p *player) checkListening() {
 		return false, "no socket listens", nil
 	})
 	if err != nil {
-		p.Fail("the listener must survive the faults of clients and every shortage: handle each error of accept and fork, and go on",
+		p.Fail("faults and shortages must not end the listener: handle each error of accept and fork, and go on",
 			"the server does not listen any more%s", p.HowItEnded())
 	}
 }
@@ -117,7 +117,7 @@ func (p *player) checkReaped() {
 		p.timerReaped = true
 		return
 	}
-	p.Fail("each worker that ended must be waited for: call waitpid(-1, &status, WNOHANG) in a loop whenever SIGCHLD arrives",
+	p.Fail("wait for each worker that ended: waitpid(-1, &status, WNOHANG) in a loop after every SIGCHLD",
 		"%d workers that ended stay zombies: the server does not wait for them", len(all.Zombies()))
 }
 
@@ -187,7 +187,7 @@ func (p *player) checkSingleOwner() {
 	if err == nil {
 		return
 	}
-	p.Fail("one process must serve a connection: close it in the parent after fork, also after an error, and in all other workers",
+	p.Fail("one process must serve a connection: close it in the parent after fork, and in all other workers",
 		"a connection is open in several processes at the same time: %s", p.Described(owners))
 }
 
@@ -222,7 +222,7 @@ func (p *player) checkDescriptors(clients int) {
 		return len(beyond) <= allowed, beyond.String(), nil
 	})
 	if err != nil {
-		p.Fail("a leak of descriptors ends the service: close each connection in the parent after fork, also if fork failed or the client has left",
+		p.Fail("close each connection in the parent after fork, also if fork failed or the client has left",
 			"with %d clients the listener has %d descriptors more than before its first client: %s", clients, len(beyond), checks.Kinds(beyond))
 	}
 }
@@ -236,7 +236,7 @@ func (p *player) checkBaseline() {
 		return len(left) == 0, left.String(), err
 	})
 	if err != nil {
-		p.Fail("a worker must end when its client has left, and a stopped server when its last worker has ended: read until the end of the stream or an error, then exit",
+		p.Fail("a worker must end with its client, and a stopped server with its last worker",
 			"all clients have left, but these processes are still there: %s", last)
 	}
 	p.checkReaped()

@@ -46,7 +46,7 @@ func (s Story) String() string {
 	fmt.Fprintf(&b, "expected: %s\nobserved: %s\ncause:    %s\n", meaning, s.Observed, s.Cause)
 	switch {
 	case s.Repeated > 0 && s.Failed == 0:
-		fmt.Fprintf(&b, "repeated: it failed once, but in 0 of %d repetitions: the failure depends on a race that the story does not control\n", s.Repeated)
+		fmt.Fprintf(&b, "repeated: it failed once, but in 0 of %d repetitions: it depends on a race\n", s.Repeated)
 	case s.Repeated > 0:
 		fmt.Fprintf(&b, "repeated: it failed in %d of %d repetitions\n", s.Failed, s.Repeated)
 	}
@@ -228,7 +228,7 @@ func ParseStory(data []byte) (Story, error) {
 		return Story{}, fmt.Errorf("parse story: %w", err)
 	}
 	if s.AtOnce < 0 || s.AtOnce > maxConn || s.Seed > MaxSeed || min(s.Failed, s.Repeated, s.From) < 0 {
-		return Story{}, errors.New("parse story: a number is out of range: at_once is at most 99, seed less than 2^53, and none is negative")
+		return Story{}, errors.New("parse story: number out of range: at_once is at most 99, seed less than 2^53, none negative")
 	}
 	if err := s.Schedule.Check(); err != nil {
 		return Story{}, fmt.Errorf("parse story: schedule: %w", err)
