@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -127,11 +128,30 @@ func reference(check judge.Check, args ...string) judge.Subject {
 }
 
 // provedByScenarios are the defects that only the story of a scenario catches, with the
-// test that sees it do so.
-var provedByScenarios = map[string]func(*testing.T){
-	"aborts-on-enomem":     TestLittleMemoryCatches,
-	"exit-on-full-backlog": TestFullBacklogCatches,
-	"clock-from-boot":      TestClockJumpsCatches,
+// test of package scenarios that sees it do so.
+var provedByScenarios = map[string]string{
+	"aborts-on-enomem":     "TestLittleMemoryCatches",
+	"exit-on-full-backlog": "TestFullBacklogCatches",
+	"clock-from-boot":      "TestClockJumpsCatches",
+}
+
+// TestScenariosProveDefects looks for those tests in the sources.
+func TestScenariosProveDefects(t *testing.T) {
+	files, err := filepath.Glob("../scenarios/*_test.go")
+	require.NoError(t, err)
+	if len(files) == 0 {
+		t.Skip("the sources are not here: this binary runs somewhere else")
+	}
+	var sources strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		sources.Write(text)
+	}
+	for defect, test := range provedByScenarios {
+		assert.Contains(t, sources.String(), "func "+test+"(t *testing.T)", defect)
+		assert.Contains(t, sources.String(), `"`+defect+`"`, test)
+	}
 }
 
 // TestDefectsAndChecksNameEachOther holds the lists together.

@@ -25,11 +25,11 @@ var provedBySearch = map[string]struct {
 	seed    uint64
 	stories int
 }{
-	"count-killed":             {4, 150},
-	"no-reap-after-shortage":   {1, 150},
-	"leak-gone-after-shortage": {1, 150},
-	"end-beats-reply":          {6, 150},
-	"drain-for-one":            {723, 150},
+	"count-killed":             {3000, 150},
+	"no-reap-after-shortage":   {1000, 150},
+	"leak-gone-after-shortage": {2000, 150},
+	"end-beats-reply":          {1000, 150},
+	"drain-for-one":            {5000, 150},
 }
 
 // TestDefectsFoundBySearch sees the search find each of them.

@@ -50,7 +50,7 @@ func TestStoryIsShort(t *testing.T) {
 		{Verb: search.Connect, Conn: 3, Client: 2},
 		{Verb: search.Storm},
 		{Verb: search.Send, Conn: 3, Bytes: 5000},
-		{Verb: search.Calm},
+		{Verb: search.EndStorm},
 		{Verb: search.KillWorker, Conn: 3},
 		{Verb: search.Connect, Conn: 4, Client: 2},
 		{Verb: search.Send, Conn: 4, Bytes: 40},
@@ -58,7 +58,7 @@ func TestStoryIsShort(t *testing.T) {
 		{Verb: search.Send, Conn: 5, Bytes: 40},
 		{Verb: search.Close, Conn: 4},
 	}}
-	outcome := search.Play(t, setup.Subject, families[rig.IPv4], long, false)
+	outcome := search.Play(t, setup.Subject, families[rig.IPv4], long)
 	require.True(t, outcome.Failed(), "%+v", outcome)
 	story := search.Story{Seed: 7, Subject: setup.Subject, AtOnce: setup.AtOnce, Schedule: long, Observed: outcome.Observed, Cause: outcome.Cause}
 	story = story.Shortened(t, families)
@@ -78,7 +78,7 @@ func exampleStory() search.Story {
 			{Verb: search.Connect, Conn: 1, Client: 2},
 			{Verb: search.Connect, Conn: 2, Client: 1},
 			{Verb: search.Send, Conn: 1, Bytes: 200_000},
-			{Verb: search.Part, Client: 2},
+			{Verb: search.Unplug, Client: 2},
 			{Verb: search.Send, Conn: 1, Bytes: 40},
 			{Verb: search.Restart},
 			{Verb: search.KillWorker, Conn: 2},

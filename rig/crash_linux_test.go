@@ -44,7 +44,7 @@ func crashing(args []string) int {
 var nowhere *int
 
 // crashOf tells a story of a process that crashes.
-func crashOf(t *testing.T, s syscall.Signal, expect func(*Lab)) Trial {
+func crashOf(t *testing.T, s syscall.Signal, expect func(*Lab)) Outcome {
 	t.Helper()
 	return Try(t, func(tb testing.TB) {
 		lab := New(tb)

@@ -4,69 +4,72 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
-// Action is one thing that happens in a story. Which of its numbers count depends
-// on the verb; the others are 0.
+// Action is one step of a schedule. The verb decides which of the numbers are used;
+// the others are 0.
 type Action struct {
 	Verb Verb `json:"verb"`
 	// Conn is the number of a connection, from 1, which [Connect] gives it.
 	Conn int `json:"conn,omitempty"`
-	// Client is the number of a client's host, from 1.
+	// Client is the number of a client host, from 1.
 	Client int `json:"client,omitempty"`
-	// Bytes is the length of a message.
+	// Bytes is the length of a message in bytes.
 	Bytes int `json:"bytes,omitempty"`
 }
 
-// Verb is what happens.
+// Verb says what an action does.
 type Verb uint8
 
-// The verbs. An action for which the conditions are not there, such as a message on a
-// connection that has ended, does nothing; so every part of a story is a story.
+// The verbs. An action whose precondition does not hold, such as a message on a
+// connection that has ended, does nothing. Therefore every part of a schedule is a
+// schedule.
 const (
-	Connect       Verb = iota + 1 // a new connection Conn from Client
-	Send                          // a message on Conn, and its answer as soon as that can come
-	HalfClose                     // a message, if Bytes is not 0, and at once the end of the sending side; then the rest of the answer
-	Close                         // the end of Conn, when its answers have come
-	Kill                          // the end of Conn as that of a client that is killed: the kernel closes it with a message unanswered
-	Reset                         // a reset of Conn, right after a message if Bytes is not 0
-	KillWorker                    // SIGKILL to whoever serves Conn
-	Storm                         // signals begin that are commands to nobody
-	Calm                          // they end
-	Restart                       // SIGTERM to the server, which is started again on the same port
-	Crash                         // the same with SIGKILL, to the listener alone
-	Part                          // no packet passes between Client and the server from now on
-	Join                          // they do again
-	TakeFiles                     // the listener has not one descriptor left (RLIMIT_NOFILE)
-	TakeProcesses                 // no fork succeeds any more (RLIMIT_NPROC)
-	Release                       // the shortage is over
+	Connect            Verb = iota + 1 // a new connection Conn from Client
+	Send                               // a message on Conn; its answer is read as soon as the subject can give it
+	HalfClose                          // a message, if Bytes is not 0, then at once shutdown(SHUT_WR); then the rest of the answer is read
+	Close                              // close(2) of Conn after its answers have been read
+	Kill                               // the end of Conn when its client process is killed: the kernel closes it with a message unanswered
+	Reset                              // a reset (RST) of Conn, right after a message if Bytes is not 0
+	KillWorker                         // SIGKILL to the process that serves Conn
+	Storm                              // a storm begins, of signals that the subject does not take for commands
+	EndStorm                           // the storm ends
+	Restart                            // SIGTERM to the server, then a start on the same port
+	Crash                              // SIGKILL to the listener but not to its workers, then a start on the same port
+	Unplug                             // the links of Client are down from now on: no packet passes
+	Plug                               // they are up again
+	ExhaustDescriptors                 // the listener can open no descriptor (RLIMIT_NOFILE)
+	ExhaustProcesses                   // no fork succeeds (RLIMIT_NPROC)
+	EndShortage                        // the limits are what they were
 	verbEnd
 )
 
-// needs are the numbers that go with a verb.
-type needs struct{ conn, client, bytes, mayBytes bool }
+// operands are the numbers that a verb uses.
+type operands struct{ conn, client, bytes, mayBytes bool }
 
 var verbs = [verbEnd]struct {
-	name string // in JSON
-	code string // in Go
-	needs
+	name    string // in JSON
+	oldName string // in the JSON of 0.1.0, where it was another one
+	code    string // in Go
+	operands
 }{
-	Connect:       {"connect", "Connect", needs{conn: true, client: true}},
-	Send:          {"send", "Send", needs{conn: true, bytes: true}},
-	HalfClose:     {"half-close", "HalfClose", needs{conn: true, mayBytes: true}},
-	Close:         {"close", "Close", needs{conn: true}},
-	Kill:          {"kill", "Kill", needs{conn: true, bytes: true}},
-	Reset:         {"reset", "Reset", needs{conn: true, mayBytes: true}},
-	KillWorker:    {"kill-worker", "KillWorker", needs{conn: true}},
-	Storm:         {"storm", "Storm", needs{}},
-	Calm:          {"calm", "Calm", needs{}},
-	Restart:       {"restart", "Restart", needs{}},
-	Crash:         {"crash", "Crash", needs{}},
-	Part:          {"part", "Part", needs{client: true}},
-	Join:          {"join", "Join", needs{client: true}},
-	TakeFiles:     {"take-files", "TakeFiles", needs{}},
-	TakeProcesses: {"take-processes", "TakeProcesses", needs{}},
-	Release:       {"release", "Release", needs{}},
+	Connect:            {"connect", "", "Connect", operands{conn: true, client: true}},
+	Send:               {"send", "", "Send", operands{conn: true, bytes: true}},
+	HalfClose:          {"half-close", "", "HalfClose", operands{conn: true, mayBytes: true}},
+	Close:              {"close", "", "Close", operands{conn: true}},
+	Kill:               {"kill", "", "Kill", operands{conn: true, bytes: true}},
+	Reset:              {"reset", "", "Reset", operands{conn: true, mayBytes: true}},
+	KillWorker:         {"kill-worker", "", "KillWorker", operands{conn: true}},
+	Storm:              {"storm", "", "Storm", operands{}},
+	EndStorm:           {"end-storm", "calm", "EndStorm", operands{}},
+	Restart:            {"restart", "", "Restart", operands{}},
+	Crash:              {"crash", "", "Crash", operands{}},
+	Unplug:             {"unplug", "part", "Unplug", operands{client: true}},
+	Plug:               {"plug", "join", "Plug", operands{client: true}},
+	ExhaustDescriptors: {"exhaust-descriptors", "take-files", "ExhaustDescriptors", operands{}},
+	ExhaustProcesses:   {"exhaust-processes", "take-processes", "ExhaustProcesses", operands{}},
+	EndShortage:        {"end-shortage", "release", "EndShortage", operands{}},
 }
 
 func (v Verb) valid() bool { return v > 0 && v < verbEnd }
@@ -82,28 +85,52 @@ func (v Verb) String() string {
 // MarshalText returns the verb's name.
 func (v Verb) MarshalText() ([]byte, error) {
 	if !v.valid() {
-		return nil, fmt.Errorf("there is no %v", v)
+		return nil, fmt.Errorf("%v does not exist", v)
 	}
 	return []byte(v.String()), nil
 }
 
-// UnmarshalText accepts the names of verbs alone.
+// UnmarshalText accepts the names of verbs, also those of 0.1.0, and nothing else.
 func (v *Verb) UnmarshalText(text []byte) error {
 	for known := Connect; known < verbEnd; known++ {
-		if verbs[known].name == string(text) {
+		if name := string(text); name != "" && (name == verbs[known].name || name == verbs[known].oldName) {
 			*v = known
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no verb %q", text)
+	return fmt.Errorf("unknown verb %q", text)
 }
 
-// Sizes are the lengths of messages in bytes: one byte, a line, several reads of
-// some servers, and more than a socket's buffers hold.
-var Sizes = []int{1, 40, 5000, 200_000}
+// ParseVerbs reads names of verbs that are separated by commas, as [Search.Without]
+// takes them; "" gives none. [Connect] is an error: without it nothing can happen.
+func ParseVerbs(list string) ([]Verb, error) {
+	var all []Verb
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		var verb Verb
+		if err := verb.UnmarshalText([]byte(name)); err != nil {
+			var known []string
+			for v := Send; v < verbEnd; v++ {
+				known = append(known, v.String())
+			}
+			return nil, fmt.Errorf("%w: give some of %s", err, strings.Join(known, ", "))
+		}
+		if verb == Connect {
+			return nil, errors.New("connect cannot be left out: no story is without connections")
+		}
+		all = append(all, verb)
+	}
+	return all, nil
+}
 
-// Clients is how many hosts of clients a lab of this package has.
-const Clients = 2
+// messageSizes are the lengths of messages in bytes: one byte, a line, several reads of
+// some servers, and more than a socket's buffers hold.
+var messageSizes = []int{1, 40, 5000, 200_000}
+
+// clientHosts is how many client hosts the lab of a story has.
+const clientHosts = 2
 
 // maxConn is the highest number of a connection.
 const maxConn = 99
@@ -111,29 +138,29 @@ const maxConn = 99
 // check returns what is wrong with the action.
 func (a Action) check() error {
 	if !a.Verb.valid() {
-		return fmt.Errorf("there is no %v", a.Verb)
+		return fmt.Errorf("%v does not exist", a.Verb)
 	}
-	n := verbs[a.Verb].needs
-	within := func(what string, value, most int, needed bool) error {
+	uses := verbs[a.Verb].operands
+	within := func(name string, value, highest int, used bool) error {
 		switch {
-		case !needed && value != 0:
-			return fmt.Errorf("%v has no %s: leave it out", a.Verb, what)
-		case needed && (value < 1 || value > most):
-			return fmt.Errorf("%s %d: give one from 1 to %d", what, value, most)
+		case !used && value != 0:
+			return fmt.Errorf("%v has no %s: leave it out", a.Verb, name)
+		case used && (value < 1 || value > highest):
+			return fmt.Errorf("%s %d: give one from 1 to %d", name, value, highest)
 		}
 		return nil
 	}
-	err := errors.Join(within("conn", a.Conn, maxConn, n.conn), within("client", a.Client, Clients, n.client))
+	err := errors.Join(within("conn", a.Conn, maxConn, uses.conn), within("client", a.Client, clientHosts, uses.client))
 	switch {
-	case !n.bytes && !n.mayBytes && a.Bytes != 0:
+	case !uses.bytes && !uses.mayBytes && a.Bytes != 0:
 		err = errors.Join(err, fmt.Errorf("%v has no bytes: leave them out", a.Verb))
-	case a.Bytes != 0 && !slices.Contains(Sizes, a.Bytes), n.bytes && a.Bytes == 0:
-		err = errors.Join(err, fmt.Errorf("bytes %d: give one of %v", a.Bytes, Sizes))
+	case a.Bytes != 0 && !slices.Contains(messageSizes, a.Bytes), uses.bytes && a.Bytes == 0:
+		err = errors.Join(err, fmt.Errorf("bytes %d: give one of %v", a.Bytes, messageSizes))
 	}
 	return err
 }
 
-// String tells the action as a line of a story.
+// String returns the action as a line of a story.
 func (a Action) String() string {
 	conn, client := fmt.Sprintf("connection %d", a.Conn), fmt.Sprintf("client%d", a.Client)
 	message := fmt.Sprintf("%d bytes", a.Bytes)
@@ -149,36 +176,36 @@ func (a Action) String() string {
 		if a.Bytes == 0 {
 			return conn + " closes its sending side"
 		}
-		return conn + " sends " + message + " and at once closes its sending side"
+		return conn + " sends " + message + " and closes its sending side at once"
 	case Close:
-		return conn + " closes"
+		return conn + " is closed by its client"
 	case Kill:
-		return "the client of " + conn + " is killed with " + message + " unanswered"
+		return "the client of " + conn + " is killed while " + message + " are unanswered"
 	case Reset:
 		if a.Bytes == 0 {
 			return conn + " is reset by its client"
 		}
-		return conn + " sends " + message + " and is at once reset by its client"
+		return conn + " sends " + message + " and is reset by its client at once"
 	case KillWorker:
 		return "the worker of " + conn + " is killed"
 	case Storm:
-		return "a storm of harmless signals begins"
-	case Calm:
-		return "the storm ends"
+		return "a signal storm begins"
+	case EndStorm:
+		return "the signal storm ends"
 	case Restart:
 		return "the server is stopped by SIGTERM and started again"
 	case Crash:
-		return "the listener is killed and the server started again"
-	case Part:
-		return client + " is parted from the server"
-	case Join:
-		return client + " reaches the server again"
-	case TakeFiles:
+		return "the listener is killed, and the server is started again"
+	case Unplug:
+		return client + " is unplugged from the network"
+	case Plug:
+		return client + " is plugged in again"
+	case ExhaustDescriptors:
 		return "the listener runs out of descriptors"
-	case TakeProcesses:
-		return "the machine runs out of processes"
-	case Release:
-		return "the shortage is over"
+	case ExhaustProcesses:
+		return "the server runs out of processes: fork fails"
+	case EndShortage:
+		return "the shortage ends"
 	}
 	return a.Verb.String()
 }

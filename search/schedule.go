@@ -11,13 +11,13 @@ import (
 	"forkrig/rig"
 )
 
-// Schedule is a story: what happens in a lab, one thing after the other.
+// Schedule is what happens in a lab, one action after the other.
 type Schedule struct {
 	Family  rig.Family `json:"family"` // 4 or 6
 	Actions []Action   `json:"actions"`
 }
 
-// maxActions is how long a schedule may be.
+// maxActions is the length of the longest schedule.
 const maxActions = 200
 
 // Check returns the first thing that is wrong with the schedule.
@@ -36,7 +36,7 @@ func (s Schedule) Check() error {
 	return nil
 }
 
-// String tells the story in numbered lines.
+// String returns the actions as numbered lines.
 func (s Schedule) String() string {
 	var b strings.Builder
 	for i, action := range s.Actions {
@@ -54,19 +54,6 @@ func (s Schedule) GoString() string {
 	}
 	b.WriteString("}}")
 	return b.String()
-}
-
-// ParseSchedule reads a schedule from JSON, strictly: a field that is unknown,
-// something after it, and what [Schedule.Check] refuses are errors.
-func ParseSchedule(data []byte) (Schedule, error) {
-	var s Schedule
-	if err := parseStrictly(data, &s); err != nil {
-		return Schedule{}, fmt.Errorf("parse schedule: %w", err)
-	}
-	if err := s.Check(); err != nil {
-		return Schedule{}, fmt.Errorf("parse schedule: %w", err)
-	}
-	return s, nil
 }
 
 // parseStrictly reads one JSON value and nothing else.

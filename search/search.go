@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -12,77 +13,93 @@ import (
 	"forkrig/scorecard"
 )
 
-// Search describes a search. Making one does nothing; see [Search.Run].
+// Search describes a search. It starts nothing before [Search.Run].
 type Search struct {
 	Subject judge.Subject
-	// Families are where the subject listens, with its traits there: see [Examine].
+	// Families are those in which the subject listens, at least one, with its traits
+	// there: see [Examine].
 	Families map[rig.Family]Traits
-	// Seed is the first one. Each schedule has a seed of its own, one after the other.
+	// Seed is that of the first schedule. Each further schedule has the next seed of
+	// the shard.
 	Seed  uint64
 	Shard Shard
-	// Schedules is how many are played at the most; 0 means as many as fit before
-	// Until. One of the two must be set.
+	// Schedules is how many schedules are played at most; 0 means as many as can begin
+	// before Until. One of the two must be set.
 	Schedules int
 	Until     time.Time
-	// AtOnce is how many at a time; 0 means two for each processor.
+	// AtOnce is how many schedules are played at the same time; 0 means two for each
+	// processor.
 	AtOnce int
 	// First ends the search at the first failure.
 	First bool
-	// Short makes the first failure of each kind as short as it can be.
+	// Short makes the first failure of each kind as short as possible.
 	Short bool
 	// Without are verbs that are left out.
 	Without []Verb
-	// Progress is told how far the search has come, after each schedule and one call
-	// at a time; nil is nobody.
+	// Progress, if it is not nil, gets the report so far after each schedule, never from
+	// two goroutines at the same time. It must not keep the slices.
 	Progress func(Report)
 }
 
 // Report is what a search has found.
 type Report struct {
-	Schedules int // that were played to their end, without those of shrinking
-	Actions   int // that did something
-	Failures  int // schedules that failed
-	Broken    int // schedules of which nothing is known, because the rig met an error
-	// Found is after how many schedules the first failure came; 0 means that there was none.
+	Schedules int // played, without those that shortened a failure
+	Actions   int // of these schedules that did something
+	Failures  int // schedules at which the subject failed
+	Broken    int // schedules without a verdict, because of an error of the rig
+	// Found is the number of the first schedule that failed, from 1; 0 means none.
 	Found int
-	// Stories are the first failure of each kind, in the order in which they were found.
+	// Stories are the first failure of each kind, at most 20, in the order in which they
+	// were found.
 	Stories []Story
-	// Errors are those of the rig, the first ones.
+	// Errors are the first errors of the rig, at most 20.
 	Errors []string
 }
 
-// kept is how many stories and errors a report keeps.
-const kept = 20
+// maxKept is how many stories and errors a report keeps.
+const maxKept = 20
 
-// Families returns the budget's families in order.
-func (s Search) families() []rig.Family {
-	var all []rig.Family
+// check returns what is wrong with the search.
+func (s Search) check() error {
+	if len(s.Families) == 0 {
+		return errors.New("search: Families is empty: examine the subject in at least one family")
+	}
+	for family := range s.Families {
+		if !slices.Contains(rig.Families[:], family) {
+			return fmt.Errorf("search: Families has family %d: give 4 or 6", int(family))
+		}
+	}
+	if s.Schedules <= 0 && s.Until.IsZero() {
+		return errors.New("search: neither Schedules nor Until is set: set one of them to bound the search")
+	}
+	return nil
+}
+
+// generator returns what makes the schedules of the search.
+func (s Search) generator() generator {
+	g := generator{service: s.Subject.Service, closes: s.Subject.Closes, forks: true, without: s.Without}
 	for _, family := range rig.Families {
-		if _, listens := s.Families[family]; listens {
-			all = append(all, family)
+		traits, listens := s.Families[family]
+		if !listens {
+			continue
 		}
-	}
-	return all
-}
-
-// Budget is what the schedules of the search are made of.
-func (s Search) Budget() Budget {
-	families := s.families()
-	budget := s.Families[families[0]].Budget(s.Subject, families...)
-	budget.Without = s.Without
-	for _, traits := range s.Families {
-		budget.Forks = budget.Forks && traits.Forks
+		g.families = append(g.families, family)
+		g.forks = g.forks && traits.forks
 		if traits.AtOnce > 0 {
-			budget.Together = traits.AtOnce + 1
+			g.maxOpen = traits.AtOnce + 1
 		}
 	}
-	return budget
+	return g
 }
 
-// Run searches until it is over, and returns what it found. It does not fail tb.
+// Run searches until the search ends, and returns what it found. It never fails tb. A
+// Search that cannot run gives a report that is broken and says why.
 func (s Search) Run(tb rig.TB) Report {
 	tb.Helper()
-	r := running{Search: s, tb: tb, budget: s.Budget(), causes: map[string]bool{}}
+	if err := s.check(); err != nil {
+		return Report{Broken: 1, Errors: []string{err.Error()}}
+	}
+	r := runner{Search: s, tb: tb, generator: s.generator(), causes: map[string]bool{}}
 	atOnce := s.AtOnce
 	if atOnce == 0 {
 		atOnce = 2 * runtime.NumCPU()
@@ -103,41 +120,40 @@ func (s Search) Run(tb rig.TB) Report {
 	return r.report
 }
 
-type running struct {
+// runner is a search that runs.
+type runner struct {
 	Search
-	tb     rig.TB
-	budget Budget
+	tb        rig.TB
+	generator generator
 
 	mu     sync.Mutex
-	handed int // schedules handed out
-	stop   int // the number of the schedule that failed, from 1
+	begun  int // schedules
+	stop   int // the number of the first schedule that failed, from 1; 0 means none
 	report Report
-	causes map[string]bool // kinds of failures of which there is a story
+	causes map[string]bool // of the stories, which are the kinds of failure
 }
 
 // next returns the number of the next schedule, from 0.
-func (r *running) next() (n int, more bool) {
+func (r *runner) next() (n int, more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.Schedules > 0 && r.handed >= r.Schedules:
+	case r.Schedules > 0 && r.begun >= r.Schedules:
 		return 0, false
 	case !r.Until.IsZero() && time.Now().After(r.Until):
 		return 0, false
-	case r.Schedules == 0 && r.Until.IsZero():
-		return 0, false
-	case r.stop > 0 && r.handed >= r.stop:
+	case r.stop > 0 && r.begun >= r.stop:
 		return 0, false
 	}
-	r.handed++
-	return r.handed - 1, true
+	r.begun++
+	return r.begun - 1, true
 }
 
-// play plays the n-th schedule and enters what came of it.
-func (r *running) play(n int) {
+// play plays the n-th schedule and adds the outcome to the report.
+func (r *runner) play(n int) {
 	seed := r.Shard.Seed(r.Seed, n)
-	schedule := r.budget.Make(seed)
-	outcome := Play(r.tb, r.Subject, r.Families[schedule.Family], schedule, false)
+	schedule := r.generator.schedule(seed)
+	outcome := Play(r.tb, r.Subject, r.Families[schedule.Family], schedule)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Schedules++
@@ -151,7 +167,7 @@ func (r *running) play(n int) {
 		r.failed(n, seed, schedule, outcome)
 	case outcome.Verdict != scorecard.Pass:
 		r.report.Broken++
-		if len(r.report.Errors) < kept {
+		if len(r.report.Errors) < maxKept {
 			r.report.Errors = append(r.report.Errors, fmt.Sprintf("seed %d: %s: %s %s\n%v", seed, outcome.Verdict, outcome.Observed, outcome.Cause, schedule))
 		}
 	}
@@ -160,9 +176,9 @@ func (r *running) play(n int) {
 	}
 }
 
-// failed enters a failure. The caller holds the lock; others go on while the story
-// is made short.
-func (r *running) failed(n int, seed uint64, schedule Schedule, outcome Outcome) {
+// failed adds a failure to the report. The caller holds the lock, which is released
+// while the story is made short.
+func (r *runner) failed(n int, seed uint64, schedule Schedule, outcome Outcome) {
 	r.report.Failures++
 	if r.report.Found == 0 || n+1 < r.report.Found {
 		r.report.Found = n + 1
@@ -170,7 +186,7 @@ func (r *running) failed(n int, seed uint64, schedule Schedule, outcome Outcome)
 	if r.First && (r.stop == 0 || n+1 < r.stop) {
 		r.stop = n + 1
 	}
-	if r.causes[outcome.Cause] || len(r.report.Stories) >= kept {
+	if r.causes[outcome.Cause] || len(r.report.Stories) >= maxKept {
 		return
 	}
 	r.causes[outcome.Cause] = true
@@ -181,18 +197,19 @@ func (r *running) failed(n int, seed uint64, schedule Schedule, outcome Outcome)
 		story = story.Shortened(r.tb, r.Families)
 		r.mu.Lock()
 		if story.Cause != outcome.Cause && r.causes[story.Cause] {
-			return // it came down to one that is told already
+			return // the short story is the same as another one
 		}
 		r.causes[story.Cause] = true
 	}
 	r.report.Stories = append(r.report.Stories, story)
 }
 
-// repetitions is how often a failure is repeated to see whether it comes again.
+// repetitions is how often a failure is repeated, to see how reliable it is.
 const repetitions = 3
 
-// Shortened returns the story as short as it can be, and says in it how often it
-// failed again, in whatever way. One that does not fail again stays as it is.
+// Shortened returns the story as short as possible, with the number of repetitions
+// that failed. A story that does not fail again keeps its schedule. families are those
+// of the search.
 func (s Story) Shortened(tb rig.TB, families map[rig.Family]Traits) Story {
 	tb.Helper()
 	traits := func(schedule Schedule) Traits {
@@ -201,24 +218,24 @@ func (s Story) Shortened(tb rig.TB, families map[rig.Family]Traits) Story {
 		}
 		return families[s.Schedule.Family]
 	}
-	// Any failure counts: one mistake shows in several ways, depending on what comes first.
-	play := func(schedule Schedule, hasty bool) (Outcome, bool) {
-		outcome := Play(tb, s.Subject, traits(schedule), schedule, hasty)
+	// Any failure counts: a race may decide how a defect shows.
+	playAgain := func(schedule Schedule, hasty bool) (Outcome, bool) {
+		outcome := play(tb, s.Subject, traits(schedule), schedule, hasty)
 		return outcome, outcome.Failed()
 	}
-	again := s.repeated(play)
+	again := s.repeated(playAgain)
 	if again.Failed == 0 {
 		return again
 	}
-	// What is tried is given up early, so that it does not take long. Which of the
-	// suspicions are right is found out in patience, the shortest first.
+	// Hasty plays give up early, so that shortening does not take long. Whether the
+	// schedules that they suspect really fail is confirmed afterwards, the shortest first.
 	suspects := []Schedule{s.Schedule}
-	outcome, _ := play(s.Schedule, true)
-	Shrink(s.Schedule, outcome, func(candidate Schedule) (Outcome, bool) {
+	outcome, _ := playAgain(s.Schedule, true)
+	shrink(s.Schedule, outcome, func(candidate Schedule) (Outcome, bool) {
 		if _, known := families[candidate.Family]; !known {
 			return Outcome{}, false
 		}
-		outcome, failed := play(candidate, true)
+		outcome, failed := playAgain(candidate, true)
 		if failed {
 			suspects = append(suspects, candidate)
 		}
@@ -231,7 +248,7 @@ func (s Story) Shortened(tb rig.TB, families map[rig.Family]Traits) Story {
 		}
 		shorter := s
 		shorter.Schedule, shorter.From = suspect, len(s.Schedule.Actions)
-		shorter = shorter.repeated(play)
+		shorter = shorter.repeated(playAgain)
 		if 2*shorter.Failed > repetitions {
 			return shorter
 		}
@@ -242,7 +259,7 @@ func (s Story) Shortened(tb rig.TB, families map[rig.Family]Traits) Story {
 	return best
 }
 
-// repeated plays the story again, side by side, and notes how often it fails.
+// repeated plays the story several times in parallel, and counts the failures.
 func (s Story) repeated(play func(Schedule, bool) (Outcome, bool)) Story {
 	outcomes := make([]*Outcome, repetitions)
 	var wait sync.WaitGroup

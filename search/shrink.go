@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// Shrink returns the shortest and simplest schedule that it finds to fail as the
-// given one does, by trying parts of it. fails says whether a schedule does, and
-// what came of it; it is called at most tries times, and not after the deadline
-// where that is not zero. What it says must be confirmed afterwards.
-func Shrink(schedule Schedule, outcome Outcome, fails func(Schedule) (Outcome, bool), tries int, deadline time.Time) Schedule {
-	s := shrinking{best: schedule, outcome: outcome, fails: fails, tries: tries, deadline: deadline, seen: map[string]bool{}}
+// shrink tries parts of a schedule that fails, and returns the shortest and simplest
+// one that fails, too. fails plays a schedule; it is called at most tries times, and
+// not after the deadline if that is not zero. The result must be confirmed afterwards.
+func shrink(schedule Schedule, outcome Outcome, fails func(Schedule) (Outcome, bool), tries int, deadline time.Time) Schedule {
+	s := shrinker{best: schedule, outcome: outcome, fails: fails, tries: tries, deadline: deadline, seen: map[string]bool{}}
 	s.seen[key(schedule)] = true
 	s.cut()
 	for changed := true; changed; {
@@ -21,7 +20,7 @@ func Shrink(schedule Schedule, outcome Outcome, fails func(Schedule) (Outcome, b
 	return s.best
 }
 
-type shrinking struct {
+type shrinker struct {
 	best     Schedule
 	outcome  Outcome // of best
 	fails    func(Schedule) (Outcome, bool)
@@ -32,8 +31,8 @@ type shrinking struct {
 
 func key(s Schedule) string { return s.String() + s.Family.String() }
 
-// try takes the candidate where it fails, too.
-func (s *shrinking) try(candidate Schedule) bool {
+// try replaces the best schedule by the candidate if that fails, too.
+func (s *shrinker) try(candidate Schedule) bool {
 	if len(candidate.Actions) == 0 || candidate.Check() != nil || s.seen[key(candidate)] {
 		return false
 	}
@@ -49,8 +48,8 @@ func (s *shrinking) try(candidate Schedule) bool {
 	return failed
 }
 
-// cut leaves out what came after the failure and what did nothing.
-func (s *shrinking) cut() {
+// cut leaves out the actions after the failure, and those that did nothing.
+func (s *shrinker) cut() {
 	kept := s.best
 	kept.Actions = nil
 	for i, action := range s.best.Actions {
@@ -61,8 +60,8 @@ func (s *shrinking) cut() {
 	s.try(kept)
 }
 
-// remove leaves out parts, large ones first, and says whether that changed anything.
-func (s *shrinking) remove() (changed bool) {
+// remove leaves out parts, the largest first, and says whether that changed anything.
+func (s *shrinker) remove() (changed bool) {
 	for size := max(len(s.best.Actions)/2, 1); size >= 1; size /= 2 {
 		for from := len(s.best.Actions) - size; from >= 0; from-- {
 			if from+size <= len(s.best.Actions) && s.try(s.best.without(from, from+size)) {
@@ -71,7 +70,7 @@ func (s *shrinking) remove() (changed bool) {
 			}
 		}
 	}
-	// A connection goes with all that is done on it.
+	// All actions on a connection together.
 	for conn := 1; conn <= maxConn; conn++ {
 		candidate := s.best
 		candidate.Actions = slices.DeleteFunc(slices.Clone(s.best.Actions), func(a Action) bool { return a.Conn == conn })
@@ -82,8 +81,9 @@ func (s *shrinking) remove() (changed bool) {
 	return changed
 }
 
-// simplify replaces single numbers and verbs by simpler ones.
-func (s *shrinking) simplify() (changed bool) {
+// simplify replaces single numbers and verbs by simpler ones, and says whether that
+// changed anything.
+func (s *shrinker) simplify() (changed bool) {
 	for i := range s.best.Actions {
 		for _, simpler := range simplerThan(s.best.Actions[i]) {
 			candidate := s.best
@@ -114,7 +114,7 @@ func simplerThan(a Action) []Action {
 	if verbs[a.Verb].mayBytes && a.Bytes > 0 {
 		change(func(b *Action) { b.Bytes = 0 })
 	}
-	for _, size := range Sizes {
+	for _, size := range messageSizes {
 		if size < a.Bytes {
 			change(func(b *Action) { b.Bytes = size })
 		}
@@ -129,8 +129,8 @@ func simplerThan(a Action) []Action {
 }
 
 // renumber gives connections the numbers 1, 2, … in the order in which they are
-// made, where that still fails.
-func (s *shrinking) renumber() {
+// opened, if the schedule still fails then.
+func (s *shrinker) renumber() {
 	numbers := map[int]int{}
 	candidate := s.best
 	candidate.Actions = slices.Clone(s.best.Actions)

@@ -2,6 +2,7 @@ package search
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/format"
 	"io"
@@ -15,34 +16,36 @@ import (
 	"forkrig/scorecard"
 )
 
-// Story is a schedule that failed, with all that is needed to play it again.
+// Story is a schedule at which the subject failed, with all that is needed to play it
+// again.
 type Story struct {
-	Seed     uint64 // that made the schedule, before it was made shorter
+	Seed     uint64 // of the schedule before it was made shorter
 	Subject  judge.Subject
 	AtOnce   int // see [Traits]
 	Schedule Schedule
-	// Observed is what the subject did, Cause what is wrong with that, and Evidence
-	// what the kernel showed and the rig did, as lines.
+	// Observed is what the subject did, Cause why that is wrong and what to do about it,
+	// and Evidence what the kernel showed and the rig did, as lines.
 	Observed, Cause string
 	Evidence        []string
-	// Failed of Repeated repetitions failed in the same way.
+	// Failed is how many of Repeated repetitions failed, too, in whatever way.
 	Failed, Repeated int
-	// From is how many actions the schedule had before it was made shorter; 0 means that it was not.
+	// From is how many actions the schedule had before it was made shorter, or 0 if it
+	// was not.
 	From int
 }
 
-// String tells the story.
+// String returns the story in words, safe to print.
 func (s Story) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "over %v", s.Schedule.Family)
 	if s.From > 0 {
-		fmt.Fprintf(&b, ", the shortest found of %d actions", s.From)
+		fmt.Fprintf(&b, ", made shorter from %d actions", s.From)
 	}
 	fmt.Fprintf(&b, ":\n%v", s.Schedule)
-	fmt.Fprintf(&b, "expected: %s\nobserved: %s\ncause:    %s\n", Meaning, s.Observed, s.Cause)
+	fmt.Fprintf(&b, "expected: %s\nobserved: %s\ncause:    %s\n", meaning, s.Observed, s.Cause)
 	switch {
 	case s.Repeated > 0 && s.Failed == 0:
-		fmt.Fprintf(&b, "repeated: it failed once, and in none of %d repetitions: it depends on what the story does not say, such as which of two things comes first\n", s.Repeated)
+		fmt.Fprintf(&b, "repeated: it failed once, but in 0 of %d repetitions: it depends on a race\n", s.Repeated)
 	case s.Repeated > 0:
 		fmt.Fprintf(&b, "repeated: it failed in %d of %d repetitions\n", s.Failed, s.Repeated)
 	}
@@ -55,8 +58,8 @@ func (s Story) String() string {
 // Name is a name for files and for the Go test.
 func (s Story) Name() string { return fmt.Sprintf("story-%d", s.Seed) }
 
-// GoTest returns a file of Go source with a test that plays the story again. It
-// belongs into a package whose TestMain gives rig.Main the programs of the subject.
+// GoTest returns a file of Go source with a test that plays the story again, for a
+// package whose TestMain gives rig.Main the programs of the subject.
 func (s Story) GoTest(packageName string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "package %s\n\nimport (\n\t\"testing\"\n\n\t\"forkrig/judge\"\n\t\"forkrig/search\"\n)\n\n", packageName)
@@ -68,12 +71,12 @@ func (s Story) GoTest(packageName string) string {
 	fmt.Fprintf(&b, "search.Replay(t, %s, %d, %#v)\n}\n", subjectSource(s.Subject), s.AtOnce, s.Schedule)
 	source, err := format.Source([]byte(b.String()))
 	if err != nil {
-		return b.String() // as readable as it is
+		return b.String() // without the format
 	}
 	return string(source)
 }
 
-// subjectSource is the subject as Go source, without what is zero.
+// subjectSource is the subject as Go source, without its zero fields.
 func subjectSource(s judge.Subject) string {
 	var b strings.Builder
 	b.WriteString("judge.Subject{\nCommand: []string{")
@@ -110,7 +113,7 @@ func subjectSource(s judge.Subject) string {
 	return text
 }
 
-// Signals returns signals by their numbers, for tests that stories are turned into.
+// Signals returns the signals with these numbers: see [Story.GoTest].
 func Signals(numbers ...int) []syscall.Signal {
 	var all []syscall.Signal
 	for _, n := range numbers {
@@ -119,7 +122,9 @@ func Signals(numbers ...int) []syscall.Signal {
 	return all
 }
 
-// Replay plays a schedule and fails the test where the subject fails.
+// Replay plays a schedule, and fails the test if the subject fails. atOnce is how many
+// clients the subject serves at the same time; 0 means all of them. Requires what a
+// lab requires: see package rig.
 func Replay(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule) {
 	tb.Helper()
 	if err := schedule.Check(); err != nil {
@@ -133,7 +138,7 @@ func Replay(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule) {
 		tb.Fatalf("replay a schedule: the subject cannot be judged: %s", scorecard.Printable(err.Error()))
 	}
 	traits.AtOnce = atOnce
-	switch outcome := Play(tb, subject, traits, schedule, false); outcome.Verdict {
+	switch outcome := Play(tb, subject, traits, schedule); outcome.Verdict {
 	case scorecard.Pass:
 	case scorecard.Skip:
 		tb.Skip(scorecard.Printable(outcome.Cause))
@@ -143,8 +148,8 @@ func Replay(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule) {
 	}
 }
 
-// storyJSON is the format of a story's file. Only what is needed to play it is
-// obeyed; the rest is for people.
+// storyJSON is the format of a story's file. Seed and the fields after Schedule are for
+// the reader; a replay does not use them.
 type storyJSON struct {
 	Seed     uint64      `json:"seed"`
 	Subject  subjectJSON `json:"subject"`
@@ -193,8 +198,8 @@ func (s Story) WriteJSON(w io.Writer) error {
 	return nil
 }
 
-// ParseStory reads a story's file, strictly: a field that is unknown, something
-// after it, and a schedule or subject that cannot be are errors.
+// ParseStory reads a story's file, also one of 0.1.0. An unknown field, bytes after the
+// story, and an impossible schedule or subject are errors.
 func ParseStory(data []byte) (Story, error) {
 	var text storyJSON
 	if err := parseStrictly(data, &text); err != nil {
@@ -222,7 +227,7 @@ func ParseStory(data []byte) (Story, error) {
 		return Story{}, fmt.Errorf("parse story: %w", err)
 	}
 	if s.AtOnce < 0 || s.AtOnce > maxConn || s.Seed > MaxSeed || min(s.Failed, s.Repeated, s.From) < 0 {
-		return Story{}, fmt.Errorf("parse story: a number is out of range")
+		return Story{}, errors.New("parse story: number out of range: at_once is at most 99, seed less than 2^53, none negative")
 	}
 	if err := s.Schedule.Check(); err != nil {
 		return Story{}, fmt.Errorf("parse story: schedule: %w", err)
@@ -230,10 +235,11 @@ func ParseStory(data []byte) (Story, error) {
 	return s, nil
 }
 
-// Result is the report as what one check says of the subject in a family.
+// Result returns the report as the result of one check in a family. reproduce returns
+// the command line that plays a story again.
 func (r Report) Result(family rig.Family, duration time.Duration, reproduce func(Story) string) scorecard.Result {
-	result := scorecard.Result{Name: Name, Family: family.String(), Expected: Meaning, Verdict: scorecard.Pass, Duration: duration,
-		Observed: fmt.Sprintf("%d stories of %d actions in both families, %d failed", r.Schedules, r.Actions, r.Failures)}
+	result := scorecard.Result{Name: checkName, Family: family.String(), Expected: meaning, Verdict: scorecard.Pass, Duration: duration,
+		Observed: fmt.Sprintf("%d stories of %d actions, %d failed", r.Schedules, r.Actions, r.Failures)}
 	var stories []Story
 	for _, story := range r.Stories {
 		if story.Schedule.Family == family {
@@ -246,7 +252,7 @@ func (r Report) Result(family rig.Family, duration time.Duration, reproduce func
 		result.Verdict, result.Cause = scorecard.Fail, first.Cause
 		result.Observed = first.Observed
 		if len(stories) > 1 {
-			result.Observed += fmt.Sprintf("; and %d failures of other kinds", len(stories)-1)
+			result.Observed += fmt.Sprintf("; and %d other kinds of failure", len(stories)-1)
 		}
 		for _, story := range stories {
 			result.Evidence = append(result.Evidence, strings.Split(strings.TrimSpace(story.String()), "\n")...)
@@ -255,7 +261,7 @@ func (r Report) Result(family rig.Family, duration time.Duration, reproduce func
 	case r.Broken > 0:
 		result.Verdict, result.Cause, result.Evidence = scorecard.Broken, "the rig met an error", r.Errors
 	case r.Schedules == 0:
-		result.Verdict, result.Cause, result.Observed = scorecard.Skip, "there was no time for a single story", ""
+		result.Verdict, result.Cause, result.Observed = scorecard.Skip, "the time ended before the first story", ""
 	}
 	return result
 }

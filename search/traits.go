@@ -9,84 +9,82 @@ import (
 	"forkrig/scorecard"
 )
 
-// Traits are what is found out about a subject once, so that each story need not.
+// Traits are properties of a subject that [Examine] finds once, so that no story needs
+// to. The zero value is of use only for its field AtOnce.
 type Traits struct {
-	// Own is how many processes it has before its first connection.
-	Own int
-	// Kept is how many descriptors its listener keeps after its first client.
-	Kept int
-	// Forks says that it starts processes for connections, and that the kernel can be
-	// made to refuse them.
-	Forks bool
-	// NotTold says why no story runs out of processes, where it starts some and the
-	// kernel cannot be made to refuse them.
-	NotTold string
-	// Lazy says that it waits for ended workers by a timer, some time later.
-	Lazy bool
-	// AtOnce is how many clients it serves at a time; 0 means all. It is not found
-	// out: whoever sets the subject up knows.
+	// AtOnce is how many clients the subject serves at the same time; 0 means all of
+	// them. Examine does not find it: set it.
 	AtOnce int
+	// NoProcessShortage says why no story exhausts processes, if the subject starts
+	// some for connections and the kernel cannot be made to refuse them; else it is "".
+	NoProcessShortage string
+
+	// own is how many processes it has before its first connection.
+	own int
+	// keptDescriptors is how many descriptors its listener keeps after its first client.
+	keptDescriptors int
+	// forks says that it starts processes for connections, and that the kernel can be
+	// made to refuse them.
+	forks bool
+	// reapsByTimer says that it waits for ended workers some time after they ended.
+	reapsByTimer bool
 }
 
-// Examine finds the traits of the subject in a family. The error says why it
-// cannot be judged.
+// Examine finds the traits of the subject in a family, with two or three labs. The
+// error says why the subject cannot be judged. Requires what a lab requires: see
+// package rig.
 func Examine(tb rig.TB, subject judge.Subject, family rig.Family) (Traits, error) {
 	tb.Helper()
 	var traits Traits
 	workers := false
-	stage := judge.Stage{Name: Name, Meaning: Meaning, Subject: subject, Family: family, Clients: Clients}
+	stage := judge.Stage{Name: checkName, Meaning: meaning, Subject: subject, Family: family, Clients: clientHosts}
 	result := judge.Tell(tb, stage, func(s *judge.Scene) {
 		s.Must(s.Start(0, false))
-		traits.Own = len(s.Own())
+		traits.own = len(s.Own())
 		before := descriptors(s)
 		p := player{Scene: s, subject: subject, traits: traits}
-		p.traits.Lazy = true // it is given the time, to see whether it needs it
+		p.traits.reapsByTimer = true // tolerated here, to see whether it does
 		p.begin()
-		k := p.connect(1, 1)
-		if k == nil {
+		c := p.connect(1, 1)
+		if c == nil {
 			s.Broken("a client cannot connect")
 		}
-		p.exchange(k, 40)
-		holders := p.holders()
-		for _, info := range holders[p.inode(k)] {
+		p.exchange(c, 40)
+		owners := p.socketOwners()
+		for _, info := range owners[p.serverInode(c)] {
 			workers = workers || !s.IsOwn(info)
 		}
-		p.finish()
-		traits.Lazy = p.waited
+		p.checkEnd()
+		traits.reapsByTimer = p.timerReaped
 		s.Settled()
 		for pid, now := range descriptors(s) {
-			traits.Kept = max(traits.Kept, len(judge.Gained(before[pid], now)))
+			traits.keptDescriptors = max(traits.keptDescriptors, len(judge.Gained(before[pid], now)))
 		}
 	})
 	if result.Verdict != scorecard.Pass {
-		return traits, fmt.Errorf("%s%s", result.Observed, " "+result.Cause)
+		return traits, fmt.Errorf("%s %s", result.Observed, result.Cause)
 	}
 	if !workers {
 		return traits, nil
 	}
 	result = judge.Tell(tb, stage, func(s *judge.Scene) {
-		s.Must(s.Start(traits.Own, true))
+		s.Must(s.Start(traits.own, true))
 		p := player{Scene: s, subject: subject, traits: traits}
 		p.begin()
 		p.connect(1, 1)
-		p.finish()
+		p.checkEnd()
 	})
-	if traits.Forks = result.Verdict == scorecard.Pass; !traits.Forks {
-		traits.NotTold = strings.TrimSpace(result.Observed + " " + result.Cause)
+	if traits.forks = result.Verdict == scorecard.Pass; !traits.forks {
+		traits.NoProcessShortage = strings.TrimSpace(result.Observed + " " + result.Cause)
 	}
 	return traits, nil
 }
 
-// Name is what a search is called as a check, and Meaning what it expects.
+// checkName is the name of the search as a check, and meaning what it expects.
 const (
-	Name    = "search"
-	Meaning = "whatever happens, clients get what they are owed, and all is back to the baseline afterwards"
+	checkName = "search"
+	meaning   = "whatever happens, clients receive their answers, and the server returns to its baseline"
 )
-
-// Budget is what schedules for the subject are made of.
-func (t Traits) Budget(subject judge.Subject, families ...rig.Family) Budget {
-	return Budget{Families: families, Service: subject.Service, Closes: subject.Closes, Forks: t.Forks}
-}
 
 // descriptors are those of the listeners, by process.
 func descriptors(s *judge.Scene) map[int]rig.FDs {

@@ -61,8 +61,8 @@ func (s Setup) Examine(tb rig.TB, out *os.File, families ...rig.Family) (map[rig
 		}
 		traits.AtOnce = s.AtOnce
 		found[family] = traits
-		if traits.NotTold != "" {
-			fmt.Fprintf(out, "over %v no story runs out of processes: %s\n", family, scorecard.Printable(traits.NotTold))
+		if traits.NoProcessShortage != "" {
+			fmt.Fprintf(out, "over %v no story runs out of processes: %s\n", family, scorecard.Printable(traits.NoProcessShortage))
 		}
 	}
 	if len(found) == 0 {

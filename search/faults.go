@@ -1,0 +1,248 @@
+package search
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"forkrig/judge"
+	"forkrig/rig"
+	"forkrig/rig/fault"
+)
+
+// minFault is how long a fault lasts at least, so that the subject has time to meet
+// it. No verdict depends on it.
+const minFault = 10 * time.Millisecond
+
+// awaitMinFault waits until the latest fault has lasted that long.
+func (p *player) awaitMinFault() {
+	select {
+	case <-time.After(time.Until(p.faultBegan.Add(minFault))):
+	case <-p.Context().Done():
+	}
+}
+
+func (p *player) killWorker(c *conversation) bool {
+	inode := p.serverInode(c)
+	if inode == 0 {
+		return false
+	}
+	workers := slices.DeleteFunc(p.socketOwners()[inode], p.IsOwn)
+	if len(workers) == 0 {
+		return false
+	}
+	killed, _, err := p.Lab().KillTogether(p.Context(), p.Host().Matching("the worker of "+c.String(), func(i rig.ProcessInfo) bool {
+		return slices.ContainsFunc(workers, i.Same)
+	}))
+	p.Must(err)
+	c.excuse = "its worker was killed"
+	if !p.reachable(c) {
+		return killed > 0
+	}
+	c.halfClosed = true // nothing but the end of the stream can come any more
+	if err := p.receive(c); judge.Hopeless(err) {
+		p.Fail("the end of a worker must end its connection: close it in the parent and in all other workers",
+			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, firstLine(err), p.Described(p.socketOwners()[inode]))
+	} else {
+		p.checkConversation(c, err)
+	}
+	return true
+}
+
+// The rate of a storm hits every system call, and leaves the machine to others. It
+// ends by itself in a story that takes long: during a storm the subject is never
+// quiescent, which is how a stall is noticed.
+const (
+	stormRatePerSecond = 2000
+	maxStorm           = time.Second
+)
+
+func (p *player) storm() bool {
+	if len(p.storms) > 0 {
+		return false
+	}
+	begin := func(s rig.Storm) {
+		s.RatePerSecond, s.Duration = stormRatePerSecond, maxStorm
+		running, err := p.Lab().StartStorm(s)
+		p.Must(err)
+		p.storms = append(p.storms, running)
+	}
+	if signals := p.Neutral(); len(signals) > 0 {
+		listeners := p.Listeners()
+		begin(rig.Storm{Signals: signals, Targets: []rig.Target{p.Host().Matching("the listener", func(i rig.ProcessInfo) bool {
+			return slices.ContainsFunc(listeners, i.Same)
+		})}})
+	}
+	// Without a handler, too, these interrupt calls with a timeout, and cut a send
+	// short (signal(7)).
+	begin(rig.Storm{Signals: []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT},
+		Targets: []rig.Target{p.Host().Matching("the workers", func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })}})
+	p.faultBegan = time.Now()
+	return true
+}
+
+func (p *player) endStorm() bool {
+	if len(p.storms) == 0 {
+		return false
+	}
+	p.awaitMinFault()
+	for _, storm := range p.storms {
+		_, err := storm.Stop()
+		p.Must(err)
+	}
+	p.storms = nil
+	return true
+}
+
+// restart stops the server as an administrator does, and starts it again.
+func (p *player) restart() bool {
+	p.endStorm()
+	p.endShortage()
+	owners := p.socketOwners()
+	head := p.Head()
+	for _, c := range p.open() {
+		workersGoOn := p.subject.OnTerm == judge.Drain || p.subject.OnTerm == judge.Leave
+		hasWorker := slices.ContainsFunc(owners[p.serverInode(c)], func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })
+		if !workersGoOn || !hasWorker {
+			c.addExcuse("the server was stopped")
+		} else if c.drainedBy == nil {
+			c.drainedBy = &head
+		}
+	}
+	_, err := p.Lab().SignalAll(syscall.SIGTERM, p.Host().Matching("the first process", head.Same))
+	p.Must(err)
+	p.startAgain("SIGTERM")
+	return true
+}
+
+// crash kills the listener, and starts the server again.
+func (p *player) crash() bool {
+	p.endStorm()
+	p.endShortage()
+	for _, c := range p.open() {
+		c.addExcuse("the listener was killed")
+	}
+	_, _, err := p.Lab().KillTogether(p.Context(), p.Host().Matching("the listener and its helpers", p.IsOwn))
+	p.Must(err)
+	p.startAgain("SIGKILL")
+	return true
+}
+
+// startAgain waits until no socket listens, and starts the server.
+func (p *player) startAgain(after string) {
+	last, err := p.Until("the end of listening", func() (bool, string, error) {
+		here, err := p.Sockets()
+		left := here.In(rig.Listening)
+		return len(left) == 0, left.String(), err
+	})
+	if err != nil {
+		p.Fail("a stopped server must not listen: close the listening socket at once, and in workers after fork",
+			"after %s a socket still listens: %s", after, last)
+	}
+	if err := p.Start(p.traits.own, p.limited); err != nil {
+		p.Fail("a stopped server must start again on its port at once: set SO_REUSEADDR to 1 before bind",
+			"after %s the server does not start again: %v", after, firstLine(err))
+	}
+	p.baseline = descriptors(p.Scene)
+}
+
+// awaitResets waits until the server's kernel has processed the resets of the client:
+// one that is lost is not sent again.
+func (p *player) awaitResets(client int) {
+	_, err := p.Until("resets to arrive", func() (bool, string, error) {
+		for _, c := range p.conversations {
+			if c.client != client || !c.ended {
+				continue
+			}
+			if socket, there, err := c.Server(); err != nil || there && socket.State == rig.Established {
+				return false, socket.String(), err
+			}
+		}
+		return true, "", nil
+	})
+	if !judge.Hopeless(err) {
+		p.Must(err)
+	}
+}
+
+func (p *player) unplug(client int) bool {
+	if p.unplugged[client] != nil {
+		return false
+	}
+	p.awaitResets(client)
+	applied, err := fault.Apply(p.Context(), p.Lab(), fault.Unplugged{Host: p.Clients()[client-1]})
+	p.Must(err)
+	p.unplugged[client] = applied
+	p.faultBegan = time.Now()
+	return true
+}
+
+func (p *player) plug(client int) bool {
+	applied := p.unplugged[client]
+	if applied == nil {
+		return false
+	}
+	p.awaitMinFault()
+	p.Must(applied.Heal(p.Context()))
+	delete(p.unplugged, client)
+	p.unnoticed = slices.DeleteFunc(p.unnoticed, func(c *conversation) bool { return c.client == client })
+	return true
+}
+
+func (p *player) exhaustDescriptors() bool {
+	if p.shortage != nil {
+		return false
+	}
+	p.beginShortage()
+	for _, info := range p.Listeners() {
+		fds, err := p.Host().FDs(info)
+		p.Must(err)
+		p.limit(info, rig.OpenFiles, judge.LowestFree(fds))
+	}
+	return true
+}
+
+func (p *player) exhaustProcesses() bool {
+	if p.shortage != nil || !p.traits.forks {
+		return false
+	}
+	p.beginShortage()
+	for _, info := range p.Own() {
+		p.limit(info, rig.UserProcesses, 0)
+	}
+	return true
+}
+
+// beginShortage excuses the connections that may not have been accepted yet.
+func (p *player) beginShortage() {
+	p.shortage = []func() error{}
+	for _, c := range p.open() {
+		if !c.served {
+			c.addExcuse("a shortage began before it was served")
+		}
+	}
+}
+
+// limit limits what a process may have; a process that has ended is ignored.
+func (p *player) limit(info rig.ProcessInfo, resource rig.Resource, most uint64) {
+	restore, err := p.Host().SetLimit(info, resource, most)
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	p.Must(err)
+	p.shortage = append(p.shortage, restore)
+}
+
+func (p *player) endShortage() bool {
+	if p.shortage == nil {
+		return false
+	}
+	p.awaitMinFault()
+	for _, restore := range p.shortage {
+		p.Must(restore())
+	}
+	p.shortage = nil
+	return true
+}
