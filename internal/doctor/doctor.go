@@ -20,8 +20,9 @@
 //     child says why. Where the last line is missing, the child ended early; what it
 //     found until then is kept.
 //
-// The first process kills the child after [childPatience] times [rig.Patience], and
-// everything in the sandbox ends with the child.
+// The first process kills the child after [childPatience] times [rig.Patience], the
+// kernel kills it when the first process dies, and everything in the sandbox ends with
+// the child.
 package doctor
 
 import (

@@ -97,7 +97,7 @@ func askChild() []Finding {
 	child.WaitDelay = 5 * time.Second // for the streams, which the sandbox's processes have, too
 	var stdout, stderr bytes.Buffer
 	child.Stdout, child.Stderr = &stdout, &stderr
-	err := child.Run()
+	err := runWithParent(child)
 	if ctx.Err() != nil {
 		err = fmt.Errorf("no answer after %v", childPatience*rig.Patience())
 	}
@@ -164,7 +164,7 @@ func merged(outside, inside []Finding) []Finding {
 		}
 		signs[f.State] = append(signs[f.State], f.Name)
 		if f.State == Missing && runs {
-			outside[i].State = Limited
+			outside[i] = works(true, f)
 			outside[i].Detail += "; the sandbox starts all the same"
 		}
 	}

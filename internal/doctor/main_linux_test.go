@@ -3,8 +3,10 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -204,6 +206,22 @@ func diagnose(t *testing.T, restriction string) (string, int) {
 	require.Contains(t, restrictions, restriction)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*rig.Patience())
 	defer cancel()
+	cmd := asProgram(ctx, restriction)
+	if restrictions[restriction].inUserNamespace {
+		root := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: root, GidMappings: root}
+	}
+	out, err := cmd.CombinedOutput()
+	if _, failed := err.(*exec.ExitError); !failed {
+		require.NoError(t, err)
+	}
+	t.Logf("%s:\n%s", restriction, out)
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// asProgram returns the command that runs [Main] in a process of its own, outside of
+// this sandbox's processes: it makes a sandbox in this one.
+func asProgram(ctx context.Context, restriction string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	for _, e := range os.Environ() {
 		if name, _, _ := strings.Cut(e, "="); name == rig.TimeScaleEnv || !strings.HasPrefix(name, "FORKRIG_") {
@@ -211,17 +229,8 @@ func diagnose(t *testing.T, restriction string) (string, int) {
 		}
 	}
 	cmd.Env = append(cmd.Env, asProgramEnv+"="+restriction)
-	if restrictions[restriction].inUserNamespace {
-		root := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: root, GidMappings: root}
-	}
 	cmd.WaitDelay = 5 * time.Second
-	out, err := cmd.CombinedOutput()
-	if _, failed := err.(*exec.ExitError); !failed {
-		require.NoError(t, err)
-	}
-	t.Logf("%s:\n%s", restriction, out)
-	return string(out), cmd.ProcessState.ExitCode()
+	return cmd
 }
 
 // TestMainOnRestrictedMachines has [Main] look at machines that lack something. Each
@@ -309,4 +318,49 @@ func TestProbeIsBounded(t *testing.T) {
 	panicking := probe{name: "panicking", limited: true, try: func(context.Context, *labOfTwo) error { panic("no") }}
 	f = panicking.finding(t.Context(), t, rig.Patience())
 	assert.Equal(t, Finding{Name: "panicking", State: Limited, Detail: "panic: no"}, f)
+}
+
+// TestNothingStaysWhenMainIsKilled kills the first process while the child is stopped,
+// which can do nothing by itself then.
+func TestNothingStaysWhenMainIsKilled(t *testing.T) {
+	ours, theirs, err := os.Pipe()
+	require.NoError(t, err)
+	defer ours.Close()
+	cmd := asProgram(t.Context(), "nothing")
+	cmd.ExtraFiles = []*os.File{theirs} // the child has it, too
+	require.NoError(t, cmd.Start())
+	require.NoError(t, theirs.Close())
+	child := 0
+	err = rig.Await(t.Context(), "the sandbox of the child", func() (bool, string, error) {
+		if child = childOf(cmd.Process.Pid); child == 0 {
+			return false, "no child", nil
+		}
+		return childOf(child) != 0, "the child has no sandbox", nil
+	})
+	require.NoError(t, err)
+	require.NoError(t, unix.Kill(child, unix.SIGSTOP))
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
+	require.NoError(t, ours.SetReadDeadline(time.Now().Add(rig.Patience())))
+	if _, err = ours.Read(make([]byte, 1)); !assert.ErrorIs(t, err, io.EOF, "the child stays") {
+		assert.NoError(t, unix.Kill(child, unix.SIGKILL))
+	}
+}
+
+// childOf returns a child of the process, or 0 where it has none.
+func childOf(pid int) (child int) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return 0
+	}
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		if _, err := fmt.Sscan(string(text), &child); err == nil {
+			return child
+		}
+	}
+	return 0
 }

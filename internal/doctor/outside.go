@@ -44,7 +44,7 @@ func (m machine) findings() []Finding {
 	all = append(all, p.capabilities()...)
 	all = append(all, m.namespaces(p)...)
 	return append(all,
-		m.proc(p), p.newPrivileges(), p.seccomp(), m.ptraceScope(), m.container(), m.cgroup(), m.sharedMemory(),
+		m.proc(p), p.newPrivileges(), p.seccomp(), m.ptraceScope(), m.container(), m.cgroup(), m.devices(),
 		m.openFiles(), m.userProcesses(), m.load(), m.kernelLog())
 }
 
@@ -329,16 +329,11 @@ func (m machine) userNamespaces() []Finding {
 // fs/namespace.c).
 func (m machine) proc(p privileges) Finding {
 	f := Finding{Name: "proc", State: Limited, Detail: "/proc is whole"}
-	covered, hidden := coverOf(m.read("proc/self/mountinfo"))
-	if len(covered) == 0 && !hidden {
+	covered := coverOf(m.read("proc/self/mountinfo"))
+	if len(covered) == 0 {
 		return works(true, f)
 	}
-	if hidden {
-		f.Detail = "/proc is mounted with hidepid: it does not show processes of other users"
-	}
-	if len(covered) > 0 {
-		f.Detail = "parts of /proc are covered by other mounts, as in a container: " + shortList(covered, 4)
-	}
+	f.Detail = "parts of /proc are covered by other mounts, as in a container: " + shortList(covered, 4)
 	if !p.needsUserNamespace() {
 		return works(true, f) // root of the machine may mount a new one
 	}
@@ -349,22 +344,16 @@ func (m machine) proc(p privileges) Finding {
 	return f
 }
 
-// coverOf reads a mountinfo file (proc_pid_mountinfo(5)). It returns the mount points
-// below /proc that hide something, and whether /proc itself hides processes.
-func coverOf(mountinfo string) (covered []string, hidden bool) {
+// coverOf reads a mountinfo file (proc_pid_mountinfo(5)), and returns the mount points
+// below /proc that hide something.
+func coverOf(mountinfo string) (covered []string) {
 	for line := range strings.Lines(mountinfo) {
-		before, after, found := strings.Cut(line, " - ")
-		fields, end := strings.Fields(before), strings.Fields(after)
-		if !found || len(fields) < 6 || len(end) < 3 {
+		fields := strings.Fields(line)
+		const mountPoint = 4
+		if len(fields) <= mountPoint {
 			continue
 		}
-		point := fields[4]
-		switch {
-		case point == "/proc" && end[0] == "proc":
-			hidden = slices.ContainsFunc(strings.Split(end[2], ","), func(option string) bool {
-				value, is := strings.CutPrefix(option, "hidepid=")
-				return is && value != "0" && value != "off"
-			})
+		switch point := fields[mountPoint]; {
 		case !strings.HasPrefix(point, "/proc/"), slices.Contains(covered, point):
 		case point == "/proc/sys/fs/binfmt_misc" || point == "/proc/fs/nfsd":
 			// These directories are there for a mount, and empty otherwise.
@@ -372,7 +361,7 @@ func coverOf(mountinfo string) (covered []string, hidden bool) {
 			covered = append(covered, point)
 		}
 	}
-	return covered, hidden
+	return covered
 }
 
 func shortList(all []string, most int) string {
@@ -507,16 +496,22 @@ func (m machine) cgroup() Finding {
 	return f
 }
 
-func (m machine) sharedMemory() Finding {
+func (m machine) devices() Finding {
 	f := Finding{
-		Name: "dev-shm", State: Missing, Essential: true, Detail: "the directory /dev/shm is not there",
-		Costs: nothingRuns + " (the sandbox mounts its temporary files there)", Remedy: "mkdir -p /dev/shm",
+		Name: "dev", State: Missing, Essential: true, Detail: "/dev/null and the directory /dev/shm are there",
+		Costs:  nothingRuns + " (the sandbox mounts its temporary files on /dev/shm)",
+		Remedy: "mount a whole /dev, or make what is missing: mkdir -p /dev/shm; mknod -m 666 /dev/null c 1 3",
 	}
-	info, err := os.Stat(filepath.Join(m.root, "dev/shm"))
-	if err == nil && info.IsDir() {
-		f.Detail = "the directory /dev/shm is there"
+	var absent []string
+	for _, name := range []string{"null", "shm"} {
+		if !m.exists("dev/" + name) {
+			absent = append(absent, "/dev/"+name)
+		}
+	}
+	if absent == nil {
 		return works(true, f)
 	}
+	f.Detail = "not there: " + strings.Join(absent, ", ")
 	return f
 }
 
