@@ -41,7 +41,8 @@ func inside(tb rig.TB, tell func(Finding)) {
 		working[p.name] = f.State == Works
 		tell(f)
 		if f.Essential && f.State == Missing {
-			tell(Finding{Name: "features", State: Unknown, Detail: "not tried, since " + p.name + " does not work"})
+			tell(Finding{Name: "features", State: Unknown, Detail: "not tried, since " + p.name + " does not work",
+				Costs: nothingRuns, Remedy: "see the remedy of " + p.name})
 			return
 		}
 	}
@@ -435,34 +436,40 @@ func (l *labOfTwo) withConnection(ctx context.Context, family rig.Family, f func
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	served := make(chan error, 1)
-	leave := make(chan struct{})
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	accepted := make(chan result, 1)
 	go func() {
-		conn, err := listener.Accept()
-		if err == nil {
-			_, err = conn.Write([]byte("!"))
-			defer conn.Close()
+		var r result
+		if r.conn, r.err = listener.Accept(); r.err == nil {
+			_, r.err = r.conn.Write([]byte("!"))
 		}
-		served <- err
-		<-leave
+		accepted <- r
 	}()
-	defer close(leave)
-	conn, err := l.a.Dial(ctx, at)
+	dialed, err := l.a.Dial(ctx, at)
+	if err == nil {
+		defer dialed.Close()
+		if deadline, has := ctx.Deadline(); has {
+			_ = dialed.SetDeadline(deadline) // an error: the connection has failed, and so does the read
+		}
+		if _, err = dialed.Read(make([]byte, 1)); err != nil {
+			err = fmt.Errorf("read a byte from %v: %w", at, err)
+		}
+	}
+	listener.Close() // so that accept ends
+	r := <-accepted
+	if r.conn != nil {
+		defer r.conn.Close()
+	}
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if deadline, has := ctx.Deadline(); has {
-		_ = conn.SetDeadline(deadline)
+	if r.err != nil {
+		return r.err
 	}
-	if _, err := conn.Read(make([]byte, 1)); err != nil {
-		return fmt.Errorf("read a byte from %v: %w", at, err)
-	}
-	if err := <-served; err != nil {
-		return err
-	}
-	return f(conn)
+	return f(dialed)
 }
 
 // apply applies the fault and heals it.
