@@ -33,6 +33,23 @@ func (k Kill) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) er
 	return nil, err
 }
 
+// KillAll ends every process of a host at one instant, those that are being forked
+// included: see [rig.Host.KillAll]. It ends a subject that forks faster than [Kill] finds
+// its processes. No process on the host is no error. It cannot be healed.
+type KillAll struct {
+	Host *rig.Host
+}
+
+func (k KillAll) String() string { return "SIGKILL hits every process of " + nameOf(k.Host) }
+
+// Break implements [Fault].
+func (k KillAll) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	if err := checkHost(lab, "Host", k.Host); err != nil {
+		return nil, err
+	}
+	return nil, k.Host.KillAll()
+}
+
 // Stop stops processes by SIGSTOP, as an overloaded machine or a debugger may: they
 // keep everything and do nothing, while the kernel goes on to accept and acknowledge
 // for them. It is broken when all threads of all of them have stopped, and healed by

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"forkrig/rig"
 )
@@ -49,6 +50,39 @@ func (s Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) e
 		_, err := running.Stop()
 		return err
 	}, nil
+}
+
+// Signal sends one signal to processes, such as the SIGTERM of an administrator. It is
+// broken when the signal was sent, whether or not the processes have taken it. Reaching
+// no process is an error. It cannot be healed: for SIGKILL there is [Kill], which waits
+// for the end, and for SIGSTOP [Stop], which can be.
+type Signal struct {
+	Signal  syscall.Signal
+	Targets []rig.Target
+}
+
+func (s Signal) String() string {
+	return fmt.Sprintf("%s hits %s", rig.SignalName(s.Signal), namesOf(s.Targets))
+}
+
+// Break implements [Fault].
+func (s Signal) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	switch {
+	case s.Signal == 0:
+		return nil, errors.New("signal 0 is none: set Signal")
+	case s.Signal == syscall.SIGKILL:
+		return nil, errors.New("for SIGKILL use Kill, which waits for the end")
+	case s.Signal == syscall.SIGSTOP:
+		return nil, errors.New("for SIGSTOP use Stop, which can be healed")
+	}
+	if err := someTargets(s.Targets); err != nil {
+		return nil, err
+	}
+	reached, err := lab.SignalAll(s.Signal, s.Targets...)
+	if err == nil && reached == 0 {
+		err = errNobody
+	}
+	return nil, err
 }
 
 func nobodyReached(result rig.StormResult) error {
