@@ -42,7 +42,7 @@ func (t Target) String() string {
 	case t.host != nil:
 		return t.what + " of " + t.host.Name
 	case t.process == nil:
-		return "nobody"
+		return "no process"
 	case t.itself && t.descendants:
 		return t.process.who() + " and its descendants"
 	case t.descendants:

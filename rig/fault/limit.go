@@ -18,8 +18,8 @@ import (
 // the resource; 0, where nothing else is meant, is nothing more: no further
 // descriptor, no further process, no longer file, no further memory.
 //
-// UserProcesses limits nobody who is root on the machine: have the process run
-// as another user ([rig.Command].User).
+// UserProcesses does not limit root of the machine: have the process run as another
+// user ([rig.Command].User).
 type Limit struct {
 	Targets  []rig.Target
 	Resource rig.Resource
@@ -84,7 +84,7 @@ func joined[T fmt.Stringer](all []T) string {
 		parts[i] = one.String()
 	}
 	if len(parts) == 0 {
-		return "nobody"
+		return "no process"
 	}
 	return strings.Join(parts, " and ")
 }

@@ -168,13 +168,13 @@ func TestFaultsOfProcessesThatMakeNoSense(t *testing.T) {
 	lab := rig.New(t)
 	p := startReady(t, lab.NewHost("h"), "threads")
 	for want, f := range map[string]fault.Fault{
-		"SIGKILL hits nobody: there are no targets":                     fault.Kill{},
-		"SIGSTOP holds nobody: there are no targets":                    fault.Stop{},
-		"SIGTERM hits nobody: there are no targets":                     fault.Signal{Signal: syscall.SIGTERM},
-		"signal 0 is none":                                              fault.Signal{Targets: []rig.Target{p.Itself()}},
-		"for SIGKILL use Kill":                                          fault.Signal{Signal: syscall.SIGKILL, Targets: []rig.Target{p.Itself()}},
-		"for SIGSTOP use Stop":                                          fault.Signal{Signal: syscall.SIGSTOP, Targets: []rig.Target{p.Itself()}},
-		"no descriptor is left to nobody":                               fault.NoDescriptors{},
+		"SIGKILL hits no process: there are no targets":  fault.Kill{},
+		"SIGSTOP holds no process: there are no targets": fault.Stop{},
+		"SIGTERM hits no process: there are no targets":  fault.Signal{Signal: syscall.SIGTERM},
+		"signal 0 is none":                    fault.Signal{Targets: []rig.Target{p.Itself()}},
+		"for SIGKILL use Kill":                fault.Signal{Signal: syscall.SIGKILL, Targets: []rig.Target{p.Itself()}},
+		"for SIGSTOP use Stop":                fault.Signal{Signal: syscall.SIGSTOP, Targets: []rig.Target{p.Itself()}},
+		"no descriptor is left to no process": fault.NoDescriptors{},
 		"no process is killed and started again: there is no process":   fault.Restart{},
 		"a restart after -1s: give a time":                              fault.Restart{Process: p, After: -time.Second},
 		"no host loses power: there is no host":                         fault.PowerCut{},

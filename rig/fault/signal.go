@@ -37,7 +37,7 @@ func (s Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) e
 		select {
 		case <-running.Done():
 			result, err := running.Stop()
-			return result.Sent > 0, "", errors.Join(err, nobodyReached(result))
+			return result.Sent > 0, "", errors.Join(err, noneReached(result))
 		default:
 			return false, "no process to send it to", nil
 		}
@@ -62,7 +62,7 @@ type Signal struct {
 }
 
 func (s Signal) String() string {
-	return fmt.Sprintf("%s hits %s", rig.SignalName(s.Signal), namesOf(s.Targets))
+	return fmt.Sprintf("%s hits %s", rig.SignalName(s.Signal), joined(s.Targets))
 }
 
 // Break implements [Fault].
@@ -80,14 +80,14 @@ func (s Signal) Break(_ context.Context, lab *rig.Lab) (func(context.Context) er
 	}
 	reached, err := lab.SignalAll(s.Signal, s.Targets...)
 	if err == nil && reached == 0 {
-		err = errNobody
+		err = errNoneAlive
 	}
 	return nil, err
 }
 
-func nobodyReached(result rig.StormResult) error {
+func noneReached(result rig.StormResult) error {
 	if result.Sent > 0 {
 		return nil
 	}
-	return fmt.Errorf("the storm has ended without reaching anybody: %v", result)
+	return fmt.Errorf("the storm has ended without reaching a process: %v", result)
 }
