@@ -30,19 +30,37 @@ func (l *Lab) FreezeTogether(ctx context.Context, targets ...Target) (*Frozen, e
 	if err := l.checkTargets("stop processes", targets); err != nil {
 		return nil, err
 	}
-	frozen := &Frozen{lab: l}
-	err := Await(ctx, "processes stopped", func() (bool, string, error) { return frozen.add(targets) })
-	if err == nil && len(frozen.handles) == 0 {
-		err = errors.New("no targeted process is alive")
-	}
-	l.Journal.Record("lab", "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
+	frozen, err := l.freeze(ctx, "lab", targets...)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("stop processes: %w", err), frozen.Thaw(context.WithoutCancel(ctx)))
+		return nil, err
 	}
 	if err := l.AtEnd(frozen.Thaw); err != nil {
 		return nil, err
 	}
 	return frozen, nil
+}
+
+// freeze is [Lab.FreezeTogether] without a healing; who is what the journal calls the
+// processes.
+func (l *Lab) freeze(ctx context.Context, who string, targets ...Target) (*Frozen, error) {
+	frozen := &Frozen{lab: l}
+	err := Await(ctx, "processes stopped", func() (bool, string, error) { return frozen.add(targets) })
+	if err == nil && len(frozen.handles) == 0 {
+		err = fmt.Errorf("no targeted process is alive: %w", os.ErrProcessDone)
+	}
+	l.Journal.Record(who, "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("stop processes: %w", err), frozen.Thaw(context.WithoutCancel(ctx)))
+	}
+	return frozen, nil
+}
+
+// forget leaves the processes as they are.
+func (f *Frozen) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	closeHandles(f.handles)
+	f.handles = nil
 }
 
 // add stops the targets that are not stopped yet, and says whether none is left.
@@ -72,7 +90,7 @@ func (f *Frozen) add(targets []Target) (all bool, last string, err error) {
 		case errors.Is(err, os.ErrProcessDone), isGone(err), err == nil && threads == 0: // it has ended
 			handle.close()
 		case err != nil:
-			return false, "", fmt.Errorf("stop process %d: %w", handle.pid, err)
+			return false, "", fmt.Errorf("stop process %d: %w", handle.pid, needsKill(err))
 		case known[handle.pid]:
 			handle.close()
 		default:

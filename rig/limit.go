@@ -85,6 +85,12 @@ func (h *Host) SetLimit(of ProcessInfo, resource Resource, soft uint64) (restore
 // of them cannot be limited, none is. A process that ends meanwhile is left out.
 // It returns how many are limited, and the error says so where there is none.
 func (l *Lab) SetLimits(resource Resource, soft uint64, targets ...Target) (limited int, restore func() error, err error) {
+	return l.SetEachLimit(resource, func(*Host, ProcessInfo) (uint64, error) { return soft, nil }, targets...)
+}
+
+// SetEachLimit is [Lab.SetLimits] with a limit for each process, which soft is asked for.
+// An error of soft that wraps os.ErrNotExist says that the process has ended.
+func (l *Lab) SetEachLimit(resource Resource, soft func(*Host, ProcessInfo) (uint64, error), targets ...Target) (limited int, restore func() error, err error) {
 	var restores []func() error
 	restore = func() error {
 		var errs []error
@@ -102,7 +108,11 @@ func (l *Lab) SetLimits(resource Resource, soft uint64, targets ...Target) (limi
 			return 0, nil, errors.Join(fmt.Errorf("limit %s of %v: %w", resource, target, err), restore())
 		}
 		for _, info := range processes {
-			one, err := host.SetLimit(info, resource, soft)
+			var one func() error
+			most, err := soft(host, info)
+			if err == nil {
+				one, err = host.SetLimit(info, resource, most)
+			}
 			if errors.Is(err, os.ErrNotExist) {
 				continue
 			}

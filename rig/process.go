@@ -243,11 +243,8 @@ func (p *Process) Signal(s syscall.Signal) error {
 	p.Host.lab.noteSent(s)
 	err := p.cmd.Process.Signal(s)
 	p.Host.lab.Journal.Record(p.who(), "signal %v%s", s, errorSuffix(err))
-	if errors.Is(err, syscall.EPERM) {
-		return fmt.Errorf("send %v to %v: %w: it runs as another user, for which the rig needs CAP_KILL", s, p, err)
-	}
 	if err != nil {
-		return fmt.Errorf("send %v to %v: %w", s, p, err)
+		return fmt.Errorf("send %v to %v: %w", s, p, needsKill(err))
 	}
 	return nil
 }
@@ -255,7 +252,7 @@ func (p *Process) Signal(s syscall.Signal) error {
 // Kill ends the process by SIGKILL and waits until it is gone. A process that
 // had already ended is no error.
 func (p *Process) Kill(ctx context.Context) error {
-	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if _, _, err := p.Host.lab.kill(ctx, p.who(), p.Itself()); err != nil {
 		return err
 	}
 	_, err := p.Wait(ctx)
@@ -354,17 +351,14 @@ func (p *Process) Latest() *Process {
 	return p
 }
 
-// Freeze stops the process with SIGSTOP and returns when all its threads have
-// stopped. Its children go on. [Process.Thaw] heals it, and so does the end of
-// the lab.
+// Freeze is [Lab.FreezeTogether] of the process alone. [Process.Thaw] heals it, and so
+// does the end of the lab. The error wraps os.ErrProcessDone where it has ended.
 func (p *Process) Freeze(ctx context.Context) error {
-	if err := p.Signal(syscall.SIGSTOP); err != nil {
-		return err
+	frozen, err := p.Host.lab.freeze(ctx, p.who(), p.Itself())
+	if err == nil {
+		frozen.forget()
 	}
-	return Await(ctx, fmt.Sprintf("%v stopped", p), func() (bool, string, error) {
-		stopped, threads, err := threadsIn(p.PID, Stopped)
-		return err == nil && stopped == threads, fmt.Sprintf("%d of %d threads", stopped, threads), err
-	})
+	return err
 }
 
 // Thaw continues a process that [Process.Freeze] stopped.

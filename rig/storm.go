@@ -107,7 +107,7 @@ func (s Storm) check() error {
 	case s.Threads && slices.ContainsFunc(s.Signals, stopsAll):
 		return errors.New("SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT act on a whole process, whichever thread they are sent to: leave Threads or them out")
 	case s.Queued && slices.Contains(s.Signals, syscall.SIGSTOP):
-		return errors.New("nobody gets the data of SIGSTOP, which cannot be caught: leave Queued or it out")
+		return errors.New("the data of SIGSTOP reaches no handler, since it cannot be caught: leave out Queued or SIGSTOP")
 	case !(s.RatePerSecond >= 0 && s.RatePerSecond <= maxStormRate):
 		return fmt.Errorf("a storm of %v signals per second: give a rate up to %.0g, or 0 for as fast as possible", s.RatePerSecond, maxStormRate)
 	}

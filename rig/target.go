@@ -42,7 +42,7 @@ func (t Target) String() string {
 	case t.host != nil:
 		return t.what + " of " + t.host.Name
 	case t.process == nil:
-		return "nobody"
+		return "no process"
 	case t.itself && t.descendants:
 		return t.process.who() + " and its descendants"
 	case t.descendants:
@@ -151,6 +151,14 @@ func (l *Lab) checkTargets(what string, targets []Target) error {
 	return l.checkOpen(what)
 }
 
+// needsKill says what a signal to another user's process takes.
+func needsKill(err error) error {
+	if errors.Is(err, syscall.EPERM) {
+		return fmt.Errorf("%w: it runs as another user, for which the rig needs CAP_KILL", err)
+	}
+	return err
+}
+
 // SignalAll sends a signal to every targeted process once, and returns how many
 // it reached.
 func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err error) {
@@ -167,7 +175,7 @@ func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err e
 		if err := handle.signal(s); err == nil {
 			reached++
 		} else if !errors.Is(err, os.ErrProcessDone) {
-			return reached, fmt.Errorf("send %v to process %d: %w", s, handle.pid, err)
+			return reached, fmt.Errorf("send %v to process %d: %w", s, handle.pid, needsKill(err))
 		}
 	}
 	l.Journal.Record("lab", "signal %v to %d processes", s, reached)
@@ -183,6 +191,11 @@ func (l *Lab) KillTogether(ctx context.Context, targets ...Target) (killed int, 
 	if err := l.checkTargets("kill processes", targets); err != nil {
 		return 0, 0, err
 	}
+	return l.kill(ctx, "lab", targets...)
+}
+
+// kill is [Lab.KillTogether] also while the lab ends; who is what the journal calls them.
+func (l *Lab) kill(ctx context.Context, who string, targets ...Target) (killed int, span time.Duration, err error) {
 	handles, err := openTargets(targets)
 	if err != nil {
 		return 0, 0, fmt.Errorf("kill processes: %w", err)
@@ -196,11 +209,11 @@ func (l *Lab) KillTogether(ctx context.Context, targets ...Target) (killed int, 
 		if err := handle.signal(syscall.SIGKILL); err == nil {
 			killed++
 		} else if !errors.Is(err, os.ErrProcessDone) {
-			return killed, 0, fmt.Errorf("kill process %d: %w", handle.pid, err)
+			return killed, 0, fmt.Errorf("kill process %d: %w", handle.pid, needsKill(err))
 		}
 	}
 	span = time.Since(start)
-	l.Journal.Record("lab", "killed %d processes within %v", killed, span)
+	l.Journal.Record(who, "killed %d processes within %v", killed, span)
 	return killed, span, Await(ctx, "the end of killed processes", func() (bool, string, error) {
 		for _, handle := range handles {
 			dead, err := handle.dead()

@@ -18,8 +18,8 @@ import (
 // the resource; 0, where nothing else is meant, is nothing more: no further
 // descriptor, no further process, no longer file, no further memory.
 //
-// UserProcesses limits nobody who is root on the machine: have the process run
-// as another user ([rig.Command].User).
+// UserProcesses does not limit root of the machine: have the process run as another
+// user ([rig.Command].User).
 type Limit struct {
 	Targets  []rig.Target
 	Resource rig.Resource
@@ -39,6 +39,44 @@ func (l Limit) Break(_ context.Context, lab *rig.Lab) (func(context.Context) err
 	return func(context.Context) error { return restore() }, nil
 }
 
+// NoDescriptors leaves running processes no free descriptor: the soft limit of each
+// becomes the lowest number that is not open in it, so that open, socket and accept give
+// EMFILE until it closes one. What is open stays, and poll goes on, which a limit below
+// the number of its descriptors would fail (EINVAL in poll(2)). An accept that waits has
+// its descriptor already. Healing gives each process its limit back. A process of
+// another user than that of the tests requires a privilege: see [rig.Host.SetLimit].
+type NoDescriptors struct {
+	Targets []rig.Target
+}
+
+func (n NoDescriptors) String() string {
+	return fmt.Sprintf("no descriptor is left to %s", joined(n.Targets))
+}
+
+// Break implements [Fault].
+func (n NoDescriptors) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	_, restore, err := lab.SetEachLimit(rig.OpenFiles, func(host *rig.Host, info rig.ProcessInfo) (uint64, error) {
+		fds, err := host.FDs(info)
+		return lowestFree(fds), err
+	}, n.Targets...)
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return restore() }, nil
+}
+
+// lowestFree is the number that the next descriptor would get.
+func lowestFree(fds rig.FDs) (number uint64) {
+	open := map[int]bool{}
+	for _, fd := range fds {
+		open[fd.Number] = true
+	}
+	for open[int(number)] {
+		number++
+	}
+	return number
+}
+
 // joined lists things for people.
 func joined[T fmt.Stringer](all []T) string {
 	parts := make([]string, len(all))
@@ -46,7 +84,7 @@ func joined[T fmt.Stringer](all []T) string {
 		parts[i] = one.String()
 	}
 	if len(parts) == 0 {
-		return "nobody"
+		return "no process"
 	}
 	return strings.Join(parts, " and ")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"forkrig/rig"
@@ -13,13 +12,13 @@ import (
 // Kill ends processes by SIGKILL, all at one instant: see [rig.Lab.KillTogether].
 // Each loses its memory and its descriptors, and nothing it could do about it; the
 // kernel goes on with its connections and tells the peers (FIN, or RST where bytes
-// were left unread). It is broken when all are dead. Killing nobody is an error. It
+// were left unread). It is broken when all are dead. Killing no process is an error. It
 // cannot be healed.
 type Kill struct {
 	Targets []rig.Target
 }
 
-func (k Kill) String() string { return "SIGKILL hits " + namesOf(k.Targets) }
+func (k Kill) String() string { return "SIGKILL hits " + joined(k.Targets) }
 
 // Break implements [Fault].
 func (k Kill) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
@@ -28,21 +27,38 @@ func (k Kill) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) er
 	}
 	killed, _, err := lab.KillTogether(ctx, k.Targets...)
 	if err == nil && killed == 0 {
-		err = errNobody
+		err = errNoneAlive
 	}
 	return nil, err
+}
+
+// KillAll ends every process of a host at one instant, those that are being forked
+// included: see [rig.Host.KillAll]. It ends a subject that forks faster than [Kill] finds
+// its processes. No process on the host is no error. It cannot be healed.
+type KillAll struct {
+	Host *rig.Host
+}
+
+func (k KillAll) String() string { return "SIGKILL hits every process of " + nameOf(k.Host) }
+
+// Break implements [Fault].
+func (k KillAll) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	if err := checkHost(lab, "Host", k.Host); err != nil {
+		return nil, err
+	}
+	return nil, k.Host.KillAll()
 }
 
 // Stop stops processes by SIGSTOP, as an overloaded machine or a debugger may: they
 // keep everything and do nothing, while the kernel goes on to accept and acknowledge
 // for them. It is broken when all threads of all of them have stopped, and healed by
-// SIGCONT, when none is stopped any more. Stopping nobody is an error. See
+// SIGCONT, when none is stopped any more. Stopping no process is an error. See
 // [rig.Lab.FreezeTogether].
 type Stop struct {
 	Targets []rig.Target
 }
 
-func (s Stop) String() string { return "SIGSTOP holds " + namesOf(s.Targets) }
+func (s Stop) String() string { return "SIGSTOP holds " + joined(s.Targets) }
 
 // Break implements [Fault].
 func (s Stop) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
@@ -120,24 +136,13 @@ func (r Restart) Break(ctx context.Context, lab *rig.Lab) (func(context.Context)
 	return nil, err
 }
 
-var errNobody = errors.New("no targeted process is alive")
+var errNoneAlive = errors.New("no targeted process is alive")
 
 func someTargets(targets []rig.Target) error {
 	if len(targets) == 0 {
 		return errors.New("there are no targets: use Itself, Workers or Family of a process, or Matching of a host")
 	}
 	return nil
-}
-
-func namesOf(targets []rig.Target) string {
-	if len(targets) == 0 {
-		return "nobody"
-	}
-	names := make([]string, len(targets))
-	for i, target := range targets {
-		names[i] = target.String()
-	}
-	return strings.Join(names, " and ")
 }
 
 func nameOfProcess(p *rig.Process) string {

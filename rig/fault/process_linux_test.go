@@ -50,6 +50,26 @@ func TestKillEndsAllAndNobodyElse(t *testing.T) {
 	endFamily(t, lab, spared)
 }
 
+// TestKillAllEndsTheHostAlone: everything on it, and a process can be started again.
+func TestKillAllEndsTheHostAlone(t *testing.T) {
+	t.Parallel()
+	lab := rig.New(t)
+	host, other := lab.NewHost("h"), lab.NewHost("other")
+	for range 2 {
+		startReady(t, host, "family")
+	}
+	spared := startReady(t, other, "family")
+	apply(t, lab, fault.KillAll{Host: host})
+	left, err := host.Processes()
+	require.NoError(t, err)
+	assert.Empty(t, left.Alive())
+	assert.True(t, spared.Running())
+	endFamily(t, lab, startReady(t, host, "family"))
+	endFamily(t, lab, spared)
+	_, err = fault.Apply(t.Context(), lab, fault.KillAll{})
+	assert.ErrorContains(t, err, "Host is nil")
+}
+
 // endFamily ends a family as a whole, which the rig leaves to the parent otherwise.
 func endFamily(tb testing.TB, lab *rig.Lab, parent *rig.Process) {
 	tb.Helper()
@@ -148,8 +168,13 @@ func TestFaultsOfProcessesThatMakeNoSense(t *testing.T) {
 	lab := rig.New(t)
 	p := startReady(t, lab.NewHost("h"), "threads")
 	for want, f := range map[string]fault.Fault{
-		"SIGKILL hits nobody: there are no targets":                     fault.Kill{},
-		"SIGSTOP holds nobody: there are no targets":                    fault.Stop{},
+		"SIGKILL hits no process: there are no targets":  fault.Kill{},
+		"SIGSTOP holds no process: there are no targets": fault.Stop{},
+		"SIGTERM hits no process: there are no targets":  fault.Signal{Signal: syscall.SIGTERM},
+		"signal 0 is none":                    fault.Signal{Targets: []rig.Target{p.Itself()}},
+		"for SIGKILL use Kill":                fault.Signal{Signal: syscall.SIGKILL, Targets: []rig.Target{p.Itself()}},
+		"for SIGSTOP use Stop":                fault.Signal{Signal: syscall.SIGSTOP, Targets: []rig.Target{p.Itself()}},
+		"no descriptor is left to no process": fault.NoDescriptors{},
 		"no process is killed and started again: there is no process":   fault.Restart{},
 		"a restart after -1s: give a time":                              fault.Restart{Process: p, After: -time.Second},
 		"no host loses power: there is no host":                         fault.PowerCut{},

@@ -52,6 +52,11 @@ func clerk(args []string) int {
 				}
 				return err
 			},
+			"poll": func(string) error {
+				fds := []unix.PollFd{{Fd: 0}, {Fd: 1}, {Fd: 2}}
+				_, err := unix.Poll(fds, 0)
+				return err
+			},
 			"start": func(string) error {
 				pid, err := syscall.ForkExec("/proc/self/exe", []string{"forkrig:nothing"}, &syscall.ProcAttr{})
 				if err == nil {
@@ -140,6 +145,29 @@ func TestLimit(t *testing.T) {
 			require.ErrorContains(t, err, "no targeted process is alive")
 		})
 	}
+}
+
+// TestNoDescriptors: what needs a new descriptor fails, and what uses those that are
+// open goes on.
+func TestNoDescriptors(t *testing.T) {
+	t.Parallel()
+	lab := rig.New(t)
+	p := clerkOf(t, lab.NewHost("h"), rig.Program("clerk", "1"))
+	appending := "append " + filepath.Join(t.TempDir(), "file")
+	obeys(t, p, p.Stdout, appending, "ok")
+	applied := apply(t, lab, fault.NoDescriptors{Targets: []rig.Target{p.Itself()}})
+	obeys(t, p, p.Stdout, appending, "EMFILE")
+	obeys(t, p, p.Stdout, "poll", "ok")
+	require.NoError(t, applied.Heal(t.Context()))
+	obeys(t, p, p.Stdout, appending, "ok")
+	limit := apply(t, lab, fault.Limit{Targets: []rig.Target{p.Itself()}, Resource: rig.OpenFiles})
+	obeys(t, p, p.Stdout, "poll", "EINVAL") // which is why the limit is not 0 above
+	require.NoError(t, limit.Heal(t.Context()))
+	require.NoError(t, p.Stdin.Close())
+	_, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	_, err = fault.Apply(t.Context(), lab, fault.NoDescriptors{Targets: []rig.Target{p.Itself()}})
+	require.ErrorContains(t, err, "no targeted process is alive")
 }
 
 // addressSpace returns how many bytes of address space the process has.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"forkrig/rig"
 )
@@ -36,7 +37,7 @@ func (s Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) e
 		select {
 		case <-running.Done():
 			result, err := running.Stop()
-			return result.Sent > 0, "", errors.Join(err, nobodyReached(result))
+			return result.Sent > 0, "", errors.Join(err, noneReached(result))
 		default:
 			return false, "no process to send it to", nil
 		}
@@ -51,9 +52,42 @@ func (s Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) e
 	}, nil
 }
 
-func nobodyReached(result rig.StormResult) error {
+// Signal sends one signal to processes, such as the SIGTERM of an administrator. It is
+// broken when the signal was sent, whether or not the processes have taken it. Reaching
+// no process is an error. It cannot be healed: for SIGKILL there is [Kill], which waits
+// for the end, and for SIGSTOP [Stop], which can be.
+type Signal struct {
+	Signal  syscall.Signal
+	Targets []rig.Target
+}
+
+func (s Signal) String() string {
+	return fmt.Sprintf("%s hits %s", rig.SignalName(s.Signal), joined(s.Targets))
+}
+
+// Break implements [Fault].
+func (s Signal) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+	switch {
+	case s.Signal == 0:
+		return nil, errors.New("signal 0 is none: set Signal")
+	case s.Signal == syscall.SIGKILL:
+		return nil, errors.New("for SIGKILL use Kill, which waits for the end")
+	case s.Signal == syscall.SIGSTOP:
+		return nil, errors.New("for SIGSTOP use Stop, which can be healed")
+	}
+	if err := someTargets(s.Targets); err != nil {
+		return nil, err
+	}
+	reached, err := lab.SignalAll(s.Signal, s.Targets...)
+	if err == nil && reached == 0 {
+		err = errNoneAlive
+	}
+	return nil, err
+}
+
+func noneReached(result rig.StormResult) error {
 	if result.Sent > 0 {
 		return nil
 	}
-	return fmt.Errorf("the storm has ended without reaching anybody: %v", result)
+	return fmt.Errorf("the storm has ended without reaching a process: %v", result)
 }

@@ -33,6 +33,23 @@ func TestStormGoesOnUntilHealed(t *testing.T) {
 	assert.True(t, p.Running())
 }
 
+// TestSignalHitsItsTargetsOnce: a process that has ended is none of them.
+func TestSignalHitsItsTargetsOnce(t *testing.T) {
+	t.Parallel()
+	lab := rig.New(t)
+	host := lab.NewHost("h")
+	p, other := startReady(t, host, "threads"), startReady(t, host, "threads")
+	terminate := fault.Signal{Signal: syscall.SIGTERM, Targets: []rig.Target{p.Itself()}}
+	assert.Contains(t, terminate.String(), "SIGTERM hits h/threads")
+	apply(t, lab, terminate)
+	exit, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, syscall.SIGTERM, exit.Signal)
+	assert.True(t, other.Running())
+	_, err = fault.Apply(t.Context(), lab, terminate)
+	assert.ErrorContains(t, err, "no targeted process is alive")
+}
+
 // TestStormThatReachesNobodyIsNoFault: its target has ended.
 func TestStormThatReachesNobodyIsNoFault(t *testing.T) {
 	t.Parallel()
@@ -42,7 +59,7 @@ func TestStormThatReachesNobodyIsNoFault(t *testing.T) {
 	_, err := fault.Apply(t.Context(), lab, fault.Storm{Storm: rig.Storm{
 		Signals: []syscall.Signal{syscall.SIGUSR1}, Targets: []rig.Target{p.Itself()},
 	}})
-	assert.ErrorContains(t, err, "without reaching anybody")
+	assert.ErrorContains(t, err, "without reaching a process")
 }
 
 // TestFloodOfSIGCHLDWithoutChildren: there is nothing to wait for.

@@ -68,7 +68,7 @@ func (f *FullBacklog) fill(ctx context.Context, g *crowd) error {
 		late = append(late, g.start(silent))
 	}
 	answered := false // the queue was full for a moment only
-	err := g.await(ctx, "SYNs that nobody answers", late, func(k *client, mine, _ rig.Socket) bool {
+	err := g.await(ctx, "SYNs without an answer", late, func(k *client, mine, _ rig.Socket) bool {
 		answered = answered || k.seen().Connected
 		return answered || mine.State == rig.SynSent && mine.Retransmits > 0
 	})
@@ -89,7 +89,7 @@ func (g *crowd) listener() (rig.Socket, error) {
 			return s, nil
 		}
 	}
-	return rig.Socket{}, fmt.Errorf("nobody listens at %v", g.to)
+	return rig.Socket{}, fmt.Errorf("there is no listener at %v", g.to)
 }
 
 // silent says nothing and waits for the server to close, or to be healed.

@@ -65,7 +65,7 @@ func checkEnd(lab *rig.Lab, link *rig.Link, name string, host *rig.Host) error {
 // names joins the names of hosts; a nil one shows as such.
 func names(hosts []*rig.Host) string {
 	if len(hosts) == 0 {
-		return "nobody"
+		return "no host"
 	}
 	all := make([]string, len(hosts))
 	for i, host := range hosts {
