@@ -92,8 +92,8 @@ func orphansOf(all rig.ProcessInfos, servers ...*server) rig.ProcessInfos {
 }
 
 // TestRestartAgainAndAgain kills and restarts the server ten times under load, each time
-// as soon as it converses, with all its workers, which cannot outlive it (prctl(2),
-// PR_SET_PDEATHSIG; socket(7), SO_REUSEADDR).
+// when it has served a client and converses with another, with all its workers, which
+// cannot outlive it (prctl(2), PR_SET_PDEATHSIG; socket(7), SO_REUSEADDR).
 func TestRestartAgainAndAgain(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) { restartAgainAndAgain(t, newStage(t, v, 2)) })
 }
@@ -116,9 +116,11 @@ func restartAgainAndAgain(tb testing.TB, s *stage, serverArgs ...string) {
 	n := 0
 	for ; n < restarts || !loads.wereServedAndCutOff(); n++ {
 		require.Less(tb, time.Since(began), rig.Patience(), "broken: no connection was served, or none cut off")
-		_, err := first.Latest().AwaitDescendants(tb.Context(), "a worker in conversation", func(l rig.ProcessInfos) bool { return len(l.Alive()) > 0 })
+		latest := &server{Process: first.Latest(), stage: s}
+		latest.awaitEvent(tb, "reaped", func(event) bool { return true })
+		_, err := latest.AwaitDescendants(tb.Context(), "a worker in conversation", func(l rig.ProcessInfos) bool { return len(l.Alive()) > 0 })
 		require.NoError(tb, err)
-		s.strike(tb, fault.Kill{Targets: []rig.Target{first.Latest().Itself()}})
+		s.strike(tb, fault.Kill{Targets: []rig.Target{latest.Itself()}})
 		// A worker that was being made has the listener for a moment.
 		_, err = s.host.AwaitSockets(tb.Context(), "no listener", func(all rig.Sockets) bool {
 			return len(all.On(port).In(rig.Listening)) == 0
