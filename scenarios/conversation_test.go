@@ -160,7 +160,7 @@ func TestCtrlC(t *testing.T) {
 
 func ctrlC(tb testing.TB, s *stage, serverArgs ...string) {
 	tb.Helper()
-	const each, all = 2, 1 + 2*2
+	const each, all = 1, 1 + 1 + 1
 	srv := s.serve(tb, serverArgs...)
 	client := s.client(tb, s.clients[0])
 	say(tb, client, "I am about to", "I am about to")

@@ -79,8 +79,14 @@ func (s *stage) midTransfer(tb testing.TB, srv *server, messages int, f fault.Fa
 		clients = append(clients, s.load(tb, host, connectionsPerHost, "-parallel", strconv.Itoa(connectionsPerHost),
 			"-messages", strconv.Itoa(messages), "-size", transfer))
 	}
-	_, err := s.host.AwaitSockets(tb.Context(), "every client's connection", func(all rig.Sockets) bool {
-		return len(all.On(port).In(rig.Established)) == connectionsPerHost*len(s.clients)
+	_, err := s.host.AwaitSockets(tb.Context(), "data on every client's connection", func(all rig.Sockets) bool {
+		sending := 0
+		for _, k := range all.On(port).In(rig.Established) {
+			if k.RecvQueue > 0 {
+				sending++
+			}
+		}
+		return sending == connectionsPerHost*len(s.clients)
 	})
 	require.NoError(tb, err)
 	broken = s.strike(tb, f)

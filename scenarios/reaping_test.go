@@ -39,8 +39,8 @@ func TestReapingCatches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			catches(t, "20 zombies of 20 workers stay", func(tb testing.TB) {
-				story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 20, "-defect", "no-reap", "-grace", "1ms")
+			catches(t, "10 zombies of 10 workers stay", func(tb testing.TB) {
+				story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 10, "-defect", "no-reap", "-grace", "1ms")
 			})
 		})
 	}

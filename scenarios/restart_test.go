@@ -91,7 +91,7 @@ func orphansOf(all rig.ProcessInfos, servers ...*server) rig.ProcessInfos {
 	return found
 }
 
-// TestRestartAgainAndAgain kills and restarts the server ten times under load, each time
+// TestRestartAgainAndAgain kills and restarts the server five times under load, each time
 // when it has served a client and converses with another, with all its workers, which
 // cannot outlive it (prctl(2), PR_SET_PDEATHSIG; socket(7), SO_REUSEADDR).
 func TestRestartAgainAndAgain(t *testing.T) {
@@ -109,7 +109,7 @@ func TestRestartAgainAndAgainCatches(t *testing.T) {
 
 func restartAgainAndAgain(tb testing.TB, s *stage, serverArgs ...string) {
 	tb.Helper()
-	const restarts, atOnce, perLoad = 10, 2, 10
+	const restarts, atOnce, perLoad = 5, 2, 10
 	first := s.serve(tb, serverArgs...)
 	loads := s.loadUntilTold(tb, perLoad, "-parallel", strconv.Itoa(atOnce), "-messages", "20", "-size", "10000")
 	began := time.Now()

@@ -72,7 +72,7 @@ func converseInAStorm(tb testing.TB, s *stage, storm rig.Storm, serverArgs ...st
 	for connections == 0 || blowing.Sent() < 300 {
 		var clients []*rig.Process
 		for _, host := range s.clients {
-			const perLoad = 10
+			perLoad := s.crowd(10)
 			clients = append(clients, s.load(tb, host, perLoad, "-parallel", "4", "-messages", "2", "-size", "10000"))
 			connections += perLoad
 		}
