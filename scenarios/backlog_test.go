@@ -12,8 +12,8 @@ import (
 )
 
 // TestBacklogOfAKilledServer kills the server while clients wait in its backlog: the
-// kernel resets them when the last descriptor of the listener is closed (RFC 1122, section
-// 4.2.2.13; tcp(7)).
+// kernel resets them when the last descriptor of the listener is closed
+// (inet_csk_listen_stop in net/ipv4/inet_connection_sock.c).
 func TestBacklogOfAKilledServer(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) { killWithABacklog(t, newStage(t, v, 2), v.crowd(50)) })
 }

@@ -37,7 +37,8 @@ func TestEINTRInAcceptCatches(t *testing.T) {
 
 // TestEINTRInWorkers storms the workers while they converse, until a hundred
 // signals have reached them. SIGSTOP and SIGCONT need no handler: they cut short
-// a write that has sent a part (signal(7), the same section).
+// a write that has sent a part (signal(7), "Interruption of system calls and library
+// functions by stop signals").
 func TestEINTRInWorkers(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) { conversationsInAWorkerStorm(t, newStage(t, v, 2)) })
 }

@@ -29,7 +29,7 @@ var misbehaving = []nuisance{
 		f := &fault.NeverRead{Clients: c}
 		return f, &f.Clients
 	}, "serial", "wait for accept while a client never reads"},
-	{"half-closes", func(c fault.Clients) (fault.Fault, *fault.Clients) { // RFC 9293, section 3.6
+	{"half-closes", func(c fault.Clients) (fault.Fault, *fault.Clients) { // RFC 9293, section 3.6.1
 		f := &fault.HalfClose{Clients: c}
 		return f, &f.Clients
 	}, "end-beats-reply", "all that was sent is answered"},

@@ -185,8 +185,8 @@ func narrowLink(tb testing.TB, s *stage, _ *server) int {
 	return 8
 }
 
-// mtuFalls silently first, so that long packets vanish and nothing gets through, and
-// then so that the hosts learn why.
+// mtuFalls silently first, so that long packets vanish and nothing gets through (RFC 2923,
+// section 2.1, a black hole of path MTU discovery), and then so that the hosts learn why.
 func mtuFalls(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
 	link, host := s.clients[0].Links()[0], s.clients[0]
@@ -200,7 +200,8 @@ func mtuFalls(tb testing.TB, s *stage, srv *server) int {
 	return 5
 }
 
-// blackHoleOnTheWayBack lets the server hear a client that it cannot answer.
+// blackHoleOnTheWayBack lets the server hear a client that it cannot answer (ip-route(8),
+// blackhole).
 func blackHoleOnTheWayBack(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
 	clients, hole := s.midTransfer(tb, srv, 2, fault.BlackHole{On: s.host, To: s.clients[0]})
@@ -211,8 +212,8 @@ func blackHoleOnTheWayBack(tb testing.TB, s *stage, srv *server) int {
 	return 4
 }
 
-// linkDown takes the link of the second client down: the server's address is on
-// that of the first, and in IPv6 gone with it.
+// linkDown takes the link of the second client down (netdevice(7), IFF_UP). The server's
+// address is on the link of the first, because an IPv6 address goes when its link does.
 func linkDown(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
 	clients, down := s.midTransfer(tb, srv, 2, fault.LinkDown{Link: s.clients[1].Links()[0]})
