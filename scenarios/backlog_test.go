@@ -11,25 +11,26 @@ import (
 	"forkrig/rig/fault"
 )
 
-// TestBacklogOfAKilledServer kills the server while clients wait in its backlog.
+// TestBacklogOfAKilledServer kills the server while clients wait in its backlog: the
+// kernel resets them when the last descriptor of the listener is closed
+// (inet_csk_listen_stop in net/ipv4/inet_connection_sock.c).
 func TestBacklogOfAKilledServer(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { killWithABacklog(t, newStage(t, v, 2)) })
+	everywhere(t, func(t *testing.T, v variant) { killWithABacklog(t, newStage(t, v, 2), v.crowd(50)) })
 }
 
 // TestBacklogOfAKilledServerCatches sees it fail at a server whose workers keep a
-// copy of the listener: then those who wait, wait for nobody.
+// copy of the listener: no process will ever accept the clients that wait.
 func TestBacklogOfAKilledServerCatches(t *testing.T) {
 	t.Parallel()
 	catches(t, "the dead server's port still listens", func(tb testing.TB) {
-		killWithABacklog(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "worker-keeps-listener")
+		killWithABacklog(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 5, "-defect", "worker-keeps-listener")
 	})
 }
 
-// killWithABacklog: a client converses with a worker, fifty more have connected
-// and wait while the listener does not accept; the listener is killed.
-func killWithABacklog(tb testing.TB, s *stage, serverArgs ...string) {
+// killWithABacklog: a client converses with a worker, others have connected and wait
+// while the listener does not accept; the listener is killed.
+func killWithABacklog(tb testing.TB, s *stage, waiting int, serverArgs ...string) {
 	tb.Helper()
-	const waiting = 50
 	srv := s.serve(tb, append(serverArgs, "-leave-workers")...)
 	old := s.client(tb, s.clients[0])
 	say(tb, old, "before", "before")
@@ -42,7 +43,7 @@ func killWithABacklog(tb testing.TB, s *stage, serverArgs ...string) {
 	sockets, err := s.host.Sockets()
 	require.NoError(tb, err)
 	require.Empty(tb, sockets.On(port).In(rig.Listening),
-		"the dead server's port still listens: %d clients wait for nobody, and new ones join them", waiting)
+		"the dead server's port still listens: no process will accept the %d clients that wait", waiting)
 	r := report(tb, clients)
 	assert.Equal(tb, waiting, r.Reset, "each client that waited is told at once: %v", r.Err())
 	say(tb, old, "after", "after") // the worker has not noticed
@@ -57,23 +58,23 @@ func killWithABacklog(tb testing.TB, s *stage, serverArgs ...string) {
 	second.stop(tb)
 }
 
-// TestBacklogOfAStoppedListener lets a hundred clients connect while the listener
-// is stopped, and continues it: all are served.
+// TestBacklogOfAStoppedListener lets a hundred clients connect while the listener is
+// stopped, and continues it: all are served (listen(2), on backlog).
 func TestBacklogOfAStoppedListener(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { connectToAStoppedListener(t, newStage(t, v, 2)) })
+	everywhere(t, func(t *testing.T, v variant) { connectToAStoppedListener(t, newStage(t, v, 2), v.crowd(100)) })
 }
 
 // TestBacklogOfAStoppedListenerCatches sees it fail at a server with a backlog of 1.
 func TestBacklogOfAStoppedListenerCatches(t *testing.T) {
 	t.Parallel()
 	catches(t, "the backlog is too small", func(tb testing.TB) {
-		connectToAStoppedListener(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "small-backlog")
+		connectToAStoppedListener(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 10, "-defect", "small-backlog")
 	})
 }
 
-func connectToAStoppedListener(tb testing.TB, s *stage, serverArgs ...string) {
+func connectToAStoppedListener(tb testing.TB, s *stage, all int, serverArgs ...string) {
 	tb.Helper()
-	const perHost, all = 50, 100
+	perHost := all / len(s.clients)
 	srv := s.serve(tb, serverArgs...)
 	stopped := s.strike(tb, fault.Stop{Targets: []rig.Target{srv.Itself()}})
 	var clients []*rig.Process
@@ -83,7 +84,7 @@ func connectToAStoppedListener(tb testing.TB, s *stage, serverArgs ...string) {
 	s.waitingForAccept(tb, all)
 	workers, err := srv.Descendants()
 	require.NoError(tb, err)
-	require.Empty(tb, workers, "broken: the listener was to accept nobody while it is stopped")
+	require.Empty(tb, workers, "broken: the listener was to accept no client while it is stopped")
 	heal(tb, stopped)
 	allServed(tb, clients...)
 	everythingReaped(tb, srv, all)

@@ -18,150 +18,165 @@ import (
 // case on port 6666, and an echo server on port 9999, each with its client. What
 // a person did with them is told here.
 
-// TestOneShotServerAndAPerson answers one line in upper case and closes.
+// TestOneShotServerAndAPerson answers one line in upper case and closes (RFC 9293,
+// section 3.6).
 func TestOneShotServerAndAPerson(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		loopback := map[rig.Family]string{rig.IPv4: "127.0.0.1", rig.IPv6: "::1"}[v.family]
-		s.address = netip.AddrPortFrom(netip.MustParseAddr(loopback), 6666)
-		srv := s.serve(t, "-service", "upper", "-once")
+	everywhere(t, func(t *testing.T, v variant) { oneShotServerAndAPerson(t, newStage(t, v, 1)) })
+}
 
-		client := s.client(t, s.host)
-		say(t, client, "hello", "HELLO")
-		ends(t, client, 3) // the server closed first
+func oneShotServerAndAPerson(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	loopback := map[rig.Family]string{rig.IPv4: "127.0.0.1", rig.IPv6: "::1"}[s.family]
+	s.address = netip.AddrPortFrom(netip.MustParseAddr(loopback), 6666)
+	srv := s.serve(tb, append(serverArgs, "-service", "upper", "-once")...)
 
-		netcat, err := exec.LookPath("nc")
-		if err != nil {
-			rig.SkipIfMissing(t, &rig.MissingError{Feature: "netcat", Err: err, Remedy: "apt-get install netcat-openbsd"})
-		}
-		c := rig.Exec(netcat, s.address.Addr().String(), "6666")
-		c.Stdin = true
-		person := s.host.MustStart(c)
-		say(t, person, "and you?", "AND YOU?")
-		require.NoError(t, person.Stdin.Close())
-		ends(t, person, 0)
-		assert.EqualValues(t, 2, srv.stop(t).Reaped)
-	})
+	client := s.client(tb, s.host)
+	say(tb, client, "hello", "HELLO")
+	ends(tb, client, 3) // the server closed first
+
+	netcat, err := exec.LookPath("nc")
+	if err != nil {
+		rig.SkipIfMissing(tb, &rig.MissingError{Feature: "netcat", Err: err, Remedy: "apt-get install netcat-openbsd"})
+	}
+	c := rig.Exec(netcat, s.address.Addr().String(), "6666")
+	c.Stdin = true
+	person := s.host.MustStart(c)
+	say(tb, person, "and you?", "AND YOU?")
+	require.NoError(tb, person.Stdin.Close())
+	ends(tb, person, 0)
+	assert.EqualValues(tb, 2, srv.stop(tb).Reaped)
 }
 
 // TestOneShotServerListensWhereItAlwaysDid starts it without an address.
 func TestOneShotServerListensWhereItAlwaysDid(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, variant{rig.IPv4, "fork"}, 1)
-	p := s.host.MustStart(rig.Program("server", "-service", "upper", "-once"))
-	srv := s.listening(t, p, 6666)
-	assert.Equal(t, "127.0.0.1:6666", srv.listener.Local.String())
-	srv.stop(t)
-}
-
-// TestInteractiveClient sends what is typed and prints what comes back; the end
-// of input half-closes, drains and ends with status 0.
-func TestInteractiveClient(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		srv := s.serve(t)
-		client := s.client(t, s.clients[0])
-		say(t, client, "hello", "hello")
-		say(t, client, "", "")
-		_, err := client.Stdin.Write([]byte("no newline at the end"))
-		require.NoError(t, err)
-		require.NoError(t, client.Stdin.Close())
-		ends(t, client, 0)
-		require.NoError(t, client.Stdout.AwaitEnd(t.Context()))
-		assert.Equal(t, []string{"hello", "", "no newline at the end"}, client.Stdout.Lines())
-		everythingReaped(t, srv, 1)
-	})
-}
-
-// TestEchoServerNamesPeersAndWorkers listens on every address, prints the
-// address and port of each client and names each worker that it reaped.
-func TestEchoServerNamesPeersAndWorkers(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 3)
-		srv := s.serveAt(t, netip.AddrPortFrom(v.family.Wildcard(), port))
-		for i, host := range s.clients {
-			client := s.client(t, host)
-			say(t, client, "I am "+host.Name, "I am "+host.Name)
-			sockets, err := host.Sockets()
-			require.NoError(t, err)
-			mine := sockets.In(rig.Established)
-			require.Len(t, mine, 1)
-			accepted := srv.awaitEvent(t, "accepted", func(e event) bool { return e.Peer == mine[0].Local })
-			workers, err := srv.Descendants()
-			require.NoError(t, err)
-			require.Len(t, workers, 1)
-			assert.Equal(t, number(t, s.host, workers[0]), accepted.Worker, "the worker in the log is the one the kernel knows")
-
-			require.NoError(t, client.Stdin.Close())
-			ends(t, client, 0)
-			reaped := srv.awaitEvent(t, "reaped", func(e event) bool { return e.Worker == accepted.Worker })
-			require.NotNil(t, reaped.Status)
-			assert.Zero(t, *reaped.Status)
-			assert.Len(t, srv.events("reaped"), i+1)
-		}
-		srv.stop(t)
-	})
+	listensAt(t, 6666, "127.0.0.1:6666", "-service", "upper", "-once")
 }
 
 // TestServerStartsWhereItAlwaysDid starts the echo server without an address.
 func TestServerStartsWhereItAlwaysDid(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, variant{rig.IPv4, "fork"}, 1)
-	srv := s.listening(t, s.host.MustStart(rig.Program("server")), port)
-	assert.Equal(t, "0.0.0.0:9999", srv.listener.Local.String())
-	allServed(t, s.load(t, s.clients[0], 1))
-	srv.stop(t)
+	listensAt(t, port, "0.0.0.0:9999")
 }
 
-// TestCountingClient sends one numbered message after the other, and ends when
-// the server closes.
+func listensAt(tb testing.TB, port uint16, address string, serverArgs ...string) {
+	tb.Helper()
+	s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
+	srv := s.listening(tb, s.host.MustStart(rig.Program("server", serverArgs...)), port)
+	assert.Equal(tb, address, srv.listener.Local.String())
+	srv.stop(tb)
+}
+
+// TestInteractiveClient sends what is typed and prints what comes back; the end of input
+// half-closes (shutdown(2), SHUT_WR), drains and ends with status 0.
+func TestInteractiveClient(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) { interactiveClient(t, newStage(t, v, 1)) })
+}
+
+func interactiveClient(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	srv := s.serve(tb, serverArgs...)
+	client := s.client(tb, s.clients[0])
+	say(tb, client, "hello", "hello")
+	say(tb, client, "", "")
+	_, err := client.Stdin.Write([]byte("no newline at the end"))
+	require.NoError(tb, err)
+	require.NoError(tb, client.Stdin.Close())
+	ends(tb, client, 0)
+	require.NoError(tb, client.Stdout.AwaitEnd(tb.Context()))
+	assert.Equal(tb, []string{"hello", "", "no newline at the end"}, client.Stdout.Lines())
+	everythingReaped(tb, srv, 1)
+}
+
+// TestEchoServerNamesPeersAndWorkers listens on every address (ip(7), INADDR_ANY), prints
+// the address and port of each client and names each worker that it reaped.
+func TestEchoServerNamesPeersAndWorkers(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) { namesPeersAndWorkers(t, newStage(t, v, 2)) })
+}
+
+func namesPeersAndWorkers(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	srv := s.serveAt(tb, netip.AddrPortFrom(s.family.Wildcard(), port), serverArgs...)
+	for i, host := range s.clients {
+		client := s.client(tb, host)
+		say(tb, client, "I am "+host.Name, "I am "+host.Name)
+		sockets, err := host.Sockets()
+		require.NoError(tb, err)
+		mine := sockets.In(rig.Established)
+		require.Len(tb, mine, 1)
+		accepted := srv.awaitEvent(tb, "accepted", func(e event) bool { return e.Peer == mine[0].Local })
+		workers, err := srv.Descendants()
+		require.NoError(tb, err)
+		require.Len(tb, workers, 1, "one worker for the client in conversation")
+		assert.Equal(tb, number(tb, s.host, workers[0]), accepted.Worker, "the worker in the log is the one the kernel knows")
+
+		require.NoError(tb, client.Stdin.Close())
+		ends(tb, client, 0)
+		reaped := srv.awaitEvent(tb, "reaped", func(e event) bool { return e.Worker == accepted.Worker })
+		require.NotNil(tb, reaped.Status)
+		assert.Zero(tb, *reaped.Status)
+		assert.Len(tb, srv.events("reaped"), i+1)
+	}
+	srv.stop(tb)
+}
+
+// TestCountingClient sends one numbered message after the other, and ends when the server
+// closes.
 func TestCountingClient(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		finite := s.client(t, s.clients[0], "-count", "3", "-interval", "1ms")
-		ends(t, finite, 0)
-		require.NoError(t, finite.Stdout.AwaitEnd(t.Context()))
-		assert.Equal(t, []string{"data : 0", "data : 1", "data : 2"}, finite.Stdout.Lines())
-
-		// Nothing is on its way when the worker is killed: with a message unread
-		// the kernel would send a reset instead of the end of the stream.
-		endless := s.client(t, s.clients[1], "-count", "0", "-interval", "1h")
-		_, err := endless.Stdout.AwaitLine(t.Context(), "its first reply", func(l string) bool { return l == "data : 0" })
-		require.NoError(t, err)
-		workers, err := srv.AwaitDescendants(t.Context(), "its worker alone", func(l rig.ProcessInfos) bool { return len(l) == 1 })
-		require.NoError(t, err)
-		worker := number(t, s.host, workers[0])
-		_, _, err = s.lab.KillTogether(t.Context(), srv.Workers())
-		require.NoError(t, err)
-		ends(t, endless, 3)
-		reaped := srv.awaitEvent(t, "reaped", func(e event) bool { return e.Worker == worker })
-		assert.Equal(t, "SIGKILL", reaped.Signal)
-		everythingReaped(t, srv, 2)
-	})
+	everywhere(t, func(t *testing.T, v variant) { countingClient(t, newStage(t, v, 2)) })
 }
 
-// TestCtrlC interrupts a client in mid-conversation. The worker takes the end
-// of the stream, or the reset where a reply was still unread, as a normal end.
-func TestCtrlC(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		srv := s.serve(t)
-		client := s.client(t, s.clients[0])
-		say(t, client, "I am about to", "I am about to")
-		require.NoError(t, client.Signal(syscall.SIGINT))
-		exit, err := client.Wait(t.Context())
-		require.NoError(t, err)
-		assert.Equal(t, syscall.SIGINT, exit.Signal)
-		everythingReaped(t, srv, 1)
+func countingClient(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	srv := s.serve(tb, serverArgs...)
+	finite := s.client(tb, s.clients[0], "-count", "3", "-interval", "1ms")
+	ends(tb, finite, 0)
+	require.NoError(tb, finite.Stdout.AwaitEnd(tb.Context()))
+	require.Equal(tb, []string{"data : 0", "data : 1", "data : 2"}, finite.Stdout.Lines(), "what the client printed")
 
-		allServed(t, s.load(t, s.clients[0], 5, "-leave", "reset"), s.load(t, s.clients[0], 5, "-leave", "close", "-leave-unread"))
-		everythingReaped(t, srv, 11)
-		assert.EqualValues(t, 11, srv.stop(t).Reaped)
-		for _, reaped := range srv.events("reaped") {
-			assert.Equal(t, 0, *reaped.Status, "a client that leaves is no error: worker %d", reaped.Worker)
-		}
-	})
+	// Nothing is on its way when the worker is killed: with a message unread
+	// the kernel would send a reset instead of the end of the stream (RFC 1122, section
+	// 4.2.2.13).
+	endless := s.client(tb, s.clients[1], "-count", "0", "-interval", "1h")
+	_, err := endless.Stdout.AwaitLine(tb.Context(), "its first reply", func(l string) bool { return l == "data : 0" })
+	require.NoError(tb, err)
+	workers, err := srv.AwaitDescendants(tb.Context(), "its worker alone", func(l rig.ProcessInfos) bool { return len(l) == 1 })
+	require.NoError(tb, err)
+	worker := number(tb, s.host, workers[0])
+	_, _, err = s.lab.KillTogether(tb.Context(), srv.Workers())
+	require.NoError(tb, err)
+	ends(tb, endless, 3)
+	reaped := srv.awaitEvent(tb, "reaped", func(e event) bool { return e.Worker == worker })
+	assert.Equal(tb, "SIGKILL", reaped.Signal)
+	everythingReaped(tb, srv, 2)
+}
+
+// TestCtrlC interrupts a client in mid-conversation. The worker takes the end of the
+// stream, or the reset where a reply was still unread (RFC 9293, section 3.6.1), as a
+// normal end.
+func TestCtrlC(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) { ctrlC(t, newStage(t, v, 1)) })
+}
+
+func ctrlC(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	const all = 3 // left by SIGINT, by a reset, and with a reply unread
+	srv := s.serve(tb, serverArgs...)
+	client := s.client(tb, s.clients[0])
+	say(tb, client, "I am about to", "I am about to")
+	require.NoError(tb, client.Signal(syscall.SIGINT))
+	exit, err := client.Wait(tb.Context())
+	require.NoError(tb, err)
+	assert.Equal(tb, syscall.SIGINT, exit.Signal)
+	everythingReaped(tb, srv, 1)
+
+	allServed(tb, s.load(tb, s.clients[0], 1, "-leave", "reset"),
+		s.load(tb, s.clients[0], 1, "-leave", "close", "-leave-unread"))
+	everythingReaped(tb, srv, all)
+	assert.EqualValues(tb, all, srv.stop(tb).Reaped)
+	for _, reaped := range srv.events("reaped") {
+		assert.Equal(tb, 0, *reaped.Status, "a client that leaves is no error: worker %d", reaped.Worker)
+	}
 }
 
 // TestManyProcessesAndTheCapOnWorkers lets several clients meet a server that
@@ -193,14 +208,48 @@ func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
 	})
 }
 
-// TestOneShotServerRestartsAtOnce restarts it as soon as its clients were
-// served, again and again.
+// TestOneShotServerRestartsAtOnce restarts it as soon as its clients were served, again
+// and again (RFC 9293, section 3.6.1, TIME-WAIT; socket(7), SO_REUSEADDR).
 func TestOneShotServerRestartsAtOnce(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
-		for range 3 {
-			s.leaveTimeWait(t, "-service", "echo")
-		}
+	everywhere(t, func(t *testing.T, v variant) { restartsAtOnce(t, newStage(t, v, 1)) })
+}
+
+func restartsAtOnce(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	for range 3 {
+		s.leaveTimeWait(tb, append(serverArgs, "-service", "echo")...)
+	}
+}
+
+// TestTutorialStoriesCatch sees the stories of the tutorial servers fail at a server that
+// is wrong.
+func TestTutorialStoriesCatch(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		story func(testing.TB, *stage, ...string)
+		// A server with this defect fails the story with these words.
+		defect, words string
+	}{
+		{"one-shot server", oneShotServerAndAPerson, "drop-first-byte", `the reply to "hello"`},
+		{"interactive client", interactiveClient, "drop-first-byte", `the reply to "hello"`},
+		{"peers and workers", namesPeersAndWorkers, "serial", "one worker for the client in conversation"},
+		{"counting client", countingClient, "drop-first-byte", "what the client printed"},
+		{"Ctrl-C", ctrlC, "worker-ignores-reset", "workers stay although their clients have left"},
+		{"restart at once", restartsAtOnce, "no-reuseaddr", "address already in use"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			catches(t, c.words, func(tb testing.TB) {
+				c.story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", c.defect, "-grace", "1ms")
+			})
+		})
+	}
+	t.Run("default address", func(t *testing.T) {
+		t.Parallel()
+		catches(t, `"127.0.0.1:9999"`, func(tb testing.TB) {
+			listensAt(tb, port, "0.0.0.0:9999", "-service", "upper", "-listen", "127.0.0.1:9999")
+		})
 	})
 }
 

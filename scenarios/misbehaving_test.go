@@ -15,73 +15,75 @@ import (
 	"forkrig/rig/fault"
 )
 
-// misbehaving are clients that hold a worker each, and cost nobody else anything.
-var misbehaving = map[string]func(fault.Clients) (fault.Fault, *fault.Clients){
-	"never read": func(c fault.Clients) (fault.Fault, *fault.Clients) {
-		f := &fault.NeverRead{Clients: c}
-		return f, &f.Clients
-	},
-	"half-close": func(c fault.Clients) (fault.Fault, *fault.Clients) {
-		f := &fault.HalfClose{Clients: c}
-		return f, &f.Clients
-	},
-	"urgent data": func(c fault.Clients) (fault.Fault, *fault.Clients) {
-		f := &fault.Urgent{Clients: c}
-		return f, &f.Clients
-	},
-	"one byte a second": func(c fault.Clients) (fault.Fault, *fault.Clients) {
-		f := &fault.Trickle{Clients: c}
-		return f, &f.Clients
-	},
+// nuisance is what a client does that misbehaves. It holds a worker and costs other
+// clients nothing.
+type nuisance struct {
+	name string
+	make func(fault.Clients) (fault.Fault, *fault.Clients)
+	// A server with this defect fails the story with these words.
+	defect, words string
 }
 
-const nuisances = 3 // clients that misbehave at a time
+var misbehaving = []nuisance{
+	{"never reads", func(c fault.Clients) (fault.Fault, *fault.Clients) { // RFC 9293, section 3.8.6.1, zero-window probes
+		f := &fault.NeverRead{Clients: c}
+		return f, &f.Clients
+	}, "serial", "wait for accept while a client never reads"},
+	{"half-closes", func(c fault.Clients) (fault.Fault, *fault.Clients) { // RFC 9293, section 3.6.1
+		f := &fault.HalfClose{Clients: c}
+		return f, &f.Clients
+	}, "end-beats-reply", "all that was sent is answered"},
+	{"sends urgent data", func(c fault.Clients) (fault.Fault, *fault.Clients) { // RFC 6093; tcp(7), MSG_OOB
+		f := &fault.Urgent{Clients: c}
+		return f, &f.Clients
+	}, "drop-first-byte", "all that was sent is answered"},
+	{"sends a byte a second", func(c fault.Clients) (fault.Fault, *fault.Clients) { // a trickle, as of Slowloris
+		f := &fault.Trickle{Clients: c}
+		return f, &f.Clients
+	}, "serial", "wait for accept while a client sends a byte a second"},
+}
 
-// TestMisbehaving lets clients misbehave while others converse. What the others
-// get is right, and when the nuisances end nothing remains of them.
+// TestMisbehaving lets a client misbehave while others converse. What the others get is
+// right, and when the nuisance ends nothing remains of it.
 func TestMisbehaving(t *testing.T) {
-	for name, nuisance := range misbehaving {
-		t.Run(name, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, v variant) {
-				s := newStage(t, v, 2)
-				srv := s.serve(t)
-				othersAreServed(t, s, srv, nuisance)
-				assert.EqualValues(t, nuisances+10, srv.stop(t).Reaped)
+	for _, n := range misbehaving {
+		t.Run(n.name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, v variant) { othersAreServed(t, newStage(t, v, 2), n) })
+		})
+	}
+}
+
+// TestMisbehavingCatches sees each story fail at a server that is wrong.
+func TestMisbehavingCatches(t *testing.T) {
+	t.Parallel()
+	for _, n := range misbehaving {
+		t.Run(n.name, func(t *testing.T) {
+			t.Parallel()
+			catches(t, n.words, func(tb testing.TB) {
+				othersAreServed(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), n, "-defect", n.defect, "-grace", "1ms")
 			})
 		})
 	}
 }
 
-// TestMisbehavingCatches sees the story fail at a server that serves one client
-// after the other.
-func TestMisbehavingCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "while a client trickles", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
-		s.serve(tb, "-defect", "serial")
-		nuisance := &fault.Trickle{Clients: fault.Clients{From: s.clients[0], To: s.address}}
-		_, err := fault.Apply(tb.Context(), s.lab, nuisance)
-		require.NoError(tb, err)
-		require.NoError(tb, report(tb, s.load(tb, s.clients[1], 1, "-timeout", "2s")).Err(), "while a client trickles")
-	})
-}
-
-func othersAreServed(t *testing.T, s *stage, srv *server, nuisance func(fault.Clients) (fault.Fault, *fault.Clients)) {
-	t.Helper()
-	f, clients := nuisance(fault.Clients{From: s.clients[0], To: s.address, Count: nuisances})
-	applied, err := fault.Apply(t.Context(), s.lab, f)
-	require.NoError(t, err)
-	allServed(t, s.load(t, s.clients[1], 10, "-parallel", "5", "-messages", "3"))
-	require.NoError(t, applied.Heal(t.Context()))
+func othersAreServed(tb testing.TB, s *stage, n nuisance, serverArgs ...string) {
+	tb.Helper()
+	const nuisances, others = 1, 10
+	srv := s.serve(tb, serverArgs...)
+	f, clients := n.make(fault.Clients{From: s.clients[0], To: s.address, Count: nuisances})
+	applied := s.strike(tb, f)
+	srv.servesMeanwhile(tb, s.load(tb, s.clients[1], others, "-parallel", "5", "-messages", "3"), "a client "+n.name)
+	heal(tb, applied)
 	for _, c := range clients.Connections() {
-		require.NoError(t, c.Err)
+		require.NoError(tb, c.Err)
 		answered := c.Received
 		if _, urgent := f.(*fault.Urgent); urgent {
 			answered++ // the urgent byte is not in the stream
 		}
-		assert.Equal(t, c.Sent, answered, "all that was sent is answered")
+		assert.Equal(tb, c.Sent, answered, "all that was sent is answered")
 	}
-	everythingReaped(t, srv, nuisances+10)
+	everythingReaped(tb, srv, nuisances+others)
+	assert.EqualValues(tb, nuisances+others, srv.stop(tb).Reaped)
 }
 
 // TestFullBacklog fills the backlog of a listener that is stopped. Who finds it full
@@ -136,17 +138,21 @@ func fullBacklog(tb testing.TB, s *stage, srv *server) {
 	assert.EqualValues(tb, workers+5, srv.stop(tb).Reaped)
 }
 
-// TestResetBeforeAccept lets clients connect and reset before the listener, which
-// is stopped, can accept. Their workers end at once, and others are served.
+// TestResetBeforeAccept lets clients connect and reset before the listener, which is
+// stopped, can accept. On Linux accept returns such a connection, and the worker's first
+// read fails with ECONNRESET (elsewhere accept fails with ECONNABORTED, accept(2)). The
+// workers end at once, and others are served.
 func TestResetBeforeAccept(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)
 		srv := s.serve(t)
 		resetBeforeAccept(t, s, srv)
-		everythingReaped(t, srv, 25)
-		assert.EqualValues(t, 25, srv.stop(t).Reaped)
+		everythingReaped(t, srv, resetClients+5)
+		assert.EqualValues(t, resetClients+5, srv.stop(t).Reaped)
 	})
 }
+
+const resetClients = 5
 
 // TestResetBeforeAcceptCatches sees the story fail at a server that sends to its
 // clients itself, and does not expect that they are gone.
@@ -162,7 +168,7 @@ func resetBeforeAccept(tb testing.TB, s *stage, srv *server) {
 	tb.Helper()
 	require.NoError(tb, srv.Freeze(tb.Context()))
 	_, err := fault.Apply(tb.Context(), s.lab, &fault.ResetUnaccepted{
-		Clients: fault.Clients{From: s.clients[0], To: s.address, Count: 20}})
+		Clients: fault.Clients{From: s.clients[0], To: s.address, Count: resetClients}})
 	require.NoError(tb, err)
 	require.NoError(tb, srv.Thaw())
 	served := report(tb, s.load(tb, s.clients[1], 5, "-parallel", "5")).Err()
@@ -173,7 +179,8 @@ func resetBeforeAccept(tb testing.TB, s *stage, srv *server) {
 }
 
 // TestDestroyedConnections destroys every other connection at the server's side in
-// mid-conversation: these workers end and are reaped, the others converse on.
+// mid-conversation (sock_diag(7), SOCK_DESTROY; a read fails with ECONNABORTED): these
+// workers end and are reaped, the others converse on.
 func TestDestroyedConnections(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 2)

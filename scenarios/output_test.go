@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,8 +11,8 @@ import (
 	"forkrig/rig/fault"
 )
 
-// TestOutputClosed closes the reading end of the server's output while clients
-// converse: whoever read its log has gone. Nobody is to notice.
+// TestOutputClosed closes the reading end of the server's output while clients converse,
+// as when its log's reader has ended: clients are served on (pipe(7), EPIPE and SIGPIPE).
 func TestOutputClosed(t *testing.T) {
 	for _, stream := range []fault.Stream{fault.Stdout, fault.Stderr} {
 		t.Run(stream.String(), func(t *testing.T) {
@@ -19,12 +20,15 @@ func TestOutputClosed(t *testing.T) {
 				s := newStage(t, v, 2)
 				srv := s.serve(t)
 				servedWithClosedOutput(t, s, srv, stream)
-				everythingReaped(t, srv, 40)
+				everythingReaped(t, srv, 2*clientsOfALog)
 				endsInOrder(t, srv)
 			})
 		})
 	}
 }
+
+// clientsOfALog is how many clients come before, and after, a log fails.
+const clientsOfALog = 5
 
 // TestOutputClosedCatches sees the story fail at a server that leaves SIGPIPE alone.
 func TestOutputClosedCatches(t *testing.T) {
@@ -37,10 +41,10 @@ func TestOutputClosedCatches(t *testing.T) {
 
 func servedWithClosedOutput(tb testing.TB, s *stage, srv *server, stream fault.Stream) {
 	tb.Helper()
-	held := s.load(tb, s.clients[0], 20, "-parallel", "4", "-messages", "20")
+	held := s.loadOfALog(tb, 0, "-messages", "20")
 	_, err := fault.Apply(tb.Context(), s.lab, fault.ClosedOutput{Of: srv.Process, Stream: stream})
 	require.NoError(tb, err)
-	later := s.load(tb, s.clients[1], 20, "-parallel", "4", "-messages", "3")
+	later := s.loadOfALog(tb, 1)
 	before, after := report(tb, held).Err(), report(tb, later).Err()
 	if after != nil && endsSoon(tb, srv.Process) {
 		exit, err := srv.Wait(tb.Context())
@@ -51,57 +55,87 @@ func servedWithClosedOutput(tb testing.TB, s *stage, srv *server, stream fault.S
 	require.NoError(tb, after)
 }
 
-// TestOutputFull lets nobody read the server's log, and its pipe be full, while
-// clients come. They are served all the same, and what happened is in the log
-// once it is read again.
-func TestOutputFull(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		srv := s.serve(t)
-		before := s.load(t, s.clients[0], 20, "-parallel", "4", "-messages", "20")
-		full, err := fault.Apply(t.Context(), s.lab, fault.FullOutput{Of: srv.Process})
-		require.NoError(t, err)
-		read := srv.Stderr.Total()
-		after := s.load(t, s.clients[1], 20, "-parallel", "4", "-messages", "3")
-		allServed(t, before, after)
-		everythingReaped(t, srv, 40)
-		require.Equal(t, read, srv.Stderr.Total(), "broken: the log was read although it was full")
-
-		require.NoError(t, full.Heal(t.Context()))
-		counts := srv.stop(t)
-		assert.EqualValues(t, 40, counts.Accepted)
-		assert.EqualValues(t, 40, counts.Reaped)
-		assert.Len(t, srv.events("accepted"), 40, "no event is lost")
-		assert.Len(t, srv.events("reaped"), 40)
-	})
+func (s *stage) loadOfALog(tb testing.TB, client int, args ...string) *rig.Process {
+	tb.Helper()
+	return s.load(tb, s.clients[client], clientsOfALog, append([]string{"-parallel", "2"}, args...)...)
 }
 
-// TestOutputFullAtTheEnd stops a server whose log nobody reads.
+// TestOutputFull leaves the server's log unread, and its pipe full (pipe(7), "Pipe
+// capacity"), while clients come. They are served all the same, and what happened is in
+// the log once it is read again.
+func TestOutputFull(t *testing.T) {
+	everywhere(t, func(t *testing.T, v variant) { servedWithFullOutput(t, newStage(t, v, 2)) })
+}
+
+func servedWithFullOutput(tb testing.TB, s *stage, serverArgs ...string) {
+	tb.Helper()
+	const all = 2 * clientsOfALog
+	srv := s.serve(tb, serverArgs...)
+	before := s.loadOfALog(tb, 0, "-messages", "20")
+	full := s.strike(tb, fault.FullOutput{Of: srv.Process})
+	read := srv.Stderr.Total()
+	after := s.loadOfALog(tb, 1)
+	srv.servesMeanwhile(tb, after, "the log is full")
+	allServed(tb, before)
+	everythingReaped(tb, srv, all)
+	require.Equal(tb, read, srv.Stderr.Total(), "broken: the log was read although it was full")
+
+	heal(tb, full)
+	counts := srv.stop(tb)
+	assert.EqualValues(tb, all, counts.Accepted)
+	assert.EqualValues(tb, all, counts.Reaped)
+	assert.Len(tb, srv.events("accepted"), all, "no event is lost")
+	assert.Len(tb, srv.events("reaped"), all)
+}
+
+// TestOutputFullAtTheEnd stops a server whose log is full: it ends all the same.
 func TestOutputFullAtTheEnd(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		stoppedWithFullOutput(t, newStage(t, v, 1))
 	})
 }
 
-// TestOutputFullCatches sees the story fail at a server that waits for the reader
-// of its log.
+// TestOutputFullCatches sees both stories fail at a server that waits for the reader of
+// its log.
 func TestOutputFullCatches(t *testing.T) {
 	t.Parallel()
-	catches(t, "by its grace of", func(tb testing.TB) {
-		stoppedWithFullOutput(tb, newStage(tb, variant{rig.IPv4, "fork"}, 1), "-defect", "blocks-on-log")
-	})
+	for words, story := range map[string]func(testing.TB, *stage, ...string){
+		"wait for accept while the log is full":  servedWithFullOutput,
+		"SIGTERM does not end the server, whose": stoppedWithFullOutput,
+	} {
+		t.Run(words, func(t *testing.T) {
+			t.Parallel()
+			catches(t, words, func(tb testing.TB) {
+				story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "blocks-on-log")
+			})
+		})
+	}
 }
 
 func stoppedWithFullOutput(tb testing.TB, s *stage, args ...string) {
 	tb.Helper()
 	srv := s.serve(tb, args...)
-	_, err := fault.Apply(tb.Context(), s.lab, fault.FullOutput{Of: srv.Process, Stream: fault.Stderr})
-	require.NoError(tb, err)
+	s.strike(tb, fault.FullOutput{Of: srv.Process, Stream: fault.Stderr})
 	allServed(tb, s.load(tb, s.clients[0], 1))
+	require.NoError(tb, srv.Signal(syscall.SIGTERM))
+	sleeps := false
+	rest := s.host.WatchRest()
+	require.NoError(tb, rig.Await(tb.Context(), "the end of the server", func() (bool, string, error) {
+		if !srv.Running() {
+			return true, "", nil
+		}
+		quiet, _, err := rest.Look()
+		sleeps = quiet >= rig.Scaled(rig.Settling)
+		return sleeps, "asleep for " + quiet.String(), err
+	}))
+	if sleeps && srv.Running() {
+		require.Fail(tb, "SIGTERM does not end the server, whose log is full",
+			"expected: the end does not wait for the log's reader\nobserved: it sleeps for %v", rig.Scaled(rig.Settling))
+	}
 	endsInOrder(tb, srv)
 }
 
-// endsInOrder stops a server whose last words nobody hears.
+// endsInOrder stops a server whose last words have no reader.
 func endsInOrder(tb testing.TB, srv *server) {
 	tb.Helper()
 	exit, err := srv.Stop(tb.Context())

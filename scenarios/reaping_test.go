@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -12,82 +13,92 @@ import (
 )
 
 const (
-	hosts          = 8
-	clientsPerHost = 25
-	crowd          = hosts * clientsPerHost
+	hosts = 8
+	crowd = 200 // clients of all hosts together, where workers are forked
 )
 
-// TestReapingAfterClientsLeave lets 200 clients from 8 hosts converse and leave.
+// TestReapingAfterClientsLeave lets 200 clients from 8 hosts converse and leave: every
+// worker is waited for (wait(2), "NOTES", on zombies).
 func TestReapingAfterClientsLeave(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, hosts)
-		srv := s.serve(t)
-		crowdConversesAndLeaves(t, s)
-		everythingReaped(t, srv, crowd)
-		assert.EqualValues(t, crowd, srv.stop(t).Reaped)
-	})
+	everywhere(t, func(t *testing.T, v variant) { clientsLeave(t, newStage(t, v, hosts), v.crowd(crowd)) })
 }
 
-// TestReapingAfterClientsAreKilled kills 200 clients in mid-conversation at the
-// same instant, so that their workers end together and SIGCHLD coalesces. On
-// each host five clients have five connections each.
+// TestReapingAfterClientsAreKilled kills 200 clients in mid-conversation at the same
+// instant, so that their workers end together and SIGCHLD coalesces (signal(7),
+// "Queueing and delivery semantics for standard signals"). On each host five processes
+// have five connections each.
 func TestReapingAfterClientsAreKilled(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, hosts)
-		srv := s.serve(t)
-		var clients []*rig.Process
-		var targets []rig.Target
-		for _, host := range s.clients {
-			clients = append(clients, s.loads(t, host, 5, clientsPerHost, "-hold")...)
-		}
-		for _, client := range clients {
-			targets = append(targets, client.Itself())
-		}
-		holding(t, clients...)
-		workers, err := srv.Descendants()
-		require.NoError(t, err)
-		require.Len(t, workers.Alive(), crowd, "one worker for each client in conversation")
-
-		killed, span, err := s.lab.KillTogether(t.Context(), targets...)
-		require.NoError(t, err)
-		require.Equal(t, 5*hosts, killed)
-		t.Logf("killed %d processes within %v", killed, span)
-		everythingReaped(t, srv, crowd)
-		// And the server serves on.
-		allServed(t, s.load(t, s.clients[0], 1))
-		everythingReaped(t, srv, crowd+1)
-		assert.EqualValues(t, crowd+1, srv.stop(t).Reaped)
-	})
+	everywhere(t, func(t *testing.T, v variant) { clientsAreKilled(t, newStage(t, v, hosts), v.crowd(crowd)) })
 }
 
-// TestReapingCatches sees the check fail at a server that does not reap.
+// TestReapingCatches sees both stories fail at a server that does not reap.
 func TestReapingCatches(t *testing.T) {
 	t.Parallel()
-	catches(t, "200 zombies of 200 workers stay", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, hosts)
-		srv := s.serve(tb, "-defect", "no-reap", "-grace", "1ms")
-		crowdConversesAndLeaves(tb, s)
-		everythingReaped(tb, srv, crowd)
-	})
+	for name, story := range map[string]func(testing.TB, *stage, int, ...string){
+		"leave": clientsLeave, "killed": clientsAreKilled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			catches(t, "10 zombies of 10 workers stay", func(tb testing.TB) {
+				story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 10, "-defect", "no-reap", "-grace", "1ms")
+			})
+		})
+	}
 }
 
-func crowdConversesAndLeaves(tb testing.TB, s *stage) {
+func clientsLeave(tb testing.TB, s *stage, clients int, serverArgs ...string) {
 	tb.Helper()
-	var clients []*rig.Process
+	srv := s.serve(tb, serverArgs...)
+	s.crowdConversesAndLeaves(tb, clients)
+	everythingReaped(tb, srv, clients)
+	assert.EqualValues(tb, clients, srv.stop(tb).Reaped)
+}
+
+// crowdConversesAndLeaves shares the clients out among the hosts.
+func (s *stage) crowdConversesAndLeaves(tb testing.TB, clients int) {
+	tb.Helper()
+	each := strconv.Itoa(clients / len(s.clients))
+	var loads []*rig.Process
 	for _, host := range s.clients {
-		clients = append(clients, s.load(tb, host, clientsPerHost, "-parallel", strconv.Itoa(clientsPerHost), "-messages", "3"))
+		loads = append(loads, s.load(tb, host, clients/len(s.clients), "-parallel", each, "-messages", "3"))
 	}
-	allServed(tb, clients...)
+	allServed(tb, loads...)
+}
+
+func clientsAreKilled(tb testing.TB, s *stage, clients int, serverArgs ...string) {
+	tb.Helper()
+	const processes = 5 // on each host
+	srv := s.serve(tb, serverArgs...)
+	var loads []*rig.Process
+	var targets []rig.Target
+	for _, host := range s.clients {
+		loads = append(loads, s.loads(tb, host, processes, clients/len(s.clients), "-hold")...)
+	}
+	for _, load := range loads {
+		targets = append(targets, load.Itself())
+	}
+	holding(tb, loads...)
+	workers, err := srv.Descendants()
+	require.NoError(tb, err)
+	require.Len(tb, workers.Alive(), clients, "one worker for each client in conversation")
+
+	killed, span, err := s.lab.KillTogether(tb.Context(), targets...)
+	require.NoError(tb, err)
+	require.Equal(tb, processes*len(s.clients), killed)
+	tb.Logf("killed %d processes within %v", killed, span)
+	everythingReaped(tb, srv, clients)
+
+	// And the server serves on.
+	allServed(tb, s.load(tb, s.clients[0], 1))
+	everythingReaped(tb, srv, clients+1)
+	assert.EqualValues(tb, clients+1, srv.stop(tb).Reaped)
 }
 
 // everythingReaped checks that of all the workers of a server whose clients
 // have left nothing remains: no process, no zombie, no connection, no descriptor.
 func everythingReaped(tb testing.TB, srv *server, workers int) {
 	tb.Helper()
-	_, err := srv.AwaitDescendants(tb.Context(), "the end of every worker", func(l rig.ProcessInfos) bool {
-		return len(l.Alive()) == 0
-	})
-	require.NoError(tb, err)
+	workersEnd(tb, srv)
 	zombies, err := srv.AwaitReaped(tb.Context())
 	require.NoError(tb, err)
 	if len(zombies) > 0 {
@@ -99,6 +110,48 @@ func everythingReaped(tb testing.TB, srv *server, workers int) {
 	})
 	require.NoError(tb, err)
 	descriptorsSteady(tb, srv)
+}
+
+// workersEnd checks that every worker ends once its client has left. It fails where
+// workers without a connection have used more processor time than an end takes, or
+// sleep for the settling time.
+func workersEnd(tb testing.TB, srv *server) {
+	tb.Helper()
+	const toEnd = 150 * time.Millisecond // of processor time; an executed worker may still start
+	var alive rig.ProcessInfos
+	var left time.Time
+	before := map[int]time.Duration{}
+	stays := false
+	require.NoError(tb, rig.Await(tb.Context(), "the end of every worker", func() (bool, string, error) {
+		all, err := srv.Descendants()
+		if alive = all.Alive(); err != nil || len(alive) == 0 {
+			return err == nil, "", err
+		}
+		sockets, err := srv.stage.host.Sockets()
+		if err != nil {
+			return false, "", err
+		}
+		if open := sockets.On(port); len(open) > len(open.In(rig.Listening, rig.TimeWait)) {
+			return false, alive.String(), nil
+		}
+		if left.IsZero() {
+			left = time.Now()
+		}
+		asleep := true
+		for _, worker := range alive {
+			asleep = asleep && worker.State == rig.Sleeping
+			if _, known := before[worker.PID]; !known {
+				before[worker.PID] = worker.CPUTime
+			}
+			stays = stays || worker.CPUTime-before[worker.PID] > rig.Scaled(toEnd)
+		}
+		stays = stays || asleep && time.Since(left) > rig.Scaled(rig.Settling)
+		return stays, alive.String(), nil
+	}))
+	if stays {
+		require.Fail(tb, fmt.Sprintf("%d workers stay although their clients have left", len(alive)),
+			"expected: a worker ends when a read returns 0 or fails with ECONNRESET\nobserved: %v", alive)
+	}
 }
 
 // descriptorsSteady checks that the server has open what it had before its

@@ -16,11 +16,11 @@ import (
 	"forkrig/rig/fault"
 )
 
-// TestRestartWhileOldWorkersServe kills the server and none of its workers: they
-// serve on, a new server on the same port serves meanwhile, and whoever takes over
-// the workers reaps them.
+// TestRestartWhileOldWorkersServe kills the server and none of its workers: they serve on,
+// a new server on the same port serves meanwhile, and the process that takes over the
+// workers reaps them (pid_namespaces(7), on orphans; socket(7), SO_REUSEADDR).
 func TestRestartWhileOldWorkersServe(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { killTheParentOnly(t, newStage(t, v, 2)) })
+	everywhere(t, func(t *testing.T, v variant) { killTheParentOnly(t, newStage(t, v, 2), v.crowd(20)) })
 }
 
 // TestRestartWhileOldWorkersServeCatches sees it fail at a server whose workers
@@ -28,13 +28,12 @@ func TestRestartWhileOldWorkersServe(t *testing.T) {
 func TestRestartWhileOldWorkersServeCatches(t *testing.T) {
 	t.Parallel()
 	catches(t, "address already in use", func(tb testing.TB) {
-		killTheParentOnly(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "worker-keeps-listener")
+		killTheParentOnly(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 4, "-defect", "worker-keeps-listener")
 	})
 }
 
-func killTheParentOnly(tb testing.TB, s *stage, serverArgs ...string) {
+func killTheParentOnly(tb testing.TB, s *stage, held int, serverArgs ...string) {
 	tb.Helper()
-	const held = 20
 	srv := s.serve(tb, append(serverArgs, "-leave-workers")...)
 	old := s.load(tb, s.clients[0], held, "-messages", "3", "-hold")
 	talker := s.client(tb, s.clients[0])
@@ -91,10 +90,11 @@ func orphansOf(all rig.ProcessInfos, servers ...*server) rig.ProcessInfos {
 	return found
 }
 
-// TestRestartAgainAndAgain kills and restarts the server every 200 ms for 5 s
-// under load, with all its workers, which cannot outlive it.
+// TestRestartAgainAndAgain kills and restarts the server five times under load, each time
+// when it has served a client and converses with another, with all its workers, which
+// cannot outlive it (prctl(2), PR_SET_PDEATHSIG; socket(7), SO_REUSEADDR).
 func TestRestartAgainAndAgain(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { restartAgainAndAgain(t, newStage(t, v, 2), 5*time.Second) })
+	everywhere(t, func(t *testing.T, v variant) { restartAgainAndAgain(t, newStage(t, v, 2)) })
 }
 
 // TestRestartAgainAndAgainCatches sees it fail at a server that cannot be restarted
@@ -102,37 +102,39 @@ func TestRestartAgainAndAgain(t *testing.T) {
 func TestRestartAgainAndAgainCatches(t *testing.T) {
 	t.Parallel()
 	catches(t, "address already in use", func(tb testing.TB) {
-		restartAgainAndAgain(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), time.Minute, "-defect", "no-reuseaddr")
+		restartAgainAndAgain(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "no-reuseaddr")
 	})
 }
 
-func restartAgainAndAgain(tb testing.TB, s *stage, last time.Duration, serverArgs ...string) {
+func restartAgainAndAgain(tb testing.TB, s *stage, serverArgs ...string) {
 	tb.Helper()
-	const every, atOnce, perLoad = 200 * time.Millisecond, 4, 40
+	const restarts, atOnce, perLoad = 5, 2, 10
 	first := s.serve(tb, serverArgs...)
 	loads := s.loadUntilTold(tb, perLoad, "-parallel", strconv.Itoa(atOnce), "-messages", "20", "-size", "10000")
-	restarts := 0
 	began := time.Now()
-	for next := began.Add(every); time.Since(began) < last || !loads.wereServedAndCutOff(); next = next.Add(every) {
-		require.Less(tb, time.Since(began), last+rig.Patience(), "broken: no connection was served, or none cut off")
-		time.Sleep(time.Until(next)) // the fault's own rhythm
-		s.strike(tb, fault.Kill{Targets: []rig.Target{first.Latest().Itself()}})
+	n := 0
+	for ; n < restarts || !loads.wereServedAndCutOff(); n++ {
+		require.Less(tb, time.Since(began), rig.Patience(), "broken: no connection was served, or none cut off")
+		latest := &server{Process: first.Latest(), stage: s}
+		latest.awaitEvent(tb, "reaped", func(event) bool { return true })
+		_, err := latest.AwaitDescendants(tb.Context(), "a worker in conversation", func(l rig.ProcessInfos) bool { return len(l.Alive()) > 0 })
+		require.NoError(tb, err)
+		s.strike(tb, fault.Kill{Targets: []rig.Target{latest.Itself()}})
 		// A worker that was being made has the listener for a moment.
-		_, err := s.host.AwaitSockets(tb.Context(), "nobody listening", func(all rig.Sockets) bool {
+		_, err = s.host.AwaitSockets(tb.Context(), "no listener", func(all rig.Sockets) bool {
 			return len(all.On(port).In(rig.Listening)) == 0
 		})
 		require.NoError(tb, err)
 		s.strike(tb, fault.Restart{Process: first.Process})
 		_, err = s.host.AwaitListen(tb.Context(), first.Latest(), port)
 		require.NoError(tb, err)
-		restarts++
 	}
 	all := loads.sum(tb)
 	assert.Zero(tb, all.Mismatched+all.TimedOut+all.Other, "wrong bytes, hanging or unexplained: %v", all.Errors)
 	cut := all.Reset + all.ClosedEarly
 	assert.Equal(tb, all.Connections, all.OK+all.Refused+cut, "each connection has exactly one end")
 	tb.Logf("%d restarts, %d connections: %d served, %d refused, %d cut off (%d by a reset, %d by the end of the stream)",
-		restarts, all.Connections, all.OK, all.Refused, cut, all.Reset, all.ClosedEarly)
+		n, all.Connections, all.OK, all.Refused, cut, all.Reset, all.ClosedEarly)
 
 	// It has not worn out.
 	latest := &server{Process: first.Latest(), stage: s, baseline: first.baseline}

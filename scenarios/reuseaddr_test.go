@@ -9,15 +9,18 @@ import (
 	"forkrig/rig"
 )
 
-// TestReuseAddrInTimeWait restarts the server while its port is in TIME_WAIT.
+// TestReuseAddrInTimeWait restarts the server while its port is in TIME_WAIT (RFC 9293,
+// section 3.6.1; socket(7), SO_REUSEADDR).
 func TestReuseAddrInTimeWait(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) { restartInTimeWait(t, newStage(t, v, 1)) })
 }
 
-// TestReuseAddrWithALiveWorker restarts the server while a worker of its
-// predecessor still converses.
+// TestReuseAddrWithALiveWorker restarts the server while a worker of its predecessor still
+// converses (socket(7), SO_REUSEADDR: "except when there is an active listening socket").
+// Family and worker model decide together what still holds the port, so it is told in all
+// four variants.
 func TestReuseAddrWithALiveWorker(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { restartWithALiveWorker(t, newStage(t, v, 1)) })
+	inEach(t, everyVariant, func(t *testing.T, v variant) { restartWithALiveWorker(t, newStage(t, v, 1)) })
 }
 
 // TestReuseAddrCatches sees both checks fail at a server without SO_REUSEADDR.
@@ -67,7 +70,8 @@ func restartWithALiveWorker(tb testing.TB, s *stage, serverArgs ...string) {
 }
 
 // TestReuseAddrNegativeControls shows what SO_REUSEADDR is for: without it a
-// restart in TIME_WAIT fails, and where the kernel keeps no TIME_WAIT it succeeds.
+// restart in TIME_WAIT fails, and where the kernel keeps no TIME_WAIT (tcp(7),
+// tcp_max_tw_buckets) it succeeds.
 func TestReuseAddrNegativeControls(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		t.Run("in TIME_WAIT the bind fails", func(t *testing.T) {

@@ -3,11 +3,14 @@ package scenarios
 import (
 	"context"
 	"encoding/json"
+	"flag"
+	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,23 +20,49 @@ import (
 	"forkrig/server/forkserver"
 )
 
-// variant is one of the ways in which every scenario runs.
+// variant is one of the ways in which a story is told.
 type variant struct {
 	family rig.Family
 	worker string // fork or exec
 }
 
-// everywhere runs f in IPv4 and IPv6 with each worker model, side by side.
-func everywhere(t *testing.T, f func(t *testing.T, v variant)) {
-	t.Parallel()
-	for _, family := range rig.Families {
-		for _, worker := range []string{"fork", "exec"} {
-			t.Run(family.String()+"/"+worker, func(t *testing.T) {
-				t.Parallel()
-				f(t, variant{family, worker})
-			})
-		}
+var allVariants = flag.Bool("all-variants", false,
+	"tell each story in IPv4 and in IPv6 with each worker model; without it, in two variants that cover both families and both models")
+
+// everywhere tells a story in IPv4 with forked workers and in IPv6 with executed
+// ones, side by side; with -all-variants in the other two combinations, too.
+func everywhere(t *testing.T, story func(t *testing.T, v variant)) {
+	t.Helper()
+	if *allVariants {
+		inEach(t, everyVariant, story)
+	} else {
+		inEach(t, everyVariant[:2], story)
 	}
+}
+
+// everyVariant begins with two that cover both families and both worker models.
+var everyVariant = []variant{{rig.IPv4, "fork"}, {rig.IPv6, "exec"}, {rig.IPv4, "exec"}, {rig.IPv6, "fork"}}
+
+// inEach tells a story in each of these variants, side by side.
+func inEach(t *testing.T, variants []variant, story func(t *testing.T, v variant)) {
+	t.Helper()
+	t.Parallel()
+	for _, v := range variants {
+		t.Run(v.family.String()+"/"+v.worker, func(t *testing.T) {
+			t.Parallel()
+			story(t, v)
+		})
+	}
+}
+
+// crowd returns how many clients make a crowd: forked many, or a fifth where workers
+// are executed. An executed worker takes some ten times the processor time of a forked
+// one, and the kernel starts, signals and reaps both alike.
+func (v variant) crowd(forked int) int {
+	if v.worker == "exec" {
+		return forked / 5
+	}
+	return forked
 }
 
 // port is where the servers of the scenarios listen. Every lab is a world of
@@ -56,6 +85,21 @@ func newStage(tb testing.TB, v variant, clients int) *stage {
 	s.address = netip.AddrPortFrom(s.host.MustAddr(v.family), port)
 	return s
 }
+
+// smallBuffers gives every socket that is opened from now on buffers of 64 KiB, so that
+// a message of [transfer] bytes is under way for as long as its receiver does not read
+// (tcp(7), tcp_rmem and tcp_wmem, which IPv6 heeds, too).
+func (s *stage) smallBuffers(tb testing.TB) {
+	tb.Helper()
+	for _, host := range append([]*rig.Host{s.host}, s.clients...) {
+		for _, name := range []string{"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"} {
+			require.NoError(tb, host.SetSysctl(name, "4096 65536 65536"))
+		}
+	}
+}
+
+// transfer is the size of a message that does not fit into the buffers of both sides.
+const transfer = "1048576"
 
 // server is a running reference server.
 type server struct {
@@ -246,14 +290,52 @@ func holding(tb testing.TB, clients ...*rig.Process) {
 	}
 }
 
-// say sends a line to an interactive client's input and waits for the reply.
+// say sends a line to an interactive client's input and checks the next line that the
+// client prints.
 func say(tb testing.TB, client *rig.Process, line, reply string) {
 	tb.Helper()
+	before := client.Stdout.Total()
 	_, err := client.Stdin.Write([]byte(line + "\n"))
 	require.NoError(tb, err)
-	_, err = client.Stdout.AwaitLine(tb.Context(), "reply "+reply, func(l string) bool { return l == reply })
+	_, err = client.Stdout.AwaitLine(tb.Context(), "the reply "+reply, func(string) bool { return client.Stdout.Total() > before })
 	require.NoError(tb, err)
+	require.Equal(tb, reply, client.Stdout.Last(1)[0], "the reply to %q", line)
 }
+
+// servesMeanwhile waits for the end of a load and checks that every connection was
+// served. It fails as soon as connections wait for accept while every process of the
+// server's host sleeps: then nothing but another event will serve them.
+func (srv *server) servesMeanwhile(tb testing.TB, load *rig.Process, doing string) {
+	tb.Helper()
+	rest, queued := srv.stage.host.WatchRest(), 0
+	require.NoError(tb, rig.Await(tb.Context(), "the end of a load", func() (bool, string, error) {
+		if !load.Running() {
+			return true, "", nil
+		}
+		quiet, _, err := rest.Look()
+		if err != nil {
+			return false, "", err
+		}
+		sockets, err := srv.stage.host.Sockets()
+		if err != nil {
+			return false, "", err
+		}
+		queued = 0
+		for _, listener := range sockets.On(port).In(rig.Listening) {
+			queued += int(listener.RecvQueue)
+		}
+		return queued > 0 && quiet >= rig.Scaled(atRest), sockets.String(), nil
+	}))
+	if load.Running() {
+		require.Fail(tb, fmt.Sprintf("%d connections wait for accept while %s", queued, doing),
+			"expected: others are served meanwhile\nobserved: every process of the server's host sleeps")
+	}
+	allServed(tb, load)
+}
+
+// atRest is for how long every process of a host has been asleep when nothing but
+// another event will wake one.
+const atRest = 200 * time.Millisecond
 
 // catches sees a story fail with these words: at a server that is wrong.
 func catches(t *testing.T, words string, story func(tb testing.TB)) {
