@@ -23,11 +23,11 @@ import (
 var matrixFlag = flag.Bool("matrix", false, "run every check against every defect and print the table of what was caught (make defects)")
 
 // TestDefects sees every check fail at each server that is wrong in a way that
-// the check must catch.
+// the check must catch. With -short it is one server for each check.
 func TestDefects(t *testing.T) {
 	t.Parallel()
 	for _, check := range checks.All() {
-		for _, defect := range check.Defects {
+		for _, defect := range check.Defects[:fewer(len(check.Defects), 1)] {
 			t.Run(defect+"/"+check.Name, func(t *testing.T) {
 				t.Parallel()
 				result := check.Judge(t, reference(check, "-defect", defect), rig.IPv4)
