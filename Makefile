@@ -1,12 +1,13 @@
-# Targets are for people; CI calls them too. `make help` lists them.
+# Targets for people and for CI: .ci/run and the workflows call the ci targets. `make help`
+# lists all of them.
 .DEFAULT_GOAL := help
-.PHONY: help scenarios checks defects search-matrix soak subjects test race flake lint bench fuzz clean
+.PHONY: help scenarios proofs checks defects search-matrix soak subjects test race flake lint bench fuzz \
+	ci ci-root ci-rootless ci-subjects ci-features clean
 
 GO          ?= go
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 FUZZTIME    ?= 10s
 BENCHTIME   ?= 1s
-ARGS        ?= -test.v
 DURATION    ?= 10m
 SOAKDIR     ?= bin/soak
 SEEDS       ?= 5
@@ -18,63 +19,77 @@ FLAKE_RUN   ?=
 FLAKE_SKIP  ?=
 FLAKE_DIR   ?=
 FLAKE_PACKAGE ?= ./scenarios
+
+# The features that CI requires: a test that lacks one of them fails there instead of skipping.
+# Not every kernel has netem, and the faults work without it; a container may hide the log of
+# the kernel. An ordinary user has one user only in the sandbox.
+REQUIRED          := all,-netem,-kernel-log
+REQUIRED_ROOTLESS := $(REQUIRED),-users
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z/-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-scenarios: bin/scenarios.test ## build as you, run the scenarios as root: no root-owned file is left
-	cd scenarios && $(SUDO) ../bin/scenarios.test $(ARGS)
-
-checks: bin/scenarios.test ## print the checks with their meaning
-	@bin/scenarios.test -list
-
-defects: bin/scenarios.test ## every check against every defect, as the table that the README shows
-	cd scenarios && $(SUDO) ../bin/scenarios.test -test.run '^TestMatrix$$' -matrix
-
-soak: bin/scenarios.test ## random stories for DURATION=10m, ARGS='-shard 0/4 -subject …'; what is found is left in SOAKDIR
-	@mkdir -p $(SOAKDIR)
-	cd scenarios && $(SUDO) ../bin/scenarios.test -test.timeout 0 -soak $(DURATION) -soak-dir $(abspath $(SOAKDIR)) $(ARGS)
-
-search-matrix: bin/scenarios.test ## after how many random stories each defect is found, from SEEDS=5 seeds each
-	cd scenarios && $(SUDO) ../bin/scenarios.test -test.timeout 0 -search-matrix $(SEEDS)
-
-subjects: bin/scenarios.test ## judge real servers, installing them where apt-get is (SUBJECTS="socat python" chooses)
-	$(SUDO) subjects/run $(INSTALL) $(SUBJECTS)
+bin/forkrig: FORCE ## build the command as one static file
+	CGO_ENABLED=0 $(GO) build -o $@ .
 
 bin/%.test: FORCE
 	CGO_ENABLED=0 $(GO) test -c -o $@ ./$*
 
 FORCE:
 
-test: ## build and test everything, as whoever you are
+scenarios proofs: ARGS ?= -test.v
+scenarios: bin/scenarios.test ## build the scenarios as you and run them as root; ARGS are those of a test binary
+	cd scenarios && $(SUDO) ../bin/scenarios.test $(ARGS)
+
+proofs: bin/proofs.test ## build the proofs as you and run them as root; ARGS are those of a test binary
+	cd proofs && $(SUDO) ../bin/proofs.test $(ARGS)
+
+checks: bin/forkrig ## print the checks and what they mean
+	@bin/forkrig list
+
+defects: bin/proofs.test ## run every check at every defect and print the table of docs/defects.md
+	cd proofs && $(SUDO) ../bin/proofs.test -test.run '^TestMatrix$$' -matrix
+
+search-matrix: bin/proofs.test ## print how many random stories it takes to find each defect, from SEEDS=5 seeds
+	cd proofs && $(SUDO) ../bin/proofs.test -test.timeout 0 -search-matrix $(SEEDS)
+
+soak: bin/forkrig ## play random stories for DURATION=10m and write into SOAKDIR; ARGS='-shard 0/4 -- COMMAND…'
+	$(SUDO) bin/forkrig search -soak $(DURATION) -soak-dir $(SOAKDIR) $(ARGS)
+
+subjects: bin/forkrig ## judge real servers and install them with apt-get; SUBJECTS='socat python' judges these only
+	$(SUDO) subjects/run $(INSTALL) $(SUBJECTS)
+
+test: ## vet, build and test everything with your own privileges
 	$(GO) vet ./...
 	$(GO) test ./...
 
-# Of the scenarios those that use most of the rig: the rest is the same code again, with
-# more bytes.
-RACED := ^(TestCorrectServer|TestSearch|TestReapingAfterClientsLeave|TestEINTR.*|TestReuseAddr.*|TestPolicies|TestBacklog.*|TestPowerCut.*)$$
-race: ## build and test under the race detector, with some of the scenarios (needs a C compiler)
-	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /scenarios)
-	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race -run '$(RACED)' ./scenarios
+# Some of the scenarios and proofs, which use most of the rig: the others run the same code
+# with more bytes.
+RACED := ^(TestReapingAfterClientsLeave|TestEINTR.*|TestReuseAddr.*|TestBacklog.*|TestPowerCut.*|TestCorrectServer|TestSearch|TestPolicies)$$
+SUITES := /scenarios$$|/proofs$$
+race: ## build and test under the race detector, with some of the scenarios and proofs (needs a C compiler)
+	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -vE '$(SUITES)')
+	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race -run '$(RACED)' ./scenarios ./proofs
 
-flake: ## FLAKE_RUNS scenario runs under load in FLAKE_MODES; counts failures (FLAKE_RUN, FLAKE_SKIP: patterns; FLAKE_DIR)
+flake: ## repeat the tests of FLAKE_PACKAGE under load and count failures; FLAKE_RUNS, FLAKE_MODES, FLAKE_RUN, FLAKE_SKIP, FLAKE_DIR
 	CGO_ENABLED=0 $(GO) build -o bin/flake ./flake
 	@bin/flake -runs '$(FLAKE_RUNS)' -modes '$(FLAKE_MODES)' -run '$(FLAKE_RUN)' -skip '$(FLAKE_SKIP)' \
 		-dir '$(FLAKE_DIR)' -package '$(FLAKE_PACKAGE)'
 
-lint: ## formatting, vet on other systems, staticcheck, actionlint
+lint: ## check formatting, vet for other systems, and run staticcheck and actionlint
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted; exit 1; }
 	GOOS=darwin $(GO) vet ./...
 	GOARCH=arm64 $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
 
-bench: ## benchmarks, in the format that benchstat reads
+bench: ## run the benchmarks and print them in the format that benchstat reads
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./rig/... ./server/...
 
-fuzz: ## every fuzz test for FUZZTIME
+fuzz: ## run every fuzz test for FUZZTIME=10s
 	@for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo $$package $$target; \
@@ -82,5 +97,25 @@ fuzz: ## every fuzz test for FUZZTIME
 		done; \
 	done
 
-clean: ## remove what the targets above made
+ci: ci-root ci-rootless ci-subjects race lint ## everything that CI requires, on a machine on which .ci/run installed it
+
+ci-root: ## vet, and test everything; the scenarios with the command of the README
+	$(GO) vet ./...
+	FORKRIG_REQUIRE=$(REQUIRED) $(GO) test $$($(GO) list ./... | grep -vE '$(SUITES)')
+	FORKRIG_REQUIRE=$(REQUIRED) $(GO) test ./scenarios/...
+	FORKRIG_REQUIRE=$(REQUIRED) $(GO) test ./proofs/...
+
+# These tests say the same about the checks and the search with root and without.
+SAME_WITHOUT_ROOT := ^(TestDefects|TestStoryIsShort)$$
+ci-rootless: ## test what needs privileges as an ordinary user, or as user 65534 where you are root
+	FORKRIG_REQUIRE=$(REQUIRED_ROOTLESS) CGO_ENABLED=0 $(GO) test -count=1 -timeout 8m -exec '$(CURDIR)/.ci/rootless' \
+		-skip '$(SAME_WITHOUT_ROOT)' ./rig/... ./judge/... ./checks/... ./scenarios/... ./proofs/...
+
+ci-subjects: ## judge three real servers
+	$(MAKE) subjects SUBJECTS="socat tcpserver python"
+
+ci-features: ## print the features that CI requires
+	@echo '$(REQUIRED)'
+
+clean: ## remove what the other targets made
 	rm -rf bin

@@ -2,8 +2,8 @@
 // ones fail, and counts: see [Mode]. `make flake` runs it.
 //
 // A scenario run is a leaf, a test or subtest without subtests of its own, that
-// passed or failed. One that was skipped is counted apart, and so are the leaves
-// that see a defect caught: one of these that fails is a defect missed.
+// passed or failed. One that was skipped is counted apart, and so are the leaves of
+// TestDefects in package proofs: one of these that fails is a defect missed.
 //
 // What it starts ends with it, also when it is killed. It exits with status 1
 // where anything failed.

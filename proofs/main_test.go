@@ -30,6 +30,15 @@ func TestMain(m *testing.M) {
 	rig.Main(m, programs)
 }
 
+// fewer returns how many repetitions of the same thing a test makes: few with -short, and
+// otherwise all.
+func fewer(all, few int) int {
+	if testing.Short() {
+		return min(few, all)
+	}
+	return all
+}
+
 // commandEnv makes this test binary the command: see [forkrig].
 const commandEnv = "FORKRIG_PROOFS_COMMAND"
 

@@ -22,9 +22,10 @@ func examined(t *testing.T, setup cli.Setup, families ...rig.Family) map[rig.Fam
 }
 
 // TestSearch plays random stories at the correct server and looks for one that ends badly.
+// With -short it plays five in each of the ways in which the server runs, otherwise 25.
 func TestSearch(t *testing.T) {
 	t.Parallel()
-	const modest = 25 // stories of each way to run
+	modest := fewer(25, 5)
 	seed := rand.Uint64N(search.MaxSeed + 1)
 	for _, setup := range cli.BuiltInSetups() {
 		t.Run(setup.Name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,7 +34,8 @@ var strangers = rig.Programs{
 	"curt":    curt,
 }
 
-// TestStrangeServers judges servers that are right in unusual ways.
+// TestStrangeServers judges servers that are right in unusual ways, with -short by two
+// checks that pass and two that are skipped.
 func TestStrangeServers(t *testing.T) {
 	t.Parallel()
 	for name, story := range map[string]struct {
@@ -52,7 +54,8 @@ func TestStrangeServers(t *testing.T) {
 			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure"},
 		},
 	} {
-		selected, err := checks.Select(strings.Join(append(story.passes, story.skips...), ","))
+		passes, skips := story.passes[:fewer(len(story.passes), 2)], story.skips[:fewer(len(story.skips), 2)]
+		selected, err := checks.Select(strings.Join(slices.Concat(passes, skips), ","))
 		if err != nil {
 			t.Fatal(err)
 		}
