@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"forkrig/rig/observe"
 )
 
 // Process is a program that was started on a host. The rig waits for it as soon
@@ -32,12 +34,13 @@ type Process struct {
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process was waited for
-	state *os.ProcessState
+	// Valid once ended is closed.
+	state   *os.ProcessState
+	endedAt time.Time
 
 	successor atomic.Pointer[Process] // that Restart started
 
 	started ProcessInfo // right after the start
-	zombies zombieWatch // among its descendants
 }
 
 // Exit is how a process ended.
@@ -182,6 +185,7 @@ func (p *Process) wait() {
 	if p.Stdin != nil {
 		p.Stdin.Close()
 	}
+	p.endedAt = time.Now()
 	close(p.ended)
 }
 
@@ -361,7 +365,7 @@ func (p *Process) Freeze(ctx context.Context) error {
 		return err
 	}
 	return Await(ctx, fmt.Sprintf("%v stopped", p), func() (bool, string, error) {
-		stopped, threads, err := threadsIn(p.PID, Stopped)
+		stopped, threads, err := observe.ThreadsIn(p.PID, Stopped)
 		return err == nil && stopped == threads, fmt.Sprintf("%d of %d threads", stopped, threads), err
 	})
 }

@@ -109,7 +109,9 @@ func BenchmarkEventToObserver(b *testing.B) {
 					return slices.ContainsFunc(l, func(i ProcessInfo) bool { return i.PID == c.parents[0].PID && i.State == wanted })
 				})
 				require.NoError(b, err)
-			}, func() { next = map[bool]syscall.Signal{true: syscall.SIGCONT, false: syscall.SIGSTOP}[next == syscall.SIGSTOP] })
+			}, func() {
+				next = map[bool]syscall.Signal{true: syscall.SIGCONT, false: syscall.SIGSTOP}[next == syscall.SIGSTOP]
+			})
 			_ = c.parents[0].Thaw()
 		})
 		b.Run(name+"/event=listen", func(b *testing.B) {

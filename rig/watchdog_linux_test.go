@@ -144,8 +144,8 @@ func TestWatchdogTellsOnSIGQUIT(t *testing.T) {
 func startStillAnswers(t *testing.T, cmd *exec.Cmd, stderr *bufio.Scanner) string {
 	t.Helper()
 	require.NoError(t, Await(t.Context(), "the program of the test that stands still", func() (bool, string, error) {
-		all, err := readProcesses()
-		below := descendantsOf(all, cmd.Process.Pid)
+		all, err := everyProcess()
+		below := all.Descendants(cmd.Process.Pid)
 		for _, p := range below {
 			if p.Name == "stubborn" {
 				return true, "", nil

@@ -1,4 +1,4 @@
-package rig
+package observe
 
 import "golang.org/x/sys/unix"
 
