@@ -53,7 +53,7 @@ type Observer struct {
 	source source
 	// measure calls work and returns how much processor time it took.
 	measure func(work func()) time.Duration
-	wake    chan struct{} // tells serve of a new request
+	wake    chan struct{} // of capacity 1: see rouse
 
 	mu       sync.Mutex
 	hosts    map[uint64]*Host // by namespace
@@ -133,10 +133,7 @@ func (o *Observer) ask(ctx context.Context, r *request) (*Snapshot, error) {
 		o.serving = true
 		go o.serve()
 	} else {
-		select {
-		case o.wake <- struct{}{}:
-		default:
-		}
+		o.rouse()
 	}
 	o.mu.Unlock()
 	select {
@@ -145,8 +142,17 @@ func (o *Observer) ask(ctx context.Context, r *request) (*Snapshot, error) {
 	case <-ctx.Done():
 		o.mu.Lock()
 		o.requests = slices.DeleteFunc(o.requests, func(other *request) bool { return other == r })
+		o.rouse()
 		o.mu.Unlock()
 		return nil, fmt.Errorf("look at a host: %w", ctx.Err())
+	}
+}
+
+// rouse tells serve that the requests are others now.
+func (o *Observer) rouse() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
 	}
 }
 
