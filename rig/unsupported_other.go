@@ -31,8 +31,9 @@ func quitSignals() (signals <-chan os.Signal, restore func()) { return nil, func
 func quitMyself()                                             {}
 func describeThreads(int) string                              { return "" }
 
-func timePiece() (time.Duration, error) { return 0, errUnsupported }
-func readLoad() float64                 { return 0 }
+func timePiece(func() (time.Duration, error)) (time.Duration, error) { return 0, errUnsupported }
+func processorTime() (time.Duration, error)                          { return 0, errUnsupported }
+func readLoad() float64                                              { return 0 }
 
 func explainNamespaceError(err error, _ bool) error { return err }
 
