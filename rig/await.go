@@ -16,8 +16,8 @@ import (
 // whether a correct subject passes on a slow machine, so it is generous.
 const patience = 60 * time.Second
 
-// Patience returns how long the Await functions wait at the most, for whoever
-// has to choose a deadline of his own: 60 s, scaled as by [Scaled].
+// Patience returns how long the Await functions wait at the most, for a
+// caller that chooses a deadline of its own: 60 s, scaled as by [Scaled].
 func Patience() time.Duration { return scaled(patience) }
 
 // Settling is how long a subject may take to come to rest after its last

@@ -28,7 +28,7 @@ func (l *Lab) close() error {
 	defer cancel()
 
 	var found []error
-	for _, f := range slices.Backward(l.atEnd) { // which nobody changes any more
+	for _, f := range slices.Backward(l.atEnd) { // which does not change any more
 		found = append(found, f(ctx))
 	}
 	l.mu.Lock()
@@ -106,7 +106,7 @@ func (h *Host) endLeftovers(ctx context.Context) error {
 
 // ownSockets names the sockets of the host that this very process has open: the
 // test got them from Dial, Listen or Do and did not close them. On the way it
-// destroys the connections that nobody has any more.
+// destroys the connections that no process has any more.
 func (h *Host) ownSockets() error {
 	sockets, err := h.ns.destroyOrphans()
 	if err != nil {

@@ -79,7 +79,8 @@ func signalName(s syscall.Signal) string { return observe.SignalName(s) }
 // observer looks at the hosts of all labs of this process.
 var observer = observe.New()
 
-// look reads at once. The lab may have ended: whoever must not look then asks before.
+// look reads at once, also after the end of the lab: a caller that must not look then
+// asks before.
 func look(what string, q observe.Query) (*observe.Snapshot, error) {
 	s, err := observer.Look(context.Background(), q)
 	if err != nil {
@@ -88,7 +89,7 @@ func look(what string, q observe.Query) (*observe.Snapshot, error) {
 	return s, nil
 }
 
-// processesOf returns the processes of the host in the snapshot.
+// processesIn returns the processes of the host in the snapshot.
 func (h *Host) processesIn(s *observe.Snapshot) (ProcessInfos, error) {
 	found, err := s.Processes(h.observed)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // population is the world that the processes of a host see: a PID namespace in
-// which they have numbers of their own and can signal nobody else, whatever
+// which they have numbers of their own and can signal no other process, whatever
 // their rights (pid_namespaces(7)), with a /proc that shows just them. Its first
 // process is a small init, which adopts orphans and reaps them; when init ends,
 // the kernel kills all the others, those that are being forked included.
@@ -20,7 +20,7 @@ import (
 // no process.
 type population struct {
 	init *exec.Cmd     // owned
-	gone chan struct{} // closed when init was waited for: nobody is left then
+	gone chan struct{} // closed when init was waited for: no process is left then
 	// unguard ends the guard.
 	unguard func()
 
@@ -108,7 +108,7 @@ func (h *Host) populated() (*population, error) {
 
 var errPopulationEnded = errors.New("the host's processes have just been ended, with its init")
 
-// end kills everybody at one instant and returns when nobody is left. The caller
+// end kills all processes at one instant and returns when none is left. The caller
 // holds the host's peopling.
 func (p *population) end() {
 	_ = p.init.Process.Kill() // an error means that it has ended

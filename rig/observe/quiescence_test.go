@@ -113,8 +113,8 @@ func TestWhatIsNoEvent(t *testing.T) {
 	assert.Equal(t, Quiescent, r.last.State)
 }
 
-// TestTimeWithoutLooksDoesNotCount on the clock of watching: on a busy machine whoever
-// looks may itself wait for a processor.
+// TestTimeWithoutLooksDoesNotCount on the clock of watching: on a busy machine
+// the process that looks may itself wait for a processor.
 func TestTimeWithoutLooksDoesNotCount(t *testing.T) {
 	r := newRecording()
 	r.see(100*time.Millisecond, nil)
