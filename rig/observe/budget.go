@@ -46,11 +46,11 @@ func (b *budget) wait(now time.Time, cost time.Duration) time.Duration {
 }
 
 // Waiters leave the budget to those who ask once: their pauses become longer while
-// looking costs more than a thirtieth of a processor, and shorter while it costs less.
+// looking costs more than a twenty-fifth of a processor, and shorter while it costs less.
 const (
-	paceShare     = 1.0 / 30
+	paceShare     = 1.0 / 25
 	firstPause    = 200 * time.Microsecond // the pause after the first look
-	shortestPause = 6 * time.Millisecond   // the shortest that pauses grow to
+	shortestPause = 5 * time.Millisecond   // the shortest that pauses grow to
 	longestPause  = 80 * time.Millisecond
 )
 
