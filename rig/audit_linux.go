@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"forkrig/rig/observe"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +54,7 @@ func heldNamespaces() map[string]uint64 {
 			if err != nil {
 				continue
 			}
-			if inode := namespaceInode(filepath.Join(directory, entry.Name(), rest)); inode != 0 {
+			if inode := observe.ReadNamespace(filepath.Join(directory, entry.Name(), rest)); inode != 0 {
 				held[place(number)] = inode
 			}
 		}
@@ -100,10 +102,9 @@ func runTestsAndAudit(runTests func() int) int {
 func auditSandbox() error {
 	var left ProcessInfos
 	start := time.Now()
-	err := Await(context.Background(), "an empty sandbox", func() (bool, string, error) {
-		all, err := readProcesses()
-		left = all.where(func(i ProcessInfo) bool { return i.PID != 1 && !isOwnProcess(i.PID) })
-		return len(left) == 0 || time.Since(start) >= scaled(Settling), left.String(), err
+	err := awaitObserved(context.Background(), "an empty sandbox", observe.Query{Others: true}, func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
+		left = s.All().Where(func(i ProcessInfo) bool { return i.PID != 1 && i.PID != os.Getpid() })
+		return len(left) == 0 || time.Since(start) >= scaled(Settling), left, nil
 	})
 	if err != nil {
 		return err
@@ -112,7 +113,8 @@ func auditSandbox() error {
 	if len(left) > 0 {
 		found = append(found, fmt.Errorf("%d processes were left running: %v", len(left), left))
 	}
-	own := namespaceOf(os.Getpid())
+	// This thread's, because the main thread may be the one that is elsewhere.
+	own := observe.ReadNamespace("/proc/thread-self/ns/net")
 	for place, inode := range heldNamespaces() {
 		if inode != own {
 			found = append(found, fmt.Errorf("network namespace %d is still held by %s of the test process", inode, place))

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"forkrig/rig/observe"
 )
 
 // patience is how long a lab waits for an observation that a healthy machine
@@ -14,13 +16,13 @@ import (
 // whether a correct subject passes on a slow machine, so it is generous.
 const patience = 60 * time.Second
 
-// Patience returns how long the Await functions wait at the most, for whoever
-// has to choose a deadline of his own: 60 s, scaled as by [Scaled].
+// Patience returns how long the Await functions wait at the most, for a
+// caller that chooses a deadline of its own: 60 s, scaled as by [Scaled].
 func Patience() time.Duration { return scaled(patience) }
 
 // Settling is how long a subject may take to come to rest after its last
 // client has left, before what remains counts as lasting: see [Process.AwaitReaped].
-const Settling = 2 * time.Second
+const Settling = observe.Settling
 
 // TimeScaleEnv is the environment variable with a factor, at least 1, by which
 // every deadline of the rig is longer still than what the rig chose for the machine.
@@ -68,49 +70,65 @@ var ErrNotObserved = errors.New("not observed")
 // awaited; look returns a description of what it saw last. An error of look ends
 // the wait at once.
 func Await(ctx context.Context, what string, look func() (seen bool, last string, err error)) error {
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
-	defer cancel()
-	saw, end := beginWait(ctx, what)
-	defer end()
 	const (
 		shortest, longest = 200 * time.Microsecond, 20 * time.Millisecond
 		// A look that costs much is not made all the time. What it cost on a busy
 		// machine may have been waiting for a processor.
 		longestAfterDear = 500 * time.Millisecond
 	)
-	pause, over := shortest, false
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
+	pause, cost := shortest, time.Duration(0)
+	return await(ctx, what, func(ctx context.Context) error {
+		timer := time.NewTimer(max(pause, min(3*cost, longestAfterDear)))
+		defer timer.Stop()
+		pause = min(pause*3/2, longest)
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, func(bool) (bool, fmt.Stringer, error) {
 		began := time.Now()
 		seen, last, err := look()
-		cost := time.Since(began)
+		cost = time.Since(began)
+		return seen, said(last), err
+	})
+}
+
+// await is [Await] with its way of waiting: pause returns when it is time to look
+// again, or with ctx's error where that ends before. look is told whether that is
+// over, and then looks for the last time.
+func await(ctx context.Context, what string, pause func(context.Context) error,
+	look func(over bool) (seen bool, last fmt.Stringer, err error)) error {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, scaled(patience))
+	defer cancel()
+	saw, end := beginWait(ctx, what)
+	defer end()
+	for over := false; ; {
+		seen, last, err := look(over)
 		if err != nil {
 			return fmt.Errorf("await %s: %w", what, err)
 		}
 		if seen {
 			return nil
 		}
-		if last == "" {
-			last = "nothing"
-		}
 		saw(last)
-		notObserved := func() error {
-			return fmt.Errorf("await %s: %w within %v; last seen: %s",
-				what, ErrNotObserved, time.Since(start).Round(time.Millisecond), last)
+		if !over {
+			err = pause(ctx)
 		}
-		if over {
-			return notObserved()
-		}
-		select {
-		case <-timer.C:
-			pause = min(pause*3/2, longest)
-			timer.Reset(max(pause, min(3*cost, longestAfterDear)))
-		case <-ctx.Done():
-			if over = errors.Is(ctx.Err(), context.DeadlineExceeded); !over {
-				return notObserved() // nobody waits any more
+		switch {
+		case over, errors.Is(err, context.Canceled): // then nothing waits any more
+			text := "nothing"
+			if last != nil && last.String() != "" {
+				text = last.String()
 			}
+			return fmt.Errorf("await %s: %w within %v; last seen: %s",
+				what, ErrNotObserved, time.Since(start).Round(time.Millisecond), text)
+		case errors.Is(err, context.DeadlineExceeded):
+			over = true
+		case err != nil:
+			return fmt.Errorf("await %s: %w", what, err)
 		}
 	}
 }

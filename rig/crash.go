@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"forkrig/rig/observe"
 )
 
 // crashSignals are those by which the kernel, or a program itself, ends a program that
 // went wrong (signal(7)).
-var crashSignals = setOf(syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS,
+var crashSignals = observe.NewSignalSet(syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS,
 	syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS)
 
 // ExpectCrash says that these signals may end processes of the lab from now on; without
@@ -32,7 +34,7 @@ func (l *Lab) ExpectCrash(signals ...syscall.Signal) {
 func (l *Lab) noteSent(signals ...syscall.Signal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent |= setOf(signals...)
+	l.sent |= observe.NewSignalSet(signals...)
 }
 
 // crashes says which processes of the lab crashed. All that it started have ended.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"forkrig/rig/observe"
 )
 
 // close ends the lab. The order matters: what the subject left undone is looked
@@ -26,7 +28,7 @@ func (l *Lab) close() error {
 	defer cancel()
 
 	var found []error
-	for _, f := range slices.Backward(l.atEnd) { // which nobody changes any more
+	for _, f := range slices.Backward(l.atEnd) { // which does not change any more
 		found = append(found, f(ctx))
 	}
 	l.mu.Lock()
@@ -51,6 +53,7 @@ func (l *Lab) close() error {
 	// While the lab still has its namespaces: another may get their numbers then.
 	found = append(found, namespacesInUse(hosts)...)
 	for _, h := range hosts {
+		observer.Remove(h.observed)
 		found = append(found, h.ownSockets(), h.ns.end())
 	}
 	return errors.Join(found...)
@@ -89,13 +92,12 @@ func stopAll(ctx context.Context, processes []*Process) []error {
 func (h *Host) endLeftovers(ctx context.Context) error {
 	var left ProcessInfos
 	start := time.Now()
-	err := Await(ctx, "no process left on "+h.Name, func() (bool, string, error) {
-		var err error
-		if left, err = h.processes(); err != nil {
-			return false, "", err
-		}
-		return len(left) == 0 || time.Since(start) >= scaled(Settling), left.String(), nil
-	})
+	err := awaitObserved(ctx, "no process left on "+h.Name, observe.Query{Processes: []*observe.Host{h.observed}},
+		func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
+			var err error
+			left, err = h.processesIn(s)
+			return len(left) == 0 || time.Since(start) >= scaled(Settling), left, err
+		})
 	h.depopulate()
 	if err != nil || len(left) == 0 {
 		return err
@@ -105,7 +107,7 @@ func (h *Host) endLeftovers(ctx context.Context) error {
 
 // ownSockets names the sockets of the host that this very process has open: the
 // test got them from Dial, Listen or Do and did not close them. On the way it
-// destroys the connections that nobody has any more.
+// destroys the connections that no process has any more.
 func (h *Host) ownSockets() error {
 	sockets, err := h.ns.destroyOrphans()
 	if err != nil {
@@ -114,11 +116,11 @@ func (h *Host) ownSockets() error {
 	if len(sockets) == 0 {
 		return nil
 	}
-	fds, err := readFDs(os.Getpid())
+	fds, err := observe.ReadFDs(os.Getpid())
 	if err != nil {
 		return err
 	}
-	open := sockets.where(func(s Socket) bool { return s.Inode != 0 && fds.Socket(s.Inode) })
+	open := sockets.Where(func(s Socket) bool { return s.Inode != 0 && fds.Socket(s.Inode) })
 	if len(open) == 0 {
 		return nil
 	}

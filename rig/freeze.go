@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"forkrig/rig/observe"
 )
 
 // Frozen is a set of processes that were stopped together: see
@@ -81,7 +83,7 @@ func (f *Frozen) add(targets []Target) (all bool, last string, err error) {
 	})
 	all = true
 	for _, handle := range now {
-		stopped, threads, err := threadsIn(handle.pid, Stopped)
+		stopped, threads, err := observe.ThreadsIn(handle.pid, Stopped)
 		if err == nil && stopped < threads {
 			err = handle.signal(syscall.SIGSTOP)
 			all, last = false, fmt.Sprintf("process %d is not stopped", handle.pid)
@@ -130,7 +132,7 @@ func (f *Frozen) Thaw(ctx context.Context) error {
 			if err != nil || dead {
 				continue
 			}
-			stopped, _, err := threadsIn(handle.pid, Stopped)
+			stopped, _, err := observe.ThreadsIn(handle.pid, Stopped)
 			if err != nil && !isGone(err) {
 				return false, "", err
 			}

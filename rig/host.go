@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"forkrig/rig/observe"
 )
 
 // Host is a network namespace (network_namespaces(7)) with its addresses, and
@@ -22,11 +24,11 @@ import (
 type Host struct {
 	Name string
 
-	lab     *Lab
-	ns      *namespace
-	zombies zombieWatch // among its processes
-	devices []*device   // guarded by lab.mu
-	ipv6Err error       // why the host has no IPv6; guarded by lab.mu
+	lab      *Lab
+	ns       *namespace
+	observed *observe.Host
+	devices  []*device // guarded by lab.mu
+	ipv6Err  error     // why the host has no IPv6; guarded by lab.mu
 
 	peopling sync.Mutex
 	people   *population // nil before the first process; guarded by peopling

@@ -198,6 +198,7 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	if l.closed {
 		return nil, errors.Join(fmt.Errorf("make host %s: %w: it ended meanwhile", name, ErrClosed), ns.end())
 	}
+	host.observed = observer.Add(ns.inode, ns.sockets)
 	l.hosts = append(l.hosts, host)
 	l.Journal.Record("lab", "host %s", name)
 	return host, nil

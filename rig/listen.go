@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"forkrig/rig/observe"
 )
 
 // AwaitListen waits until the process, a descendant of it or a daemon that it
@@ -15,45 +17,38 @@ import (
 func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket, error) {
 	var found Socket
 	gone := 0 // looks at which nothing of it was seen
-	err := Await(ctx, fmt.Sprintf("%v listening on port %d", p, port), func() (bool, string, error) {
-		running := p.Running()
-		sockets, err := h.Sockets()
-		if err != nil {
-			return false, "", err
+	err := awaitObserved(ctx, fmt.Sprintf("%v listening on port %d", p, port), h.everything(), func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
+		if err := h.lab.checkOpen("list sockets of " + h.Name); err != nil {
+			return false, nil, err
 		}
-		listeners := sockets.On(port).In(Listening)
-		offspring, err := p.offspring()
+		sockets, err := h.socketsIn(s)
 		if err != nil {
-			return false, "", err
+			return false, nil, err
 		}
-		for _, info := range offspring {
-			fds, err := readFDs(info.PID)
-			if err != nil {
-				continue // it ended, or it is a zombie
-			}
-			for _, listener := range listeners {
-				if fds.Socket(listener.Inode) {
-					found = listener
-					return true, "", nil
-				}
-			}
+		all, err := h.processesIn(s)
+		if err != nil {
+			return false, nil, err
+		}
+		listeners, offspring := sockets.On(port).In(Listening), p.offspringIn(all)
+		if found = heldBy(s, offspring, listeners); found.State == Listening {
+			return true, nil, nil
 		}
 		// A look goes through the processes one after the other, and may miss both a
 		// parent that ends and the child that it has just started.
-		if running || len(offspring.Alive()) > 0 || h.heldByNobody(listeners) {
+		if p.wasRunning(s) || len(offspring.Alive()) > 0 || heldByNone(s, all, listeners) {
 			gone = 0
 		} else if gone++; gone >= 3 {
 			p.awaitOutput(ctx)
-			return false, "", fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
+			return false, nil, fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
 		}
-		if len(listeners) > 0 {
-			seen := "another process listens: " + listeners.String()
-			if _, err := readFDs(p.PID); errors.Is(err, os.ErrPermission) && p.Running() {
-				seen += "; but what this one has open cannot be seen: give the rig CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
-			}
-			return false, seen, nil
+		if len(listeners) == 0 {
+			return false, said("nothing listens"), nil
 		}
-		return false, "nobody listens", nil
+		seen := "another process listens: " + listeners.String()
+		if _, err := s.FDs(p.started); errors.Is(err, os.ErrPermission) && p.Running() {
+			seen += "; but what this one has open cannot be seen: give the rig CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+		}
+		return false, said(seen), nil
 	})
 	h.lab.Journal.Record(p.who(), "awaited listening on port %d%s", port, errorSuffix(err))
 	if errors.Is(err, ErrNotObserved) {
@@ -62,39 +57,50 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 	return found, err
 }
 
-// heldByNobody says whether there is a listener that no process of the host seems
-// to have open: whoever has it was missed.
-func (h *Host) heldByNobody(listeners Sockets) bool {
+// heldBy returns the first of the listeners that one of the processes has open.
+func heldBy(s *observe.Snapshot, processes ProcessInfos, listeners Sockets) Socket {
 	if len(listeners) == 0 {
-		return false
+		return Socket{}
 	}
-	all, err := h.processes()
-	if err != nil {
-		return false
-	}
-	for _, info := range all.Alive() {
-		fds, err := readFDs(info.PID)
+	for _, info := range processes {
+		fds, err := s.FDs(info)
 		if err != nil {
-			continue
+			continue // it ended, or it is a zombie
 		}
-		listeners = listeners.where(func(s Socket) bool { return !fds.Socket(s.Inode) })
+		for _, listener := range listeners {
+			if fds.Socket(listener.Inode) {
+				return listener
+			}
+		}
 	}
-	return len(listeners) > 0
+	return Socket{}
 }
 
-// offspring returns the processes of the host that were started by the process,
+// heldByNone says whether there is a listener that none of the processes seems to have
+// open: the one that has it was missed.
+func heldByNone(s *observe.Snapshot, all ProcessInfos, listeners Sockets) bool {
+	for _, listener := range listeners {
+		if heldBy(s, all.Alive(), Sockets{listener}).State != Listening {
+			return true
+		}
+	}
+	return false
+}
+
+// wasRunning says whether the process had not been waited for when the snapshot began.
+func (p *Process) wasRunning(s *observe.Snapshot) bool {
+	return p.Running() || p.endedAt.After(s.Began)
+}
+
+// offspringIn returns those of the processes that were started by the process,
 // itself included: those that were not started before it, nor by one that was.
 // A daemon, whose parent is the sandbox's init, is among them.
-func (p *Process) offspring() (ProcessInfos, error) {
-	all, err := p.Host.processes()
-	if err != nil {
-		return nil, err
-	}
+func (p *Process) offspringIn(all ProcessInfos) ProcessInfos {
 	known := map[int]ProcessInfo{}
 	for _, info := range all {
 		known[info.PID] = info
 	}
-	return all.where(func(info ProcessInfo) bool {
+	return all.Where(func(info ProcessInfo) bool {
 		for here := true; here; info, here = known[info.ParentPID] {
 			if info.Same(p.started) {
 				return true
@@ -104,7 +110,7 @@ func (p *Process) offspring() (ProcessInfos, error) {
 			}
 		}
 		return true
-	}), nil
+	})
 }
 
 // awaitOutput waits until what an ended process wrote has been read. A child of

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // TestHostSeesDaemonsAndTheirZombies: the processes of a host are those in its
@@ -206,26 +204,6 @@ func TestEndurance(t *testing.T) {
 	}))
 	_, err = host.Endurance(info, 1)
 	require.ErrorIs(t, err, os.ErrNotExist)
-}
-
-func TestTimedWait(t *testing.T) {
-	for line, timed := range map[string]bool{
-		"running\n":        false,
-		"-1 0x7ffd 0x7f\n": false,
-		"22 0x4 0x7ffd 0x80 0xffffffffffffffff 0x0 0x8 0x7ffd 0x7f\n": false,
-		"": false,
-	} {
-		assert.Equal(t, timed, timedWait(line), line)
-	}
-	line := func(call int, arguments string) string {
-		return fmt.Sprintf("%d %s 0x7ffd 0x7f", call, arguments)
-	}
-	assert.True(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0x3e8 0x0 0x8")))
-	assert.False(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0xffffffff 0x0 0x8")))
-	assert.True(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x7ffd 0x0 0x0 0x0")))
-	assert.False(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x0 0x0 0x0 0x0")))
-	assert.True(t, timedWait(line(unix.SYS_NANOSLEEP, "0x4 0x1 0x0 0x0 0x0 0x0")))
-	assert.False(t, timedWait(line(unix.SYS_READ, "0x4 0x1 0x0 0x0 0x0 0x0")))
 }
 
 // TestFromInvoker: a relative path counts from where go test was started.

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"time"
+
+	"forkrig/rig/observe"
 )
 
 // population is the world that the processes of a host see: a PID namespace in
-// which they have numbers of their own and can signal nobody else, whatever
+// which they have numbers of their own and can signal no other process, whatever
 // their rights (pid_namespaces(7)), with a /proc that shows just them. Its first
 // process is a small init, which adopts orphans and reaps them; when init ends,
 // the kernel kills all the others, those that are being forked included.
@@ -19,7 +20,9 @@ import (
 // no process.
 type population struct {
 	init *exec.Cmd     // owned
-	gone chan struct{} // closed when init was waited for: nobody is left then
+	gone chan struct{} // closed when init was waited for: no process is left then
+	// unguard ends the guard.
+	unguard func()
 
 	// The launchers are threads that are in the namespaces of the host. They live as
 	// long as the population, because a child may ask to die with its parent, and for
@@ -99,17 +102,18 @@ func (h *Host) populated() (*population, error) {
 		return &population{}, fmt.Errorf("begin the processes of a host: %w", err)
 	}
 	h.people = people
-	go h.guard(people, maxProcesses, maxThreads)
+	people.unguard = h.guard(people)
 	return people, nil
 }
 
 var errPopulationEnded = errors.New("the host's processes have just been ended, with its init")
 
-// end kills everybody at one instant and returns when nobody is left. The caller
+// end kills all processes at one instant and returns when none is left. The caller
 // holds the host's peopling.
 func (p *population) end() {
 	_ = p.init.Process.Kill() // an error means that it has ended
 	<-p.gone
+	p.unguard()
 	for _, l := range []*launcher{p.ordinary, p.unprivileged} {
 		if l == nil {
 			continue
@@ -175,32 +179,25 @@ func (h *Host) KillAll() error {
 // than it may have: 1,000, or 3,000 threads.
 func (h *Host) Overcrowded() bool { return h.crowds.Load() > 0 }
 
-// betweenCounts is how often a host's processes are counted.
-const betweenCounts = 50 * time.Millisecond
-
-// guard ends the host's processes where they, or their threads, have become too many. It ends
-// with the population.
-func (h *Host) guard(people *population, most, mostThreads int) {
-	for {
+// guard ends the host's processes where they, or their threads, have become too many.
+func (h *Host) guard(people *population) (stop func()) {
+	return observer.GuardCrowd(people.proc(), observe.Crowd{Processes: maxProcesses, Threads: maxThreads}, func(now observe.Crowd) {
 		select {
-		case <-people.gone:
+		case <-people.gone: // what was counted is something else, under the number of its init
 			return
-		case <-time.After(betweenCounts):
+		default:
 		}
-		if threadsOfMachine() <= most {
-			continue // which costs less to know
-		}
-		if n, threads := people.count(); n > most || threads > mostThreads {
-			h.lab.Journal.Record(h.Name, "%d processes with %d threads run, more than the %d, or %d, that a host may have: all are ended",
-				n, threads, most, mostThreads)
-			h.crowds.Add(1)
-			h.peopling.Lock() // nobody is started while they end
-			people.end()
-			h.peopling.Unlock()
-			return
-		}
-	}
+		h.lab.Journal.Record(h.Name, "%d processes with %d threads run, more than the %d, or %d, that a host may have: all are ended",
+			now.Processes, now.Threads, maxProcesses, maxThreads)
+		h.crowds.Add(1)
+		h.peopling.Lock() // so that nothing is started while they end
+		defer h.peopling.Unlock()
+		people.end()
+	})
 }
+
+// proc is where the rig sees the /proc of the population.
+func (p *population) proc() string { return procPath(p.init.Process.Pid, "root", "proc") }
 
 // awaitNoFile waits until the file does not exist.
 func awaitNoFile(path string) {

@@ -3,11 +3,9 @@ package rig
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -170,47 +168,6 @@ func limitsProcesses() bool {
 	var major, minor int
 	_, err := fmt.Sscanf(Kernel(), "%d.%d", &major, &minor)
 	return err == nil && (major > 6 || major == 6 && minor >= 14)
-}
-
-// threadsOfMachine returns how many threads the machine has, ours and all others
-// (proc_loadavg(5)), or as many as can be where that cannot be read.
-func threadsOfMachine() int {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return math.MaxInt
-	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 4 {
-		return math.MaxInt
-	}
-	_, all, _ := strings.Cut(fields[3], "/")
-	n, err := strconv.Atoi(all)
-	if err != nil {
-		return math.MaxInt
-	}
-	return n
-}
-
-// count returns how many processes and threads the population has, init included,
-// as its own /proc lists them.
-func (p *population) count() (processes, threads int) {
-	root := procPath(p.init.Process.Pid, "root", "proc")
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		return 0, 0 // it has ended
-	}
-	for _, entry := range entries {
-		if _, err := strconv.Atoi(entry.Name()); err != nil {
-			continue
-		}
-		processes++
-		// The directory has a link for each thread, and two of its own.
-		var stat unix.Stat_t
-		if unix.Stat(filepath.Join(root, entry.Name(), "task"), &stat) == nil {
-			threads += int(stat.Nlink) - 2
-		}
-	}
-	return processes, threads
 }
 
 // readInnermostPID returns the number that a process has in its own PID namespace.

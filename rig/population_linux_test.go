@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"forkrig/rig/observe"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -53,7 +55,7 @@ func TestOrphansAreReapedByTheirHost(t *testing.T) {
 	require.NoError(t, err)
 	people := host.people
 	require.NoError(t, Await(t.Context(), "init alone", func() (bool, string, error) {
-		n, _ := people.count()
+		n, _ := observe.CountProcesses(people.proc())
 		return n == 1, fmt.Sprint(n, " processes"), nil
 	}))
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"forkrig/rig/observe"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -33,7 +35,7 @@ func confessing(args []string) int {
 		return 0
 	}
 	// The directory's own descriptor, and those of the Go runtime, are closed on exec.
-	fds, err := readFDs(os.Getpid())
+	fds, err := observe.ReadFDs(os.Getpid())
 	if err != nil {
 		fmt.Println(err)
 		return 1

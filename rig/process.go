@@ -32,12 +32,13 @@ type Process struct {
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process was waited for
-	state *os.ProcessState
+	// Valid once ended is closed.
+	state   *os.ProcessState
+	endedAt time.Time
 
 	successor atomic.Pointer[Process] // that Restart started
 
 	started ProcessInfo // right after the start
-	zombies zombieWatch // among its descendants
 }
 
 // Exit is how a process ended.
@@ -182,6 +183,7 @@ func (p *Process) wait() {
 	if p.Stdin != nil {
 		p.Stdin.Close()
 	}
+	p.endedAt = time.Now()
 	close(p.ended)
 }
 

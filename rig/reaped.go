@@ -3,19 +3,24 @@ package rig
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"syscall"
 	"time"
+
+	"forkrig/rig/observe"
 )
 
 // AwaitReaped waits until the process has no zombie among its descendants. It
 // returns the zombies that stay: those that were seen for the settling time
-// and are still there while every thread of their parent sleeps, its processor
-// time stands still and no SIGCHLD is pending, so that nothing but a new event
-// can make it reap them. A process that is merely slow on a loaded machine is
-// waited for.
+// and are still there while their parents are quiescent (every thread of them sleeps
+// and no processor time is used: see [observe.Quiescence]) and no SIGCHLD is pending,
+// so that nothing but a new event can make them reap. A process that is merely slow on
+// a loaded machine is waited for.
 func (p *Process) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
-	zombies, err := awaitReaped(ctx, p.String(), p.Descendants)
+	zombies, err := awaitReaped(ctx, p.String(), p.family(), func(s *observe.Snapshot) (ProcessInfos, error) {
+		return p.descendantsIn(s), nil
+	})
 	p.Host.lab.Journal.Record(p.who(), "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
 	return zombies, err
 }
@@ -23,23 +28,28 @@ func (p *Process) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
 // AwaitReaped is [Process.AwaitReaped] for all processes of the host, those of
 // a daemon that left its parent included.
 func (h *Host) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
-	zombies, err := awaitReaped(ctx, h.Name, h.Processes)
+	zombies, err := awaitReaped(ctx, h.Name, observe.Query{Processes: []*observe.Host{h.observed}}, func(s *observe.Snapshot) (ProcessInfos, error) {
+		if err := h.lab.checkOpen("list processes of " + h.Name); err != nil {
+			return nil, err
+		}
+		return h.processesIn(s)
+	})
 	h.lab.Journal.Record(h.Name, "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
 	return zombies, err
 }
 
-func awaitReaped(ctx context.Context, who string, list func() (ProcessInfos, error)) (ProcessInfos, error) {
+func awaitReaped(ctx context.Context, who string, q observe.Query, list func(*observe.Snapshot) (ProcessInfos, error)) (ProcessInfos, error) {
 	var zombies ProcessInfos
-	parents := map[int]*restWatch{}
-	err := Await(ctx, "no zombie of "+who, func() (bool, string, error) {
-		all, err := list()
+	parents := map[int]*observe.Quiescence{}
+	err := awaitObserved(ctx, "no zombie of "+who, q, func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
+		all, err := list(s)
 		if err != nil {
-			return false, "", err
+			return false, nil, err
 		}
 		if zombies = all.Zombies(); len(zombies) == 0 {
-			return true, "", nil
+			return true, nil, nil
 		}
-		atRest := true
+		quiescent := true
 		seen := map[int]bool{}
 		for _, zombie := range zombies {
 			if seen[zombie.ParentPID] {
@@ -48,51 +58,34 @@ func awaitReaped(ctx context.Context, who string, list func() (ProcessInfos, err
 			seen[zombie.ParentPID] = true
 			parent := parents[zombie.ParentPID]
 			if parent == nil {
-				parent = &restWatch{pid: zombie.ParentPID}
+				parent = &observe.Quiescence{}
 				parents[zombie.ParentPID] = parent
 			}
-			resting, err := parent.look()
-			if err != nil && !isGone(err) { // where it is gone, init reaps now
-				return false, "", err
+			now, err := parentActivity(s, zombie.ParentPID)
+			if err != nil {
+				return false, nil, err
 			}
-			atRest = atRest && resting
+			quiescent = parent.See(now).State == observe.Quiescent && quiescent
 		}
 		youngest := slices.MinFunc(zombies, func(a, b ProcessInfo) int { return cmp.Compare(a.ZombieFor, b.ZombieFor) })
-		return atRest && youngest.ZombieFor >= scaled(Settling), zombies.String(), nil
+		return quiescent && youngest.ZombieFor >= scaled(Settling), zombies, nil
 	})
 	return zombies, err
 }
 
-// restWatch notices that a process has come to rest: over several looks all its
-// threads sleep, it used no processor time and SIGCHLD is not pending.
-type restWatch struct {
-	pid     int
-	cpu     time.Duration
-	looks   int
-	resting time.Time
-}
-
-// restFor is how long a process must have been seen at rest. It is longer than
-// the steps in which the kernel counts processor time.
-const restFor = 100 * time.Millisecond
-
-func (w *restWatch) look() (atRest bool, err error) {
-	info, err := readProcess(w.pid)
+// parentActivity is what the process of that number does. Where there is none any
+// more, an init reaps its children now.
+func parentActivity(s *observe.Snapshot, pid int) (now observe.Activity, err error) {
+	now = observe.Activity{At: time.Now(), Processes: s.All().Where(func(i ProcessInfo) bool { return i.PID == pid })}
+	if len(now.Processes) == 0 {
+		now.Awake = true
+		return now, nil
+	}
+	willTake, err := s.WillTake(now.Processes[0], syscall.SIGCHLD)
 	if err != nil {
-		return false, err
+		return now, err
 	}
-	masks, err := readSignals(w.pid)
-	if err != nil {
-		return false, err
-	}
-	asleep, err := allThreadsAsleep(w.pid)
-	if err != nil {
-		return false, err
-	}
-	if !asleep || info.CPUTime != w.cpu || masks.Pending.Has(syscall.SIGCHLD) && !masks.Blocked.Has(syscall.SIGCHLD) {
-		w.cpu, w.looks, w.resting = info.CPUTime, 0, time.Now()
-		return false, nil
-	}
-	w.looks++
-	return w.looks >= 3 && time.Since(w.resting) >= restFor, nil
+	now.Awake, err = s.Awake(now.Processes)
+	now.Awake = now.Awake || willTake
+	return now, err
 }

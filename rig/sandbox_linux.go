@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"forkrig/rig/observe"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -122,7 +124,7 @@ func closeInheritedOnExec() error {
 		return nil
 	}
 	// Before Linux 5.11: one by one.
-	fds, err := readFDs(os.Getpid())
+	fds, err := observe.ReadFDs(os.Getpid())
 	if err != nil {
 		return err
 	}

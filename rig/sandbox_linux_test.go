@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"forkrig/rig/observe"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -362,9 +364,18 @@ func killOne(random *rand.Rand, generations int) error {
 	}
 }
 
+// everyProcess returns the processes of the sandbox that are on no host.
+func everyProcess() (ProcessInfos, error) {
+	s, err := look("list processes", observe.Query{Others: true})
+	if err != nil {
+		return nil, err
+	}
+	return s.All(), nil
+}
+
 // childCalled returns the child of the process whose argv[0] is name, or 0.
 func childCalled(parent int, name string) (int, error) {
-	all, err := readProcesses()
+	all, err := everyProcess()
 	if err != nil {
 		return 0, err
 	}
@@ -388,13 +399,13 @@ func machine() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	all, err := readProcesses()
+	all, err := everyProcess()
 	if err != nil {
 		return "", err
 	}
 	for _, info := range all {
 		theirs, err := os.Readlink(procPath(info.PID, "ns", "user"))
-		if err == nil && theirs == own && !isOwnProcess(info.PID) {
+		if err == nil && theirs == own && info.PID != os.Getpid() {
 			fmt.Fprintln(&b, "process", info)
 		}
 	}

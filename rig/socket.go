@@ -3,103 +3,9 @@ package rig
 import (
 	"context"
 	"fmt"
-	"net/netip"
-	"slices"
-	"time"
+
+	"forkrig/rig/observe"
 )
-
-// TCPState is a state of RFC 9293 section 3.3.2, with the kernel's numbers
-// (include/net/tcp_states.h).
-type TCPState uint8
-
-// The TCP states.
-const (
-	Established TCPState = 1 + iota
-	SynSent
-	SynReceived
-	FinWait1
-	FinWait2
-	TimeWait
-	Closed
-	CloseWait
-	LastAck
-	Listening
-	Closing
-	NewSynReceived
-)
-
-var tcpStateNames = [...]string{"0", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2",
-	"TIME-WAIT", "CLOSED", "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING", "NEW-SYN-RECEIVED"}
-
-func (s TCPState) String() string {
-	if int(s) < len(tcpStateNames) {
-		return tcpStateNames[s]
-	}
-	return fmt.Sprintf("state %d", uint8(s))
-}
-
-// Socket is a TCP socket as the kernel reports it (sock_diag(7)).
-type Socket struct {
-	State         TCPState
-	Local, Remote netip.AddrPort
-	// RecvQueue and SendQueue are in bytes; of a listening socket they are the
-	// number of connections that wait for accept and the most that may wait.
-	RecvQueue, SendQueue uint32
-	// Inode identifies the socket among the descriptors of processes. It is 0
-	// where no process has the socket, as in TIME-WAIT.
-	Inode uint32
-	UID   uint32
-	// Retransmits is how often the oldest unanswered segment was sent again.
-	Retransmits uint8
-	// Timer is what the kernel waits for and TimerLeft how long it still will.
-	Timer     TCPTimer
-	TimerLeft time.Duration
-}
-
-// TCPTimer is the timer of a socket (idiag_timer in sock_diag(7)).
-type TCPTimer uint8
-
-// The timers of a TCP socket.
-const (
-	TimerOff TCPTimer = iota
-	TimerRetransmit
-	TimerKeepAlive
-	TimerTimeWait
-	TimerZeroWindowProbe
-)
-
-func (s Socket) String() string {
-	text := fmt.Sprintf("%s %s", s.State, s.Local)
-	if s.Remote.Port() != 0 {
-		text += "→" + s.Remote.String()
-	}
-	if s.RecvQueue != 0 || s.SendQueue != 0 {
-		text += fmt.Sprintf(" recv-q %d send-q %d", s.RecvQueue, s.SendQueue)
-	}
-	if s.Inode != 0 {
-		text += fmt.Sprintf(" inode %d", s.Inode)
-	}
-	return text
-}
-
-// Sockets is a list of sockets with ways to select from it.
-type Sockets []Socket
-
-// On returns the sockets whose local port is port.
-func (s Sockets) On(port uint16) Sockets {
-	return s.where(func(k Socket) bool { return k.Local.Port() == port })
-}
-
-// In returns the sockets that are in one of the states.
-func (s Sockets) In(states ...TCPState) Sockets {
-	return s.where(func(k Socket) bool {
-		return slices.Contains(states, k.State)
-	})
-}
-
-func (s Sockets) where(keep func(Socket) bool) Sockets { return selected(s, keep) }
-
-func (s Sockets) String() string { return listed(s, "no sockets") }
 
 // Sockets returns the host's TCP sockets of both families, those in TIME-WAIT
 // included. It asks sock_diag(7); no process of the host is involved. A socket
@@ -108,24 +14,28 @@ func (h *Host) Sockets() (Sockets, error) {
 	if err := h.lab.checkOpen("list sockets of " + h.Name); err != nil {
 		return nil, err
 	}
-	sockets, err := h.ns.sockets()
+	s, err := look("list sockets of "+h.Name, observe.Query{Sockets: []*observe.Host{h.observed}})
 	if err != nil {
-		return nil, fmt.Errorf("list sockets of %s: %w", h.Name, err)
+		return nil, err
 	}
-	return sockets, nil
+	return h.socketsIn(s)
 }
 
 // AwaitSockets waits until seen says yes to the host's sockets, and returns
 // them. what names the expectation in a few words.
 func (h *Host) AwaitSockets(ctx context.Context, what string, seen func(Sockets) bool) (Sockets, error) {
 	var sockets Sockets
-	err := Await(ctx, fmt.Sprintf("%s on %s", what, h.Name), func() (bool, string, error) {
-		var err error
-		if sockets, err = h.Sockets(); err != nil {
-			return false, "", err
-		}
-		return seen(sockets), sockets.String(), nil
-	})
+	err := awaitObserved(ctx, fmt.Sprintf("%s on %s", what, h.Name), observe.Query{Sockets: []*observe.Host{h.observed}},
+		func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
+			if err := h.lab.checkOpen("list sockets of " + h.Name); err != nil {
+				return false, nil, err
+			}
+			var err error
+			if sockets, err = h.socketsIn(s); err != nil {
+				return false, nil, err
+			}
+			return seen(sockets), sockets, nil
+		})
 	h.lab.Journal.Record(h.Name, "awaited %s%s", what, errorSuffix(err))
 	return sockets, err
 }

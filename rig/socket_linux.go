@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"time"
+
+	"forkrig/rig/observe"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -15,59 +15,7 @@ import (
 )
 
 // sockets lists the namespace's TCP sockets.
-func (ns *namespace) sockets() (Sockets, error) {
-	var all Sockets
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		rows, err := ns.diagRows(family)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			all = append(all, socketOf(row))
-		}
-	}
-	return all, nil
-}
-
-// diagRows dumps the TCP sockets of one family. The kernel says when the list
-// changed under a dump; then the dump is made again, because a row that is
-// missing would be taken for a socket that is gone.
-func (ns *namespace) diagRows(family uint8) ([]*netlink.Socket, error) {
-	const attempts = 10
-	for range attempts {
-		rows, err := ns.route.SocketDiagTCP(family)
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return rows, err
-		}
-	}
-	return nil, fmt.Errorf("dump sockets: %w in each of %d attempts", netlink.ErrDumpInterrupted, attempts)
-}
-
-func socketOf(row *netlink.Socket) Socket {
-	return Socket{
-		State:       TCPState(row.State),
-		Local:       addrPort(row.Family, row.ID.Source, row.ID.SourcePort),
-		Remote:      addrPort(row.Family, row.ID.Destination, row.ID.DestinationPort),
-		RecvQueue:   row.RQueue,
-		SendQueue:   row.WQueue,
-		Inode:       row.INode,
-		UID:         row.UID,
-		Retransmits: row.Retrans,
-		Timer:       TCPTimer(row.Timer),
-		TimerLeft:   time.Duration(row.Expires) * time.Millisecond,
-	}
-}
-
-// addrPort converts an address of the netlink library, which gives every IPv4
-// address in its form mapped into IPv6. Where the socket is an IPv6 one, a
-// mapped address stays as it is: that is what the socket has.
-func addrPort(family uint8, ip net.IP, port uint16) netip.AddrPort {
-	address, _ := netip.AddrFromSlice(ip)
-	if family == unix.AF_INET {
-		address = address.Unmap()
-	}
-	return netip.AddrPortFrom(address, port)
-}
+func (ns *namespace) sockets() (Sockets, error) { return observe.ReadSockets(ns.route) }
 
 // destroyOrphans destroys the connections that no process has any more, and
 // returns the other sockets. A connection whose peer is out of reach would
@@ -75,24 +23,22 @@ func addrPort(family uint8, ip net.IP, port uint16) netip.AddrPort {
 // Kernels without CONFIG_INET_DIAG_DESTROY keep them, and end them by their own
 // timers.
 func (ns *namespace) destroyOrphans() (owned Sockets, err error) {
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		rows, err := ns.diagRows(family)
-		if err != nil {
-			return nil, err
+	rows, err := observe.ReadSocketRows(ns.route)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		socket := observe.SocketOf(row)
+		switch {
+		case socket.Inode != 0:
+			owned = append(owned, socket)
+			continue
+		case socket.State == TimeWait:
+			continue // it does not hold the namespace
 		}
-		for _, row := range rows {
-			socket := socketOf(row)
-			switch {
-			case socket.Inode != 0:
-				owned = append(owned, socket)
-				continue
-			case socket.State == TimeWait:
-				continue // it does not hold the namespace
-			}
-			err := ns.destroy(row)
-			if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
-				return nil, fmt.Errorf("destroy %v: %w", socket, err)
-			}
+		err := ns.destroy(row)
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
+			return nil, fmt.Errorf("destroy %v: %w", socket, err)
 		}
 	}
 	return owned, nil
@@ -100,24 +46,22 @@ func (ns *namespace) destroyOrphans() (owned Sockets, err error) {
 
 // destroyMatching destroys the sockets that match says yes to, and returns how many.
 func (ns *namespace) destroyMatching(match func(Socket) bool) (n int, err error) {
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		rows, err := ns.diagRows(family)
-		if err != nil {
-			return n, err
+	rows, err := observe.ReadSocketRows(ns.route)
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		if !match(observe.SocketOf(row)) {
+			continue
 		}
-		for _, row := range rows {
-			if !match(socketOf(row)) {
-				continue
-			}
-			switch err := ns.destroy(row); {
-			case err == nil:
-				n++
-			case errors.Is(err, unix.ENOENT):
-			case errors.Is(err, unix.EOPNOTSUPP):
-				return n, &MissingError{Feature: FeatureSockDestroy, Err: err, Remedy: "use a kernel with CONFIG_INET_DIAG_DESTROY"}
-			default:
-				return n, fmt.Errorf("%v: %w", socketOf(row), err)
-			}
+		switch err := ns.destroy(row); {
+		case err == nil:
+			n++
+		case errors.Is(err, unix.ENOENT):
+		case errors.Is(err, unix.EOPNOTSUPP):
+			return n, &MissingError{Feature: FeatureSockDestroy, Err: err, Remedy: "use a kernel with CONFIG_INET_DIAG_DESTROY"}
+		default:
+			return n, fmt.Errorf("%v: %w", observe.SocketOf(row), err)
 		}
 	}
 	return n, nil

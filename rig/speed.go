@@ -5,13 +5,15 @@ import (
 	"math"
 	"runtime"
 	"time"
+
+	"forkrig/rig/observe"
 )
 
 // speed is what was found out about the machine when the tests began, to scale
 // deadlines to it. Its zero value is the machine that they were chosen on, idle.
 type speed struct {
 	// piece is how much processor time the fixed piece of work took, at best: see
-	// [timePiece]. Load does not change it much.
+	// [timePiece] and [pieceClock]. Load does not change it much.
 	piece time.Duration
 	// load is how many threads of the whole machine wanted a processor: what the
 	// kernel counted at that moment or, where that is more, its average over the
@@ -60,14 +62,41 @@ func (m speed) String() string {
 // measured measures the machine, which takes some milliseconds. What cannot be
 // measured counts as on the reference machine.
 func measured() speed {
+	clock, pieces := pieceClock(observe.ProcessorTimeStep())
 	m := speed{processors: runtime.GOMAXPROCS(0), load: readLoad()}
-	const pieces = 5
+	m.piece = fastestPiece(pieces, func() (time.Duration, error) { return timePiece(clock) })
+	return m
+}
+
+// longestStep is the longest step of a clock that can time a piece of work.
+const longestStep = referencePiece / 10
+
+// pieceClock chooses the clock for pieces of work, and how many are timed with it.
+// Processor time is the better measure on a busy machine, but where the kernel counts
+// it in ticks of 10 ms it says of a piece that it took none, or 25 times what it did.
+// Then it is time on the wall: of many pieces the fastest waited for no processor.
+func pieceClock(step time.Duration) (clock func() (time.Duration, error), pieces int) {
+	if step > longestStep {
+		return wallTime(), 20
+	}
+	return processorTime, 5
+}
+
+// wallTime returns a clock that begins now.
+func wallTime() func() (time.Duration, error) {
+	began := time.Now()
+	return func() (time.Duration, error) { return time.Since(began), nil }
+}
+
+// fastestPiece returns the shortest of the times, but for those that no piece can
+// take, or 0 where there is none.
+func fastestPiece(pieces int, piece func() (time.Duration, error)) (fastest time.Duration) {
 	for range pieces {
-		if piece, err := timePiece(); err == nil && (m.piece == 0 || piece < m.piece) {
-			m.piece = piece
+		if took, err := piece(); err == nil && took > 0 && (fastest == 0 || took < fastest) {
+			fastest = took
 		}
 	}
-	return m
+	return fastest
 }
 
 // aboutDeadlines says by how much deadlines are longer, and why.

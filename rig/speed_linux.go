@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// timePiece does a fixed piece of work and says how much processor time it took, in
-// this process: a byte goes to and fro between two threads 20 times, so that a thread is woken 40 times, which
+// timePiece does a fixed piece of work and says how much time it took by the clock: a byte goes to and fro between two threads 20 times, so that a thread is woken 40 times, which
 // is what most of the rig's work is; and a number is scrambled 100,000 times.
-func timePiece() (time.Duration, error) {
+func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 	there, err := pipe()
 	if err != nil {
 		return 0, err
@@ -43,7 +42,7 @@ func timePiece() (time.Duration, error) {
 	<-ready
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	began, err := processorTime()
+	began, err := clock()
 	if err != nil {
 		return 0, err
 	}
@@ -65,7 +64,7 @@ func timePiece() (time.Duration, error) {
 	if number == 0 {
 		return 0, errors.New("xorshift never gives 0") // so that it is not optimized away
 	}
-	ended, err := processorTime()
+	ended, err := clock()
 	return ended - began, err
 }
 

@@ -1,7 +1,9 @@
 package rig
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,12 +30,46 @@ func TestMachineFactor(t *testing.T) {
 
 func TestMachineIsMeasured(t *testing.T) {
 	t.Parallel()
-	piece, err := timePiece()
+	piece, err := timePiece(processorTime)
 	require.NoError(t, err)
 	assert.Positive(t, piece)
 	assert.Positive(t, here.piece, "Main has measured it")
 	assert.Contains(t, aboutDeadlines(), "times those of an idle machine: a piece of work took ")
 	t.Log(aboutDeadlines())
+}
+
+// TestCoarseClockDoesNotSlowDeadlines: where the clock of processor time goes on by
+// 10 ms at a time, as under User-mode Linux, the machine is measured as it is.
+func TestCoarseClockDoesNotSlowDeadlines(t *testing.T) {
+	t.Parallel()
+	for _, step := range []time.Duration{40 * time.Nanosecond, time.Microsecond, 4 * time.Millisecond, 10 * time.Millisecond} {
+		_, pieces := pieceClock(step)
+		assert.Equal(t, map[bool]int{true: 20, false: 5}[step >= time.Millisecond], pieces, step)
+	}
+	clock, pieces := pieceClock(10 * time.Millisecond)
+	wall, err := clock()
+	require.NoError(t, err)
+	assert.Less(t, wall, time.Second, "it begins now")
+
+	// A piece takes 500 µs, and some wait for a processor besides.
+	waits := []time.Duration{30 * time.Millisecond, 0, 3 * time.Millisecond, 70 * time.Microsecond}
+	n, now := 0, time.Duration(0)
+	fastest := fastestPiece(pieces, func() (time.Duration, error) {
+		n++
+		return 500*time.Microsecond + waits[n%len(waits)], nil
+	})
+	assert.Equal(t, pieces, n)
+	assert.Equal(t, 500*time.Microsecond, fastest)
+	assert.InDelta(t, 1.25, speed{piece: fastest, processors: 2}.factor(), 0.1)
+
+	// What the coarse clock says of the same pieces: 0 of most, and 10 ms of one.
+	coarse := fastestPiece(pieces, func() (time.Duration, error) {
+		before := now.Truncate(10 * time.Millisecond)
+		now += 500 * time.Microsecond
+		return now.Truncate(10*time.Millisecond) - before, nil
+	})
+	assert.EqualValues(t, 20, speed{piece: coarse, processors: 2}.factor(), "which is why it is not asked")
+	assert.Zero(t, fastestPiece(3, func() (time.Duration, error) { return 0, errors.New("no clock") }))
 }
 
 func TestParseLoad(t *testing.T) {

@@ -60,7 +60,7 @@ func (t Target) open() ([]*processHandle, error) {
 			return nil, err
 		}
 		if t.matches != nil {
-			all = all.where(t.matches)
+			all = all.Where(t.matches)
 		}
 		return openAll(all.Alive()), nil
 	}

@@ -31,8 +31,9 @@ func quitSignals() (signals <-chan os.Signal, restore func()) { return nil, func
 func quitMyself()                                             {}
 func describeThreads(int) string                              { return "" }
 
-func timePiece() (time.Duration, error) { return 0, errUnsupported }
-func readLoad() float64                 { return 0 }
+func timePiece(func() (time.Duration, error)) (time.Duration, error) { return 0, errUnsupported }
+func processorTime() (time.Duration, error)                          { return 0, errUnsupported }
+func readLoad() float64                                              { return 0 }
 
 func explainNamespaceError(err error, _ bool) error { return err }
 
@@ -46,12 +47,9 @@ func (*namespace) destroyMatching(func(Socket) bool) (int, error) { return 0, er
 func (*namespace) end() error                                     { return errUnsupported }
 func (*population) launch(*launcher, *namespace, bool) error      { return errUnsupported }
 func populate(*Host) (*population, error)                         { return nil, errUnsupported }
-func (*population) count() (processes, threads int)               { return 0, 0 }
-func threadsOfMachine() int                                       { return 0 }
 func hostMain([]string) int                                       { return 1 }
 func readInnermostPID(int) (int, error)                           { return 0, errUnsupported }
 func namespacesInUse([]*Host) []error                             { return nil }
-func namespaceOf(int) uint64                                      { return 0 }
 func createVeth(a, b *device) error                               { return errUnsupported }
 func (*device) up() error                                         { return errUnsupported }
 func (*device) down() error                                       { return errUnsupported }
@@ -66,44 +64,27 @@ func (*device) setNeighbours(*device, net.HardwareAddr, bool) error {
 	return errUnsupported
 }
 
-func readProcess(int) (ProcessInfo, error)                          { return ProcessInfo{}, errUnsupported }
-func readProcesses() (ProcessInfos, error)                          { return nil, errUnsupported }
-func readProcessesIf(func(int) bool) (ProcessInfos, error)          { return nil, errUnsupported }
-func readFDs(int) (FDs, error)                                      { return nil, errUnsupported }
-func readSignals(int) (SignalMasks, error)                          { return SignalMasks{}, errUnsupported }
-func allThreadsAsleep(int) (bool, error)                            { return false, errUnsupported }
-func readWakeups(int) (uint64, error)                               { return 0, errUnsupported }
-func readTimedWait(int) (bool, error)                               { return false, errUnsupported }
-func readScheduled(int) (running, waiting time.Duration, err error) { return 0, 0, errUnsupported }
-func readThreads(int) ([]ThreadUse, error)                          { return nil, errUnsupported }
-func setSoftLimit(int, Resource, uint64) (uint64, error)            { return 0, errUnsupported }
-func readEndurance(ProcessInfo, uint32) (Endurance, error)          { return Endurance{}, errUnsupported }
-func announceFile() *os.File                                        { return nil }
-func isGone(err error) bool                                         { return errors.Is(err, os.ErrNotExist) }
-func isOwnProcess(pid int) bool                                     { return pid == os.Getpid() }
-func signalName(s syscall.Signal) string                            { return s.String() }
-func manyUsers() bool                                               { return false }
+func setSoftLimit(int, Resource, uint64) (uint64, error) { return 0, errUnsupported }
+func announceFile() *os.File                             { return nil }
+func manyUsers() bool                                    { return false }
 func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}
 }
 
-func threadsIn(int, ProcessState) (in, all int, err error) { return 0, 0, errUnsupported }
-func usableProcessors() ([]int, error)                     { return nil, errUnsupported }
-func stayOn(int) error                                     { return errUnsupported }
-func monotonicClock() time.Duration                        { return 0 }
-func timeNamespace() (string, error)                       { return "", errUnsupported }
-func timeNamespaces() error                                { return errUnsupported }
-func enterTime(time.Duration) error                        { return errUnsupported }
-func becomeUser(uid, gid string) error                     { return errUnsupported }
-func executeInPlace(string, []string) error                { return errUnsupported }
-func procPath(pid int, parts ...string) string             { return "" }
+func usableProcessors() ([]int, error)         { return nil, errUnsupported }
+func stayOn(int) error                         { return errUnsupported }
+func monotonicClock() time.Duration            { return 0 }
+func timeNamespace() (string, error)           { return "", errUnsupported }
+func timeNamespaces() error                    { return errUnsupported }
+func enterTime(time.Duration) error            { return errUnsupported }
+func becomeUser(uid, gid string) error         { return errUnsupported }
+func executeInPlace(string, []string) error    { return errUnsupported }
+func procPath(pid int, parts ...string) string { return "" }
 
 type processHandle struct {
 	pid     int
 	threads []int
 }
-
-func threadsOf(int) ([]int, error) { return nil, errUnsupported }
 
 func openProcess(int) (*processHandle, error)                 { return nil, errUnsupported }
 func (*processHandle) signal(syscall.Signal) error            { return errUnsupported }

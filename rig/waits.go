@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -45,12 +46,12 @@ func (w *Waits) Latest() Waiting {
 	return latest
 }
 
-// begin notes a wait under the context. It returns a function that notes what is seen,
+// beginWait notes a wait under the context. It returns a function that notes what is seen,
 // and one that ends the wait.
-func beginWait(ctx context.Context, what string) (saw func(string), end func()) {
+func beginWait(ctx context.Context, what string) (saw func(fmt.Stringer), end func()) {
 	w, _ := ctx.Value(waitsKey{}).(*Waits)
 	if w == nil {
-		return func(string) {}, func() {}
+		return func(fmt.Stringer) {}, func() {}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,7 +61,11 @@ func beginWait(ctx context.Context, what string) (saw func(string), end func()) 
 	number := w.number
 	w.number++
 	w.open[number] = &Waiting{What: what, Since: time.Now()}
-	saw = func(seen string) {
+	saw = func(last fmt.Stringer) {
+		seen := ""
+		if last != nil {
+			seen = last.String()
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.open[number].Seen = seen

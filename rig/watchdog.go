@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"forkrig/rig/observe"
 )
 
 // WatchdogEnv is the environment variable with the time, such as 30s, after which
@@ -51,10 +54,10 @@ type watchdog struct {
 
 // stillness is since when nothing has happened in a lab.
 type stillness struct {
-	events   int
-	activity string
-	since    time.Time
-	told     bool
+	events     int
+	since      time.Time
+	quiescence *observe.Quiescence // nil where nothing but the journal was looked at
+	told       bool
 }
 
 // dog watches all labs of this process. Set before the first test runs; nil in
@@ -175,11 +178,15 @@ func (w *watchdog) standing() []*Lab {
 		if time.Since(s.since) < w.limit/2 {
 			continue
 		}
-		if activity := l.activity(); activity != s.activity {
-			if s.activity != "" { // it was not the first look
-				s.since = time.Now()
-			}
-			s.activity, s.told = activity, false
+		activity, err := l.activity()
+		switch {
+		case err != nil: // what cannot be looked at does not count as something that happens
+		case s.quiescence == nil:
+			s.quiescence = &observe.Quiescence{}
+			s.quiescence.See(activity)
+			continue
+		case s.quiescence.See(activity).State == observe.Active:
+			s.since, s.told = time.Now(), false
 			continue
 		}
 		if !s.told && time.Since(s.since) >= w.limit {
@@ -190,19 +197,40 @@ func (w *watchdog) standing() []*Lab {
 	return found
 }
 
-// activity is everything that changes when something happens in the lab.
-func (l *Lab) activity() string {
-	var b strings.Builder
+// watchdogLook is for how long the watchdog waits for the observer at the most.
+const watchdogLook = 5 * time.Second
+
+// look reads the processes and sockets of all hosts of the lab.
+func (l *Lab) look() (*observe.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), scaled(watchdogLook))
+	defer cancel()
+	var all []*observe.Host
 	for _, h := range l.everyHost() {
-		processes, err := h.processes()
-		fmt.Fprintln(&b, h.Name, err)
-		for _, p := range processes {
-			fmt.Fprintln(&b, p.PID, p.startTicks, p.State == Zombie, p.CPUTime)
-		}
-		sockets, err := h.ns.sockets()
-		fmt.Fprintln(&b, sockets, err)
+		all = append(all, h.observed)
 	}
-	return b.String()
+	return observer.Look(ctx, observe.Query{Processes: all, Sockets: all})
+}
+
+// activity is what happens in the lab, but for whether a process is awake: one that
+// waits for a device for ever, or for a processor that it does not get, stands still.
+func (l *Lab) activity() (now observe.Activity, err error) {
+	s, err := l.look()
+	if err != nil {
+		return now, err
+	}
+	for _, h := range l.everyHost() {
+		processes, err := h.processesIn(s)
+		if err != nil {
+			return now, err
+		}
+		sockets, err := h.socketsIn(s)
+		if err != nil {
+			return now, err
+		}
+		now.Processes, now.Sockets = append(now.Processes, processes...), append(now.Sockets, sockets...)
+	}
+	now.At = time.Now()
+	return now, nil
 }
 
 func (l *Lab) everyHost() []*Host {
@@ -231,16 +259,22 @@ func (w *watchdog) bark(reason string, only *Lab) {
 // describe prints what can be known of the lab.
 func (l *Lab) describe(w io.Writer) {
 	fmt.Fprintf(w, "lab of %s:\n", l.tb.Name())
-	for _, h := range l.everyHost() {
+	hosts := l.everyHost()
+	s, err := l.look()
+	if err != nil {
+		fmt.Fprintf(w, "  processes and sockets: %v\n", err)
+		hosts = nil
+	}
+	for _, h := range hosts {
 		fmt.Fprintf(w, "  host %s\n", h.Name)
-		processes, err := h.processes()
+		processes, err := h.processesIn(s)
 		if err != nil {
 			fmt.Fprintf(w, "    processes: %v\n", err)
 		}
 		for _, p := range processes {
 			fmt.Fprintf(w, "    %v, %v of processor time\n%s", p, p.CPUTime, indented(describeThreads(p.PID), "      "))
 		}
-		sockets, err := h.ns.sockets()
+		sockets, err := h.socketsIn(s)
 		if err != nil {
 			fmt.Fprintf(w, "    sockets: %v\n", err)
 		}

@@ -94,12 +94,13 @@ func describesTheLab(t *testing.T, text string) {
 
 func TestWatchdogTellsOfAStandstillOnce(t *testing.T) {
 	t.Parallel()
-	cmd, stdin, stderr := startStill(t, "400ms")
+	limit := scaled(400 * time.Millisecond).String()
+	cmd, stdin, stderr := startStill(t, limit)
 	text := barked(t, stderr)
 	for !strings.Contains(text, lastWords) {
 		text = barked(t, stderr) // on a busy machine the lab stood still while it was made
 	}
-	assert.Contains(t, text, "TestStandsStill stands still: for 400ms nothing has happened in its lab")
+	assert.Contains(t, text, "TestStandsStill stands still: for "+limit+" nothing has happened in its lab")
 	describesTheLab(t, text)
 	require.NoError(t, stdin.Close())
 	rest := ""
@@ -107,7 +108,10 @@ func TestWatchdogTellsOfAStandstillOnce(t *testing.T) {
 		rest += stderr.Text() + "\n"
 	}
 	require.NoError(t, cmd.Wait(), "it ends nothing: %s", rest)
-	assert.NotContains(t, rest, "stands still")
+	// What it may tell of is another standstill, at the end of the lab on a busy machine.
+	for _, told := range strings.Split(rest, " stands still: ")[1:] {
+		assert.NotRegexp(t, lastWords+`\nall goroutines`, told, "the same standstill")
+	}
 }
 
 func TestWatchdogTellsBeforeTheTimeout(t *testing.T) {
@@ -144,8 +148,8 @@ func TestWatchdogTellsOnSIGQUIT(t *testing.T) {
 func startStillAnswers(t *testing.T, cmd *exec.Cmd, stderr *bufio.Scanner) string {
 	t.Helper()
 	require.NoError(t, Await(t.Context(), "the program of the test that stands still", func() (bool, string, error) {
-		all, err := readProcesses()
-		below := descendantsOf(all, cmd.Process.Pid)
+		all, err := everyProcess()
+		below := all.Descendants(cmd.Process.Pid)
 		for _, p := range below {
 			if p.Name == "stubborn" {
 				return true, "", nil

@@ -121,17 +121,6 @@ func TestCounters(t *testing.T) {
 	assert.Zero(t, later.Since(other)["TcpActiveOpens"])
 }
 
-// TestCountersAreRead: and what is malformed is an error.
-func TestCountersAreRead(t *testing.T) {
-	c := Counters{}
-	require.NoError(t, c.addTable("Tcp: A MaxConn\nTcp: 3 -1\nUdp: A\nUdp: 4\n"))
-	require.NoError(t, c.addList("Ip6InReceives   \t 5\n"))
-	assert.Equal(t, Counters{"TcpA": 3, "TcpMaxConn": -1, "UdpA": 4, "Ip6InReceives": 5}, c)
-	assert.Error(t, c.addTable("Tcp: A B\nTcp: 3\n"))
-	assert.Error(t, c.addTable("Tcp: A\nUdp: 3\n"))
-	assert.Error(t, c.addTable("Tcp: A\nTcp: x\n"))
-}
-
 // TestRequiredFeatures: a minus takes one out.
 func TestRequiredFeatures(t *testing.T) {
 	for text, want := range map[string][2]bool{ // netem, tbf

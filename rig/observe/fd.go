@@ -1,4 +1,4 @@
-package rig
+package observe
 
 import (
 	"fmt"
@@ -75,20 +75,4 @@ func (l FDs) String() string {
 		parts[i] = fmt.Sprintf("%d→%s", fd.Number, fd.Target)
 	}
 	return strings.Join(parts, " ")
-}
-
-// FDs reads the open descriptors of the process. Of a process that runs as
-// another user than the rig it needs CAP_SYS_PTRACE.
-func (p *Process) FDs() (FDs, error) {
-	if !p.Running() {
-		return nil, p.errEnded()
-	}
-	return readFDs(p.PID)
-}
-
-// FDs reads the open descriptors of a process of the host: see [Process.FDs].
-// The error wraps os.ErrNotExist where it has ended.
-func (h *Host) FDs(of ProcessInfo) (fds FDs, err error) {
-	err = stillThere(of, func() error { fds, err = readFDs(of.PID); return err })
-	return fds, err
 }

@@ -1,4 +1,4 @@
-package rig
+package observe
 
 import (
 	"fmt"
@@ -8,7 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func readEndurance(of ProcessInfo, inode uint32) (e Endurance, err error) {
+// ReadEndurance reads the options of a TCP socket that a process has open, through a
+// copy of its descriptor (pidfd_getfd(2), Linux 5.6) that is closed at once. It needs
+// the right to trace the process (ptrace(2)). The error wraps os.ErrNotExist where the
+// process has ended or has no such socket.
+func ReadEndurance(of ProcessInfo, inode uint32) (e Endurance, err error) {
 	fd, err := copySocket(of, inode)
 	if err != nil {
 		return e, err
@@ -45,20 +49,25 @@ func readEndurance(of ProcessInfo, inode uint32) (e Endurance, err error) {
 
 // copySocket returns a descriptor of the process's socket. The caller closes it.
 func copySocket(of ProcessInfo, inode uint32) (int, error) {
-	process, err := openProcess(of.PID)
+	process, err := unix.PidfdOpen(of.PID, 0)
 	if err != nil {
 		return -1, fmt.Errorf("process %d: %w", of.PID, os.ErrNotExist)
 	}
-	defer process.close()
-	var fds FDs
-	if err := stillThere(of, func() error { fds, err = readFDs(of.PID); return err }); err != nil {
+	defer unix.Close(process)
+	fds, err := ReadFDs(of.PID)
+	// The process of the descriptor is the one that was asked about: it is there after
+	// that was opened.
+	if now, nowErr := ReadProcess(of.PID); isGone(err) || nowErr != nil || !now.Same(of) {
+		return -1, fmt.Errorf("%s pid %d has ended: %w", of.Name, of.PID, os.ErrNotExist)
+	}
+	if err != nil {
 		return -1, err
 	}
 	for _, fd := range fds.Of(FDSocket) {
 		if fd.Inode != uint64(inode) {
 			continue
 		}
-		copied, err := unix.PidfdGetfd(process.fd, fd.Number, 0)
+		copied, err := unix.PidfdGetfd(process, fd.Number, 0)
 		if err != nil {
 			remedy := ""
 			if err == unix.EPERM {

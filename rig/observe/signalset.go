@@ -1,4 +1,4 @@
-package rig
+package observe
 
 import (
 	"math/bits"
@@ -9,8 +9,8 @@ import (
 // SignalSet is a set of signals: bit n-1 stands for signal n (signal(7)).
 type SignalSet uint64
 
-// setOf returns the set of these signals.
-func setOf(signals ...syscall.Signal) (set SignalSet) {
+// NewSignalSet returns the set of these signals.
+func NewSignalSet(signals ...syscall.Signal) (set SignalSet) {
 	for _, s := range signals {
 		if s > 0 {
 			set |= 1 << (s - 1)
@@ -46,19 +46,4 @@ func (set SignalSet) String() string {
 // Pending are those directed at the process or at its first thread.
 type SignalMasks struct {
 	Pending, Blocked, Ignored, Caught SignalSet
-}
-
-// Signals reads the signal masks of the process.
-func (p *Process) Signals() (SignalMasks, error) {
-	if !p.Running() {
-		return SignalMasks{}, p.errEnded()
-	}
-	return readSignals(p.PID)
-}
-
-// Signals reads what a process of the host does about signals: see
-// [Process.Signals]. The error wraps os.ErrNotExist where it has ended.
-func (h *Host) Signals(of ProcessInfo) (masks SignalMasks, err error) {
-	err = stillThere(of, func() error { masks, err = readSignals(of.PID); return err })
-	return masks, err
 }

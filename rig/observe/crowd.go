@@ -1,0 +1,85 @@
+package observe
+
+import "time"
+
+// betweenCounts is how often the processes of guarded hosts are counted.
+const betweenCounts = 50 * time.Millisecond
+
+// Crowd is how many processes, and threads of all of them, a PID namespace may have.
+type Crowd struct{ Processes, Threads int }
+
+// crowd is a PID namespace that is guarded.
+type crowd struct {
+	root     string
+	most     Crowd
+	exceeded func(now Crowd)
+}
+
+// GuardCrowd calls exceeded once, in a goroutine of its own, when the PID namespace
+// whose /proc is at root has more processes or threads than it may have. stop ends the
+// guard; it may be called twice.
+//
+// The count has its own time and is not delayed by other reads or by their budget,
+// because a subject that forks without end must be ended also where everything else
+// is slow. While the whole machine has fewer threads than a guarded namespace may have
+// processes, nothing is counted.
+func (o *Observer) GuardCrowd(root string, most Crowd, exceeded func(now Crowd)) (stop func()) {
+	c := &crowd{root, most, exceeded}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.crowds[c] = true
+	if !o.guarding {
+		o.guarding = true
+		go o.guardCrowds()
+	}
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.crowds, c)
+	}
+}
+
+// guardCrowds counts until nothing is guarded any more.
+func (o *Observer) guardCrowds() {
+	ticker := time.NewTicker(betweenCounts)
+	defer ticker.Stop()
+	for range ticker.C {
+		o.mu.Lock()
+		guarded := make([]*crowd, 0, len(o.crowds))
+		for c := range o.crowds {
+			guarded = append(guarded, c)
+		}
+		o.mu.Unlock()
+		cost := o.measure(func() {
+			all := o.source.threadsOfMachine()
+			for _, c := range guarded {
+				if all > c.most.Processes {
+					o.countCrowd(c)
+				}
+			}
+		})
+		o.charge(cost, false)
+		o.mu.Lock()
+		o.guarding = len(o.crowds) > 0
+		ended := !o.guarding
+		o.mu.Unlock()
+		if ended {
+			return
+		}
+	}
+}
+
+func (o *Observer) countCrowd(c *crowd) {
+	var now Crowd
+	now.Processes, now.Threads = o.source.count(c.root)
+	if now.Processes <= c.most.Processes && now.Threads <= c.most.Threads {
+		return
+	}
+	o.mu.Lock()
+	guarded := o.crowds[c]
+	delete(o.crowds, c)
+	o.mu.Unlock()
+	if guarded {
+		go c.exceeded(now)
+	}
+}

@@ -1,0 +1,147 @@
+package observe
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func TestParseSignals(t *testing.T) {
+	t.Parallel()
+	const status = "Name:\tx\nSigQ:\t0/1\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000010000\n" +
+		"SigBlk:\t0000000000000001\nSigIgn:\t0000000000001000\nSigCgt:\t8000000000000200\nCapInh:\t0\n"
+	masks, err := parseSignals([]byte(status))
+	require.NoError(t, err)
+	assert.True(t, masks.Pending.Has(syscall.SIGCHLD))
+	assert.Equal(t, "{SIGHUP}", masks.Blocked.String())
+	assert.Equal(t, []syscall.Signal{syscall.SIGPIPE}, masks.Ignored.Signals())
+	assert.Equal(t, []syscall.Signal{syscall.SIGUSR1, 64}, masks.Caught.Signals())
+	assert.False(t, masks.Caught.Has(0))
+
+	_, err = parseSignals([]byte("Name:\tx\n"))
+	assert.ErrorContains(t, err, "0 of 5 signal lines")
+	_, err = parseSignals([]byte("SigCgt:\tnonsense\n"))
+	assert.ErrorContains(t, err, "parse SigCgt")
+}
+
+func TestFDKinds(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]FD{
+		"socket:[42]":                      {Kind: FDSocket, Inode: 42},
+		"pipe:[7]":                         {Kind: FDPipe, Inode: 7},
+		"anon_inode:[eventpoll]":           {Kind: FDAnon},
+		"/dev/null":                        {Kind: FDFile},
+		"/tmp/socket:[42]":                 {Kind: FDFile},
+		"net:[4026531840]":                 {Kind: FDOther},
+		"socket:[nonsense]":                {Kind: FDOther},
+		"/memfd:x (deleted)":               {Kind: FDFile},
+		"socket:[99999999999999999999999]": {Kind: FDOther},
+	} {
+		want.Number, want.Target = 3, target
+		assert.Equal(t, want, fdOf(3, target))
+	}
+}
+
+func TestTimedWait(t *testing.T) {
+	for line, timed := range map[string]bool{
+		"running\n":        false,
+		"-1 0x7ffd 0x7f\n": false,
+		"22 0x4 0x7ffd 0x80 0xffffffffffffffff 0x0 0x8 0x7ffd 0x7f\n": false,
+		"": false,
+	} {
+		assert.Equal(t, timed, timedWait(line), line)
+	}
+	line := func(call int, arguments string) string {
+		return fmt.Sprintf("%d %s 0x7ffd 0x7f", call, arguments)
+	}
+	assert.True(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0x3e8 0x0 0x8")))
+	assert.False(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0xffffffff 0x0 0x8")))
+	assert.True(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x7ffd 0x0 0x0 0x0")))
+	assert.False(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.True(t, timedWait(line(unix.SYS_NANOSLEEP, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.False(t, timedWait(line(unix.SYS_READ, "0x4 0x1 0x0 0x0 0x0 0x0")))
+}
+
+// TestCountersAreRead: and what is malformed is an error.
+func TestCountersAreRead(t *testing.T) {
+	c := Counters{}
+	require.NoError(t, c.addTable("Tcp: A MaxConn\nTcp: 3 -1\nUdp: A\nUdp: 4\n"))
+	require.NoError(t, c.addList("Ip6InReceives   \t 5\n"))
+	assert.Equal(t, Counters{"TcpA": 3, "TcpMaxConn": -1, "UdpA": 4, "Ip6InReceives": 5}, c)
+	assert.Error(t, c.addTable("Tcp: A B\nTcp: 3\n"))
+	assert.Error(t, c.addTable("Tcp: A\nUdp: 3\n"))
+	assert.Error(t, c.addTable("Tcp: A\nTcp: x\n"))
+}
+
+func FuzzParseSignals(f *testing.F) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(status)
+	f.Add([]byte("SigPnd:\t\nShdPnd:\nSigBlk:x\nSigIgn:1\nSigCgt:2\n"))
+	f.Fuzz(func(t *testing.T, status []byte) {
+		masks, err := parseSignals(status)
+		if err != nil && masks != (SignalMasks{}) {
+			t.Errorf("masks %v with error %v", masks, err)
+		}
+	})
+}
+
+func FuzzFDOf(f *testing.F) {
+	f.Add("socket:[1]")
+	f.Add("anon_inode:[eventfd]")
+	f.Fuzz(func(t *testing.T, target string) {
+		fd := fdOf(5, target)
+		if fd.Target != target || fd.Kind == "" || fd.Inode != 0 && fd.Kind != FDSocket && fd.Kind != FDPipe {
+			t.Errorf("%q became %+v", target, fd)
+		}
+	})
+}
+
+// FuzzTimedWait: a call is a wait with an end only where it says so in all seven fields.
+func FuzzTimedWait(f *testing.F) {
+	for _, line := range []string{"running", "-1 0x7ffe 0x7f", "35 0x7ffc 0x0 0x0 0x0 0x0 0x0 0x7ffc 0x7f",
+		"7 0x1 0x1 0xffffffff 0x0 0x0 0x0 0x7ffc 0x7f", "271 0x1 0x1 0x7f 0x0 0x0 0x0 0x7ffc 0x7f", "7 x x x x x x", "99999999999999999999 0 0 0 0 0 0"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if !timedWait(line) {
+			return
+		}
+		if fields := strings.Fields(line); len(fields) < 7 || strings.Trim(fields[0], "+-0123456789") != "" {
+			t.Errorf("%q is taken for a wait", line)
+		}
+		if timedWait("running") || timedWait(strings.Join(strings.Fields(line)[:6], " ")) {
+			t.Errorf("a part of %q is taken for a wait", line)
+		}
+	})
+}
+
+// FuzzSocketRow: rows of any shape become a socket.
+func FuzzSocketRow(f *testing.F) {
+	f.Add(uint8(unix.AF_INET), uint8(10), []byte{10, 0, 0, 1}, uint16(9999), uint32(3), uint32(1))
+	f.Add(uint8(unix.AF_INET6), uint8(1), []byte("0123456789abcdef"), uint16(0), uint32(0), uint32(0xffffffff))
+	f.Add(uint8(unix.AF_INET), uint8(255), []byte{}, uint16(65535), uint32(0), uint32(0))
+	f.Fuzz(func(t *testing.T, family, state uint8, ip []byte, port uint16, queue, inode uint32) {
+		row := &netlink.Socket{Family: family, State: state, RQueue: queue, INode: inode}
+		row.ID.Source, row.ID.SourcePort, row.ID.Destination, row.Expires = ip, port, ip, queue
+		s := SocketOf(row)
+		if s.Inode != inode || s.RecvQueue != queue || s.Local.Port() != port || s.TimerLeft < 0 {
+			t.Errorf("%+v became %+v", row, s)
+		}
+		if s.Local.Addr().IsValid() != (len(ip) == 4 || len(ip) == 16) {
+			t.Errorf("address of %d bytes became %v", len(ip), s.Local)
+		}
+		if text := s.String(); text == "" || len(text) > 300 {
+			t.Errorf("%+v is written as %q", s, text)
+		}
+	})
+}

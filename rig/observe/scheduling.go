@@ -1,0 +1,13 @@
+package observe
+
+import "time"
+
+// ThreadUse is what a thread had of the processors since it was started.
+type ThreadUse struct {
+	TID     int
+	Running time.Duration // as [ReadScheduled] counts it
+	Waiting time.Duration // the kernel adds a wait when it is over
+	Sleeps  uint64        // as [ReadWakeups] counts them
+	// Wants says whether it runs or waits for a processor now.
+	Wants bool
+}

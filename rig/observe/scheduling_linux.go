@@ -1,0 +1,151 @@
+package observe
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
+
+	"forkrig/rig/internal/syscalls"
+)
+
+// ReadWakeups returns how often the threads of a process have gone to sleep of their
+// own accord (voluntary_ctxt_switches in proc_pid_status(5)).
+func ReadWakeups(pid int) (uint64, error) {
+	fs, err := procfs.NewFS(procRoot)
+	if err != nil {
+		return 0, err
+	}
+	threads, err := fs.AllThreads(pid)
+	if err != nil {
+		return 0, fmt.Errorf("list threads of process %d: %w", pid, err)
+	}
+	var n uint64
+	for _, thread := range threads {
+		status, err := thread.NewStatus()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read thread %d: %w", thread.PID, err)
+		}
+		n += status.VoluntaryCtxtSwitches
+	}
+	return n, nil
+}
+
+// ReadScheduled returns for how long the threads of a process have run, and for how
+// long they waited for a processor (/proc/PID/task/TID/schedstat). Where the kernel
+// keeps no such statistics (CONFIG_SCHED_INFO) running is the processor time, and
+// waiting 0.
+func ReadScheduled(pid int) (running, waiting time.Duration, err error) {
+	fs, err := procfs.NewFS(procRoot)
+	if err != nil {
+		return 0, 0, err
+	}
+	threads, err := fs.AllThreads(pid)
+	if err != nil {
+		return 0, 0, fmt.Errorf("list threads of process %d: %w", pid, err)
+	}
+	for _, thread := range threads {
+		statistics, err := thread.Schedstat()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			info, err := ReadProcess(pid)
+			return info.CPUTime, 0, err
+		}
+		running += time.Duration(statistics.RunningNanoseconds)
+		waiting += time.Duration(statistics.WaitingNanoseconds)
+	}
+	return running, waiting, nil
+}
+
+// ReadThreads returns what each thread of a process had of the processors, in order of
+// their numbers. Threads that end meanwhile are left out.
+func ReadThreads(pid int) ([]ThreadUse, error) {
+	fs, err := procfs.NewFS(procRoot)
+	if err != nil {
+		return nil, err
+	}
+	all, err := fs.AllThreads(pid)
+	if err != nil {
+		return nil, fmt.Errorf("list threads of process %d: %w", pid, err)
+	}
+	var threads []ThreadUse
+	for _, thread := range all {
+		status, err := thread.NewStatus()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read thread %d: %w", thread.PID, err)
+		}
+		stat, err := thread.Stat()
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read thread %d: %w", thread.PID, err)
+		}
+		use := ThreadUse{TID: thread.PID, Sleeps: status.VoluntaryCtxtSwitches, Wants: stat.State == string(RunningState)}
+		if statistics, err := thread.Schedstat(); err == nil {
+			use.Running = time.Duration(statistics.RunningNanoseconds)
+			use.Waiting = time.Duration(statistics.WaitingNanoseconds)
+		} else { // no CONFIG_SCHED_INFO
+			use.Running = time.Duration(stat.UTime+stat.STime) * time.Second / ticksPerSecond
+		}
+		threads = append(threads, use)
+	}
+	slices.SortFunc(threads, func(a, b ThreadUse) int { return cmp.Compare(a.TID, b.TID) })
+	return threads, nil
+}
+
+// ReadTimedWait says whether a thread of a process waits in a call that ends after a
+// time by itself. It needs the right to trace the process.
+func ReadTimedWait(pid int) (bool, error) {
+	files, err := filepath.Glob(pathOf(procRoot, pid, "task", "*", "syscall"))
+	if err != nil {
+		return false, err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("read what process %d waits for: %w", pid, err)
+		}
+		if timedWait(string(text)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// timedWait reads a line of /proc/PID/syscall: the number of the call and its
+// six arguments, or a word where the thread is in no call.
+func timedWait(line string) bool {
+	fields := strings.Fields(line)
+	if len(fields) < 7 {
+		return false
+	}
+	number, err := strconv.Atoi(fields[0])
+	if err != nil {
+		return false
+	}
+	argument := func(i int) uint64 {
+		value, _ := strconv.ParseUint(strings.TrimPrefix(fields[1+i], "0x"), 16, 64)
+		return value
+	}
+	w, _ := syscalls.WaitOf(int32(number))
+	return w.Sleep || w.Milliseconds != 0 && int32(argument(w.Milliseconds)) >= 0 ||
+		w.Timeout != 0 && argument(w.Timeout) != 0
+}

@@ -1,0 +1,12 @@
+package rig
+
+import (
+	"path/filepath"
+	"strconv"
+)
+
+const procRoot = "/proc"
+
+func procPath(pid int, parts ...string) string {
+	return filepath.Join(append([]string{procRoot, strconv.Itoa(pid)}, parts...)...)
+}

@@ -1,0 +1,82 @@
+package rig
+
+import (
+	"time"
+
+	"forkrig/rig/observe"
+)
+
+// FDs reads the open descriptors of the process. Of a process that runs as
+// another user than the rig it needs CAP_SYS_PTRACE.
+func (p *Process) FDs() (FDs, error) {
+	if !p.Running() {
+		return nil, p.errEnded()
+	}
+	return observe.ReadFDs(p.PID)
+}
+
+// FDs reads the open descriptors of a process of the host: see [Process.FDs].
+// The error wraps os.ErrNotExist where it has ended.
+func (h *Host) FDs(of ProcessInfo) (fds FDs, err error) {
+	err = stillThere(of, func() error { fds, err = observe.ReadFDs(of.PID); return err })
+	return fds, err
+}
+
+// Signals reads the signal masks of the process.
+func (p *Process) Signals() (SignalMasks, error) {
+	if !p.Running() {
+		return SignalMasks{}, p.errEnded()
+	}
+	return observe.ReadSignals(p.PID)
+}
+
+// Signals reads what a process of the host does about signals: see
+// [Process.Signals]. The error wraps os.ErrNotExist where it has ended.
+func (h *Host) Signals(of ProcessInfo) (masks SignalMasks, err error) {
+	err = stillThere(of, func() error { masks, err = observe.ReadSignals(of.PID); return err })
+	return masks, err
+}
+
+// Wakeups returns how often the threads of a process of the host have gone to
+// sleep of their own accord (voluntary_ctxt_switches in proc_pid_status(5)). A
+// sleeping process whose number has grown was woken and sleeps again: where
+// nothing else happened, by a signal.
+func (h *Host) Wakeups(of ProcessInfo) (n uint64, err error) {
+	err = stillThere(of, func() error { n, err = observe.ReadWakeups(of.PID); return err })
+	return n, err
+}
+
+// Scheduled returns for how long the threads of a process of the host have run,
+// and for how long they waited for a processor (/proc/PID/task/TID/schedstat).
+// The sum is what the process wants, whatever a busy machine gives it. Threads
+// that ended are not counted. Where the kernel keeps no such statistics
+// (CONFIG_SCHED_INFO) running is the processor time, and waiting 0.
+func (h *Host) Scheduled(of ProcessInfo) (running, waiting time.Duration, err error) {
+	err = stillThere(of, func() error { running, waiting, err = observe.ReadScheduled(of.PID); return err })
+	return running, waiting, err
+}
+
+// WaitsWithTimer says whether a thread of a process of the host waits in a call
+// that ends after a time by itself: poll, select, epoll_wait or a sleep with a
+// timeout (/proc/PID/task/TID/syscall). A timeout of the socket itself
+// (SO_RCVTIMEO) and alarm(2) are not seen. It needs the right to trace the
+// process, and CONFIG_HAVE_ARCH_TRACEHOOK.
+func (h *Host) WaitsWithTimer(of ProcessInfo) (timed bool, err error) {
+	err = stillThere(of, func() error { timed, err = observe.ReadTimedWait(of.PID); return err })
+	return timed, err
+}
+
+// Threads returns what each thread of a process of the host had of the
+// processors, in order of their numbers. Threads that end meanwhile are left out.
+func (h *Host) Threads(of ProcessInfo) (threads []ThreadUse, err error) {
+	err = stillThere(of, func() error { threads, err = observe.ReadThreads(of.PID); return err })
+	return threads, err
+}
+
+// Endurance reads the options of a TCP socket that a process of the host has
+// open, through a copy of its descriptor (pidfd_getfd(2), Linux 5.6) that is
+// closed at once. It needs the right to trace the process (ptrace(2)). The
+// error wraps os.ErrNotExist where the process has ended or has no such socket.
+func (h *Host) Endurance(of ProcessInfo, inode uint32) (Endurance, error) {
+	return observe.ReadEndurance(of, inode)
+}
