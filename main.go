@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command forkrig tells whether a server's socket behaviour is right.
 //
 //	go build -o bin/forkrig .

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package checks judges a TCP server that it knows nothing of, the subject: it
 // starts it in a lab of package rig, converses with it, does to it what networks and
 // machines do, and says from what the kernel reports whether it behaved.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Program flake runs a package's tests again and again, in ways that make flaky
 // ones fail, and counts: see [Mode]. `make flake` runs it.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rig builds network labs for tests: hosts that are Linux network
 // namespaces, links that are veth pairs, and processes that run on the hosts.
 // It injects faults into them and reports what the kernel says about sockets,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -53,6 +55,7 @@ func TestMain(m *testing.M) {
 		if !ok {
 			panic("no victim is called " + name)
 		}
+		os.Args = testArgs(os.Args)
 		os.Exit(runInSandbox(victim))
 	}
 	Main(m, programs)

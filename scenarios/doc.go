@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package scenarios tests how a fork-per-connection TCP server behaves when the
 // network and the machine misbehave. Each file holds one behaviour; each test
 // is a story: build a lab, act, inject a fault, check what the kernel says.

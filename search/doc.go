@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package search looks for defects of a server that no check was written for. It
 // makes random stories of what networks, machines and clients do, plays each in a
 // lab of its own, and compares what clients receive and what the kernel shows with

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command server is forkrig's reference server: a TCP server that forks one
 // worker per connection, written to be right where such servers usually go
 // wrong, and able to be wrong on request (-defect) to prove that a check bites.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tcpclient is the reference client. It knows nothing of the rest of the module:
 // flags tell it everything, and it reports by its exit status and its output.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cli is the command line of forkrig: its subcommands, its flags and its screens.
 // It knows nothing of sockets. Package judge judges, package search searches, package
 // scorecard writes.

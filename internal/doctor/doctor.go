@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package doctor says what this machine lacks for the rig, what that costs, and what
 // to do about it.
 //

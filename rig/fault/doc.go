@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fault breaks what lies between a client and a server, at any layer,
 // and heals it again: processes, signals, the network, sockets, resources and
 // time. System calls are what package inject fails.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package inject fails chosen system calls of any program, precisely: the n-th
 // accept of a listener, every second read of its workers, one write in a hundred.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package inject
 
 // Unanswered says whether a trapped call waits for the rig's answer, and how many

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package observe reads what the kernel shows of the hosts of a sandbox: processes
 // with their threads, descriptors and signals from /proc, and TCP sockets from
 // sock_diag(7).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package forkserver
 
 // This file makes a forked worker. What the worker then does is in

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package forkserver is forkrig's reference server as a function, so that a
 // test binary can be the server too.
 //

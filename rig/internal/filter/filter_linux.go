@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package filter assembles programs of classic BPF as the kernel takes them, for
 // seccomp(2) and for SO_ATTACH_FILTER in socket(7).
 package filter

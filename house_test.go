@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/checks"
+	"forkrig/server/forkserver"
+)
+
+// mayImport says which packages of this module a package may import, by directory. A
+// package may import itself and what lies below it. The longest entry that fits counts.
+var mayImport = map[string][]string{
+	".":               {"internal", "client", "server", "rig"},
+	"internal/cli":    {"internal/doctor", "judge", "checks", "search", "scorecard", "rig"},
+	"internal/doctor": {"rig"},
+	"scenarios":       {},
+	"proofs":          {},
+	"search":          {"judge", "scorecard", "rig"},
+	"checks":          {"judge", "rig"},
+	"judge":           {"scorecard", "rig"},
+	"scorecard":       {},
+	"rig":             {},
+	"rig/observe":     {"rig/internal"},
+	"rig/fault":       {"rig"},
+	"rig/inject":      {"rig"},
+	"rig/internal":    {},
+	"server":          {},
+	"client":          {},
+	"flake":           {},
+}
+
+// TestPackagesImportOnlyWhatTheyMay reads the imports of every source file. Tests that
+// are outside of their package may import anything, and so may the test binaries of
+// scenarios and proofs.
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	read := 0
+	eachSource(t, func(path, dir string, imports []string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		read++
+		room := roomOf(dir)
+		require.NotEmpty(t, room, "%s is in no room of mayImport", path)
+		for _, name := range imports {
+			other, ours := strings.CutPrefix(name, "forkrig/")
+			if !ours || within(other, room) || slices.ContainsFunc(mayImport[room], func(may string) bool { return within(other, may) }) {
+				continue
+			}
+			assert.Fail(t, "an import that is not allowed", "%s imports %s: %s may import %v only", path, name, room, mayImport[room])
+		}
+	})
+	assert.Greater(t, read, 100, "source files read")
+}
+
+// TestDangerousCallsStayInTheirFiles keeps namespaces, mounts, raw system calls and unsafe
+// in files that build on Linux alone.
+func TestDangerousCallsStayInTheirFiles(t *testing.T) {
+	eachSource(t, func(path, dir string, imports []string) {
+		if !within(dir, "rig") || strings.Contains(path, "_linux.") || strings.Contains(path, "_linux_") {
+			return
+		}
+		for _, name := range []string{"unsafe", "golang.org/x/sys/unix", "github.com/vishvananda/netns"} {
+			assert.NotContains(t, imports, name, "%s: move it to a _linux.go file", path)
+		}
+	})
+}
+
+// TestLicences sees a licence identifier at the begin of every source file (spdx.dev).
+func TestLicences(t *testing.T) {
+	eachSource(t, func(path, _ string, _ []string) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(string(text), "// SPDX-License-Identifier: Apache-2.0\n"), path)
+	})
+}
+
+// TestDocsShowTheExample compares the example of docs/library.md with the one that compiles
+// and runs.
+func TestDocsShowTheExample(t *testing.T) {
+	source := document(t, "rig/example_linux_test.go")
+	_, example, found := strings.Cut(source, "func TestExample")
+	require.True(t, found)
+	assert.Contains(t, document(t, "docs/library.md"), "func TestExample"+example)
+}
+
+// TestDocsNameEveryCheck compares docs/checks.md with the checks.
+func TestDocsNameEveryCheck(t *testing.T) {
+	text := document(t, "docs/checks.md")
+	for _, check := range checks.All() {
+		assert.Contains(t, text, "## "+check.Name+"\n\n"+check.Meaning+"\n", "docs/checks.md")
+		defects := "`" + strings.Join(check.Defects, "`, `") + "`"
+		assert.Contains(t, text, defects, "docs/checks.md says which defects prove %s", check.Name)
+	}
+	assert.Equal(t, len(checks.All()), strings.Count(text, "\n## ")-strings.Count(text, "\n## How"), "sections of docs/checks.md")
+}
+
+// TestDocsNameEveryDefect compares docs/defects.md with the defects of the reference server
+// and the checks that name them.
+func TestDocsNameEveryDefect(t *testing.T) {
+	rows := map[string]string{}
+	for line := range strings.Lines(document(t, "docs/defects.md")) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			rows[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[2]) + "|" + cells[3]
+		}
+	}
+	for _, defect := range forkserver.Defects() {
+		row, there := rows[defect.String()]
+		assert.True(t, there && strings.HasPrefix(row, defect.Meaning()+"|"), "docs/defects.md has no row for %s: make defects prints the table", defect)
+		for _, check := range checks.All() {
+			if slices.Contains(check.Defects, defect.String()) {
+				assert.Contains(t, row, "**"+check.Name+"**", "docs/defects.md, row %s: make defects prints the table", defect)
+			}
+		}
+	}
+}
+
+// TestReadmeIsShort keeps the README a page: what is more stands in docs.
+func TestReadmeIsShort(t *testing.T) {
+	assert.LessOrEqual(t, strings.Count(document(t, "README.md"), "\n"), 160)
+}
+
+// document reads a file of the repository.
+func document(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) && !sourcesAreHere() {
+		t.Skip("the sources are not here: this binary runs somewhere else")
+	}
+	require.NoError(t, err)
+	return string(text)
+}
+
+func sourcesAreHere() bool {
+	_, err := os.Stat("go.mod")
+	return err == nil
+}
+
+// eachSource calls f for every Go file of the module, with its directory and its imports.
+func eachSource(t *testing.T, f func(path, dir string, imports []string)) {
+	t.Helper()
+	if !sourcesAreHere() {
+		t.Skip("the sources are not here: this binary runs somewhere else")
+	}
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != "." {
+			return errors.Join(err, map[bool]error{true: fs.SkipDir}[err == nil])
+		}
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		var imports []string
+		for _, spec := range file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			imports = append(imports, name)
+		}
+		f(path, filepath.ToSlash(filepath.Dir(path)), imports)
+		return nil
+	}))
+}
+
+// roomOf returns the longest entry of mayImport that the directory is in, or "".
+func roomOf(dir string) string {
+	room := ""
+	for candidate := range mayImport {
+		if within(dir, candidate) && len(candidate) > len(room) {
+			room = candidate
+		}
+	}
+	return room
+}
+
+// within says whether a directory is another one or below it. "." has no directories below.
+func within(dir, other string) bool { return dir == other || strings.HasPrefix(dir, other+"/") }
