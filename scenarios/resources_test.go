@@ -323,7 +323,7 @@ func littleMemory(tb testing.TB, s *stage, srv *server) {
 	require.NoError(tb, err)
 	require.Regexp(tb, fmt.Sprintf(`(?m)^Max address space +%d `, soft), string(limits))
 	r := report(tb, s.load(tb, s.clients[0], 50, "-parallel", "10", "-messages", "2"))
-	if r.Failed() > 0 && endsSoon(tb, srv.Process) {
+	if r.Refused > 0 && endsSoon(tb, srv.Process) {
 		require.Fail(tb, "little memory ended the server", "observed: %v", srv.Stderr.Last(2))
 	}
 	if s.worker == "fork" {

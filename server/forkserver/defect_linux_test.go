@@ -360,6 +360,7 @@ func TestDefectSerial(t *testing.T) {
 		}
 		p.awaitWorkers(0)
 		assert.Equal(t, "again", ask(t, first, "again"))
+		p.awaitEvent("accepted") // the log is written by a goroutine of its own
 		assert.Len(t, p.events("accepted"), 1)
 		first.Close()
 		_, err = io.ReadFull(second, answer)

@@ -18,8 +18,9 @@ import (
 //
 // A forked worker touches the program's text and variables, and the stack it
 // was forked on, which is part of the heap. Only these are shared. Measured
-// with 8 clients, on Linux 6.18: 1.7 times the connections per second, half the
-// processor time for each, and 18 KiB of private memory for a worker.
+// with 8 clients, on Linux 6.18, medians of one run: without this the server serves 2,268
+// connections per second instead of 3,049 (in C: 3,717), and a worker has 66 KiB of
+// private memory instead of 21 (in C: 28).
 type memory struct {
 	trimmed     bool
 	page        uintptr // size of a page in bytes
