@@ -82,6 +82,9 @@ func TestDangerousCallsStayInTheirFiles(t *testing.T) {
 // TestLicences sees a licence identifier at the begin of every source file (spdx.dev).
 func TestLicences(t *testing.T) {
 	eachSource(t, func(path, _ string, _ []string) {
+		if path == "proofs/story_example_test.go" {
+			return // it is what the search prints
+		}
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.True(t, strings.HasPrefix(string(text), "// SPDX-License-Identifier: Apache-2.0\n"), path)
@@ -101,11 +104,12 @@ func TestDocsShowTheExample(t *testing.T) {
 func TestDocsNameEveryCheck(t *testing.T) {
 	text := document(t, "docs/checks.md")
 	for _, check := range checks.All() {
-		assert.Contains(t, text, "## "+check.Name+"\n\n"+check.Meaning+"\n", "docs/checks.md")
+		assert.Contains(t, text, "\n## "+check.Name+"\n"+check.Meaning+"\n", "docs/checks.md")
 		defects := "`" + strings.Join(check.Defects, "`, `") + "`"
 		assert.Contains(t, text, defects, "docs/checks.md says which defects prove %s", check.Name)
 	}
-	assert.Equal(t, len(checks.All()), strings.Count(text, "\n## ")-strings.Count(text, "\n## How"), "sections of docs/checks.md")
+	const general = 1 // the section on what holds for every check
+	assert.Equal(t, general+len(checks.All()), strings.Count(text, "\n## "), "sections of docs/checks.md")
 }
 
 // TestDocsNameEveryDefect compares docs/defects.md with the defects of the reference server

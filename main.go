@@ -15,6 +15,7 @@ import (
 
 	"forkrig/client/tcpclient"
 	"forkrig/internal/cli"
+	"forkrig/internal/doctor"
 	"forkrig/rig"
 	"forkrig/rig/inject"
 	"forkrig/server/forkserver"
@@ -25,5 +26,7 @@ func main() {
 		"server": forkserver.Main,
 		"client": tcpclient.Main,
 		"inject": inject.Shim,
+
+		doctor.ProgramName: doctor.Program,
 	}))
 }

@@ -10,7 +10,7 @@ import (
 
 var concurrent = judge.Check{
 	Name:    "concurrent",
-	Meaning: "a silent client holds up nobody",
+	Meaning: "a silent client does not hold up other clients",
 	Defects: []string{"serial", "blocking-wait"},
 	Clients: 2,
 	Run: func(c *judge.Case) {

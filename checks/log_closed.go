@@ -11,7 +11,7 @@ import (
 
 var logClosed = judge.Check{
 	Name:    "log-closed",
-	Meaning: "the subject serves on when whoever read its log is gone",
+	Meaning: "the subject serves on when the reader of its log has gone",
 	Defects: []string{"dies-of-log"},
 	Run: func(c *judge.Case) {
 		s := c.Start("")

@@ -14,7 +14,7 @@ import (
 // not serve what they cannot log. To need SIGKILL, or never to recover, is none.
 var logFull = judge.Check{
 	Name:    "log-full",
-	Meaning: "a log that nobody reads may hold it up, but SIGTERM ends it, and it serves when the log is read again",
+	Meaning: "a full log may hold it up, but SIGTERM ends it, and it serves when the log is read again",
 	Defects: []string{"blocks-on-log"},
 	Run: func(c *judge.Case) {
 		s := c.Start("")

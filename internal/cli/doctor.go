@@ -3,12 +3,11 @@
 package cli
 
 import (
-	"fmt"
 	"os"
+
+	"forkrig/internal/doctor"
+	"forkrig/scorecard"
 )
 
-// examineMachine says what the machine lacks.
-func examineMachine(out *os.File) int {
-	fmt.Fprintln(out, "not yet")
-	return statusUnable
-}
+// examineMachine prints what the machine lacks and returns the exit status.
+func examineMachine(out *os.File) int { return doctor.Main(out, scorecard.Colour(out)) }

@@ -71,7 +71,7 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 
 	NoReap:       {"no-reap", "workers are never waited for and stay zombies"},
 	SingleWait:   {"single-wait", "one worker is waited for per SIGCHLD, however many have ended"},
-	BlockingWait: {"blocking-wait", "once a worker has ended, nobody is accepted until all have"},
+	BlockingWait: {"blocking-wait", "once a worker has ended, no client is accepted until all have"},
 	LateReap:     {"late-reap", "workers are waited for only when the next connection comes"},
 	LeakOneIn64:  {"leak-one-in-64", "every 64th worker is never waited for"},
 
@@ -103,7 +103,7 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	OrphansOnTerm: {"orphans-on-term", "on SIGTERM the server ends at once and leaves its workers behind"},
 
 	DiesOfLog:   {"dies-of-log", "a log that cannot be written ends the server: SIGPIPE and SIGXFSZ have their default action"},
-	BlocksOnLog: {"blocks-on-log", "a log that nobody reads stops the server, SIGTERM included"},
+	BlocksOnLog: {"blocks-on-log", "a log that is not read stops the server, SIGTERM included"},
 
 	AbortsOnENOMEM:    {"aborts-on-enomem", "each connection needs 32 MiB for a moment, and the server ends where it does not get them"},
 	ExitOnFullBacklog: {"exit-on-full-backlog", "a backlog that is full ends the server"},
