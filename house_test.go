@@ -160,10 +160,12 @@ func eachSource(t *testing.T, f func(path, dir string, imports []string)) {
 		t.Skip("the sources are not here: this binary runs somewhere else")
 	}
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != "." {
-			return errors.Join(err, map[bool]error{true: fs.SkipDir}[err == nil])
-		}
-		if filepath.Ext(path) != ".go" {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != ".":
+			return fs.SkipDir
+		case filepath.Ext(path) != ".go":
 			return nil
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
