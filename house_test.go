@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
-	"forkrig/server/forkserver"
 )
 
 // mayImport says which packages of this module a package may import, by directory. A
@@ -110,26 +109,6 @@ func TestDocsNameEveryCheck(t *testing.T) {
 	}
 	const general = 1 // the section on what holds for every check
 	assert.Equal(t, general+len(checks.All()), strings.Count(text, "\n## "), "sections of docs/checks.md")
-}
-
-// TestDocsNameEveryDefect compares docs/defects.md with the defects of the reference server
-// and the checks that name them.
-func TestDocsNameEveryDefect(t *testing.T) {
-	rows := map[string]string{}
-	for line := range strings.Lines(document(t, "docs/defects.md")) {
-		if cells := strings.Split(line, "|"); len(cells) == 5 {
-			rows[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[2]) + "|" + cells[3]
-		}
-	}
-	for _, defect := range forkserver.Defects() {
-		row, there := rows[defect.String()]
-		assert.True(t, there && strings.HasPrefix(row, defect.Meaning()+"|"), "docs/defects.md has no row for %s: make defects prints the table", defect)
-		for _, check := range checks.All() {
-			if slices.Contains(check.Defects, defect.String()) {
-				assert.Contains(t, row, "**"+check.Name+"**", "docs/defects.md, row %s: make defects prints the table", defect)
-			}
-		}
-	}
 }
 
 // TestReadmeIsShort keeps the README a page: what is more stands in docs.

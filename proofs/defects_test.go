@@ -246,10 +246,10 @@ func matrix(caught map[string][]string) string {
 	return b.String()
 }
 
-// TestReadmeShowsTheDefects makes sure that the README's table has every defect,
+// TestDocsNameEveryDefect makes sure that the table of docs/defects.md has every defect,
 // with the checks that name it.
-func TestReadmeShowsTheDefects(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+func TestDocsNameEveryDefect(t *testing.T) {
+	readme, err := os.ReadFile("../docs/defects.md")
 	if os.IsNotExist(err) {
 		t.Skip("the sources are not here: this binary runs somewhere else")
 	}
@@ -262,16 +262,16 @@ func TestReadmeShowsTheDefects(t *testing.T) {
 	}
 	for _, defect := range forkserver.Defects() {
 		row, there := rows[defect.String()]
-		assert.True(t, there && strings.HasPrefix(row, defect.Meaning()+"|"), "the README has no row for %s: make defects prints the table", defect)
+		assert.True(t, there && strings.HasPrefix(row, defect.Meaning()+"|"), "docs/defects.md has no row for %s: make defects prints the table", defect)
 		if _, proved := provedBySearch[defect.String()]; proved {
-			assert.Contains(t, row, "**search**", "the README's row for %s: make defects prints the table", defect)
+			assert.Contains(t, row, "**search**", "docs/defects.md, row %s: make defects prints the table", defect)
 		}
 		if _, proved := provedByScenarios[defect.String()]; proved {
-			assert.Contains(t, row, "**scenario**", "the README's row for %s: make defects prints the table", defect)
+			assert.Contains(t, row, "**scenario**", "docs/defects.md, row %s: make defects prints the table", defect)
 		}
 		for _, check := range checks.All() {
 			if slices.Contains(check.Defects, defect.String()) {
-				assert.Contains(t, row, "**"+check.Name+"**", "the README's row for %s: make defects prints the table", defect)
+				assert.Contains(t, row, "**"+check.Name+"**", "docs/defects.md, row %s: make defects prints the table", defect)
 			}
 		}
 	}
