@@ -31,7 +31,7 @@ func (k *Conn) Fill() []byte {
 	const most = 16 << 20
 	var said []byte
 	began := time.Now()
-	sent, _, _, _ := k.Case.stall.look() // an error comes again
+	sent := k.Case.stall.now()
 	for len(said) < most && time.Since(began) < rig.Patience() {
 		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
 		n, err := k.Write(block[len(said)%len(block):])
@@ -40,12 +40,12 @@ func (k *Conn) Fill() []byte {
 			k.Case.MustServe(fmt.Errorf("after %d bytes: %w", len(said), plain(err)))
 		}
 		if n > 0 {
-			sent, _, _, _ = k.Case.stall.look()
+			sent = k.Case.stall.now()
 			continue
 		}
 		still, err := k.Case.stall.stillFor(sent)
 		k.Case.Must(err)
-		if still >= moment && !k.Case.onTheirWay() {
+		if still >= restMoment && !k.Case.onTheirWay() {
 			break
 		}
 	}

@@ -12,14 +12,12 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/inject"
+	"forkrig/rig/observe"
 )
 
 // stallDetector tells whether it is still worth waiting for the subject. One look at all
-// processes and sockets serves everybody who waits at that moment.
-//
-// It has a clock of its own, on which a look is never more than a moment after the
-// one before. On a busy machine the tests themselves may wait for a processor for
-// seconds, and the subject for them: time in which nobody looked does not count.
+// processes and sockets serves every wait of the check at that moment. Its clock is that
+// of [observe.Quiescence]: time in which nothing looked does not count.
 type stallDetector struct {
 	rest *rig.Rest
 	// unanswered says whether the subject waits for the rig itself, and how often
@@ -28,15 +26,12 @@ type stallDetector struct {
 
 	mu     sync.Mutex
 	looked time.Time
-	now    time.Duration // on the clock
-	still  time.Duration // since when nothing has happened, on the clock
-	made   int
-	vain   time.Duration // processor time without a result
+	seen   observe.Stillness
 	err    error
 }
 
-// errStuck is wrapped where the subject does nothing any more that could bring
-// about what is waited for; errBusy where it works without end.
+// ErrQuiescent is wrapped where the subject does nothing any more that could bring about
+// what is awaited, and ErrBusy where it works without end.
 var (
 	ErrQuiescent = errors.New("nothing happens any more")
 	ErrBusy      = errors.New("it works without end")
@@ -46,63 +41,58 @@ var (
 const (
 	// betweenLooks keeps looks, which cost a millisecond and more, rare.
 	betweenLooks = 100 * time.Millisecond
-	// longestGap is by how much the pulse's clock goes on at a look at the most.
-	longestGap = 5 * betweenLooks
-	// muchWork is more processor time than anything takes until it shows.
-	muchWork = 2 * time.Second
-	// moment is how long a subject does nothing that waits for clients. It is more
-	// than the time between two looks, and than the steps of processor time.
-	moment = 150 * time.Millisecond
+	// restMoment is for how long a subject does nothing that waits for clients: longer
+	// than the time between two looks.
+	restMoment = observe.Moment * 3 / 2
 )
 
 // wait is one wait for something of the subject.
 type wait struct {
-	c     *Case
-	pulse *stallDetector
-	began time.Time
-	from  time.Duration // on the pulse's clock
-	vain  time.Duration
+	c         *Case
+	began     time.Time
+	from      time.Duration // on the detector's clock
+	fruitless time.Duration // processor time without a result when the wait began
 }
 
 func (c *Case) wait() *wait {
-	now, _, vain, _ := c.stall.look() // an error comes again
-	return &wait{c: c, pulse: c.stall, began: time.Now(), from: now, vain: vain}
+	seen, _ := c.stall.look() // an error comes again
+	return &wait{c: c, began: time.Now(), from: seen.Clock, fruitless: seen.Fruitless}
 }
 
 // answeredBy says who answers the subject's trapped calls from now on.
-func (p *stallDetector) answeredBy(session *inject.Session) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.unanswered = session.Unanswered
+func (d *stallDetector) answeredBy(session *inject.Session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unanswered = session.Unanswered
 }
 
-// look returns the time on the pulse's clock, and since when nothing has happened.
-func (p *stallDetector) look() (now, still, vain time.Duration, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	gap := time.Since(p.looked)
-	if gap < betweenLooks {
-		return p.now, p.still, p.vain, p.err
+// look returns what is known now. It looks where the look before is long enough ago.
+func (d *stallDetector) look() (observe.Stillness, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.looked) < betweenLooks {
+		return d.seen, d.err
 	}
-	var quiet time.Duration
-	quiet, p.vain, p.err = p.rest.Look()
-	p.now += min(gap, longestGap)
-	waits, made := false, 0
-	if p.unanswered != nil {
-		waits, made = p.unanswered()
+	waits, calls := false, 0
+	if d.unanswered != nil {
+		waits, calls = d.unanswered()
 	}
-	if quiet < gap || waits || made != p.made {
-		p.still = p.now
-	}
-	p.made, p.looked = made, time.Now()
-	return p.now, p.still, p.vain, p.err
+	d.seen, d.err = d.rest.See(waits, calls)
+	d.looked = time.Now()
+	return d.seen, d.err
 }
 
-// stillFor is for how long nothing has happened, since a time on the pulse's clock
+// now is the time on the detector's clock.
+func (d *stallDetector) now() time.Duration {
+	seen, _ := d.look() // an error comes again
+	return seen.Clock
+}
+
+// stillFor is for how long nothing has happened, since a time on the detector's clock
 // at the most.
-func (p *stallDetector) stillFor(since time.Duration) (time.Duration, error) {
-	now, still, _, err := p.look()
-	return now - max(still, since), err
+func (d *stallDetector) stillFor(since time.Duration) (time.Duration, error) {
+	seen, err := d.look()
+	return seen.Clock - max(seen.Since, since), err
 }
 
 // over returns nil while it is worth waiting on.
@@ -113,19 +103,19 @@ func (w *wait) over() error {
 	if away {
 		return errDismissed
 	}
-	if err := w.c.Context().Err(); err != nil {
+	if w.c.Context().Err() != nil {
 		return context.Cause(w.c.Context())
 	}
-	now, still, vain, err := w.pulse.look()
+	seen, err := w.c.stall.look()
 	if err != nil {
 		return err
 	}
-	w.vain = min(w.vain, vain) // what was in vain before the wait does not count
+	w.fruitless = min(w.fruitless, seen.Fruitless) // what was fruitless before the wait does not count
 	switch settling := w.c.settling(); {
-	case now-max(still, w.from) >= settling && !w.c.onTheirWay():
+	case seen.Clock-max(seen.Since, w.from) >= settling && !w.c.onTheirWay():
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", ErrQuiescent, settling)
-	case vain-w.vain >= rig.Scaled(muchWork):
-		return fmt.Errorf("%w: %v of processor time have come to nothing", ErrBusy, vain.Round(time.Second))
+	case seen.Fruitless-w.fruitless >= rig.Scaled(observe.FruitlessLimit):
+		return fmt.Errorf("%w: %v of processor time have come to nothing", ErrBusy, seen.Fruitless.Round(time.Second))
 	case time.Since(w.began) >= rig.Patience():
 		return fmt.Errorf("%w within %v", rig.ErrNotObserved, rig.Patience())
 	}
@@ -202,13 +192,13 @@ func (c *Case) AwaitRest() bool {
 		longest = rig.Scaled(rig.Settling)
 	}
 	began := time.Now()
-	from, _, _, _ := c.stall.look() // an error comes again
+	from := c.stall.now()
 	err := rig.Await(c.Context(), "the subject at rest", func() (bool, string, error) {
 		still, err := c.stall.stillFor(from)
-		if err == nil && still < moment && time.Since(began) >= longest {
+		if err == nil && still < restMoment && time.Since(began) >= longest {
 			err = ErrBusy
 		}
-		return still >= moment, "", err
+		return still >= restMoment, "", err
 	})
 	c.restless = c.restless || errors.Is(err, ErrBusy)
 	return err == nil
