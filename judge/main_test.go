@@ -3,9 +3,32 @@
 package judge
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"os"
 	"testing"
 
 	"forkrig/rig"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, nil) }
+func TestMain(m *testing.M) { rig.Main(m, rig.Programs{"echo": echo}) }
+
+// echo is a small server: it echoes, without a process for each connection.
+func echo(args []string) int {
+	listener, err := net.Listen("tcp", args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(conn, conn) // an error means that the client has left
+		}()
+	}
+}

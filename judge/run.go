@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,10 @@ type Run struct {
 	Family rig.Family
 	Began  time.Time
 
-	waits   rig.Waits
-	journal func(rig.Event) // nil where the journal is not followed
+	waits    rig.Waits
+	journal  func(rig.Event) // nil where the journal is not followed
+	deadline time.Duration   // 0 means [CheckDeadline]
+	leaving  time.Duration   // 0 means [leaving]
 }
 
 // Waiting returns what the check waits for now, or waited for last.
@@ -48,8 +51,8 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	if r.journal = journal; r.Began.IsZero() {
 		r.Began = time.Now()
 	}
-	deadline := CheckDeadline()
-	ctx, cancel := context.WithTimeoutCause(tb.Context(), deadline, &EndedError{By: "the check's own deadline of " + deadline.Round(time.Second).String()})
+	deadline := cmp.Or(r.deadline, CheckDeadline())
+	ctx, cancel := context.WithTimeoutCause(tb.Context(), deadline, &EndedError{By: "the check's own deadline of " + deadline.String()})
 	defer cancel()
 	ctx = rig.WithWaits(ctx, &r.waits)
 	c := &Case{Check: r.Check, Subject: subject, Family: r.Family, run: r, limit: ctx}
@@ -66,20 +69,21 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	select {
 	case outcome = <-ended:
 	case <-ctx.Done():
-		late := time.NewTimer(rig.Scaled(leaving))
+		late := time.NewTimer(cmp.Or(r.leaving, rig.Scaled(leaving)))
 		defer late.Stop()
 		select {
 		case outcome = <-ended:
 		case <-late.C:
 		}
 	}
-	result := c.outcome(ctx, outcome)
+	result := c.outcome(ctx, tb.Context().Err() == nil, outcome)
 	result.Duration = time.Since(r.Began)
 	return result
 }
 
-// outcome is the result of a check that has ended, or that ctx has ended.
-func (c *Case) outcome(ctx context.Context, outcome rig.Outcome) scorecard.Result {
+// outcome is the result of a check that has ended, or that ctx has ended: its own
+// deadline where the run goes on.
+func (c *Case) outcome(ctx context.Context, runGoesOn bool, outcome rig.Outcome) scorecard.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	result := c.result
@@ -88,13 +92,12 @@ func (c *Case) outcome(ctx context.Context, outcome rig.Outcome) scorecard.Resul
 	case result.Verdict == scorecard.Fail || result.Verdict == scorecard.Broken:
 	case result.Verdict == "" && ctx.Err() != nil:
 		notJudged(&result, context.Cause(ctx))
-		if waiting := c.run.Waiting(); waiting.What != "" {
+		if waiting := c.run.Waiting(); waiting.What != "" && runGoesOn {
 			result.Observed = fmt.Sprintf("the check waited for %s for %v", waiting.What, time.Since(waiting.Since).Round(time.Second))
 			if waiting.Seen != "" {
 				result.Observed += "; last seen: " + waiting.Seen
 			}
 		}
-
 	case outcome.Failed:
 		// An error of the rig itself, or something was left behind.
 		result.Verdict = scorecard.Broken

@@ -29,6 +29,8 @@ type Trial struct {
 	Tell func(Event)
 	// Journal has Tell called with the events of all journals, too.
 	Journal bool
+
+	deadline, leaving time.Duration // of each run
 }
 
 // Event is something that happened in a [Trial].
@@ -92,7 +94,7 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 	var wait sync.WaitGroup
 	for i, check := range t.Checks {
 		for f, family := range t.families() {
-			run := &Run{Check: check, Family: family}
+			run := &Run{Check: check, Family: family, deadline: t.deadline, leaving: t.leaving}
 			result := &results[i*len(t.families())+f]
 			end := func(r scorecard.Result) {
 				r.Reproduce = t.reproduce(check, family)

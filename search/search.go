@@ -94,7 +94,8 @@ func (s Search) generator() generator {
 	return g
 }
 
-// Run searches until the search ends, and returns what it found. It never fails tb. A
+// Run searches until the search ends, or the context of tb, and returns what it found. It
+// never fails tb. A
 // Search that cannot run gives a report that is broken and says why.
 func (s Search) Run(tb rig.TB) Report {
 	tb.Helper()
@@ -146,6 +147,8 @@ func (r *runner) next() (n int, more bool) {
 		return 0, false
 	case r.stop > 0 && r.begun >= r.stop:
 		return 0, false
+	case r.tb.Context().Err() != nil:
+		return 0, false
 	}
 	r.begun++
 	return r.begun - 1, true
@@ -156,6 +159,9 @@ func (r *runner) play(n int) {
 	seed := r.Shard.Seed(r.Seed, n)
 	schedule := r.generator.schedule(seed)
 	outcome := Play(r.tb, r.Subject, r.Families[schedule.Family], schedule)
+	if outcome.Unjudged && r.tb.Context().Err() != nil {
+		return // the search was ended, and the schedule with it
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Schedules++

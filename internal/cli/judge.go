@@ -75,9 +75,7 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 	}
 	card.Checks = results
 	card.Complete = ctx.Err() == nil
-	if ended := new(judge.EndedError); errors.As(context.Cause(ctx), &ended) {
-		card.EndedBy = ended.By
-	}
+	card.EndedBy = endedBy(ctx)
 	if err := errors.Join(keepErr, keep(), appendSummary(card)); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: write the scorecard: %v\n", err)
 		return statusWrong
@@ -98,6 +96,14 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 		return statusRight
 	}
 	return statusWrong
+}
+
+// endedBy says what ended the context of a run, "" where it has not ended.
+func endedBy(ctx context.Context) string {
+	if ended := new(judge.EndedError); errors.As(context.Cause(ctx), &ended) {
+		return ended.By
+	}
+	return ""
 }
 
 // enter puts the result in its place.

@@ -68,7 +68,7 @@ type Options struct {
 // subjectFlags adds the flags that describe a subject.
 func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.subject, "subject", os.Getenv(subjectEnv),
-		"judge the server that this `COMMAND` starts, split into words as a shell does (environment: "+subjectEnv+")")
+		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
 	f.StringVar(&o.service, "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
 	f.StringVar(&o.closes, "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
 	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject, where its command has no {port}")

@@ -130,9 +130,8 @@ func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
 		}
 		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, shard, seed, dir.path)
 	}
-	began := time.Now()
 	status = statusRight
-	for i, setup := range setups {
+	for _, setup := range setups {
 		traits, err := setup.Examine(tb, out, families...)
 		if err != nil {
 			return statusUnable, err
@@ -144,7 +143,7 @@ func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
 				s.Schedules = modestSearch
 			}
 		} else {
-			s.Until = began.Add(o.soak * time.Duration(i+1) / time.Duration(len(setups)))
+			s.Until = time.Now().Add(o.soak / time.Duration(len(setups)))
 			s.Progress = dir.progress(out, setup, len(setups) > 1, traits, o.repeatStory)
 		}
 		report := s.Run(tb)
@@ -159,7 +158,7 @@ func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
 		}
 	}
 	if dir != nil {
-		dir.card.Complete = tb.Context().Err() == nil
+		dir.card.Complete, dir.card.EndedBy = tb.Context().Err() == nil, endedBy(tb.Context())
 		if err := dir.write(); err != nil {
 			return statusWrong, err
 		}
