@@ -11,22 +11,22 @@ import (
 	"forkrig/rig"
 )
 
-// spins watches the listener while it cannot accept, and says so if it spins in
-// three turns in a row. A turn lasts half a second, and on a busy machine as long
-// as it takes to tell one that spins from one that waits for a processor.
-func spins(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string {
+// busyLoop watches the listener while it cannot accept, and returns what it saw if the
+// listener is in a busy loop in three turns in a row, otherwise "". A turn lasts half a
+// second, and on a busy machine until a busy loop can be told from a wait for a processor.
+func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string {
 	const turns, turn = 3, time.Second / 2
 	worst := ""
 	for range turns {
 		began := time.Now()
 		before := threads(c, listeners)
 		lines := linesWritten(s)
-		var use spinning
+		var use threadsUse
 		var is finding
-		err := rig.Await(c.Context(), "what the listener does with the processors", func() (bool, string, error) {
+		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
 			took := time.Since(began)
 			if !s.Listens() {
-				is = rests
+				is = idle
 				return true, "", nil
 			}
 			if took < turn {
@@ -39,10 +39,10 @@ func spins(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string 
 			return is != unclear, use.String(), nil
 		})
 		if errors.Is(err, rig.ErrNotObserved) {
-			c.Broken("the machine is too busy to tell whether the listener spins: %v", err)
+			c.Broken("the machine is too busy to tell whether the listener is in a busy loop: %v", err)
 		}
 		c.Must(err)
-		if is == rests {
+		if is == idle {
 			return ""
 		}
 		worst = use.String()
@@ -68,15 +68,15 @@ func threads(c *judge.Case, processes rig.ProcessInfos) map[int]rig.ThreadUse {
 	return all
 }
 
-// spinning is what threads did in a while.
-type spinning struct {
+// threadsUse is what threads had of the processors in a time.
+type threadsUse struct {
 	took    time.Duration
 	threads []rig.ThreadUse
 	writes  bool // a moment ago: then one that sleeps may wait for room in the pipe
 }
 
-func since(before, now map[int]rig.ThreadUse, took time.Duration) spinning {
-	s := spinning{took: took}
+func since(before, now map[int]rig.ThreadUse, took time.Duration) threadsUse {
+	s := threadsUse{took: took}
 	for tid, use := range now {
 		was := before[tid]
 		s.threads = append(s.threads, rig.ThreadUse{TID: tid, Running: use.Running - was.Running,
@@ -85,61 +85,60 @@ func since(before, now map[int]rig.ThreadUse, took time.Duration) spinning {
 	return s
 }
 
-// wanted is for how long they ran, and for how long they ran or waited for a processor.
-func (s spinning) wanted() (running, wanted time.Duration) {
+// runnable is for how long they ran, and for how long they ran or waited for a processor.
+func (s threadsUse) runnable() (running, runnable time.Duration) {
 	for _, t := range s.threads {
 		running += t.Running
-		wanted += t.Running + t.Waiting
+		runnable += t.Running + t.Waiting
 	}
-	return running, wanted
+	return running, runnable
 }
 
-func (s spinning) String() string {
-	_, wanted := s.wanted()
-	return fmt.Sprintf("it wanted a processor for %v of %v", wanted.Round(time.Millisecond), s.took.Round(time.Millisecond))
+func (s threadsUse) String() string {
+	_, runnable := s.runnable()
+	return fmt.Sprintf("it was runnable for %v of %v", runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
 }
 
-// finding says whether threads spin.
+// finding says whether threads are in a busy loop.
 type finding int
 
 const (
 	unclear finding = iota // nothing ran for long enough
-	rests
-	spinsOn
+	idle
+	looping
 )
 
-// judge tells a listener that spins from one that pauses between its attempts,
-// however little a busy machine lets it run. One that runs for a good part of what
-// it wants, which is half of the time and more, spins; so does a thread that has run
-// for long without going to sleep, and one that has run for very long. What rests is
-// seen asleep, and either wanted a processor for less than half of the time or
-// merely had to wait for one, for a moment at a time.
-func (s spinning) judge() finding {
+// judge tells a busy loop from pauses between attempts, however little a busy machine lets
+// the threads run. It is a busy loop if they were runnable for half of the time or more and
+// ran for a good part of that; if a thread ran for long without going to sleep; or if they
+// ran for very long. They are idle if all are asleep now, and either were runnable for less
+// than half of the time or only waited for a processor, for a short time each.
+func (s threadsUse) judge() finding {
 	const (
-		goodPart = 25 // of what it wants, one part in so many
+		goodPart = 25 // of the time in which they were runnable, one part in so many
 		long     = 10 * time.Millisecond
 		veryLong = 100 * time.Millisecond
-		moment   = time.Millisecond
+		pause    = time.Millisecond
 		enough   = 3 // sleeps
 	)
-	running, wanted := s.wanted()
-	much := wanted >= s.took/2
-	if running >= veryLong && running >= s.took/50 || much && running >= long && running >= wanted/goodPart {
-		return spinsOn
+	running, runnable := s.runnable()
+	much := runnable >= s.took/2
+	if running >= veryLong && running >= s.took/50 || much && running >= long && running >= runnable/goodPart {
+		return looping
 	}
 	asleep, clear := !s.writes, true
 	for _, t := range s.threads {
 		eachTime := t.Running / time.Duration(t.Sleeps+1)
-		if t.Running >= long && eachTime >= moment {
-			return spinsOn
+		if t.Running >= long && eachTime >= pause {
+			return looping
 		}
-		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < enough || eachTime >= moment) {
+		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < enough || eachTime >= pause) {
 			clear = false
 		}
 		asleep = asleep && !t.Wants
 	}
 	if asleep && (clear || !much) {
-		return rests
+		return idle
 	}
 	return unclear
 }

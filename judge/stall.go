@@ -15,90 +15,90 @@ import (
 )
 
 // stallDetector tells whether it is still worth waiting for the subject. One look at all
-// processes and sockets serves everybody who waits at that moment.
+// processes and sockets serves all waits of that moment.
 //
 // It has a clock of its own, on which a look is never more than a moment after the
 // one before. On a busy machine the tests themselves may wait for a processor for
-// seconds, and the subject for them: time in which nobody looked does not count.
+// seconds, and the subject for them: time without a look does not count.
 type stallDetector struct {
 	rest *rig.Rest
-	// unanswered says whether the subject waits for the rig itself, and how often
-	// it has; nil where it never does.
-	unanswered func() (waits bool, made int)
+	// unanswered says whether a trapped call of the subject waits for the rig, and how many
+	// calls have; nil where no call is trapped.
+	unanswered func() (waits bool, calls int)
 
-	mu     sync.Mutex
-	looked time.Time
-	now    time.Duration // on the clock
-	still  time.Duration // since when nothing has happened, on the clock
-	made   int
-	vain   time.Duration // processor time without a result
-	err    error
+	mu           sync.Mutex
+	looked       time.Time
+	now          time.Duration // on the clock
+	still        time.Duration // since when nothing has happened, on the clock
+	calls        int
+	unproductive time.Duration // processor time without a result
+	err          error
 }
 
-// errStuck is wrapped where the subject does nothing any more that could bring
-// about what is waited for; errBusy where it works without end.
+// ErrQuiescent is wrapped where the subject does nothing that could end the wait, ErrBusy
+// where it is in a busy loop.
 var (
-	ErrQuiescent = errors.New("nothing happens any more")
-	ErrBusy      = errors.New("it works without end")
+	ErrQuiescent = errors.New("the subject is quiescent")
+	ErrBusy      = errors.New("the subject is in a busy loop")
 	errDismissed = errors.New("not served until the check ended")
 )
 
 const (
 	// betweenLooks keeps looks, which cost a millisecond and more, rare.
 	betweenLooks = 100 * time.Millisecond
-	// longestGap is by how much the pulse's clock goes on at a look at the most.
+	// longestGap is by how much the detector's clock advances at a look, at most.
 	longestGap = 5 * betweenLooks
-	// muchWork is more processor time than anything takes until it shows.
-	muchWork = 2 * time.Second
-	// moment is how long a subject does nothing that waits for clients. It is more
-	// than the time between two looks, and than the steps of processor time.
-	moment = 150 * time.Millisecond
+	// busyLoopTime is more processor time than any work takes until it has a result.
+	busyLoopTime = 2 * time.Second
+	// restTime is how long a subject at rest does nothing. It is more than the time between
+	// two looks, and than the steps of processor time.
+	restTime = 150 * time.Millisecond
 )
 
 // wait is one wait for something of the subject.
 type wait struct {
-	c     *Case
-	pulse *stallDetector
-	began time.Time
-	from  time.Duration // on the pulse's clock
-	vain  time.Duration
+	c            *Case
+	detector     *stallDetector
+	began        time.Time
+	from         time.Duration // on the detector's clock
+	unproductive time.Duration // of the detector, at the begin
 }
 
 func (c *Case) wait() *wait {
-	now, _, vain, _ := c.stall.look() // an error comes again
-	return &wait{c: c, pulse: c.stall, began: time.Now(), from: now, vain: vain}
+	now, _, unproductive, _ := c.stall.look() // an error comes again
+	return &wait{c: c, detector: c.stall, began: time.Now(), from: now, unproductive: unproductive}
 }
 
-// answeredBy says who answers the subject's trapped calls from now on.
+// answeredBy sets the session that answers the subject's trapped calls from now on.
 func (p *stallDetector) answeredBy(session *inject.Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unanswered = session.Unanswered
 }
 
-// look returns the time on the pulse's clock, and since when nothing has happened.
-func (p *stallDetector) look() (now, still, vain time.Duration, err error) {
+// look returns the time on the detector's clock, and since when nothing has happened.
+func (p *stallDetector) look() (now, still, unproductive time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	gap := time.Since(p.looked)
 	if gap < betweenLooks {
-		return p.now, p.still, p.vain, p.err
+		return p.now, p.still, p.unproductive, p.err
 	}
 	var quiet time.Duration
-	quiet, p.vain, p.err = p.rest.Look()
+	quiet, p.unproductive, p.err = p.rest.Look()
 	p.now += min(gap, longestGap)
-	waits, made := false, 0
+	waits, calls := false, 0
 	if p.unanswered != nil {
-		waits, made = p.unanswered()
+		waits, calls = p.unanswered()
 	}
-	if quiet < gap || waits || made != p.made {
+	if quiet < gap || waits || calls != p.calls {
 		p.still = p.now
 	}
-	p.made, p.looked = made, time.Now()
-	return p.now, p.still, p.vain, p.err
+	p.calls, p.looked = calls, time.Now()
+	return p.now, p.still, p.unproductive, p.err
 }
 
-// stillFor is for how long nothing has happened, since a time on the pulse's clock
+// stillFor is for how long nothing has happened, since a time on the detector's clock
 // at the most.
 func (p *stallDetector) stillFor(since time.Duration) (time.Duration, error) {
 	now, still, _, err := p.look()
@@ -108,24 +108,24 @@ func (p *stallDetector) stillFor(since time.Duration) (time.Duration, error) {
 // over returns nil while it is worth waiting on.
 func (w *wait) over() error {
 	w.c.mu.Lock()
-	away := w.c.away
+	dismissed := w.c.dismissed
 	w.c.mu.Unlock()
-	if away {
+	if dismissed {
 		return errDismissed
 	}
 	if err := w.c.Context().Err(); err != nil {
 		return context.Cause(w.c.Context())
 	}
-	now, still, vain, err := w.pulse.look()
+	now, still, unproductive, err := w.detector.look()
 	if err != nil {
 		return err
 	}
-	w.vain = min(w.vain, vain) // what was in vain before the wait does not count
+	w.unproductive = min(w.unproductive, unproductive) // time before the wait does not count
 	switch settling := w.c.settling(); {
-	case now-max(still, w.from) >= settling && !w.c.onTheirWay():
+	case now-max(still, w.from) >= settling && !w.c.retransmissionPending():
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", ErrQuiescent, settling)
-	case vain-w.vain >= rig.Scaled(muchWork):
-		return fmt.Errorf("%w: %v of processor time have come to nothing", ErrBusy, vain.Round(time.Second))
+	case unproductive-w.unproductive >= rig.Scaled(busyLoopTime):
+		return fmt.Errorf("%w: it used %v of processor time without a result", ErrBusy, unproductive.Round(time.Second))
 	case time.Since(w.began) >= rig.Patience():
 		return fmt.Errorf("%w within %v", rig.ErrNotObserved, rig.Patience())
 	}
@@ -134,7 +134,7 @@ func (w *wait) over() error {
 
 // settling is for how long nothing must have happened for a wait to be given up.
 func (c *Case) settling() time.Duration {
-	if c.hasty {
+	if c.shortWaits {
 		return rig.Scaled(rig.Settling) / 8
 	}
 	return rig.Scaled(rig.Settling)
@@ -149,11 +149,11 @@ func unread(here rig.Sockets, client rig.Socket) bool {
 	})
 }
 
-// onTheirWay says whether a kernel will send something again: that of a client a
+// retransmissionPending says whether a kernel will send something again: that of a client a
 // SYN or data that the subject's kernel did not take because its backlog was full,
 // or either of them data that a busy machine has not delivered yet. A connection
 // that the backlog keeps out for good is not meant.
-func (c *Case) onTheirWay() bool {
+func (c *Case) retransmissionPending() bool {
 	if c.backlogFull() {
 		return false
 	}
@@ -195,21 +195,21 @@ func (c *Case) Until(what string, seen func() (yes bool, last string, err error)
 
 // AwaitRest waits until the subject has come to rest for a moment, as it does when
 // it waits for clients, and returns whether it did. On a busy machine it may have
-// to wait for a processor, so one that never rests is given long, once.
+// to wait for a processor, so the first wait for a subject that never rests is long.
 func (c *Case) AwaitRest() bool {
 	longest := rig.Patience() / 6
-	if c.restless {
+	if c.neverRests {
 		longest = rig.Scaled(rig.Settling)
 	}
 	began := time.Now()
 	from, _, _, _ := c.stall.look() // an error comes again
 	err := rig.Await(c.Context(), "the subject at rest", func() (bool, string, error) {
 		still, err := c.stall.stillFor(from)
-		if err == nil && still < moment && time.Since(began) >= longest {
+		if err == nil && still < restTime && time.Since(began) >= longest {
 			err = ErrBusy
 		}
-		return still >= moment, "", err
+		return still >= restTime, "", err
 	})
-	c.restless = c.restless || errors.Is(err, ErrBusy)
+	c.neverRests = c.neverRests || errors.Is(err, ErrBusy)
 	return err == nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Disk is a small file system of a lab for what its processes write, so that it
-// can be full without harm to anybody else: a tmpfs (tmpfs(5)) below the sandbox's
+// can be full without harm to other programs: a tmpfs (tmpfs(5)) below the sandbox's
 // TMPDIR. It is gone with the lab. Its methods are safe for concurrent use.
 type Disk struct {
 	// Path is where it is mounted: a directory that every user may write to. A

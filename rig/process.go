@@ -164,7 +164,7 @@ func (p *Process) start() error {
 		return explainStartError(err)
 	}
 	p.cmd, p.PID = cmd, cmd.Process.Pid
-	// Nobody has waited for it yet, so it is there even if it has ended. Should
+	// It is not reaped yet, so its entry in /proc is there even if it has ended. Should
 	// /proc not tell, the number alone identifies it.
 	if p.started, err = readProcess(p.PID); err != nil {
 		p.started = ProcessInfo{PID: p.PID}

@@ -265,7 +265,7 @@ func (k *client) converse(speak func() error) error {
 	var speaking sync.WaitGroup
 	speaking.Go(func() { spoken = speak() })
 	err := k.read(0)
-	_ = k.conn.SetDeadline(time.Unix(1, 0)) // whoever still speaks, stops
+	_ = k.conn.SetDeadline(time.Unix(1, 0)) // ends a write that still waits
 	speaking.Wait()
 	if err == nil && !errors.Is(spoken, os.ErrDeadlineExceeded) {
 		err = spoken
