@@ -72,9 +72,8 @@ func injectedAcceptErrors(c *judge.Case) {
 		c.Must(err)
 	}
 	if len(ends) > 0 {
-		c.Fail("accept fails with ECONNABORTED or EPROTO when a client gave up: log the error and call accept again; "+
-			"it fails with ENFILE, EMFILE, ENOBUFS or ENOMEM when the machine lacks resources: wait a moment first",
-			"%s from accept ends the listener", strings.Join(ends, ", "))
+		c.Fail("an error of accept must not end the listener: call it again, with a pause after ENFILE, EMFILE, ENOBUFS and ENOMEM",
+			"the listener ends when accept fails with %s", strings.Join(ends, ", "))
 	}
 	session.Clear()
 	c.KillSubject()
@@ -128,7 +127,7 @@ func outOfDescriptors(c *judge.Case) {
 	case !s.ListensOn():
 		c.Fail("a lack of descriptors must not end the listener: log EMFILE, wait a moment and call accept again", "EMFILE from accept ends the listener%s", s.HowItEnded())
 	case loop != "":
-		c.Fail("the connection stays in the backlog, so accept and poll return at once: wait a moment after EMFILE before the next call",
+		c.Fail("the connection stays in the backlog, so accept and poll return at once: pause after EMFILE",
 			"the listener has no free descriptor and is in a busy loop: %s", loop)
 	case unserved == 0:
 		c.Broken("the limit on descriptors did not keep the listener from accepting, so nothing is proved")

@@ -40,7 +40,7 @@ var fdSteady = judge.Check{
 				return
 			}
 		}
-		c.Fail("connections leak descriptors, until accept fails with EMFILE: close each connection in the parent, also when fork fails",
+		c.Fail("connections leak descriptors until accept gives EMFILE: close each one in the parent, also when fork fails",
 			"%s has %d more descriptors after %d connections: %s", s.Describe(listeners), len(leaked), clients*rounds, judge.Kinds(leaked))
 	},
 }

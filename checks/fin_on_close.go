@@ -34,8 +34,7 @@ var finOnClose = judge.Check{
 			_, err = k.ReadFull(buffer) // what a greeting server had sent, and then the end
 		}
 		if errors.Is(err, judge.ErrQuiescent) {
-			c.Fail("the kernel sends FIN when the last descriptor is closed: close the connection in the parent, "+
-				"and earlier connections in the child",
+			c.Fail("the kernel sends FIN at the last close: close the connection in the parent, and older ones in the child",
 				"the worker ended, and its client sees no end of the stream: the connection is still open in %s", s.Describe(c.Holders(inode)))
 		}
 		c.Note("the client of the killed worker sees: %v", err)

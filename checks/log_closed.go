@@ -23,8 +23,7 @@ var logClosed = judge.Check{
 		const clients = 3
 		for range clients {
 			s.MustSurvive("a log without a reader",
-				"a write to a pipe without a reader raises SIGPIPE, which ends a process by default: "+
-					"ignore SIGPIPE, and go on when write fails with EPIPE")
+				"SIGPIPE ends a process that writes to a pipe without a reader: ignore SIGPIPE, and handle EPIPE")
 		}
 		s.AwaitWorkersEnd("the client left")
 		c.Note("%d clients are served after the reader of stdout and stderr has gone", clients)

@@ -15,8 +15,8 @@ var peerGone = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
-		const cause = "a write to a reset connection raises SIGPIPE, which ends a process by default: " +
-			"ignore SIGPIPE or send with MSG_NOSIGNAL, and handle EPIPE and ECONNRESET"
+		const cause = "SIGPIPE ends a process that writes to a reset connection: ignore SIGPIPE, or use MSG_NOSIGNAL, " +
+			"and handle EPIPE and ECONNRESET"
 		gone := min(5, int(backlog(s))) // more might not get in
 		// Stopped, the listener accepts connections that are dead already.
 		for _, leave := range []struct {

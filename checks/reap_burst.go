@@ -41,8 +41,7 @@ var reapBurst = judge.Check{
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)
 			if len(zombies) > 0 {
-				c.Fail("one SIGCHLD may stand for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, "+
-					"however the child ended",
+				c.Fail("one SIGCHLD may stand for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, for any status",
 					"%d of %d workers that ended at the same instant (%s) are still zombies after %v", len(zombies), len(workers), end.how, rig.Scaled(rig.Settling))
 			}
 			c.CloseConnections()

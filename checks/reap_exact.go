@@ -23,7 +23,7 @@ var reapExact = judge.Check{
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)
 			if len(zombies) > 0 {
-				c.Fail("the listener misses the end of some workers: on every SIGCHLD call waitpid(-1, &status, WNOHANG) in a loop, "+
+				c.Fail("the listener misses some workers: on SIGCHLD loop over waitpid(-1, &status, WNOHANG), "+
 					"and block SIGCHLD while the table of workers is changed",
 					"%d of %d workers are still zombies %v after the last client left", len(zombies), part*clients/parts+1, rig.Scaled(rig.Settling))
 			}

@@ -32,8 +32,8 @@ var secondInstance = judge.Check{
 		})
 		switch {
 		case len(more.On(c.Subject.ListenPort())) > 0:
-			c.Fail("with SO_REUSEPORT the kernel distributes the clients over both: set only SO_REUSEADDR "+
-				"(on Linux SO_REUSEADDR|SO_REUSEPORT equals SO_REUSEPORT, because options are numbers and not flags)",
+			c.Fail("with SO_REUSEPORT both instances get clients: set only SO_REUSEADDR "+
+				"(on Linux SO_REUSEADDR|SO_REUSEPORT equals SO_REUSEPORT)",
 				"two instances listen on the same port: %v", more)
 		case len(more) > 0 && ended != nil && len(before.In(rig.Listening)) == 1:
 			c.Fail("clients do not connect to another port: check the results of bind, listen and getsockname",
@@ -58,8 +58,7 @@ func checkErrorMessage(c *judge.Case, first *judge.Instance, second *rig.Process
 	silent := second.Stdout.Total()+second.Stderr.Total() == 0
 	switch {
 	case !ended && silent:
-		c.Fail("the second instance looks as if it served: check the results of bind and listen, print the error and exit "+
-			"(the check does not read syslog)",
+		c.Fail("the second instance looks as if it served: check bind and listen, print the error (not only to syslog) and exit",
 			"the second instance runs on without listening, and prints nothing")
 	case !ended:
 		c.Note("the second instance runs on without listening, and reports that")

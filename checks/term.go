@@ -65,8 +65,7 @@ func failToEnd(c *judge.Case, s *judge.Instance, k *judge.Conn, last string) {
 		c.Fail("new clients connect and are not served: close the listening socket first, and then wait for the workers",
 			"it listens on after SIGTERM until its last client has left: %s", last)
 	}
-	c.Fail("SIGTERM does not end the listener: let SIGTERM interrupt accept, and exit then "+
-		"(a flag that is tested before accept has no effect until the next client connects)",
+	c.Fail("SIGTERM does not end the listener: let it interrupt accept (a flag tested before accept waits for the next client)",
 		"it listens on after SIGTERM: %s; %s", s.Describe(holders), last)
 }
 

@@ -49,8 +49,8 @@ var vanishedClient = judge.Check{
 			c.Skip("the process waits with a timer of its own, and its purpose cannot be seen from outside; " +
 				"the connection has neither keep-alive nor a timeout")
 		case after == 0:
-			c.Fail("read waits for ever without keep-alive and without a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
-				"use -keeps-vanished if that is intended",
+			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
+				"if that is intended, use -keeps-vanished",
 				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps")
 		case after > longestWatch:
 			c.Note("%s ends the connection after %v", why, after)

@@ -40,7 +40,7 @@ func (l *Lab) NewDisk(bytes int64) *Disk {
 
 func (l *Lab) addDisk(bytes int64) (*Disk, error) {
 	if bytes <= 0 {
-		return nil, fmt.Errorf("make a disk of %d bytes: give a number from 1 up", bytes)
+		return nil, fmt.Errorf("make a disk of %d bytes: give 1 or more", bytes)
 	}
 	if err := l.checkOpen("make a disk"); err != nil {
 		return nil, err

@@ -196,9 +196,9 @@ func explainStartError(err error) error {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return fmt.Errorf("%w: raise the limit on open files (ulimit -n)", err)
 	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Errorf("%w: the file is no program: a script begins with #! and its interpreter", err)
+		return fmt.Errorf("%w: the file is not a program: a script begins with #! and its interpreter", err)
 	case errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%w: become root with CAP_SETUID and CAP_SETGID, without which no process is started as another user", err)
+		return fmt.Errorf("%w: run as root with CAP_SETUID and CAP_SETGID, which a start as another user needs", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: make the program executable for this user", err)
 	case errors.Is(err, syscall.EAGAIN):
