@@ -46,8 +46,7 @@ var vanishedClient = judge.Check{
 		after, why := silentLifetime(endurance)
 		switch {
 		case after == 0 && timed:
-			c.Skip("the process waits with a timer of its own, and its purpose cannot be seen from outside; " +
-				"the connection has neither keep-alive nor a timeout")
+			c.Skip("the process waits with a timer whose purpose is not visible; the connection has neither keep-alive nor a timeout")
 		case after == 0:
 			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
 				"if that is intended, use -keeps-vanished",

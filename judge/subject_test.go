@@ -45,7 +45,7 @@ func TestSubjectCheck(t *testing.T) {
 	builtInPort := right
 	builtInPort.Command, builtInPort.Port = []string{"server"}, 7
 	require.NoError(t, builtInPort.Check())
-	for says, change := range map[string]func(*Subject){
+	for message, change := range map[string]func(*Subject){
 		"command is empty":                           func(s *Subject) { s.Command = nil },
 		"has no {port}":                              func(s *Subject) { s.Command = []string{"server"} },
 		`service "chat": give echo`:                  func(s *Subject) { s.Service = "chat" },
@@ -55,6 +55,6 @@ func TestSubjectCheck(t *testing.T) {
 	} {
 		wrong := right
 		change(&wrong)
-		assert.ErrorContains(t, wrong.Check(), says)
+		assert.ErrorContains(t, wrong.Check(), message)
 	}
 }

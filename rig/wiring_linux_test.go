@@ -74,7 +74,7 @@ func TestDetourOutlastsALinkThatGoesDown(t *testing.T) {
 	detour, err := link.Detour(a)
 	require.NoError(t, err)
 	_, err = link.Detour(a)
-	require.ErrorContains(t, err, "there is one already")
+	require.ErrorContains(t, err, "the link has a detour in this direction")
 	back, err := link.Detour(b)
 	require.NoError(t, err)
 	require.NoError(t, back.End())
