@@ -58,11 +58,11 @@ var backlogBurst = judge.Check{
 	},
 }
 
-// longestVisit is how long a client whose SYN the kernel dropped repeats its SYN in this
+// maxVisitTime is how long a client whose SYN the kernel dropped repeats its SYN in this
 // check: four times, in the kernel's rhythm of 1, 2, 4 and 8 s.
-const longestVisit = 15 * time.Second
+const maxVisitTime = 15 * time.Second
 
-// awaitVisits waits for the clients and returns which were not served. After longestVisit
+// awaitVisits waits for the clients and returns which were not served. After maxVisitTime
 // it closes the connections of those that still wait.
 func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	done := make(chan struct{})
@@ -70,7 +70,7 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 		wait.Wait()
 		close(done)
 	}()
-	over := time.NewTimer(rig.Scaled(longestVisit))
+	over := time.NewTimer(rig.Scaled(maxVisitTime))
 	defer over.Stop()
 	select {
 	case <-done:
@@ -80,5 +80,5 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	}
 	c.DismissClients()
 	<-done
-	return fmt.Errorf("after %v, %w", rig.Scaled(longestVisit), judge.Summary(errs))
+	return fmt.Errorf("after %v, %w", rig.Scaled(maxVisitTime), judge.Summary(errs))
 }

@@ -120,7 +120,7 @@ func servedLater(c *judge.Case, s *judge.Instance) {
 	k := c.Conns[len(c.Conns)-1]
 	inode, err := k.ServerInode()
 	c.Must(err)
-	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(longestRetry))
+	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxRetryTime))
 	defer cancel()
 	_, err = c.Host.AwaitProcesses(ctx, "a process for the waiting client", func(rig.ProcessInfos) bool {
 		now, err := k.ServerInode()
@@ -139,5 +139,5 @@ func servedLater(c *judge.Case, s *judge.Instance) {
 	}
 }
 
-// longestRetry is how long a subject may take to try fork again.
-const longestRetry = 10 * time.Second
+// maxRetryTime is how long a subject may take to try fork again.
+const maxRetryTime = 10 * time.Second

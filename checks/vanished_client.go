@@ -51,11 +51,11 @@ var vanishedClient = judge.Check{
 			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
 				"if that is intended, use -keeps-vanished",
 				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps")
-		case after > longestWatch:
+		case after > maxWatchTime:
 			c.Note("%s ends the connection after %v", why, after)
 			return
 		}
-		ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(after+longestWatch))
+		ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(after+maxWatchTime))
 		defer cancel()
 		there, err := c.Host.AwaitSockets(ctx, "the end of the vanished client's connection", func(all rig.Sockets) bool {
 			return !slices.ContainsFunc(all, func(k rig.Socket) bool { return k.Inode == inode })
@@ -93,6 +93,6 @@ func silentLifetime(e rig.Endurance) (time.Duration, string) {
 	return 0, ""
 }
 
-// longestWatch is how long the check watches for the end of a connection. What
+// maxWatchTime is how long the check watches for the end of a connection. What
 // takes longer it reads from the connection's options.
-const longestWatch = 10 * time.Second
+const maxWatchTime = 10 * time.Second

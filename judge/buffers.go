@@ -32,7 +32,7 @@ func (k *Conn) Fill() []byte {
 	began := time.Now()
 	sent, _, _, _ := k.Case.stall.look() // an error comes again
 	for len(said) < maxBytes && time.Since(began) < rig.Patience() {
-		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		_ = k.SetWriteDeadline(time.Now().Add(lookInterval)) // an open socket takes it
 		n, err := k.Write(block[len(said)%len(block):])
 		said = append(said, block[len(said)%len(block):][:n]...)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -38,7 +38,7 @@ func (c *Case) Dial(n int) (*Conn, error) {
 	go func() {
 		defer close(watched)
 		w := c.wait()
-		ticker := time.NewTicker(betweenLooks)
+		ticker := time.NewTicker(lookInterval)
 		defer ticker.Stop()
 		for {
 			select {
@@ -261,7 +261,7 @@ func (k *Conn) ReadFull(b []byte) (int, error) {
 // and does not wait.
 func (k *Conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int, error), ask func(int, []byte) (int, error), b []byte, last bool) (n int, err error) {
 	if !last {
-		_ = setDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		_ = setDeadline(time.Now().Add(lookInterval)) // an open socket takes it
 		return wait(b)
 	}
 	_ = setDeadline(time.Time{})

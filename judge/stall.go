@@ -44,10 +44,10 @@ var (
 )
 
 const (
-	// betweenLooks keeps looks, which cost a millisecond and more, rare.
-	betweenLooks = 100 * time.Millisecond
-	// longestGap is by how much the detector's clock advances at a look, at most.
-	longestGap = 5 * betweenLooks
+	// lookInterval is the time between two looks, which cost a millisecond and more each.
+	lookInterval = 100 * time.Millisecond
+	// maxClockStep is by how much the detector's clock advances at a look, at most.
+	maxClockStep = 5 * lookInterval
 	// busyLoopTime is more processor time than any work takes until it has a result.
 	busyLoopTime = 2 * time.Second
 	// restTime is how long a subject at rest does nothing. It is more than the time between
@@ -81,12 +81,12 @@ func (p *stallDetector) look() (now, still, unproductive time.Duration, err erro
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	gap := time.Since(p.looked)
-	if gap < betweenLooks {
+	if gap < lookInterval {
 		return p.now, p.still, p.unproductive, p.err
 	}
 	var quiet time.Duration
 	quiet, p.unproductive, p.err = p.rest.Look()
-	p.now += min(gap, longestGap)
+	p.now += min(gap, maxClockStep)
 	waits, calls := false, 0
 	if p.unanswered != nil {
 		waits, calls = p.unanswered()

@@ -22,11 +22,11 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 		before := threads(c, listeners)
 		lines := linesWritten(s)
 		var use threadsUse
-		var is finding
+		var state finding
 		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
 			took := time.Since(began)
 			if !s.Listens() {
-				is = idle
+				state = idle
 				return true, "", nil
 			}
 			if took < turn {
@@ -35,14 +35,14 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 			use = since(before, threads(c, listeners), took)
 			written := linesWritten(s)
 			use.writes, lines = written != lines, written
-			is = use.judge()
-			return is != unclear, use.String(), nil
+			state = use.judge()
+			return state != unclear, use.String(), nil
 		})
 		if errors.Is(err, rig.ErrNotObserved) {
 			c.Broken("the machine is too busy to tell whether the listener is in a busy loop: %v", err)
 		}
 		c.Must(err)
-		if is == idle {
+		if state == idle {
 			return ""
 		}
 		worst = use.String()
@@ -115,24 +115,24 @@ const (
 // than half of the time or only waited for a processor, for a short time each.
 func (s threadsUse) judge() finding {
 	const (
-		goodPart = 25 // of the time in which they were runnable, one part in so many
-		long     = 10 * time.Millisecond
-		veryLong = 100 * time.Millisecond
-		pause    = time.Millisecond
-		enough   = 3 // sleeps
+		runShare    = 25 // of the time in which they were runnable, one part in so many
+		longRun     = 10 * time.Millisecond
+		veryLongRun = 100 * time.Millisecond
+		pause       = time.Millisecond
+		minSleeps   = 3
 	)
 	running, runnable := s.runnable()
 	much := runnable >= s.took/2
-	if running >= veryLong && running >= s.took/50 || much && running >= long && running >= runnable/goodPart {
+	if running >= veryLongRun && running >= s.took/50 || much && running >= longRun && running >= runnable/runShare {
 		return looping
 	}
 	asleep, clear := !s.writes, true
 	for _, t := range s.threads {
 		eachTime := t.Running / time.Duration(t.Sleeps+1)
-		if t.Running >= long && eachTime >= pause {
+		if t.Running >= longRun && eachTime >= pause {
 			return looping
 		}
-		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < enough || eachTime >= pause) {
+		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < minSleeps || eachTime >= pause) {
 			clear = false
 		}
 		asleep = asleep && !t.Wants
