@@ -30,9 +30,9 @@ func (k *Conn) Fill() []byte {
 	const maxBytes = 16 << 20
 	var said []byte
 	began := time.Now()
-	sent, _, _, _ := k.Case.stall.look() // an error comes again
+	sent, _, _, _ := k.Case.stall.look() // the next look returns the error again
 	for len(said) < maxBytes && time.Since(began) < rig.Patience() {
-		_ = k.SetWriteDeadline(time.Now().Add(lookInterval)) // an open socket takes it
+		_ = k.SetWriteDeadline(time.Now().Add(lookInterval)) // cannot fail on an open socket
 		n, err := k.Write(block[len(said)%len(block):])
 		said = append(said, block[len(said)%len(block):][:n]...)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -116,7 +116,7 @@ func (k *Conn) End() {
 // is killed with a reply unread.
 func (k *Conn) Reset() {
 	if !k.ended.Swap(true) {
-		_ = k.SetLinger(0) // an open TCP socket takes it
+		_ = k.SetLinger(0) // cannot fail on an open TCP socket
 		k.TCPConn.Close()
 	}
 }
@@ -261,7 +261,7 @@ func (k *Conn) ReadFull(b []byte) (int, error) {
 // and does not wait.
 func (k *Conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int, error), ask func(int, []byte) (int, error), b []byte, last bool) (n int, err error) {
 	if !last {
-		_ = setDeadline(time.Now().Add(lookInterval)) // an open socket takes it
+		_ = setDeadline(time.Now().Add(lookInterval)) // cannot fail on an open socket
 		return wait(b)
 	}
 	_ = setDeadline(time.Time{})

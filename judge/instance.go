@@ -126,7 +126,7 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, error) {
 	began := time.Now()
 	for longest := ready; ; longest = rig.Scaled(rig.Settling) {
-		from, _, _, _ := c.stall.look() // an error comes again
+		from, _, _, _ := c.stall.look() // the next look returns the error again
 		ctx, cancel := context.WithTimeout(c.Context(), longest)
 		listener, err := c.Host.AwaitListen(ctx, p, c.Subject.ListenPort())
 		cancel()

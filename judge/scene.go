@@ -151,7 +151,7 @@ func (l Link) Say(b []byte) error { return l.k.Send(b) }
 
 // SayNow sends what the kernel takes at once, and returns how much that was.
 func (l Link) SayNow(b []byte) (int, error) {
-	_ = l.k.SetWriteDeadline(time.Time{}) // an open socket takes it; another call may have set one
+	_ = l.k.SetWriteDeadline(time.Time{}) // cannot fail on an open socket; another call may have set one
 	raw, err := l.k.SyscallConn()
 	if err != nil {
 		return 0, err

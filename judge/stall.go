@@ -65,7 +65,7 @@ type wait struct {
 }
 
 func (c *Case) wait() *wait {
-	now, _, unproductive, _ := c.stall.look() // an error comes again
+	now, _, unproductive, _ := c.stall.look() // the next look returns the error again
 	return &wait{c: c, detector: c.stall, began: time.Now(), from: now, unproductive: unproductive}
 }
 
@@ -202,7 +202,7 @@ func (c *Case) AwaitRest() bool {
 		longest = rig.Scaled(rig.Settling)
 	}
 	began := time.Now()
-	from, _, _, _ := c.stall.look() // an error comes again
+	from, _, _, _ := c.stall.look() // the next look returns the error again
 	err := rig.Await(c.Context(), "the subject at rest", func() (bool, string, error) {
 		still, err := c.stall.stillFor(from)
 		if err == nil && still < restTime && time.Since(began) >= longest {
