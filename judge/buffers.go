@@ -22,9 +22,9 @@ func (c *Case) SmallBuffers() {
 	}
 }
 
-// Fill sends and does not read until the subject stops reading, and returns what was sent. It has stopped when nothing more can be sent while
-// all its processes sleep and no kernel has anything to deliver: a subject that
-// merely waits for a processor will read on.
+// Fill sends and does not read until the subject stops reading, and returns what was sent.
+// The subject has stopped when nothing more can be sent while all its processes sleep and
+// no kernel has anything to deliver: a subject that waits for a processor will read on.
 func (k *Conn) Fill() []byte {
 	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
 	const maxBytes = 16 << 20
