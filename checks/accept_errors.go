@@ -49,7 +49,7 @@ func injectedAcceptErrors(c *judge.Case) {
 		}
 		if len(session.Hits()) == 0 {
 			c.MustServe(err)
-			c.Skip("it accepts by neither accept nor accept4")
+			c.Skip("the subject calls neither accept nor accept4")
 		}
 		if c.Visit(0) == nil {
 			continue
@@ -57,8 +57,8 @@ func injectedAcceptErrors(c *judge.Case) {
 		// It may be ending, or listen again in a moment.
 		if s.ListensOn() {
 			if err := c.Visit(0); err != nil {
-				c.Fail("an error of accept concerns one connection, or passes: call it again",
-					"after %s from accept a client is not served: %v", e.name, err)
+				c.Fail("an error of accept concerns one connection or a short lack of resources: call accept again",
+					"after accept failed with %s, a client is not served: %v", e.name, err)
 			}
 			continue
 		}
@@ -72,21 +72,21 @@ func injectedAcceptErrors(c *judge.Case) {
 		c.Must(err)
 	}
 	if len(ends) > 0 {
-		c.Fail("accept fails when a client gave up (ECONNABORTED, EPROTO) and when the machine is short of something (ENFILE, EMFILE, ENOBUFS, ENOMEM): log it, wait a moment in the latter case, and go on",
-			"%s from accept ends the listener", strings.Join(ends, ", "))
+		c.Fail("an error of accept must not end the listener: call it again, with a pause after ENFILE, EMFILE, ENOBUFS and ENOMEM",
+			"the listener ends when accept fails with %s", strings.Join(ends, ", "))
 	}
 	session.Clear()
 	c.KillSubject()
-	c.Note("%d errors of accept survived", len(errnos))
+	c.Note("the listener survived %d errors of accept", len(errnos))
 }
 
-// outOfDescriptors takes the listener's last descriptor, which the kernel then
-// answers with EMFILE, and looks at how it waits for better times. An injected
-// EMFILE would not show it: the real one comes again at once, for ever.
+// outOfDescriptors lowers the listener's limit until no descriptor is free, so that accept
+// fails with EMFILE, and looks at how the listener waits. An injected
+// EMFILE would not show it: the real one comes again at once, until a descriptor is free.
 func outOfDescriptors(c *judge.Case) {
 	s := c.Start("")
 	c.MustServe(c.Visit(0))
-	s.AwaitWorkersEnd("its client left")
+	s.AwaitWorkersEnd("the client left")
 	c.AwaitRest()
 	listeners := s.Listeners()
 	var restores []func() error
@@ -114,7 +114,7 @@ func outOfDescriptors(c *judge.Case) {
 		}
 		waiting = append(waiting, k)
 	}
-	spins := spins(c, s, listeners)
+	loop := busyLoop(c, s, listeners)
 	for _, k := range waiting {
 		if inode, err := k.ServerInode(); err == nil && inode == 0 {
 			unserved++
@@ -125,20 +125,20 @@ func outOfDescriptors(c *judge.Case) {
 	}
 	switch {
 	case !s.ListensOn():
-		c.Fail("the listener must outlive a shortage: log EMFILE, wait a moment, and go on", "EMFILE from accept ends the listener%s", s.HowItEnded())
-	case spins != "":
-		c.Fail("the connection that accept could not take still waits, so that accept, or poll before it, returns at once for ever: let go of it for a moment after EMFILE",
-			"out of descriptors the listener spins: %s", spins)
+		c.Fail("a lack of descriptors must not end the listener: log EMFILE, wait a moment and call accept again", "EMFILE from accept ends the listener%s", s.HowItEnded())
+	case loop != "":
+		c.Fail("the connection stays in the backlog, so accept and poll return at once: pause after EMFILE",
+			"the listener has no free descriptor and is in a busy loop: %s", loop)
 	case unserved == 0:
-		c.Broken("the listener's limit on descriptors kept no connection from being accepted, so that nothing is proved")
+		c.Broken("the limit on descriptors did not keep the listener from accepting, so nothing is proved")
 	}
 	for _, k := range waiting {
 		if err := k.AwaitAccepted(); err != nil {
-			c.Fail("after EMFILE the listener must go on to accept, also when nobody tells it that the shortage is over",
-				"descriptors are there again, and a client that waited is not accepted: %v", judge.FirstLine(err))
+			c.Fail("no event says that descriptors are free again: after EMFILE call accept again when a timer ends",
+				"descriptors are free again, and a client in the backlog is not accepted: %v", judge.FirstLine(err))
 		}
 		k.End()
 	}
-	s.MustSurvive("EMFILE", "after EMFILE the listener must go on to accept")
-	c.Note("out of descriptors it waits, and serves again afterwards")
+	s.MustSurvive("EMFILE", "the listener does not accept after EMFILE: wait a moment and call accept again")
+	c.Note("it waits while it has no free descriptor, and serves clients afterwards")
 }

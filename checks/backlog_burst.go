@@ -19,16 +19,16 @@ var backlogBurst = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
-		s.AwaitWorkersEnd("its client left")
+		s.AwaitWorkersEnd("the client left")
 		s.Freeze() // for a moment, so that it does not race with the clients
-		const crowd = 100
-		errs := make([]error, crowd)
+		const clients = 100
+		errs := make([]error, clients)
 		var wait sync.WaitGroup
-		for i := range crowd {
+		for i := range clients {
 			wait.Go(func() { errs[i] = c.Visit(i) })
 		}
 		var queued, backlog uint32
-		_, arrived := c.Until("100 clients in the backlog, or a full one", func() (bool, string, error) {
+		_, arrived := c.Until("100 clients in the backlog, or a full backlog", func() (bool, string, error) {
 			here, err := c.PortSockets()
 			full := false
 			queued, backlog = 0, 0
@@ -36,40 +36,41 @@ var backlogBurst = judge.Check{
 				queued, backlog = queued+l.RecvQueue, backlog+l.SendQueue
 				full = full || l.RecvQueue > l.SendQueue
 			}
-			return queued == crowd || full, here.In(rig.Listening).String(), err
+			return queued == clients || full, here.In(rig.Listening).String(), err
 		})
 		c.Thaw(s.OwnTarget())
 		unserved := awaitVisits(c, &wait, errs)
 		switch {
 		case arrived != nil:
-			c.Broken("the clients did not arrive: %v", judge.FirstLine(arrived))
-		case queued == crowd && unserved != nil:
-			c.Fail("each of them was in the backlog: accept until nobody waits any more", "%v", unserved)
-		case queued < crowd:
-			late := "all are served, but they waited 1 s and more to repeat their SYN"
+			c.Broken("the clients did not reach the backlog: %v", judge.FirstLine(arrived))
+		case queued == clients && unserved != nil:
+			c.Fail("all clients were in the backlog, and some were not served: call accept until the backlog is empty",
+				"not served: %v", unserved)
+		case queued < clients:
+			lateness := "all clients are served, but these only after they sent the SYN again, 1 s later or more"
 			if unserved != nil {
-				late = unserved.Error()
+				lateness = unserved.Error()
 			}
-			c.Fail(fmt.Sprintf("the backlog is %d: give listen a larger one (SOMAXCONN); the kernel cuts it to net.core.somaxconn", backlog),
-				"the kernel turned away %d of %d clients that came while the listener did not accept for a moment; %s", crowd-queued, crowd, late)
+			c.Fail(fmt.Sprintf("the backlog is %d: pass a larger one to listen (SOMAXCONN); the kernel limits it to net.core.somaxconn", backlog),
+				"the kernel dropped the SYN of %d of %d clients while the listener was stopped; %s", clients-queued, clients, lateness)
 		}
-		c.Note("all served, with a backlog of %d", backlog)
+		c.Note("all clients are served; the backlog is %d", backlog)
 	},
 }
 
-// longestVisit is how long a client that was turned away repeats its SYN in this
+// maxVisitTime is how long a client whose SYN the kernel dropped repeats its SYN in this
 // check: four times, in the kernel's rhythm of 1, 2, 4 and 8 s.
-const longestVisit = 15 * time.Second
+const maxVisitTime = 15 * time.Second
 
-// awaitVisits waits for the clients, and then tells what became of them. Those
-// that the backlog kept out for long are sent away.
+// awaitVisits waits for the clients and returns which were not served. After maxVisitTime
+// it closes the connections of those that still wait.
 func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	done := make(chan struct{})
 	go func() {
 		wait.Wait()
 		close(done)
 	}()
-	over := time.NewTimer(rig.Scaled(longestVisit))
+	over := time.NewTimer(rig.Scaled(maxVisitTime))
 	defer over.Stop()
 	select {
 	case <-done:
@@ -79,5 +80,5 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	}
 	c.DismissClients()
 	<-done
-	return fmt.Errorf("after %v, %w", rig.Scaled(longestVisit), judge.Summary(errs))
+	return fmt.Errorf("after %v, %w", rig.Scaled(maxVisitTime), judge.Summary(errs))
 }

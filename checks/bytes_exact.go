@@ -39,19 +39,19 @@ var bytesExact = judge.Check{
 			if c.Subject.Service == judge.Upper && !strings.HasSuffix(m.pieces[len(m.pieces)-1], "\n") {
 				m.pieces = []string{m.pieces[0] + "\n"} // it may wait for a line
 			}
-			answered(c, k, m.what, m.pieces)
+			checkAnswer(c, k, m.what, m.pieces)
 		}
 		if c.Subject.Service == judge.Echo {
-			answered(c, k, "bytes of every value, NUL among them", []string{everyByte()})
+			checkAnswer(c, k, "every byte value, NUL included", []string{everyByte()})
 			megabyte(c, k)
-			answered(c, k, "a byte after the megabyte", []string{"z"}) // finds what came too much
+			checkAnswer(c, k, "a byte after the megabyte", []string{"z"}) // finds surplus bytes
 		}
 		k.End()
 	},
 }
 
-// answered sends a message in pieces, each of which arrives on its own, and checks the answer.
-func answered(c *judge.Case, k *judge.Conn, what string, pieces []string) {
+// checkAnswer sends a message in pieces, each of which arrives on its own, and checks the answer.
+func checkAnswer(c *judge.Case, k *judge.Conn, what string, pieces []string) {
 	said := strings.Join(pieces, "")
 	wanted := said
 	if c.Subject.Service == judge.Upper {
@@ -63,16 +63,16 @@ func answered(c *judge.Case, k *judge.Conn, what string, pieces []string) {
 			err = k.Expect([]byte(wanted[:len(piece)]))
 			wanted = wanted[len(piece):]
 		}
-		exact(c, what, err)
+		mustBeExact(c, what, err)
 		if i < len(pieces)-1 && c.Subject.Service == judge.Upper {
-			exact(c, what, taken(c, k)) // the next piece shall be a read of its own
+			mustBeExact(c, what, awaitRead(c, k)) // the next piece shall be a read of its own
 		}
 	}
-	exact(c, what, k.Expect([]byte(wanted)))
+	mustBeExact(c, what, k.Expect([]byte(wanted)))
 }
 
-// taken waits until the subject has read what was sent.
-func taken(c *judge.Case, k *judge.Conn) error {
+// awaitRead waits until the subject has read what was sent.
+func awaitRead(c *judge.Case, k *judge.Conn) error {
 	_, err := c.Until("the subject to read", func() (bool, string, error) {
 		s, there, err := k.ServerSocket()
 		return !there || s.RecvQueue == 0, fmt.Sprintf("%d bytes unread", s.RecvQueue), err
@@ -95,7 +95,7 @@ func oneAnswerEach(c *judge.Case) {
 		if err == nil {
 			err = k.ExpectEnd()
 		}
-		exact(c, "one line", err)
+		mustBeExact(c, "one line", err)
 		k.End()
 	}
 }
@@ -113,12 +113,12 @@ func megabyte(c *judge.Case, k *judge.Conn) {
 	if sendErr := <-sent; err == nil {
 		err = sendErr
 	}
-	exact(c, "1 MiB", err)
+	mustBeExact(c, "1 MiB", err)
 }
 
-func exact(c *judge.Case, what string, err error) {
+func mustBeExact(c *judge.Case, what string, err error) {
 	if err != nil {
-		c.Fail("answer with as many bytes as read returned, no more and no less, and write again what a short write left over",
+		c.Fail("the answer is not what was sent: write exactly the bytes that read returned, and the rest after a short write",
 			"%s: %v", what, err)
 	}
 }

@@ -22,26 +22,27 @@ var concurrent = judge.Check{
 		c.Must(err)
 		if err := c.Visit(1); err != nil {
 			if errors.Is(err, judge.ErrQuiescent) {
-				c.Fail("one client that says nothing keeps all others out: give each connection a process or thread of its own, or wait for all of them with poll",
+				c.Fail("a silent client blocks all others: use a process or a thread per connection, or poll all connections",
 					"a client is not served while another one is connected and silent: %v", err)
 			}
-			c.Broken("the client that speaks is not served: %v", err)
+			c.Broken("a client that sends a message is not served: %v", err)
 		}
 		// A worker has ended, and another one lives.
-		workersDownTo(s, len(alone))
-		c.AwaitRest() // what the listener does about it has been done, or goes on
+		awaitWorkers(s, len(alone))
+		c.AwaitRest() // the listener has reaped the worker, or is blocked
 		if err := c.Visit(1); err != nil {
-			c.Fail("call waitpid with WNOHANG: without it a handler for SIGCHLD waits until all workers have ended",
+			c.Fail("waitpid without WNOHANG blocks the listener until another worker ends: call waitpid with WNOHANG",
 				"after a worker has ended, and while another one lives, a client is not served: %v", err)
 		}
 		if err := silent.Finish(); err != nil {
-			c.Fail("a client may take its time", "the silent client is not served when it speaks at last: %v", err)
+			c.Fail("the subject gives up on a silent client: wait in read until the client sends or leaves",
+				"the silent client is not served when it sends its first message: %v", err)
 		}
 	},
 }
 
-// workersDownTo waits until no more than n processes of workers live.
-func workersDownTo(s *judge.Instance, n int) {
+// awaitWorkers waits until no more than n processes of workers live.
+func awaitWorkers(s *judge.Instance, n int) {
 	_, err := s.Case.Until("the end of a worker", func() (bool, string, error) {
 		left, err := s.WorkersAlive()
 		return len(left) <= n, left.String(), err

@@ -6,14 +6,13 @@
 //
 // Each [Check] has a stable name and a file of its own, and is proved by defects of the
 // reference server: ways to be wrong that it must catch. Its verdict is pass,
-// fail, broken (a precondition did not come true, so that nothing is known) or
-// skip (it does not apply to this subject), never a pass in silence.
+// fail, broken (a precondition was not met, so nothing is known) or skip (the check does
+// not apply to this subject). What was not judged is never a pass.
 //
 // # How long a check waits
 //
-// A check waits for an observation, and gives up when nothing can bring it about
-// any more: when for [rig.Settling] every process of the subject slept, none came
-// or went, and no socket of its host changed. A subject that is merely slow, on a
-// machine that is merely busy, is waited for. A subject that works without
-// end is given up when it has used more processor time than any answer takes.
+// A check waits for an observation. It gives up when the subject is quiescent: for
+// [rig.Settling] every process of the subject slept, none was started or ended, and no
+// socket of its host changed. It waits on for a slow subject on a busy machine. It gives up
+// a subject in a busy loop, which has used more processor time than any answer takes.
 package checks

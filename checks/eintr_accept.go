@@ -20,12 +20,12 @@ var eintrAccept = judge.Check{
 		listeners := s.Listeners()
 		signals := s.NeutralSignals()
 		if len(signals) == 0 {
-			c.Note("it catches no signal that may be sent to any server")
+			c.Note("it catches none of SIGCHLD, SIGURG and SIGCONT")
 		}
 		var woken uint64
 		survived := func(what string) {
-			s.MustSurvive(what, "accept gives EINTR when a handler without SA_RESTART has run: call it again")
-			s.AwaitWorkersEnd("its client left")
+			s.MustSurvive(what, "accept fails with EINTR after a signal handler without SA_RESTART: call accept again")
+			s.AwaitWorkersEnd("the client left")
 			c.AwaitAsleep(listeners)
 		}
 		for _, signal := range signals {
@@ -46,9 +46,9 @@ var eintrAccept = judge.Check{
 		paused := c.Pause(listeners)
 		survived("SIGSTOP and SIGCONT")
 		if woken+ends+paused == 0 {
-			c.Broken("no signal woke the listener, so that nothing is proved")
+			c.Broken("no signal woke the listener, so nothing is proved")
 		}
-		c.Note("%d signals %sdirected at the sleeping listener woke it %d times, a stop and continue %d times", judge.SignalTimes*len(signals), names(signals), woken, paused)
+		c.Note("%d signals %sto the sleeping listener woke it %d times; SIGSTOP and SIGCONT woke it %d times", judge.SignalTimes*len(signals), names(signals), woken, paused)
 	},
 }
 

@@ -36,7 +36,7 @@ var eintrSweep = judge.Check{
 		}
 		results, err := sweep.Run(c.Context(), session)
 		if err != nil && !s.ListensOn() {
-			c.Fail("SIGCHLD makes accept fail with EINTR: call it again", "the end of a worker ends the listener%s", s.HowItEnded())
+			c.Fail("SIGCHLD makes accept fail with EINTR: call accept again", "the end of a worker ends the listener%s", s.HowItEnded())
 		}
 		c.Must(err)
 		fired, wrong := 0, []inject.SweepResult{}
@@ -49,20 +49,20 @@ var eintrSweep = judge.Check{
 			}
 		}
 		if fired == 0 {
-			c.Broken("no call was interrupted, so that nothing is proved: it waits in none of %v", inject.SweepCalls)
+			c.Broken("no call was interrupted, so nothing is proved: the subject waits in none of %v", inject.SweepCalls)
 		}
-		c.Note("%d calls interrupted: %s", fired, swept(results))
+		c.Note("%d calls interrupted: %s", fired, interruptedCalls(results))
 		if real := slices.DeleteFunc(slices.Clone(wrong), func(r inject.SweepResult) bool { return !possible(r) }); len(real) > 0 {
-			c.Fail("a signal whose handler has no SA_RESTART, or a stop where the call has a timeout, makes the call fail with EINTR: make it again",
-				"%d of %d calls that were interrupted broke something: %s", len(real), fired, listed(real))
+			c.Fail("a call fails with EINTR after a handler without SA_RESTART, or after SIGSTOP if it has a timeout: repeat the call",
+				"%d of %d interrupted calls broke a conversation: %s", len(real), fired, joinResults(real))
 		}
 		if len(wrong) > 0 {
-			c.Note("it would not survive %s; but no signal that it catches interrupts them (SA_RESTART)", listed(wrong))
+			c.Note("it would not survive %s; but no signal that it catches interrupts these calls (SA_RESTART)", joinResults(wrong))
 		}
 	},
 }
 
-// interruptible finds out which calls of the subject a signal can interrupt at
+// interruptible returns whether a call can be interrupted. It finds out which calls of the subject a signal can interrupt at
 // all. In each of its processes that is so where a handler was installed without
 // SA_RESTART; where the call has a timeout; and for the calls that wait for
 // several things, which are never restarted, where there is any handler (signal(7)).
@@ -89,8 +89,8 @@ func interruptible(c *judge.Case, s *judge.Instance, session *inject.Session) fu
 		}
 	}
 	c.MustServe(k.Finish())
-	s.AwaitWorkersEnd("its client left")
-	s.MustSurvive("the end of a worker", "SIGCHLD makes accept fail with EINTR: call it again")
+	s.AwaitWorkersEnd("the client left")
+	s.MustSurvive("the end of a worker", "SIGCHLD makes accept fail with EINTR: call accept again")
 	return func(r inject.SweepResult) bool {
 		if waitsForSeveral(r.Call) && caught[r.In] != 0 {
 			return true
@@ -111,8 +111,8 @@ func waitsForSeveral(call inject.Call) bool {
 		"pause", "rt_sigsuspend", "rt_sigtimedwait", "nanosleep", "clock_nanosleep"}, call)
 }
 
-// swept says which calls were interrupted, and how often each.
-func swept(results []inject.SweepResult) string {
+// interruptedCalls says which calls were interrupted, and how often each.
+func interruptedCalls(results []inject.SweepResult) string {
 	var parts []string
 	for _, r := range results {
 		if r.Fired() {
@@ -122,7 +122,7 @@ func swept(results []inject.SweepResult) string {
 	return strings.Join(parts, ", ")
 }
 
-func listed(results []inject.SweepResult) string {
+func joinResults(results []inject.SweepResult) string {
 	parts := make([]string, len(results))
 	for i, r := range results {
 		parts[i] = r.String()

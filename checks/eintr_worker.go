@@ -33,29 +33,30 @@ var eintrWorker = judge.Check{
 			}
 		}
 		if err := k.Exchange(); err != nil {
-			c.Fail("read gives EINTR when a signal interrupts it, and with SO_RCVTIMEO so do SIGSTOP and SIGCONT: call it again",
-				"after %d signals during its read a client's worker does not answer: %v", sent, err)
+			c.Fail("read fails with EINTR after a signal, and with SO_RCVTIMEO also after SIGSTOP and SIGCONT: call read again",
+				"after %d signals during read the worker does not answer: %v", sent, err)
 		}
 
 		// It waits in write for the client to read: once without a signal.
 		if err := k.ReadBack(k.Fill()); err != nil {
-			c.Skip("a client that reads late does not get all even without signals, see slow-reader: %v", err)
+			c.Skip("a client that reads late loses bytes even without signals (see slow-reader): %v", err)
 		}
 		var more uint64
-		for range partlyWritten {
+		for range writeRounds {
 			said := k.Fill()
 			n, pauses := c.PauseServing(s, k)
 			more += n
 			if err := k.ReadBack(said); err != nil {
-				c.Fail("a signal that interrupts write makes its count short, or gives EINTR: write the rest in a loop",
-					"after %d pauses during its write, of %d bytes: %v", pauses, len(said), err)
+				c.Fail("a signal makes write return a short count or EINTR: write the rest in a loop",
+					"SIGSTOP and SIGCONT, %d times during write of %d bytes: %v", pauses, len(said), err)
 			}
 		}
 		if err := k.Finish(); err != nil {
-			c.Fail("a signal must not end a conversation", "after signals during its write a client's worker does not answer: %v", err)
+			c.Fail("a signal ended the conversation: repeat the call that failed with EINTR",
+				"after signals during write the worker does not answer: %v", err)
 		}
 		if woken+more == 0 {
-			c.Broken("no signal woke the worker, so that nothing is proved")
+			c.Broken("no signal woke the worker, so nothing is proved")
 		}
 		c.Note("signals woke the worker %d times in read and %d times in write", woken, more)
 	},

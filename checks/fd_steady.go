@@ -19,15 +19,15 @@ var fdSteady = judge.Check{
 		s := c.Start("")
 		listeners := s.Listeners()
 		if len(listeners) == 0 {
-			c.Broken("no process that was there before the first connection holds the listening socket")
+			c.Broken("no process from before the first connection holds the listening socket")
 		}
 		// What a server opens for its first clients it may keep, and a pool of
-		// descriptors may grow for a while. A leak, be it one in 64, grows with every crowd.
-		const crowd, together, crowds = 130, 4, 3
+		// descriptors may grow for a while. A leak, even one in 64, grows with every round.
+		const clients, together, rounds = 130, 4, 3
 		var before map[int]rig.FDs
 		var leaked rig.FDs
-		for i := range 1 + crowds {
-			c.MustServe(c.Visits(crowd, together))
+		for i := range 1 + rounds {
+			c.MustServe(c.Visits(clients, together))
 			s.AwaitWorkersEnd("the last client left")
 			if i == 0 {
 				c.AwaitRest()
@@ -36,12 +36,12 @@ var fdSteady = judge.Check{
 			}
 			grown := len(leaked)
 			if leaked = awaitBaseline(c, listeners, before, grown); len(leaked) <= grown {
-				c.Note("%d descriptors before and after %d connections", len(before[listeners[0].PID])+len(leaked), crowd)
+				c.Note("%d descriptors before and after %d connections", len(before[listeners[0].PID])+len(leaked), clients)
 				return
 			}
 		}
-		c.Fail("each connection leaves descriptors in the listener until accept fails with EMFILE: close the connection in the parent after fork, also when fork fails",
-			"%s has %d descriptors more after %d connections: %s", s.Describe(listeners), len(leaked), crowd*crowds, judge.Kinds(leaked))
+		c.Fail("connections leak descriptors until accept gives EMFILE: close each one in the parent, also when fork fails",
+			"%s has %d more descriptors after %d connections: %s", s.Describe(listeners), len(leaked), clients*rounds, judge.Kinds(leaked))
 	},
 }
 
@@ -51,7 +51,7 @@ func descriptors(c *judge.Case, processes rig.ProcessInfos) map[int]rig.FDs {
 	for _, info := range processes {
 		fds, err := c.Host.FDs(info)
 		if errors.Is(err, os.ErrNotExist) {
-			c.Broken("the listener has ended: %v", info)
+			c.Broken("the listener ended: %v", info)
 		}
 		c.Must(err)
 		all[info.PID] = fds
@@ -62,7 +62,7 @@ func descriptors(c *judge.Case, processes rig.ProcessInfos) map[int]rig.FDs {
 // awaitBaseline waits until the processes have no more descriptors beyond those
 // of before than allowed, and returns the ones that they have.
 func awaitBaseline(c *judge.Case, processes rig.ProcessInfos, before map[int]rig.FDs, allowed int) (beyond rig.FDs) {
-	_, _ = c.Until("descriptors at their baseline", func() (bool, string, error) { // what stays tells
+	_, _ = c.Until("descriptors at their baseline", func() (bool, string, error) { // the caller judges what stays
 		beyond = nil
 		for pid, now := range descriptors(c, processes) {
 			beyond = append(beyond, judge.Gained(before[pid], now)...)

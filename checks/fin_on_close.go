@@ -34,8 +34,8 @@ var finOnClose = judge.Check{
 			_, err = k.ReadFull(buffer) // what a greeting server had sent, and then the end
 		}
 		if errors.Is(err, judge.ErrQuiescent) {
-			c.Fail("a socket ends when its last descriptor is closed: close the connection in the parent after fork, and earlier connections in the child",
-				"the client sees no end of the stream after its worker ended: the connection is still open in %s", s.Describe(c.Holders(inode)))
+			c.Fail("the kernel sends FIN at the last close: close the connection in the parent, and older ones in the child",
+				"the worker ended, and its client sees no end of the stream: the connection is still open in %s", s.Describe(c.Holders(inode)))
 		}
 		c.Note("the client of the killed worker sees: %v", err)
 	},

@@ -40,25 +40,25 @@ var forkFailure = judge.Check{
 		}
 		const clients = 3
 		for range clients {
-			if !told(c, s) {
+			if !connectionEnds(c, s) {
 				lift()
 				servedLater(c, s)
 				return
 			}
 		}
 		lift()
-		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close that one and go on")
-		s.AwaitWorkersEnd("its client left")
+		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close it and go on")
+		s.AwaitWorkersEnd("the client left")
 		c.AwaitRest()
 		for _, info := range listeners {
 			now, err := c.Host.FDs(info)
 			c.Must(err)
 			if leaked := judge.Gained(before[info.PID], now); len(leaked) > 0 {
-				c.Fail("close the connection in the parent when fork fails, too",
-					"after %d failed forks the listener has %d descriptors more: %s", clients, len(leaked), judge.Kinds(leaked))
+				c.Fail("the parent keeps the connection open when fork fails: close it",
+					"after %d failed forks the listener has %d more descriptors: %s", clients, len(leaked), judge.Kinds(leaked))
 			}
 		}
-		c.Note("%d forks refused by the kernel, each client was told", clients)
+		c.Note("the kernel refused %d forks; each client saw the end of its connection", clients)
 	},
 }
 
@@ -73,17 +73,17 @@ func startLimited(c *judge.Case) *judge.Instance {
 		return c.Start("") // without root every user of the sandbox is limited
 	}
 	if err != nil {
-		c.Skip("the kernel limits the processes of every user but root, and the subject does not start as user %s (-subject-user): %v",
+		c.Skip("fork has no limit for root, and the subject does not start as user %s (see -subject-user): %v",
 			judge.LimitedUser, judge.FirstLine(err))
 	}
 	return s
 }
 
-// told connects a client while fork fails, and says whether its connection ends.
-func told(c *judge.Case, s *judge.Instance) bool {
+// connectionEnds connects a client while fork fails, and says whether its connection ends.
+func connectionEnds(c *judge.Case, s *judge.Instance) bool {
 	ended := func() {
 		if !s.ListensOn() {
-			c.Fail("a failed fork concerns one connection: close that one and go on", "EAGAIN from fork ends the listener%s", s.HowItEnded())
+			c.Fail("a failed fork concerns one connection: close it and go on", "EAGAIN from fork ends the listener%s", s.HowItEnded())
 		}
 	}
 	k, err := c.Dial(1)
@@ -104,38 +104,40 @@ func told(c *judge.Case, s *judge.Instance) bool {
 	case errors.Is(err, judge.ErrQuiescent):
 		return false
 	case errors.Is(err, judge.ErrBusy):
-		c.Fail("log it, close the connection and go on: to try fork again at once, without end, takes a processor and tells nobody",
-			"fork fails, and the client is not told: %v", err)
+		c.Fail("the listener repeats fork in a busy loop: log the error, close the connection and go on",
+			"fork failed, and the connection of the client stays open: %v", err)
 	case errors.Is(err, rig.ErrNotObserved):
-		c.Fail("close the connection in the parent when fork fails", "fork fails, and the client is not told: %v", err)
+		c.Fail("the parent keeps the connection open when fork fails: close it",
+			"fork failed, and the connection of the client stays open: %v", err)
 	}
 	k.End()
 	return true
 }
 
-// servedLater judges a subject that does not tell a client that fork failed,
-// when fork works again: it may have kept the client for that moment.
+// servedLater judges a subject that keeps the connection of a client when fork fails: it
+// may serve the client when fork succeeds again.
 func servedLater(c *judge.Case, s *judge.Instance) {
 	k := c.Conns[len(c.Conns)-1]
 	inode, err := k.ServerInode()
 	c.Must(err)
-	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(longestRetry))
+	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxRetryTime))
 	defer cancel()
-	_, err = c.Host.AwaitProcesses(ctx, "a process for the client that waits", func(rig.ProcessInfos) bool {
+	_, err = c.Host.AwaitProcesses(ctx, "a process for the waiting client", func(rig.ProcessInfos) bool {
 		now, err := k.ServerInode()
 		return err == nil && slices.ContainsFunc(c.Holders(now), func(i rig.ProcessInfo) bool { return !s.IsOwn(i) })
 	})
 	switch {
 	case err == nil:
-		c.Note("a client whose process cannot be started is kept, and served when it can")
-		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close that one and go on")
+		c.Note("the listener keeps the client and serves it when fork succeeds again")
+		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close it and go on")
 	case inode == 0:
-		c.Fail("after a failed fork the listener must go on to accept", "fork failed once, and the listener does not accept any more")
+		c.Fail("the listener stops accepting when fork fails: close the connection and call accept again",
+			"fork failed once, and the listener does not accept any more")
 	default:
-		c.Fail("close the connection in the parent when fork fails: its client waits for ever, and the descriptor is lost",
-			"fork failed, and the client is not told: its connection is still open in %s", s.Describe(c.Holders(inode)))
+		c.Fail("the parent keeps the connection open when fork fails, so the client waits for ever: close it",
+			"fork failed, and the connection of the client is still open in %s", s.Describe(c.Holders(inode)))
 	}
 }
 
-// longestRetry is how long a subject may take to try fork again.
-const longestRetry = 10 * time.Second
+// maxRetryTime is how long a subject may take to try fork again.
+const maxRetryTime = 10 * time.Second

@@ -22,11 +22,11 @@ var logClosed = judge.Check{
 		}
 		const clients = 3
 		for range clients {
-			s.MustSurvive("a log that nobody holds any more",
-				"a write to a pipe without a reader gives EPIPE, and SIGPIPE ends a process that has no other wish: ignore SIGPIPE, and go on where the log cannot be written")
+			s.MustSurvive("a log without a reader",
+				"SIGPIPE ends a process that writes to a pipe without a reader: ignore SIGPIPE, and handle EPIPE")
 		}
-		s.AwaitWorkersEnd("its client left")
-		c.Note("%d clients are served with stdout and stderr closed by their reader", clients)
+		s.AwaitWorkersEnd("the client left")
+		c.Note("%d clients are served after the reader of stdout and stderr has gone", clients)
 	},
 }
 
@@ -36,7 +36,7 @@ func outputs(s *judge.Instance) []*rig.Output {
 }
 
 // mustLog skips the check where the subject writes nothing to stdout and stderr
-// when a client comes: it has no log there that anything could happen to.
+// when a client comes: it has no log there.
 func mustLog(c *judge.Case, s *judge.Instance) {
 	lines := func() (n int) {
 		for _, output := range outputs(s) {
@@ -48,9 +48,9 @@ func mustLog(c *judge.Case, s *judge.Instance) {
 	c.MustServe(c.Visit(0))
 	_, err := c.Until("a line about a client", func() (bool, string, error) { return lines() > before, "", nil })
 	if errors.Is(err, judge.ErrQuiescent) {
-		c.Skip("it writes nothing about its clients to stdout and stderr")
+		c.Skip("the subject writes nothing about its clients to stdout and stderr")
 	}
 	c.Must(err)
-	s.AwaitWorkersEnd("its client left")
+	s.AwaitWorkersEnd("the client left")
 	c.AwaitRest()
 }

@@ -10,8 +10,8 @@ import (
 	"forkrig/rig"
 )
 
-// To wait for the reader of the log is a policy: most servers do, and some must
-// not serve what they cannot log. To need SIGKILL, or never to recover, is none.
+// A server may wait for the reader of its log: most do, and some must not serve what they
+// cannot log. A server that needs SIGKILL, or never recovers, is wrong.
 var logFull = judge.Check{
 	Name:    "log-full",
 	Meaning: "a full log may hold it up, but SIGTERM ends it, and it serves when the log is read again",
@@ -30,25 +30,25 @@ var logFull = judge.Check{
 		}
 		switch {
 		case err == nil:
-			c.Note("it serves on while nobody reads its log")
+			c.Note("it serves clients while its log is full")
 		case errors.Is(err, judge.ErrBusy):
-			c.Fail("wait until the log can be written, or go on without the line: to try again at once, without end, takes a processor",
-				"nobody reads its log, and a client is not served: %v", err)
+			c.Fail("the subject repeats the write in a busy loop: wait until the log is writable, or drop the line",
+				"the log is full, and a client is not served: %v", err)
 		default:
-			c.Note("while nobody reads its log it serves %d clients and then none", served)
+			c.Note("while its log is full it serves %d clients, and then no more", served)
 		}
 		for _, output := range outputs(s) {
 			c.Must(output.Drain(c.Context()))
 		}
-		s.MustSurvive("a log that nobody read for a while", "when the log is read again, nothing is left to wait for")
-		s.AwaitWorkersEnd("its client left")
+		s.MustSurvive("a full log that is read again", "the log is writable again: continue when write returns")
+		s.AwaitWorkersEnd("the client left")
 
 		fillLog(c, s)
 		_ = c.Visit(0) // it may wait for its log from here on
 		c.CloseConnections()
 		c.AwaitRest()
 		if !s.Listens() {
-			c.Broken("the listener has ended before SIGTERM%s", s.HowItEnded())
+			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
 		}
 		head := s.Head()
 		_, err = c.Lab.SignalAll(syscall.SIGTERM, c.Host.Matching("the first process", head.Same))
@@ -58,14 +58,14 @@ var logFull = judge.Check{
 			return len(here.In(rig.Listening)) == 0, here.In(rig.Listening).String(), err
 		})
 		if err != nil {
-			c.Fail("an administrator's stop becomes a kill: write the log without waiting for its reader, or end by SIGTERM's default action",
-				"while nobody reads its log, it listens on after SIGTERM: %s; %s", s.Describe(c.Holders(s.Listener.Inode)), last)
+			c.Fail("a full log delays the end by SIGTERM: do not wait in write to the log, or keep the default action of SIGTERM",
+				"while its log is full, it listens on after SIGTERM: %s; %s", s.Describe(c.Holders(s.Listener.Inode)), last)
 		}
-		c.Note("SIGTERM ends it while nobody reads its log")
+		c.Note("SIGTERM ends it while its log is full")
 	},
 }
 
-// fillLog lets nobody read what the subject writes: its next write finds a full pipe.
+// fillLog stops reading what the subject writes and fills the pipe: its next write blocks.
 func fillLog(c *judge.Case, s *judge.Instance) {
 	full := 0
 	for _, output := range outputs(s) {
@@ -77,6 +77,6 @@ func fillLog(c *judge.Case, s *judge.Instance) {
 		}
 	}
 	if full == 0 {
-		c.Broken("the subject has closed stdout and stderr")
+		c.Broken("the subject has closed stdout and stderr, so its log cannot be filled")
 	}
 }

@@ -15,20 +15,21 @@ var peerGone = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
-		const cause = "a write to a connection that was reset gives EPIPE, and SIGPIPE ends a process that has no other wish: ignore SIGPIPE (or send with MSG_NOSIGNAL) and handle EPIPE and ECONNRESET"
+		const cause = "SIGPIPE ends a process that writes to a reset connection: ignore SIGPIPE, or use MSG_NOSIGNAL, " +
+			"and handle EPIPE and ECONNRESET"
 		gone := min(5, int(backlog(s))) // more might not get in
 		// Stopped, the listener accepts connections that are dead already.
 		for _, leave := range []struct {
 			what string
 			act  func(*judge.Conn)
 		}{
-			{"clients that reset before they are accepted", (*judge.Conn).Reset},
-			{"clients that speak and reset before they are accepted", func(k *judge.Conn) {
+			{"a reset before accept", (*judge.Conn).Reset},
+			{"a message and a reset before accept", func(k *judge.Conn) {
 				said, _ := c.Message(0)
 				_ = k.Send([]byte(said)) // the kernel takes it
 				k.Reset()
 			}},
-			{"clients that speak and close before they are accepted", func(k *judge.Conn) {
+			{"a message and a close before accept", func(k *judge.Conn) {
 				said, _ := c.Message(0)
 				_ = k.Send([]byte(said)) // the kernel takes it
 				k.End()
@@ -41,8 +42,8 @@ var peerGone = judge.Check{
 			c.Thaw(s.OwnTarget())
 			s.MustSurvive(leave.what, cause)
 		}
-		s.AwaitWorkersEnd("clients that were gone")
-		c.Note("%d clients were gone before they were accepted", 3*gone)
+		s.AwaitWorkersEnd("their clients left")
+		c.Note("%d clients left before they were accepted", 3*gone)
 	},
 }
 

@@ -17,30 +17,30 @@ var reap = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		s.MustFork()
-		const crowd = 40
-		c.MustServe(c.Visits(crowd, 4))
+		const clients = 40
+		c.MustServe(c.Visits(clients, 4))
 		s.AwaitWorkersEnd("the last client left")
 		zombies, err := c.Host.AwaitReaped(c.Context())
 		c.Must(err)
 		if len(zombies) == 0 {
-			c.Note("%d workers ended, all are reaped", crowd+1)
+			c.Note("%d workers ended; all are reaped", clients+1)
 			return
 		}
 		if c.HasTimer(s.Listeners()) && c.ReapedByTimer() {
-			c.Note("%d workers ended, all are reaped, some after %v by a timer", crowd+1, rig.Scaled(rig.Settling))
+			c.Note("%d workers ended; all are reaped, some by a timer after %v", clients+1, rig.Scaled(rig.Settling))
 			return
 		}
 		// Is it late, or never?
-		observed := fmt.Sprintf("%d zombies of %d workers stay for %v after the last client left", len(zombies), crowd+1, rig.Scaled(rig.Settling))
+		observed := fmt.Sprintf("%d of %d workers are still zombies %v after the last client left", len(zombies), clients+1, rig.Scaled(rig.Settling))
 		c.MustServe(c.Visit(0))
 		s.AwaitWorkersEnd("one more client left")
 		after, err := c.Host.AwaitReaped(c.Context())
 		c.Must(err)
 		if still := judge.InBoth(zombies, after); len(still) > 0 {
-			c.Fail("nobody waits for them: call waitpid(-1, &status, WNOHANG) in a loop when SIGCHLD comes, or ignore SIGCHLD",
-				"%s, and %d of them after one more client", observed, len(still))
+			c.Fail("the listener does not reap its workers: on SIGCHLD call waitpid(-1, &status, WNOHANG) in a loop, or ignore SIGCHLD",
+				"%s, and %d of them after one more client left", observed, len(still))
 		}
-		c.Fail("they are reaped when the next client comes, and not before: reap when SIGCHLD comes, and not at accept",
-			"%s, and go when one more client comes", observed)
+		c.Fail("the listener reaps its workers only when the next client connects: reap on SIGCHLD, not after accept",
+			"%s, and are reaped when one more client connects", observed)
 	},
 }

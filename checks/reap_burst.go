@@ -41,12 +41,12 @@ var reapBurst = judge.Check{
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)
 			if len(zombies) > 0 {
-				c.Fail("SIGCHLD is delivered once for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, however they ended",
-					"%d zombies of %d workers that ended at the same instant, %s, stay for %v", len(zombies), len(workers), end.how, rig.Scaled(rig.Settling))
+				c.Fail("one SIGCHLD may stand for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, for any status",
+					"%d of %d workers that ended at the same instant (%s) are still zombies after %v", len(zombies), len(workers), end.how, rig.Scaled(rig.Settling))
 			}
 			c.CloseConnections()
-			s.MustSurvive("the end of many workers at once", "the end of workers is no reason to stop accepting")
-			c.Note("%d workers ended at the same instant %s, all are reaped", len(workers), end.how)
+			s.MustSurvive("the end of many workers at once", "the listener stops accepting when workers end: call accept again")
+			c.Note("%d workers ended at the same instant (%s); all are reaped", len(workers), end.how)
 		}
 	},
 }

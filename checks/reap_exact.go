@@ -15,18 +15,19 @@ var reapExact = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		s.MustFork()
-		// In parts, so that a server that reaps nobody does not get a thousand zombies.
-		const crowd, parts = 1000, 4
+		// In parts, so that a server that does not reap does not get 1,000 zombies.
+		const clients, parts = 1000, 4
 		for part := 1; part <= parts; part++ {
-			c.MustServe(c.Visits(crowd/parts, 8))
+			c.MustServe(c.Visits(clients/parts, 8))
 			s.AwaitWorkersEnd("the last client left")
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)
 			if len(zombies) > 0 {
-				c.Fail("some ends of workers are missed: call waitpid(-1, &status, WNOHANG) in a loop for every SIGCHLD, and block SIGCHLD while the table of workers is changed",
-					"%d zombies of %d workers stay for %v after the last client left", len(zombies), part*crowd/parts+1, rig.Scaled(rig.Settling))
+				c.Fail("the listener misses some workers: on SIGCHLD loop over waitpid(-1, &status, WNOHANG), "+
+					"and block SIGCHLD while the table of workers is changed",
+					"%d of %d workers are still zombies %v after the last client left", len(zombies), part*clients/parts+1, rig.Scaled(rig.Settling))
 			}
 		}
-		c.Note("%d connections, no zombie", crowd+1)
+		c.Note("%d connections, no zombie", clients+1)
 	},
 }

@@ -18,8 +18,8 @@ var resetSurvived = judge.Check{
 			what string
 			act  func(*judge.Conn)
 		}{
-			{"a client that waits for nothing", func(*judge.Conn) {}},
-			{"a client whose request is on its way", func(k *judge.Conn) {
+			{"an idle client", func(*judge.Conn) {}},
+			{"a client with a request in flight", func(k *judge.Conn) {
 				said, _ := c.Message(0)
 				_ = k.Send([]byte(said)) // whether it is answered is not the point
 			}},
@@ -34,7 +34,7 @@ var resetSurvived = judge.Check{
 			who := c.Serving(s, k)
 			story.act(k)
 			k.Reset()
-			_, err := c.Until("the end of the reset connection", func() (bool, string, error) {
+			_, err := c.Until("the end of the worker of the reset connection", func() (bool, string, error) {
 				all, err := c.Host.Processes()
 				for _, info := range judge.InBoth(all.Alive(), who) {
 					if !s.IsOwn(info) {
@@ -44,14 +44,15 @@ var resetSurvived = judge.Check{
 				return true, "", err
 			})
 			if err != nil {
-				c.Fail("after ECONNRESET the connection is dead for good: end the worker at every error of read or write but EINTR",
+				c.Fail("the connection does not recover from ECONNRESET: end the worker on every error of read or write except EINTR",
 					"the worker of %s lives on after the reset: %v", story.what, judge.FirstLine(err))
 			}
-			s.MustSurvive("a reset by "+story.what, "an error of one connection is no reason to end the listener")
+			s.MustSurvive("a reset by "+story.what, "an error of one connection must not end the listener: end only its worker")
 		}
 		if err := bystander.Finish(); err != nil {
-			c.Fail("an error of one connection concerns no other", "after resets by others the conversation of a bystander breaks: %v", err)
+			c.Fail("an error of one connection must not affect another one: end only its worker",
+				"after the resets by other clients the conversation of a bystander breaks: %v", err)
 		}
-		c.Note("three resets, each ended its worker alone")
+		c.Note("three resets; each ended only its own worker")
 	},
 }

@@ -23,7 +23,7 @@ var reuseLiveWorker = judge.Check{
 		_, _, err := c.Lab.KillTogether(c.Context(), first.OwnTarget())
 		c.Must(err)
 		if !outlives(c, worker) {
-			c.Skip("its workers end with the listener")
+			c.Skip("the workers of the subject end with the listener")
 		}
 
 		second, err := c.TryStart()
@@ -31,24 +31,25 @@ var reuseLiveWorker = judge.Check{
 			failToStartBeside(c, first, worker, err)
 		}
 		if inode, err := old.ServerInode(); err != nil || inode == 0 {
-			c.Broken("the old worker is gone after the restart, so that it proves nothing")
+			c.Broken("the old worker is gone after the restart, so nothing is proved")
 		}
 		fresh := c.MustDial(1)
 		if err := fresh.Begin(); err != nil {
-			c.Fail("connections go where nobody accepts: close the listening socket in the worker",
+			c.Fail("the old worker holds the listening socket and does not accept: close it in the child after fork",
 				"a new client is not served by the restarted subject: %v", err)
 		}
 		if inode, err := fresh.ServerInode(); err == nil && inode != 0 {
 			if holders := c.Holders(inode); len(judge.InBoth(holders, worker)) > 0 {
-				c.Fail("the old worker accepts: close the listening socket in the worker",
+				c.Fail("the old worker accepts connections: close the listening socket in the child after fork",
 					"a new client is served by %s", first.Describe(holders))
 			}
 		}
 		if err := old.Finish(); err != nil {
-			c.Fail("a worker must not depend on the listener's life", "the old worker's conversation breaks: %v", err)
+			c.Fail("the worker depends on the listener: let it serve its client after the listener has ended",
+				"the conversation of the old worker breaks: %v", err)
 		}
-		second.MustServe("the restarted subject must serve like the first")
-		c.Note("listens again beside the old worker")
+		second.MustServe("the restarted subject must serve new clients")
+		c.Note("it listens again while the old worker lives")
 	},
 }
 
@@ -67,10 +68,10 @@ func failToStartBeside(c *judge.Case, first *judge.Instance, worker rig.ProcessI
 	for _, listener := range here.In(rig.Listening) {
 		holders := c.Holders(listener.Inode)
 		if i := slices.IndexFunc(holders, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(worker, i.Same) }); i >= 0 {
-			c.Fail("the listening socket is still held by a worker: close it in the child after fork (or let it be close-on-exec)",
-				"the restart does not listen: the listening socket is still held by %s; %v", first.Describe(holders[i:i+1]), judge.WhyNot(err))
+			c.Fail("a worker still holds the listening socket: close it in the child after fork, or make it close-on-exec",
+				"the restarted subject does not listen: the listening socket is still held by %s; %v", first.Describe(holders[i:i+1]), judge.WhyNot(err))
 		}
 	}
-	c.Fail("bind gives EADDRINUSE while a connection of the old server lives: set SO_REUSEADDR to 1 on every listening socket, before bind",
-		"the restart does not listen while an old worker converses: %v", judge.WhyNot(err))
+	c.Fail("bind fails with EADDRINUSE while an old connection is open: set SO_REUSEADDR to 1 on every listening socket before bind",
+		"the restarted subject does not listen while an old worker lives: %v", judge.WhyNot(err))
 }

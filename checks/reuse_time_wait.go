@@ -36,15 +36,15 @@ var reuseTimeWait = judge.Check{
 		here, listErr := c.PortSockets()
 		c.Must(listErr)
 		if len(here.In(rig.TimeWait)) == 0 {
-			c.Broken("no TIME_WAIT is left on the port after the restart, so that it proves nothing")
+			c.Broken("no TIME_WAIT is left on the port after the restart, so nothing is proved")
 		}
 		if err != nil {
-			c.Fail("bind gives EADDRINUSE for up to 60 s: set SO_REUSEADDR to 1 on every listening socket, before bind",
-				"the restart does not listen while the port has %d connections in TIME_WAIT: %v%s",
+			c.Fail("bind fails with EADDRINUSE for up to 60 s: set SO_REUSEADDR to 1 on every listening socket before bind",
+				"the restarted subject does not listen while the port has %d connections in TIME_WAIT: %v%s",
 				len(here.In(rig.TimeWait)), judge.WhyNot(err), withoutTimeWait(c))
 		}
-		s.MustServe("the restarted subject listens and does not serve")
-		c.Note("listens again beside %d connections in TIME_WAIT", len(here.In(rig.TimeWait)))
+		s.MustServe("the restarted subject must serve new clients")
+		c.Note("it listens again while the port has %d connections in TIME_WAIT", len(here.In(rig.TimeWait)))
 	},
 }
 
@@ -56,7 +56,7 @@ func withoutTimeWait(c *judge.Case) string {
 		return ""
 	}
 	if _, err := c.TryStart(); err != nil {
-		return fmt.Sprintf("; without them it does not either: %v", judge.WhyNot(err))
+		return fmt.Sprintf("; without them it does not listen either: %v", judge.WhyNot(err))
 	}
-	return "; without them it does"
+	return "; without them it listens"
 }

@@ -25,28 +25,30 @@ var secondInstance = judge.Check{
 
 		// It has ended, or listens, or has come to rest and does neither.
 		var more rig.Sockets
-		_, ended := c.Until("the second instance to give up", func() (bool, string, error) {
+		_, ended := c.Until("the second instance to end or to listen", func() (bool, string, error) {
 			now, err := c.Host.Sockets()
 			more = newListeners(before, now)
 			return len(more.On(c.Subject.ListenPort())) > 0 || !second.Running(), now.In(rig.Listening).String(), err
 		})
 		switch {
 		case len(more.On(c.Subject.ListenPort())) > 0:
-			c.Fail("with SO_REUSEPORT the kernel spreads the clients over both: set SO_REUSEADDR alone (SO_REUSEADDR|SO_REUSEPORT is no mask: on Linux it is SO_REUSEPORT)",
+			c.Fail("with SO_REUSEPORT both instances get clients: set only SO_REUSEADDR "+
+				"(on Linux SO_REUSEADDR|SO_REUSEPORT equals SO_REUSEPORT)",
 				"two instances listen on the same port: %v", more)
 		case len(more) > 0 && ended != nil && len(before.In(rig.Listening)) == 1:
-			c.Fail("nobody looks for it there: check what bind and listen return, and what getsockname says",
+			c.Fail("clients do not connect to another port: check the results of bind, listen and getsockname",
 				"the second instance listens on another port: %v", more)
 		case !slices.ContainsFunc(listening(c), func(k rig.Socket) bool { return k.Inode == first.Listener.Inode }):
-			c.Fail("a second start must not disturb the first", "the first instance no longer listens")
+			c.Fail("the second instance stops the first one: check the results of bind and listen, and exit on an error",
+				"the first instance no longer listens")
 		}
-		says(c, first, second, ended == nil)
-		first.MustServe("a second start disturbs the first instance")
+		checkErrorMessage(c, first, second, ended == nil)
+		first.MustServe("a second start must not disturb the first instance: exit when bind or listen fails")
 	},
 }
 
-// says checks that the second instance does not fail in silence.
-func says(c *judge.Case, first *judge.Instance, second *rig.Process, ended bool) {
+// checkErrorMessage checks that the second instance reports its failure.
+func checkErrorMessage(c *judge.Case, first *judge.Instance, second *rig.Process, ended bool) {
 	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(rig.Settling))
 	defer cancel()
 	if ended {
@@ -56,18 +58,18 @@ func says(c *judge.Case, first *judge.Instance, second *rig.Process, ended bool)
 	silent := second.Stdout.Total()+second.Stderr.Total() == 0
 	switch {
 	case !ended && silent:
-		c.Fail("whoever started it believes that it serves: check what bind and listen return, print the error and end (a word to syslog alone is not seen here)",
-			"the second instance runs on without listening, and says nothing")
+		c.Fail("the second instance looks as if it served: check bind and listen, print the error (not only to syslog) and exit",
+			"the second instance runs on without listening, and prints nothing")
 	case !ended:
-		c.Note("the second instance runs on without listening, and says so")
+		c.Note("the second instance runs on without listening, and reports that")
 	case !first.Process.Running():
 		c.Note("the second instance went to the background and ended there")
 	default:
 		exit, err := second.Wait(c.Context())
 		c.Must(err)
 		if exit.Success() && silent {
-			c.Fail("whoever started it believes that it runs: check what bind and listen return, print the error and exit with a status other than 0",
-				"the second instance ended with status 0 and said nothing")
+			c.Fail("exit status 0 means success: check the results of bind and listen, print the error and exit with another status",
+				"the second instance ended with status 0 and printed nothing")
 		}
 		c.Note("the second instance: %v", exit)
 	}

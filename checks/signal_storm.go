@@ -24,7 +24,7 @@ var signalStorm = judge.Check{
 		}
 		onListener, err := c.Lab.StartStorm(storm)
 		c.Must(err)
-		// Workers get what needs no handler: theirs are not known before they are there.
+		// Workers get the signals that need no handler: the handlers of workers are not known yet.
 		storm.Signals = []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT}
 		storm.Targets = []rig.Target{s.WorkersTarget()}
 		onWorkers, err := c.Lab.StartStorm(storm)
@@ -32,10 +32,10 @@ var signalStorm = judge.Check{
 		listeners := s.Listeners()
 		before := c.Wakeups(listeners)
 		// As long as it takes until many signals came at all points of a conversation.
-		const many, mostRounds = 500, 20
+		const many, maxRounds = 500, 20
 		var failed error
-		for round := 0; failed == nil && round < mostRounds && (onListener.Sent() < many || onWorkers.Sent() < many); round++ {
-			failed = storming(c)
+		for round := 0; failed == nil && round < maxRounds && (onListener.Sent() < many || onWorkers.Sent() < many); round++ {
+			failed = converse(c)
 		}
 		listenerStorm, err := onListener.Stop()
 		c.Must(err)
@@ -45,23 +45,23 @@ var signalStorm = judge.Check{
 		c.Must(err)
 		woken := c.Wakeups(listeners) - before
 		if !s.ListensOn() {
-			c.Fail("accept, wait and poll give EINTR when a handler without SA_RESTART has run: call them again",
+			c.Fail("accept, wait and poll fail with EINTR after a signal handler without SA_RESTART: repeat the call",
 				"the storm (%v) ends the listener%s", listenerStorm, s.HowItEnded())
 		}
 		if failed != nil {
-			c.Fail("a call that a signal interrupts gives EINTR or a short count: call it again, with what is left",
+			c.Fail("a signal makes a call return EINTR or a short count: repeat the call with the rest",
 				"during the storm (%v) conversations break: %v", listenerStorm, failed)
 		}
-		s.MustServe("the listener does not serve after the storm")
+		s.MustServe("the listener must serve new clients after a storm of signals")
 		if listenerStorm.Sent == 0 || woken == 0 {
-			c.Broken("the storm woke nobody, so that nothing is proved: %v", listenerStorm)
+			c.Broken("the storm woke no process, so nothing is proved: %v", listenerStorm)
 		}
-		c.Note("%d signals at the listener, %d at workers", listenerStorm.Sent, workerStorm.Sent)
+		c.Note("%d signals to the listener, %d to workers", listenerStorm.Sent, workerStorm.Sent)
 	},
 }
 
-// storming lets clients converse while a storm goes on.
-func storming(c *judge.Case) error {
+// converse lets clients converse while a storm goes on.
+func converse(c *judge.Case) error {
 	if c.Subject.Closes == judge.Server || c.Subject.Service == judge.None {
 		return c.Visits(40, 4)
 	}

@@ -16,26 +16,26 @@ var slowReader = judge.Check{
 		c.MustServe(k.Exchange())
 		said := k.Fill()
 		if err := k.ReadBack(said); err != nil {
-			c.Fail("a write to a connection that has no room takes a part only, or gives EAGAIN: write the rest when there is room",
-				"of %d bytes that a client read late: %v", len(said), err)
+			c.Fail("write returns a short count or EAGAIN when the socket buffer is full: write the rest when there is room",
+				"a client reads the answer of %d bytes late: %v", len(said), err)
 		}
 		pauses := 0
-		for range partlyWritten {
+		for range writeRounds {
 			again := k.Fill()
 			_, n := c.PauseServing(s, k)
 			pauses += n
 			if err := k.ReadBack(again); err != nil {
-				c.Fail("a write that a signal interrupts takes a part only: write the rest in a loop",
-					"of %d bytes that a client read late, while the worker was stopped and continued: %v", len(again), err)
+				c.Fail("a signal makes write return a short count: write the rest in a loop",
+					"a client reads the answer of %d bytes late, and the worker was stopped and continued: %v", len(again), err)
 			}
 		}
 		c.MustServe(k.Finish())
-		c.Note("all of %d bytes, and of as many with the worker stopped and continued %d times", len(said), pauses)
+		c.Note("the client got all of %d bytes, and again with the worker stopped and continued %d times", len(said), pauses)
 	},
 }
 
-// partlyWritten is how often a worker is stopped and continued while it waits for
-// room. That makes a write return what it has sent of its bytes, and one that has sent
-// none is begun again by the kernel as if nothing had happened (signal(7)): how
-// much that is depends on how the bytes came, so that once is not enough.
-const partlyWritten = 3
+// writeRounds is how often a client reads late while its worker is stopped and continued.
+// A write that has sent a part then returns a short count; the kernel restarts a write that
+// has sent nothing (signal(7)). Which of the two happens depends on how the bytes came, so
+// once is not enough.
+const writeRounds = 3

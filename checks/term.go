@@ -22,7 +22,7 @@ var term = judge.Check{
 		c.MustServe(k.Begin())
 		who := c.Serving(s, k)
 		if c.AwaitRest(); !s.Listens() {
-			c.Broken("the listener has ended before SIGTERM%s", s.HowItEnded())
+			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
 		}
 		head := s.Head()
 		_, err := c.Lab.SignalAll(syscall.SIGTERM, c.Host.Matching("the first process", head.Same))
@@ -45,27 +45,27 @@ var term = judge.Check{
 		if err != nil {
 			left, listErr := c.Host.Processes()
 			c.Must(listErr)
-			c.Fail("after SIGTERM, and once its clients have left, nothing is left to do: end, and end what was started",
+			c.Fail("processes outlive SIGTERM and the last client: end the listener and every process that it started",
 				"%d processes stay after SIGTERM and the end of the last client: %s", len(left), s.Describe(left))
 		}
-		again := c.Start("after SIGTERM the port must be free: set SO_REUSEADDR, and leave nothing that holds it")
-		again.MustServe("the subject does not serve after it was stopped and started again")
+		again := c.Start("the port is not free after SIGTERM: set SO_REUSEADDR, and leave no process that holds the socket")
+		again.MustServe("the restarted subject must serve new clients")
 	},
 }
 
-// failToEnd says why somebody still listens after SIGTERM.
+// failToEnd fails the check with the reason why the port still listens after SIGTERM.
 func failToEnd(c *judge.Case, s *judge.Instance, k *judge.Conn, last string) {
 	holders := c.Holders(s.Listener.Inode)
 	if !slices.ContainsFunc(holders, s.IsOwn) {
-		c.Fail("the listening socket is still held by a worker: close it in the child after fork (or let it be close-on-exec)",
+		c.Fail("a worker still holds the listening socket: close it in the child after fork, or make it close-on-exec",
 			"the listener has ended after SIGTERM, but the listening socket is still held by %s", s.Describe(holders))
 	}
 	k.End()
 	if _, err := c.Until("the end of listening", func() (bool, string, error) { return !s.Listens(), "", nil }); err == nil {
-		c.Fail("until then new clients connect and nobody serves them: close the listening socket first, and then wait for those that converse",
+		c.Fail("new clients connect and are not served: close the listening socket first, and then wait for the workers",
 			"it listens on after SIGTERM until its last client has left: %s", last)
 	}
-	c.Fail("an administrator's stop becomes a kill, which loses what is under way: end accept when SIGTERM comes (a flag alone, looked at before accept, is seen at the next client only)",
+	c.Fail("SIGTERM does not end the listener: let it interrupt accept (a flag tested before accept waits for the next client)",
 		"it listens on after SIGTERM: %s; %s", s.Describe(holders), last)
 }
 
@@ -89,26 +89,26 @@ func policy(c *judge.Case, s *judge.Instance, who rig.ProcessInfos, k *judge.Con
 			found, err = judge.Kill, nil // it was given some time, which was over by then
 		}
 		if err != nil {
-			c.Fail("a worker that lives must go on to converse, or end", "after SIGTERM a worker lives and does not answer: %v", err)
+			c.Fail("a worker must serve its client or end", "after SIGTERM a worker lives and does not answer: %v", err)
 		}
 	}
 	meaning := map[judge.Policy]string{
-		judge.Drain: "the listener has stopped listening and waits for the worker that converses",
-		judge.Kill:  "the worker that conversed was ended",
-		judge.Leave: "the listener has ended and its worker converses on",
+		judge.Drain: "the listener stops listening and waits for its worker",
+		judge.Kill:  "the worker ends during its conversation",
+		judge.Leave: "the listener ends and its worker serves on",
 	}[found]
 	wanted := c.Subject.OnTerm
 	switch {
 	case wanted == judge.Unstated || wanted == found:
 		c.Note("%s (%s)", meaning, found)
 	case wanted == judge.Drain && found == judge.Leave:
-		c.Fail("whoever waits for the end of the listener takes it for the end of all: wait for the workers before the listener ends",
+		c.Fail("the listener ends before its workers: wait for the workers, and end then",
 			"wanted drain, found leave: after SIGTERM %s", meaning)
 	case wanted == judge.Kill && found != judge.Kill:
-		c.Fail("workers that nobody ends live as long as their clients wish: end them, too, when SIGTERM comes",
+		c.Fail("workers live until their clients leave: end the workers on SIGTERM, too",
 			"wanted kill, found %s: after SIGTERM %s", found, meaning)
 	default:
-		c.Fail("say with -on-term what is meant", "wanted %s, found %s: after SIGTERM %s", wanted, found, meaning)
+		c.Fail("the policy of the subject is not the one of -on-term: change one of them", "wanted %s, found %s: after SIGTERM %s", wanted, found, meaning)
 	}
 }
 

@@ -20,7 +20,7 @@ var vanishedClient = judge.Check{
 	Clients: 2,
 	Run: func(c *judge.Case) {
 		if c.Subject.KeepsVanished {
-			c.Skip("it keeps them by design (-keeps-vanished)")
+			c.Skip("the subject keeps workers of vanished clients by design (-keeps-vanished)")
 		}
 		// Keep-alive as the kernel has it by default asks after two hours. Here it
 		// asks after a second.
@@ -35,7 +35,7 @@ var vanishedClient = judge.Check{
 		inode, err := k.ServerInode()
 		c.Must(err)
 		if inode == 0 {
-			c.Skip("it does not keep a connection open for its client")
+			c.Skip("the subject does not keep a connection open for its client")
 		}
 		endurance, err := endurance(c, who, inode)
 		c.Must(err)
@@ -43,32 +43,33 @@ var vanishedClient = judge.Check{
 		c.Must(c.Clients[1].Unplug())
 		vanished := time.Now()
 
-		after, why := lasts(endurance)
+		after, why := silentLifetime(endurance)
 		switch {
 		case after == 0 && timed:
-			c.Skip("whether it gives up by a timer of its own cannot be seen from outside: the connection has neither keep-alive nor a timeout, and the process waits with a timer")
+			c.Skip("the process waits with a timer whose purpose is not visible; the connection has neither keep-alive nor a timeout")
 		case after == 0:
-			c.Fail("without keep-alive and without a timeout read waits for ever, with a process, a descriptor and its memory: set SO_KEEPALIVE (and TCP_KEEPIDLE), or SO_RCVTIMEO, on the connection; if it is meant to be so, say -keeps-vanished",
-				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps with it")
-		case after > longestWatch:
-			c.Note("%s ends it after %v", why, after)
+			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
+				"if that is intended, use -keeps-vanished",
+				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps")
+		case after > maxWatchTime:
+			c.Note("%s ends the connection after %v", why, after)
 			return
 		}
-		ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(after+longestWatch))
+		ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(after+maxWatchTime))
 		defer cancel()
 		there, err := c.Host.AwaitSockets(ctx, "the end of the vanished client's connection", func(all rig.Sockets) bool {
 			return !slices.ContainsFunc(all, func(k rig.Socket) bool { return k.Inode == inode })
 		})
 		if err != nil {
-			c.Fail("after the timeout read gives ETIMEDOUT or EAGAIN: close the connection then",
-				"%s should have ended the connection of a vanished client after %v, and it is open still: %v", why, after, there.On(c.Subject.ListenPort()))
+			c.Fail("read fails with ETIMEDOUT or EAGAIN after the timeout: close the connection then",
+				"%s should end the connection of a vanished client after %v, but it is still open: %v", why, after, there.On(c.Subject.ListenPort()))
 		}
-		s.AwaitWorkersEnd("its client vanished")
-		c.Note("ended %v after the client vanished, by %s", time.Since(vanished).Round(100*time.Millisecond), why)
+		s.AwaitWorkersEnd("the client vanished")
+		c.Note("the connection ended %v after the client vanished, by %s", time.Since(vanished).Round(100*time.Millisecond), why)
 	},
 }
 
-// endurance reads the options of the connection from whoever has it open.
+// endurance reads the options of the connection from a process that has it open.
 func endurance(c *judge.Case, who rig.ProcessInfos, inode uint32) (e rig.Endurance, err error) {
 	err = os.ErrNotExist
 	for _, info := range who {
@@ -79,8 +80,8 @@ func endurance(c *judge.Case, who rig.ProcessInfos, inode uint32) (e rig.Enduran
 	return e, err
 }
 
-// lasts returns how long a silent connection lasts, 0 for ever, and what ends it.
-func lasts(e rig.Endurance) (time.Duration, string) {
+// silentLifetime returns how long a silent connection lasts, 0 for ever, and what ends it.
+func silentLifetime(e rig.Endurance) (time.Duration, string) {
 	switch {
 	case e.ReceiveTimeout > 0:
 		return e.ReceiveTimeout, "SO_RCVTIMEO"
@@ -92,6 +93,6 @@ func lasts(e rig.Endurance) (time.Duration, string) {
 	return 0, ""
 }
 
-// longestWatch is how long the check watches for the end of a connection. What
+// maxWatchTime is how long the check watches for the end of a connection. What
 // takes longer it reads from the connection's options.
-const longestWatch = 10 * time.Second
+const maxWatchTime = 10 * time.Second

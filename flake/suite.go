@@ -79,7 +79,7 @@ func (s suite) run(ctx context.Context, start *starter) (ending, error) {
 	go func() { ended <- cmd.Wait() }()
 
 	err = awaitEnd(ctx, cmd, ended, s.limit)
-	// Whoever holds the pipe is about to end with the sandbox.
+	// A process that holds the pipe is about to end with the sandbox.
 	stuck := time.AfterFunc(afterQuit, func() { r.Close() })
 	readErr := <-read
 	stuck.Stop()

@@ -17,23 +17,22 @@ import (
 func (c *Case) SmallBuffers() {
 	const sizes = "4096 16384 65536" // the least, the first and the most, in bytes
 	for _, host := range append([]*rig.Host{c.Host}, c.Clients...) {
-		c.Must(host.SetSysctl("net.ipv4.tcp_wmem", sizes)) // of IPv6, too
+		c.Must(host.SetSysctl("net.ipv4.tcp_wmem", sizes)) // IPv6 uses it, too
 		c.Must(host.SetSysctl("net.ipv4.tcp_rmem", sizes))
 	}
 }
 
-// Fill sends until the subject stops reading, because nobody reads its answers,
-// and returns what was sent. It has stopped when nothing more can be sent while
-// all its processes sleep and no kernel has anything to deliver: a subject that
-// merely waits for a processor will read on.
+// Fill sends and does not read until the subject stops reading, and returns what was sent.
+// The subject has stopped when nothing more can be sent while all its processes sleep and
+// no kernel has anything to deliver: a subject that waits for a processor will read on.
 func (k *Conn) Fill() []byte {
 	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
-	const most = 16 << 20
+	const maxBytes = 16 << 20
 	var said []byte
 	began := time.Now()
 	sent := k.Case.stall.now()
-	for len(said) < most && time.Since(began) < rig.Patience() {
-		_ = k.SetWriteDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+	for len(said) < maxBytes && time.Since(began) < rig.Patience() {
+		_ = k.SetWriteDeadline(time.Now().Add(lookInterval)) // an open socket takes it
 		n, err := k.Write(block[len(said)%len(block):])
 		said = append(said, block[len(said)%len(block):][:n]...)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -45,7 +44,7 @@ func (k *Conn) Fill() []byte {
 		}
 		still, err := k.Case.stall.stillFor(sent)
 		k.Case.Must(err)
-		if still >= restMoment && !k.Case.onTheirWay() {
+		if still >= restTime && !k.Case.retransmissionPending() {
 			break
 		}
 	}

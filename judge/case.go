@@ -28,17 +28,17 @@ type Case struct {
 	Clients []*rig.Host    // those of its clients
 	Address netip.AddrPort // where the clients reach the subject
 	stall   *stallDetector
-	// restless says that the subject does not come to rest. Only the check's own
+	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
-	restless bool
-	hasty    bool // give up early: what is found must be found again in patience
+	neverRests bool
+	shortWaits bool // waits end early: see Stage.Hasty
 
-	mu      sync.Mutex
-	result  scorecard.Result
-	notes   []string
-	servers []*Instance // every start of the subject, oldest first
-	Conns   []*Conn
-	away    bool // the clients have been sent away
+	mu        sync.Mutex
+	result    scorecard.Result
+	notes     []string
+	servers   []*Instance // every start of the subject, oldest first
+	Conns     []*Conn
+	dismissed bool // by DismissClients: no client waits any more
 }
 
 // build makes the lab.
@@ -46,7 +46,7 @@ func (c *Case) build(tb rig.TB) {
 	c.tb = tb
 	c.Lab = rig.New(tb)
 	if ours := rig.Program("").Args[0]; !strings.HasPrefix(c.Subject.Command[0], ours) {
-		c.Lab.ExpectCrash() // of a foreign subject: what comes of it is for the check to judge
+		c.Lab.ExpectCrash() // the check judges the crash of a foreign subject
 	}
 	if c.run != nil && c.run.journal != nil {
 		c.Lab.Journal.Follow(c.run.journal)
@@ -60,17 +60,17 @@ func (c *Case) build(tb rig.TB) {
 // Context ends with the check, at its deadline, or when the run is interrupted.
 func (c *Case) Context() context.Context { return c.tb.Context() }
 
-// clear closes the connections and kills the subject, so that the lab ends
-// without a word about what a check left on purpose.
+// clear closes the connections and kills the subject, so that the lab does not report what
+// a check left on purpose.
 func (c *Case) clear() {
 	c.DismissClients()
 	c.KillSubject()
 }
 
-// DismissClients sends all clients home, and lets none come again.
+// DismissClients closes all connections of clients and ends the waits of those that come later.
 func (c *Case) DismissClients() {
 	c.mu.Lock()
-	c.away = true
+	c.dismissed = true
 	c.mu.Unlock()
 	c.CloseConnections()
 }
@@ -90,10 +90,10 @@ func (c *Case) CloseConnections() {
 // that were being forked meanwhile. Of a subject that forks faster than it is
 // killed, the kernel ends everything.
 func (c *Case) KillSubject() {
-	const enough = 10
+	const maxKills = 10
 	kills := 0
 	err := rig.Await(context.Background(), "the end of the subject", func() (bool, string, error) {
-		if kills++; kills > enough {
+		if kills++; kills > maxKills {
 			return true, "", c.Host.KillAll()
 		}
 		killed, _, err := c.Lab.KillTogether(context.Background(), c.Host.Matching("every process", nil))
@@ -105,10 +105,10 @@ func (c *Case) KillSubject() {
 // applies skips the check where it does not apply.
 func (c *Case) applies() {
 	if c.Check.Needs > Connections && c.Subject.Service == None {
-		c.Skip("needs a service to converse with: -service echo or upper")
+		c.Skip("the check needs a service that answers: -service echo or upper")
 	}
 	if c.Check.Needs == Dialogue && c.Subject.Closes == Server {
-		c.Skip("needs a conversation of several messages, and the subject closes first (-closes server)")
+		c.Skip("the check needs several messages on one connection, and the subject closes first (-closes server)")
 	}
 	if c.Check.Binds {
 		if err := kernelBinds(c.tb); err != nil {
@@ -124,11 +124,10 @@ func (c *Case) Note(format string, args ...any) {
 	c.notes = append(c.notes, fmt.Sprintf(format, args...))
 }
 
-// pass is the verdict where nothing else was said. Whatever else it did, a subject
-// that the rig had to end is not right.
+// pass is the verdict where the check gave none. A subject that the rig had to end fails.
 func (c *Case) pass() {
 	if c.Host.Overcrowded() {
-		c.Fail("", "the subject forks without end")
+		c.Fail("", "the subject starts more and more processes")
 	}
 	c.conclude(scorecard.Pass, "", "")
 }
@@ -139,7 +138,7 @@ func (c *Case) Fail(cause, observed string, args ...any) {
 	c.tb.FailNow()
 }
 
-// Broken ends the check: something that it depends on did not come true.
+// Broken ends the check: a precondition was not met.
 func (c *Case) Broken(format string, args ...any) {
 	c.conclude(scorecard.Broken, "", fmt.Sprintf(format, args...))
 	c.tb.FailNow()
@@ -163,7 +162,7 @@ func (c *Case) Must(err error) {
 	}
 }
 
-var errOvercrowded = errors.New("the subject has more processes than the rig lets it have, 1,000 with 3,000 threads, and was ended: limit how many it starts")
+var errOvercrowded = errors.New("the subject exceeds the rig's limit of 1,000 processes and 3,000 threads, and was ended: limit the number of workers")
 
 func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	if c.ended() {
@@ -179,7 +178,7 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.result.Verdict != "" {
-		return // the first word counts
+		return // the first verdict counts
 	}
 	parts := c.notes
 	if observed != "" {
@@ -222,7 +221,7 @@ func (c *Case) evidence() []string {
 		}{{"stdout", s.Process.Stdout}, {"stderr", s.Process.Stderr}} {
 			last := stream.output.Last(6)
 			if all := stream.output.Lines(); len(all) > len(last) {
-				// What a program dies of stands above all that it tells of itself then.
+				// A crashed program prints the reason before its long dump.
 				for _, line := range all[:len(all)-len(last)] {
 					if strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "runtime: ") {
 						add("%s of pid %d: %s", stream.name, s.Process.PID, line)

@@ -38,7 +38,7 @@ func (c *Case) Dial(n int) (*Conn, error) {
 	go func() {
 		defer close(watched)
 		w := c.wait()
-		ticker := time.NewTicker(betweenLooks)
+		ticker := time.NewTicker(lookInterval)
 		defer ticker.Stop()
 		for {
 			select {
@@ -48,7 +48,7 @@ func (c *Case) Dial(n int) (*Conn, error) {
 			}
 			err := w.over()
 			if errors.Is(err, ErrQuiescent) && !c.connecting(client) && time.Since(w.began) < rig.Patience() {
-				continue // it is we who did not come to it on a busy machine
+				continue // the machine is busy: connect was not called yet
 			}
 			if err != nil {
 				cancel(err)
@@ -75,7 +75,7 @@ func (c *Case) Dial(n int) (*Conn, error) {
 	return k, nil
 }
 
-// MustDial is dial where a failure means that the subject is wrong in a way
+// MustDial is [Case.Dial] where a failure means that the subject is wrong in a way
 // that another check judges.
 func (c *Case) MustDial(n int) *Conn {
 	k, err := c.Dial(n)
@@ -105,7 +105,7 @@ func (c *Case) backlogFull() bool {
 	return false
 }
 
-// End closes the connection; once is enough.
+// End closes the connection. Further calls do nothing.
 func (k *Conn) End() {
 	if !k.ended.Swap(true) {
 		k.TCPConn.Close()
@@ -116,7 +116,7 @@ func (k *Conn) End() {
 // is killed with a reply unread.
 func (k *Conn) Reset() {
 	if !k.ended.Swap(true) {
-		_ = k.SetLinger(0) // an open TCP socket takes it
+		_ = k.SetLinger(0) // cannot fail on an open TCP socket
 		k.TCPConn.Close()
 	}
 }
@@ -148,7 +148,7 @@ func (k *Conn) Exchange() error {
 func (k *Conn) AwaitAccepted() error {
 	_, err := k.Case.Until("the connection to be accepted", func() (bool, string, error) {
 		socket, there, err := k.ServerSocket()
-		return !there || socket.Inode != 0 || closedByServer(socket), "it waits in the backlog", err
+		return !there || socket.Inode != 0 || closedByServer(socket), "the connection is in the backlog", err
 	})
 	return err
 }
@@ -193,7 +193,7 @@ func (k *Conn) AwaitEnd() error {
 		if _, err := k.ReadFull(rest); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("instead of the end of the stream: %w", err)
+			return fmt.Errorf("no end of the stream: %w", err)
 		}
 	}
 }
@@ -223,9 +223,9 @@ func (k *Conn) Send(b []byte) error {
 			}
 			continue
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("after %d of %d bytes were sent: %w", sent, len(b), plain(err))
+			return fmt.Errorf("sent %d of %d bytes: %w", sent, len(b), plain(err))
 		case over != nil:
-			return fmt.Errorf("after %d of %d bytes were sent: %w", sent, len(b), over)
+			return fmt.Errorf("sent %d of %d bytes: %w", sent, len(b), over)
 		}
 		over = w.over()
 	}
@@ -261,7 +261,7 @@ func (k *Conn) ReadFull(b []byte) (int, error) {
 // and does not wait.
 func (k *Conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int, error), ask func(int, []byte) (int, error), b []byte, last bool) (n int, err error) {
 	if !last {
-		_ = setDeadline(time.Now().Add(betweenLooks)) // an open socket takes it
+		_ = setDeadline(time.Now().Add(lookInterval)) // cannot fail on an open socket
 		return wait(b)
 	}
 	_ = setDeadline(time.Time{})
@@ -297,7 +297,7 @@ func (k *Conn) Expect(wanted []byte) error {
 		return &wrongBytes{at: i, got: got[i:n], wanted: wanted[i:]}
 	}
 	if err != nil {
-		return fmt.Errorf("after %d of %d bytes of the answer: %w", n, len(wanted), err)
+		return fmt.Errorf("received %d of %d bytes of the answer: %w", n, len(wanted), err)
 	}
 	return nil
 }
@@ -312,7 +312,7 @@ func (k *Conn) ExpectEnd() error {
 	case n > 0:
 		return &wrongBytes{got: one[:n]}
 	}
-	return fmt.Errorf("instead of the end of the stream: %w", err)
+	return fmt.Errorf("no end of the stream: %w", err)
 }
 
 // wrongBytes says where an answer differs from what it should be.
@@ -322,17 +322,17 @@ type wrongBytes struct {
 }
 
 func (w *wrongBytes) Error() string {
-	const most = 24
+	const maxShown = 24
 	cut := func(b []byte) string {
-		if len(b) > most {
-			return fmt.Sprintf("%q…", b[:most])
+		if len(b) > maxShown {
+			return fmt.Sprintf("%q…", b[:maxShown])
 		}
 		return fmt.Sprintf("%q", b)
 	}
 	if len(w.wanted) == 0 {
-		return fmt.Sprintf("%s comes where nothing was to come", cut(w.got))
+		return fmt.Sprintf("%s arrives instead of the end of the stream", cut(w.got))
 	}
-	return fmt.Sprintf("from byte %d on the answer is %s instead of %s", w.at, cut(w.got), cut(w.wanted))
+	return fmt.Sprintf("from byte %d the answer is %s instead of %s", w.at, cut(w.got), cut(w.wanted))
 }
 
 // mismatch returns the index of the first byte that differs, or the shorter length.
@@ -374,8 +374,8 @@ func (k *Conn) ServerSocket() (rig.Socket, bool, error) {
 	return rig.Socket{}, false, nil
 }
 
-// ServerInode returns the inode of the subject's side, or 0 where nobody has
-// accepted the connection, or it is gone.
+// ServerInode returns the inode of the subject's side, or 0 if the subject has not accepted
+// the connection, or the connection is gone.
 func (k *Conn) ServerInode() (uint32, error) {
 	s, _, err := k.ServerSocket()
 	return s.Inode, err

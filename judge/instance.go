@@ -88,7 +88,7 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 	if s.Listener, err = c.awaitListen(p, rig.Scaled(ready)); err != nil {
 		return nil, err
 	}
-	look := func() (awake bool, err error) {
+	readOwn := func() (awake bool, err error) {
 		all, err := c.Host.Processes()
 		s.Own = nil
 		for _, info := range all.Alive() {
@@ -101,12 +101,11 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 	}
 	if own == 0 {
 		c.AwaitRest()
-		_, err = look()
+		_, err = readOwn()
 	} else {
-		// Asleep it has opened what it opens. What waits longer than that waits for
-		// something that no client has brought about.
+		// A subject that sleeps has opened its descriptors, and waits for a client.
 		_, err = c.Until("the subject asleep", func() (bool, string, error) {
-			awake, err := look()
+			awake, err := readOwn()
 			return len(s.Own) >= own && !awake, s.Own.String(), err
 		})
 		if Hopeless(err) && len(s.Own) > 0 {
@@ -135,7 +134,7 @@ func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, err
 			return listener, err
 		}
 		if longest == ready {
-			continue // nobody has looked yet
+			continue // no look was made yet
 		}
 		if still, lookErr := c.stall.stillFor(from); lookErr != nil || still > 0 {
 			return listener, err
@@ -256,7 +255,7 @@ func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
 					workers = append(workers, info)
 				}
 			}
-			return len(workers) > 0, "nobody has the connection", errors.Join(err, listErr)
+			return len(workers) > 0, "no process has the connection open", errors.Join(err, listErr)
 		}
 		holders := s.Case.Holders(inode)
 		workers = nil
@@ -269,7 +268,7 @@ func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
 	})
 	switch {
 	case errors.Is(err, ErrQuiescent):
-		s.Case.Skip("no process of a connection's own was seen: it serves without one, or it ends at once")
+		s.Case.Skip("the check saw no process per connection: the subject uses none, or it ends at once")
 	case err != nil:
 		s.Case.Must(err)
 	}
@@ -293,22 +292,22 @@ func (s *Instance) MustServe(cause string) {
 	}
 }
 
-// Listens says whether anybody listens on the port now.
+// Listens says whether a socket listens on the port now.
 func (s *Instance) Listens() bool {
 	here, err := s.Case.PortSockets()
 	s.Case.Must(err)
 	return len(here.In(rig.Listening)) > 0
 }
 
-// ListensOn waits for the subject to listen, and says whether it does. Some
-// servers close the listening socket in hard times and open it again later.
+// ListensOn waits for the subject to listen, and says whether it does. Some servers close
+// the listening socket when resources are short, and open it again later.
 func (s *Instance) ListensOn() bool {
-	_, err := s.Case.Until("listening", func() (bool, string, error) { return s.Listens(), "nobody listens", nil })
+	_, err := s.Case.Until("the subject to listen", func() (bool, string, error) { return s.Listens(), "no process listens on the port", nil })
 	return err == nil
 }
 
-// MustSurvive checks that the subject listens and serves. One that needs a moment
-// until it listens again is given it.
+// MustSurvive checks that the subject listens and serves a new client. It waits for a
+// subject that listens again after a moment.
 func (s *Instance) MustSurvive(what, cause string) {
 	err := s.Case.Visit(0)
 	if err == nil {
@@ -342,7 +341,7 @@ func WhyNot(err error) string {
 		return line[i:]
 	}
 	if errors.Is(err, rig.ErrNotObserved) {
-		return "it runs, and does not listen within its time"
+		return "it runs, but does not listen in time (see -ready)"
 	}
 	return line
 }

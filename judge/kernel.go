@@ -14,8 +14,8 @@ import (
 	"forkrig/rig"
 )
 
-// Some kernels answered bind wrongly (see the commits below), and a subject must
-// not be blamed for it. So the checks that rely on bind first ask the kernel
+// Some kernels answer bind wrongly (see the commits below). That is no error of the subject,
+// so the checks that rely on bind first ask the kernel
 // itself, and are broken where its answers are wrong.
 
 // bindCell is one question to bind and listen, and the right answer.
@@ -106,7 +106,7 @@ func kernelBinds(tb rig.TB) error {
 		}
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("KERNEL: this kernel answers bind wrongly, so that nothing can be said of the subject: %s", strings.Join(wrong, "; "))
+		return fmt.Errorf("KERNEL: this kernel answers bind wrongly, so nothing is known about the subject: %s", strings.Join(wrong, "; "))
 	}
 	return nil
 }
@@ -116,9 +116,9 @@ func (cell bindCell) judge(refused bool) string {
 	if refused == cell.inUse {
 		return ""
 	}
-	text := fmt.Sprintf("bind %s must be refused and is not", cell.name)
+	text := fmt.Sprintf("bind %s must fail with EADDRINUSE and succeeds", cell.name)
 	if refused {
-		text = fmt.Sprintf("bind %s must succeed and is refused", cell.name)
+		text = fmt.Sprintf("bind %s must succeed and fails with EADDRINUSE", cell.name)
 	}
 	if cell.known != "" {
 		text += " (" + cell.known + ")"
@@ -229,7 +229,7 @@ func (b *binder) leaveTimeWait(asked binding) error {
 		syscall.Close(server) // closes first
 		one := make([]byte, 1)
 		if n, err := syscall.Read(client, one); n != 0 || err != nil {
-			return fmt.Errorf("the end of the stream: %d bytes, %w", n, err)
+			return fmt.Errorf("read the end of the stream: %d bytes, %v", n, err)
 		}
 		return nil
 	})

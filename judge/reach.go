@@ -53,8 +53,8 @@ func reach(tb rig.TB, subject Subject, family rig.Family) (err error) {
 	return err
 }
 
-// answers holds one conversation, to tell a subject that is not what the user
-// says it is from one that is wrong.
+// answers holds one conversation, to tell a subject of another service from one that answers
+// wrongly.
 func (c *Case) answers() error {
 	k, err := c.Dial(0)
 	if err != nil {
@@ -65,11 +65,11 @@ func (c *Case) answers() error {
 	var wrong *wrongBytes
 	switch {
 	case c.Subject.Service == None || err == nil || errors.As(err, &wrong) && !c.otherService(wrong):
-		return nil // what is wrong with it the checks tell
+		return nil // the checks judge wrong bytes
 	case errors.As(err, &wrong):
-		return fmt.Errorf("it does not answer as the service %s does: %w: say which it is (-service)", c.Subject.Service, err)
+		return fmt.Errorf("it does not answer as the service %s does: %w: name its service with -service", c.Subject.Service, err)
 	}
-	return fmt.Errorf("it does not answer as the service %s does: %w: if it does something else, say -service none", c.Subject.Service, err)
+	return fmt.Errorf("it does not answer as the service %s does: %w: use -service none for another service", c.Subject.Service, err)
 }
 
 // otherService says whether the answer is that of another service than was named.

@@ -23,7 +23,7 @@ type Run struct {
 	waits    rig.Waits
 	journal  func(rig.Event) // nil where the journal is not followed
 	deadline time.Duration   // 0 means [CheckDeadline]
-	leaving  time.Duration   // 0 means [leaving]
+	leaving  time.Duration   // 0 means [cleanupTime]
 }
 
 // Waiting returns what the check waits for now, or waited for last.
@@ -34,9 +34,9 @@ func (r *Run) Waiting() rig.Waiting { return r.waits.Latest() }
 // that passes it is broken.
 func CheckDeadline() time.Duration { return 4 * rig.Patience() }
 
-// leaving is how long an ended check may take to end its subject and its lab before
-// it is left behind. The end of the sandbox ends it then.
-const leaving = 10 * time.Second
+// cleanupTime is how long an ended check may take to end its subject and its lab. After
+// that the run goes on without it, and the end of the sandbox ends it.
+const cleanupTime = 10 * time.Second
 
 // EndedError is the cause with which a context ends that bounds a run: see [context.Cause].
 type EndedError struct {
@@ -69,7 +69,7 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	select {
 	case outcome = <-ended:
 	case <-ctx.Done():
-		late := time.NewTimer(cmp.Or(r.leaving, rig.Scaled(leaving)))
+		late := time.NewTimer(cmp.Or(r.leaving, rig.Scaled(cleanupTime)))
 		defer late.Stop()
 		select {
 		case outcome = <-ended:
@@ -93,7 +93,7 @@ func (c *Case) outcome(ctx context.Context, runGoesOn bool, outcome rig.Outcome)
 	case result.Verdict == "" && ctx.Err() != nil:
 		notJudged(&result, context.Cause(ctx))
 		if waiting := c.run.Waiting(); waiting.What != "" && runGoesOn {
-			result.Observed = fmt.Sprintf("the check waited for %s for %v", waiting.What, time.Since(waiting.Since).Round(time.Second))
+			result.Observed = fmt.Sprintf("the check waited %v for %s", time.Since(waiting.Since).Round(time.Second), waiting.What)
 			if waiting.Seen != "" {
 				result.Observed += "; last seen: " + waiting.Seen
 			}
@@ -102,7 +102,7 @@ func (c *Case) outcome(ctx context.Context, runGoesOn bool, outcome rig.Outcome)
 		// An error of the rig itself, or something was left behind.
 		result.Verdict = scorecard.Broken
 		lines := strings.Split(strings.TrimSpace(outcome.Log), "\n")
-		result.Observed, result.Cause = "the check could not be carried out", lines[0]
+		result.Observed, result.Cause = "the rig met an error, so nothing is known", lines[0]
 		result.Evidence = lines
 	case outcome.Skipped && result.Verdict == "":
 		result.Verdict, result.Cause = scorecard.Skip, strings.TrimSpace(outcome.Log)

@@ -40,7 +40,7 @@ type Stage struct {
 func Tell(tb rig.TB, stage Stage, story func(*Scene)) scorecard.Result {
 	tb.Helper()
 	check := Check{Name: stage.Name, Meaning: stage.Meaning, Clients: stage.Clients, Run: func(c *Case) {
-		c.hasty = stage.Hasty
+		c.shortWaits = stage.Hasty
 		story(&Scene{c: c})
 	}}
 	return check.Judge(tb, stage.Subject, stage.Family)
@@ -62,7 +62,7 @@ func (s *Scene) Clients() []*rig.Host { return s.c.Clients }
 // cause says what to do about it.
 func (s *Scene) Fail(cause, observed string, args ...any) { s.c.Fail(cause, observed, args...) }
 
-// Broken ends the story: something that it depends on did not come true.
+// Broken ends the story: a precondition was not met.
 func (s *Scene) Broken(format string, args ...any) { s.c.Broken(format, args...) }
 
 // Must ends the story as broken where the rig itself met an error.
@@ -77,14 +77,14 @@ func (s *Scene) Until(what string, seen func() (yes bool, last string, err error
 	return s.c.Until(what, seen)
 }
 
-// Hopeless says whether a wait ended because nothing can bring about any more what
-// was waited for, or because it took as long as nothing does.
+// Hopeless says whether a wait ended because the subject is quiescent or in a busy loop, or
+// because the longest time of a wait was over.
 func Hopeless(err error) bool {
 	return errors.Is(err, ErrQuiescent) || errors.Is(err, ErrBusy) || errors.Is(err, rig.ErrNotObserved)
 }
 
 // Hasty says whether waits are given up early: see [Stage].
-func (s *Scene) Hasty() bool { return s.c.hasty }
+func (s *Scene) Hasty() bool { return s.c.shortWaits }
 
 // Settled waits until the subject has come to rest for a moment.
 func (s *Scene) Settled() bool { return s.c.AwaitRest() }
@@ -151,7 +151,7 @@ func (l Link) Say(b []byte) error { return l.k.Send(b) }
 
 // SayNow sends what the kernel takes at once, and returns how much that was.
 func (l Link) SayNow(b []byte) (int, error) {
-	_ = l.k.SetWriteDeadline(time.Time{}) // an open socket takes it; another call may have set one
+	_ = l.k.SetWriteDeadline(time.Time{}) // cannot fail on an open socket; another call may have set one
 	raw, err := l.k.SyscallConn()
 	if err != nil {
 		return 0, err

@@ -43,7 +43,7 @@ func (c *Case) PauseServing(s *Instance, k *Conn) (woken uint64, pauses int) {
 // Pause stops the processes, waits until they have stopped, continues them and
 // waits until they sleep again. It returns how many calls were woken.
 func (c *Case) Pause(who rig.ProcessInfos) uint64 {
-	target := c.Host.Matching("those that serve", func(i rig.ProcessInfo) bool { return slices.ContainsFunc(who, i.Same) })
+	target := c.Host.Matching("the serving processes", func(i rig.ProcessInfo) bool { return slices.ContainsFunc(who, i.Same) })
 	before := c.Wakeups(who)
 	c.stop(target, who)
 	c.Thaw(target)
@@ -87,15 +87,15 @@ func (c *Case) AwaitAsleep(who rig.ProcessInfos) {
 	})
 }
 
-// SendSignal sends one signal to each of the processes and waits until it was taken
+// SendSignal sends one signal to each of the processes and waits until it was delivered
 // and they sleep again. It returns how many calls were woken.
 func (c *Case) SendSignal(signal syscall.Signal, who rig.ProcessInfos) uint64 {
 	before := c.Wakeups(who)
-	_, err := c.Lab.SignalAll(signal, c.Host.Matching("those that serve", func(i rig.ProcessInfo) bool {
+	_, err := c.Lab.SignalAll(signal, c.Host.Matching("the serving processes", func(i rig.ProcessInfo) bool {
 		return slices.ContainsFunc(who, i.Same)
 	}))
 	c.Must(err)
-	_, _ = c.Until("the signal to be taken", func() (bool, string, error) {
+	_, _ = c.Until("the delivery of the signal", func() (bool, string, error) {
 		for _, info := range who {
 			masks, err := c.Host.Signals(info)
 			if err == nil && masks.Pending.Has(signal) && !masks.Blocked.Has(signal) {

@@ -20,9 +20,9 @@ import (
 // of [observe.Quiescence]: time in which nothing looked does not count.
 type stallDetector struct {
 	rest *rig.Rest
-	// unanswered says whether the subject waits for the rig itself, and how often
-	// it has; nil where it never does.
-	unanswered func() (waits bool, made int)
+	// unanswered says whether a trapped call of the subject waits for the rig, and how many
+	// calls have; nil where no call is trapped.
+	unanswered func() (waits bool, calls int)
 
 	mu     sync.Mutex
 	looked time.Time
@@ -30,20 +30,20 @@ type stallDetector struct {
 	err    error
 }
 
-// ErrQuiescent is wrapped where the subject does nothing any more that could bring about
-// what is awaited, and ErrBusy where it works without end.
+// ErrQuiescent is wrapped where the subject does nothing that could end the wait, ErrBusy
+// where it is in a busy loop.
 var (
-	ErrQuiescent = errors.New("nothing happens any more")
-	ErrBusy      = errors.New("it works without end")
+	ErrQuiescent = errors.New("the subject is quiescent")
+	ErrBusy      = errors.New("the subject is in a busy loop")
 	errDismissed = errors.New("not served until the check ended")
 )
 
 const (
-	// betweenLooks keeps looks, which cost a millisecond and more, rare.
-	betweenLooks = 100 * time.Millisecond
-	// restMoment is for how long a subject does nothing that waits for clients: longer
+	// lookInterval is the time between two looks, which cost a millisecond and more each.
+	lookInterval = 100 * time.Millisecond
+	// restTime is for how long a subject does nothing that waits for clients: longer
 	// than the time between two looks.
-	restMoment = observe.Moment * 3 / 2
+	restTime = observe.Moment * 3 / 2
 )
 
 // wait is one wait for something of the subject.
@@ -55,11 +55,11 @@ type wait struct {
 }
 
 func (c *Case) wait() *wait {
-	seen, _ := c.stall.look() // an error comes again
+	seen, _ := c.stall.look() // the next look returns the error again
 	return &wait{c: c, began: time.Now(), from: seen.Clock, fruitless: seen.Fruitless}
 }
 
-// answeredBy says who answers the subject's trapped calls from now on.
+// answeredBy sets the session that answers the subject's trapped calls from now on.
 func (d *stallDetector) answeredBy(session *inject.Session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -70,7 +70,7 @@ func (d *stallDetector) answeredBy(session *inject.Session) {
 func (d *stallDetector) look() (observe.Stillness, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.looked) < betweenLooks {
+	if time.Since(d.looked) < lookInterval {
 		return d.seen, d.err
 	}
 	waits, calls := false, 0
@@ -84,7 +84,7 @@ func (d *stallDetector) look() (observe.Stillness, error) {
 
 // now is the time on the detector's clock.
 func (d *stallDetector) now() time.Duration {
-	seen, _ := d.look() // an error comes again
+	seen, _ := d.look() // the next look returns the error again
 	return seen.Clock
 }
 
@@ -98,9 +98,9 @@ func (d *stallDetector) stillFor(since time.Duration) (time.Duration, error) {
 // over returns nil while it is worth waiting on.
 func (w *wait) over() error {
 	w.c.mu.Lock()
-	away := w.c.away
+	dismissed := w.c.dismissed
 	w.c.mu.Unlock()
-	if away {
+	if dismissed {
 		return errDismissed
 	}
 	if w.c.Context().Err() != nil {
@@ -112,10 +112,10 @@ func (w *wait) over() error {
 	}
 	w.fruitless = min(w.fruitless, seen.Fruitless) // what was fruitless before the wait does not count
 	switch settling := w.c.settling(); {
-	case seen.Clock-max(seen.Since, w.from) >= settling && !w.c.onTheirWay():
+	case seen.Clock-max(seen.Since, w.from) >= settling && !w.c.retransmissionPending():
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", ErrQuiescent, settling)
 	case seen.Fruitless-w.fruitless >= rig.Scaled(observe.FruitlessLimit):
-		return fmt.Errorf("%w: %v of processor time have come to nothing", ErrBusy, seen.Fruitless.Round(time.Second))
+		return fmt.Errorf("%w: it used %v of processor time without a result", ErrBusy, seen.Fruitless.Round(time.Second))
 	case time.Since(w.began) >= rig.Patience():
 		return fmt.Errorf("%w within %v", rig.ErrNotObserved, rig.Patience())
 	}
@@ -124,7 +124,7 @@ func (w *wait) over() error {
 
 // settling is for how long nothing must have happened for a wait to be given up.
 func (c *Case) settling() time.Duration {
-	if c.hasty {
+	if c.shortWaits {
 		return rig.Scaled(rig.Settling) / 8
 	}
 	return rig.Scaled(rig.Settling)
@@ -139,11 +139,11 @@ func unread(here rig.Sockets, client rig.Socket) bool {
 	})
 }
 
-// onTheirWay says whether a kernel will send something again: that of a client a
+// retransmissionPending says whether a kernel will send something again: that of a client a
 // SYN or data that the subject's kernel did not take because its backlog was full,
 // or either of them data that a busy machine has not delivered yet. A connection
 // that the backlog keeps out for good is not meant.
-func (c *Case) onTheirWay() bool {
+func (c *Case) retransmissionPending() bool {
 	if c.backlogFull() {
 		return false
 	}
@@ -185,21 +185,21 @@ func (c *Case) Until(what string, seen func() (yes bool, last string, err error)
 
 // AwaitRest waits until the subject has come to rest for a moment, as it does when
 // it waits for clients, and returns whether it did. On a busy machine it may have
-// to wait for a processor, so one that never rests is given long, once.
+// to wait for a processor, so the first wait for a subject that never rests is long.
 func (c *Case) AwaitRest() bool {
 	longest := rig.Patience() / 6
-	if c.restless {
+	if c.neverRests {
 		longest = rig.Scaled(rig.Settling)
 	}
 	began := time.Now()
 	from := c.stall.now()
 	err := rig.Await(c.Context(), "the subject at rest", func() (bool, string, error) {
 		still, err := c.stall.stillFor(from)
-		if err == nil && still < restMoment && time.Since(began) >= longest {
+		if err == nil && still < restTime && time.Since(began) >= longest {
 			err = ErrBusy
 		}
-		return still >= restMoment, "", err
+		return still >= restTime, "", err
 	})
-	c.restless = c.restless || errors.Is(err, ErrBusy)
+	c.neverRests = c.neverRests || errors.Is(err, ErrBusy)
 	return err == nil
 }

@@ -23,7 +23,7 @@ type Subject struct {
 	Command []string
 	// Service is what the subject does with bytes.
 	Service Service
-	// Closes is who closes a connection first.
+	// Closes is the side that closes a connection first.
 	Closes Side
 	// Dir is its working directory; "" means that of the tests.
 	Dir string
@@ -98,15 +98,15 @@ func (s Subject) Check() error {
 	case len(s.Command) == 0 || s.Command[0] == "":
 		return errors.New("the subject's command is empty: give the program and its arguments")
 	case s.Port == 0 && !hasPort:
-		return fmt.Errorf("the subject %q has no {port}: write {port} where its port belongs, or say with -port which one is built in", s)
+		return fmt.Errorf("the subject %q has no {port}: write {port} in place of its port, or give the built-in port with -port", s)
 	case !slices.Contains(Services, s.Service):
 		return fmt.Errorf("service %q: give echo, upper or none", s.Service)
 	case !slices.Contains(Sides, s.Closes):
-		return fmt.Errorf("%q closes first: give client or server", s.Closes)
+		return fmt.Errorf("side %q that closes first: give client or server", s.Closes)
 	case s.OnTerm != Unstated && !slices.Contains(Policies, s.OnTerm):
-		return fmt.Errorf("on SIGTERM %q: give drain, kill or leave", s.OnTerm)
+		return fmt.Errorf("policy on SIGTERM %q: give drain, kill or leave", s.OnTerm)
 	case s.Ready < 0:
-		return fmt.Errorf("ready in %v: give a time from 0 up", s.Ready)
+		return fmt.Errorf("ready in %v: give a time of 0 or more", s.Ready)
 	}
 	return nil
 }

@@ -45,16 +45,16 @@ func TestSubjectCheck(t *testing.T) {
 	builtInPort := right
 	builtInPort.Command, builtInPort.Port = []string{"server"}, 7
 	require.NoError(t, builtInPort.Check())
-	for says, change := range map[string]func(*Subject){
-		"command is empty":                      func(s *Subject) { s.Command = nil },
-		"has no {port}":                         func(s *Subject) { s.Command = []string{"server"} },
-		`service "chat": give echo`:             func(s *Subject) { s.Service = "chat" },
-		`"nobody" closes first: give client or`: func(s *Subject) { s.Closes = "nobody" },
-		`"wait": give drain, kill or leave`:     func(s *Subject) { s.OnTerm = "wait" },
-		"ready in -1s":                          func(s *Subject) { s.Ready = -1e9 },
+	for message, change := range map[string]func(*Subject){
+		"command is empty":                           func(s *Subject) { s.Command = nil },
+		"has no {port}":                              func(s *Subject) { s.Command = []string{"server"} },
+		`service "chat": give echo`:                  func(s *Subject) { s.Service = "chat" },
+		`side "both" that closes first: give client`: func(s *Subject) { s.Closes = "both" },
+		`"wait": give drain, kill or leave`:          func(s *Subject) { s.OnTerm = "wait" },
+		"ready in -1s":                               func(s *Subject) { s.Ready = -1e9 },
 	} {
 		wrong := right
 		change(&wrong)
-		assert.ErrorContains(t, wrong.Check(), says)
+		assert.ErrorContains(t, wrong.Check(), message)
 	}
 }

@@ -13,14 +13,14 @@ import (
 
 // ReapedByTimer waits for a subject that looks for ended workers now and then.
 func (c *Case) ReapedByTimer() bool {
-	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(longestTimer))
+	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxReapInterval))
 	defer cancel()
 	_, err := c.Host.AwaitProcesses(ctx, "zombies reaped by a timer", func(l rig.ProcessInfos) bool { return len(l.Zombies()) == 0 })
 	return err == nil
 }
 
-// longestTimer is how seldom a subject may look for ended workers.
-const longestTimer = 10 * time.Second
+// maxReapInterval is how seldom a subject may look for ended workers.
+const maxReapInterval = 10 * time.Second
 
 // HasTimer says whether a process may be waiting with a timer of its own.
 func (c *Case) HasTimer(who rig.ProcessInfos) bool {

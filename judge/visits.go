@@ -44,7 +44,7 @@ func (c *Case) Hold(n int) []*Conn {
 		}
 		if errors.Is(err, ErrQuiescent) && i >= 2 {
 			k.End()
-			c.Note("it serves %d clients at a time", i)
+			c.Note("the subject serves %d clients at a time", i)
 			break
 		}
 		c.MustServe(err)
@@ -57,7 +57,7 @@ func (c *Case) Hold(n int) []*Conn {
 // that is about something else.
 func (c *Case) MustServe(err error) {
 	if err != nil {
-		c.Broken("a client is not served, which other checks judge: %v", err)
+		c.Broken("a client is not served (other checks judge that): %v", err)
 	}
 }
 
@@ -90,7 +90,7 @@ func (s *Instance) AwaitWorkersEnd(after string) {
 	}
 	left, listErr := s.WorkersAlive()
 	c.Must(listErr)
-	c.Fail("a worker must end when its client has left: read until the end of the stream (0) or an error, and exit then",
+	c.Fail("workers outlive their clients: read until read returns 0 or an error, and exit then",
 		"%d workers live on after %s: %v", len(left), after, FirstLine(err))
 }
 

@@ -40,7 +40,7 @@ func SplitWords(line string) ([]string, error) {
 			i += end
 		case '\\':
 			if i++; i == len(line) {
-				return nil, errors.New("a backslash is the last character, with nothing to stand for")
+				return nil, errors.New("a backslash is the last character: write two of them, or none")
 			}
 			if line[i] != '\n' { // a backslash joins lines
 				inWord = true

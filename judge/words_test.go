@@ -32,14 +32,14 @@ func TestSplitWords(t *testing.T) {
 		require.NoError(t, err, line)
 		assert.Equal(t, words, got, line)
 	}
-	for line, says := range map[string]string{
+	for line, message := range map[string]string{
 		`server 'half`:   "single quote",
 		`server "half`:   "double quote",
 		`server "half\"`: "double quote",
 		`server \`:       "backslash",
 	} {
 		_, err := SplitWords(line)
-		assert.ErrorContains(t, err, says, line)
+		assert.ErrorContains(t, err, message, line)
 	}
 }
 

@@ -93,9 +93,9 @@ func TestHostileSubjects(t *testing.T) {
 		"deaf":      {"term", "fail +fail", "it listens on after SIGTERM"},
 		"naked":     {"backlog-burst", "fail +fail", "of 100 clients"},
 		"suicidal":  {"backlog-burst", "fail +fail", "of 100 clients"},
-		"murderous": {"backlog-burst", "pass +pass", ""}, // nobody is there whom it could hit
+		"murderous": {"backlog-burst", "pass +pass", ""}, // it can signal no process of another host
 		// Where it was ended in the first conversation already, the family cannot be judged.
-		"bombing":  {"term", "(fail +(fail|skip)|skip +fail)|cannot be judged", "more processes than the rig lets it have"},
+		"bombing":  {"term", "(fail +(fail|skip)|skip +fail)|cannot be judged", "exceeds the rig's limit"},
 		"flooding": {"bytes-exact", "pass +pass", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestHostileSubjects(t *testing.T) {
 			assert.Equal(t, strings.HasPrefix(story.verdicts, "pass"), err == nil, "%v", err)
 			assert.Regexp(t, "(?m)(^"+story.check+" +|the subject )("+story.verdicts+")", string(output))
 			assert.Contains(t, string(output), story.says)
-			assert.NotContains(t, string(output), "\x1b[2J", "what it wrote is made harmless")
+			assert.NotContains(t, string(output), "\x1b[2J", "its output is escaped")
 			assert.Equal(t, before, outside(t))
 			assert.True(t, sentinel.Running())
 		})

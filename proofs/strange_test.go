@@ -44,7 +44,7 @@ func TestStrangeServers(t *testing.T) {
 		passes []string // at least these
 		skips  []string // these and no others
 	}{
-		// The process that was started ends, and the server is nobody's child.
+		// The process that was started ends, and init is the parent of the server.
 		"daemon": {passes: []string{"reap", "eintr-accept", "reuse-time-wait", "second-instance", "fd-steady", "term"}},
 		// It needs a second until it listens.
 		"late": {passes: []string{"reuse-time-wait"}},

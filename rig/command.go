@@ -109,7 +109,7 @@ func (c Command) check() error {
 		return fmt.Errorf("start %s: stop signal %d: give one from 1 to %d, or 0 for SIGTERM", c.name(), int(c.StopSignal), maxSignal)
 	}
 	if c.Grace < 0 {
-		return fmt.Errorf("start %s: a grace of %v: give a time from 0 up", c.name(), c.Grace)
+		return fmt.Errorf("start %s: a grace of %v: give 0 or more", c.name(), c.Grace)
 	}
 	if err := c.checkClock(); err != nil {
 		return err

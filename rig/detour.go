@@ -7,12 +7,11 @@ import (
 	"net"
 )
 
-// Detour leads what one host sends over a link to a hardware address that nobody
-// has. The frames arrive at the other end's device, where a packet socket
+// Detour leads what one host sends over a link to a hardware address that is not assigned.
+// The frames arrive at the other end's device, where a packet socket
 // (packet(7)) sees them, and the network layer passes them over, because they are
-// meant for another machine. Whoever watches there can let them arrive after all
-// by sending them from the first host's device once more, to the right address:
-// see rig/fault.
+// meant for another machine. A program that reads them there delivers them by sending them
+// once more from the first host's device, to the right address: see rig/fault.
 //
 // Each frame says itself whether it goes the detour, so that none is lost and
 // none arrives twice when a detour begins and ends. Unlike a rule of a packet
@@ -23,9 +22,8 @@ import (
 // multicast, ARP requests and the answers to them, and IPv6 packets to a
 // link-local address.
 type Detour struct {
-	// Nobody is the hardware address on the detour, and Somebody the one of the
-	// other end.
-	Nobody, Somebody net.HardwareAddr
+	// Unassigned is the hardware address on the detour, Assigned the one of the other end.
+	Unassigned, Assigned net.HardwareAddr
 
 	link *Link
 	from *device
@@ -45,28 +43,28 @@ func (l *Link) Detour(from *Host) (*Detour, error) {
 		return nil, fmt.Errorf("%s: the link does not reach the host: choose one of its ends", what)
 	}
 	var err error
-	if d.Somebody, err = d.to.hardwareAddress(); err != nil {
+	if d.Assigned, err = d.to.hardwareAddress(); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	d.Nobody = nobodyBeside(d.Somebody)
+	d.Unassigned = unassignedBeside(d.Assigned)
 	l.lab.mu.Lock()
 	taken := d.from.neighbour != nil
 	if !taken {
-		d.from.neighbour = d.Nobody
+		d.from.neighbour = d.Unassigned
 	}
 	l.lab.mu.Unlock()
 	if taken {
-		return nil, fmt.Errorf("%s: there is one already: end that first", what)
+		return nil, fmt.Errorf("%s: the link has a detour in this direction: end it first", what)
 	}
-	if err := d.from.setNeighbours(d.to, d.Nobody, true); err != nil {
+	if err := d.from.setNeighbours(d.to, d.Unassigned, true); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return d, nil
 }
 
-// NobodyAt returns the hardware address that a detour to the host will lead to, for
-// whoever has to watch for it before the detour begins.
-func (l *Link) NobodyAt(host *Host) (net.HardwareAddr, error) {
+// UnassignedAt returns the hardware address that a detour to the host will lead to. A
+// program that reads the frames needs it before the detour begins.
+func (l *Link) UnassignedAt(host *Host) (net.HardwareAddr, error) {
 	d := l.end(host)
 	if d == nil {
 		return nil, fmt.Errorf("hardware address of %v on link %s: the link does not reach the host: choose one of its ends", host, l)
@@ -75,15 +73,15 @@ func (l *Link) NobodyAt(host *Host) (net.HardwareAddr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nobodyBeside(address), nil
+	return unassignedBeside(address), nil
 }
 
-// nobodyBeside returns another address that is local to the link and meant for one
+// unassignedBeside returns another address that is local to the link and meant for one
 // station, too (IEEE 802).
-func nobodyBeside(address net.HardwareAddr) net.HardwareAddr {
-	nobody := append(net.HardwareAddr(nil), address...)
-	nobody[0] ^= 0x04
-	return nobody
+func unassignedBeside(address net.HardwareAddr) net.HardwareAddr {
+	unassigned := append(net.HardwareAddr(nil), address...)
+	unassigned[0] ^= 0x04
+	return unassigned
 }
 
 // End leads the packets straight again. Frames that were sent before still go
@@ -92,7 +90,7 @@ func (d *Detour) End() error {
 	d.link.lab.mu.Lock()
 	d.from.neighbour = nil
 	d.link.lab.mu.Unlock()
-	if err := d.from.setNeighbours(d.to, d.Somebody, false); err != nil {
+	if err := d.from.setNeighbours(d.to, d.Assigned, false); err != nil {
 		return fmt.Errorf("end the detour from %v over link %s: %w", d.from.host, d.link, err)
 	}
 	return nil
@@ -101,14 +99,14 @@ func (d *Detour) End() error {
 // keepDetour sets again what the kernel forgot when the device went down.
 func (d *device) keepDetour() error {
 	d.host.lab.mu.Lock()
-	nobody := d.neighbour
+	unassigned := d.neighbour
 	d.host.lab.mu.Unlock()
-	if nobody == nil {
+	if unassigned == nil {
 		return nil
 	}
 	for _, link := range d.host.Links() {
 		if link.end(d.host) == d {
-			return d.setNeighbours(link.farEnd(d.host), nobody, true)
+			return d.setNeighbours(link.farEnd(d.host), unassigned, true)
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 )
 
 // Disk is a small file system of a lab for what its processes write, so that it
-// can be full without harm to anybody else: a tmpfs (tmpfs(5)) below the sandbox's
+// can be full without harm to other programs: a tmpfs (tmpfs(5)) below the sandbox's
 // TMPDIR. It is gone with the lab. Its methods are safe for concurrent use.
 type Disk struct {
 	// Path is where it is mounted: a directory that every user may write to. A
@@ -40,7 +40,7 @@ func (l *Lab) NewDisk(bytes int64) *Disk {
 
 func (l *Lab) addDisk(bytes int64) (*Disk, error) {
 	if bytes <= 0 {
-		return nil, fmt.Errorf("make a disk of %d bytes: give a number from 1 up", bytes)
+		return nil, fmt.Errorf("make a disk of %d bytes: give 1 or more", bytes)
 	}
 	if err := l.checkOpen("make a disk"); err != nil {
 		return nil, err

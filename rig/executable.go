@@ -8,7 +8,7 @@ import (
 )
 
 // Executable checks the command and returns the file that it executes, for
-// whoever starts it by another program. The error is that of [Host.Start].
+// callers that start it by another program. The error is that of [Host.Start].
 func (c Command) Executable() (path string, err error) {
 	if err := c.check(); err != nil {
 		return "", err

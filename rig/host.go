@@ -19,9 +19,8 @@ import (
 
 // Host is a network namespace (network_namespaces(7)) with its addresses, and
 // the processes that run in it, which have a PID namespace of their own: they
-// can signal nobody elsewhere, and all are ended where there are more than 1,000.
-// It shares
-// everything else with the other hosts: files, users. Its methods are safe for
+// can signal no process elsewhere, and all are ended where there are more than 1,000.
+// The host shares everything else with the other hosts: files, users. Its methods are safe for
 // concurrent use.
 type Host struct {
 	Name string

@@ -19,7 +19,7 @@ const invokerOutputEnv = "FORKRIG_INVOKER_OUTPUT"
 
 // openInvoker returns the working directory of the go test command that started
 // this process, and its standard error. Both are zero where something else did,
-// and the latter where it is a file: whoever opens a file again writes from its
+// and the latter where it is a file: a file that is opened again is written from its
 // beginning.
 func openInvoker() (dir string, output *os.File) {
 	parent := os.Getppid()

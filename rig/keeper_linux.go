@@ -97,7 +97,7 @@ func (k *kept) take(inode uint64, control []byte) {
 		if i == 0 {
 			k.namespaces[inode] = fd
 		} else {
-			unix.Close(fd) // nobody sends more than one
+			unix.Close(fd) // a message carries one descriptor; this closes any other
 		}
 	}
 }

@@ -56,8 +56,8 @@ var ErrClosed = errors.New("the lab is closed")
 // TestMain did not call [Main].
 //
 // When the test ends, the lab waits for zombies to be reaped, stops every
-// process, and fails the test if anything was left behind: a zombie nobody
-// reaped, a process that outlived its stop, a connection or listener that the
+// process, and fails the test if anything was left behind: a zombie that was
+// not reaped, a process that outlived its stop, a connection or listener that the
 // test itself left open on a host, a namespace that is still in use. It fails the
 // test if a process crashed, too: see [Lab.ExpectCrash].
 func New(tb TB) *Lab {

@@ -89,7 +89,7 @@ func (o *Output) end() {
 	o.signal()
 }
 
-// signal wakes whoever waits. The caller holds the lock.
+// signal wakes all that wait. The caller holds the lock.
 func (o *Output) signal() {
 	close(o.changed)
 	o.changed = make(chan struct{})

@@ -48,12 +48,12 @@ const (
 	wishClosed
 )
 
-// ErrEnded is wrapped where an output has ended: nobody has the stream open any
-// more, it was closed, or it is a file.
+// ErrEnded is wrapped where an output has ended: no process has the stream
+// open, it was closed, or it is a file.
 var ErrEnded = errors.New("the output has ended")
 
 // Close closes the reading end of the stream: from then on every write of the
-// process, and of whoever else has the stream, gives EPIPE and raises SIGPIPE
+// process, and of any other process that has the stream, gives EPIPE and raises SIGPIPE
 // (pipe(7)). The lines that came before are kept. It cannot be undone. It returns
 // whether the stream was open until then.
 func (o *Output) Close(ctx context.Context) (was bool, err error) {
@@ -186,7 +186,7 @@ func (p pipeReader) Read(b []byte) (n int, err error) {
 			}
 			size, err := fillPipe(p.file)
 			if err == nil && size == 0 {
-				continue // somebody wrote in between
+				continue // a process wrote in between
 			}
 			p.filled(size, err)
 			if size > 0 {

@@ -108,7 +108,7 @@ func (h *Host) populated() (*population, error) {
 	return people, nil
 }
 
-var errPopulationEnded = errors.New("the host's processes have just been ended, with its init")
+var errPopulationEnded = errors.New("all processes of the host, init included, were just ended")
 
 // end kills all processes at one instant and returns when none is left. The caller
 // holds the host's peopling.

@@ -99,7 +99,7 @@ func (l *launcher) run(started chan<- error, prepare func() error) {
 
 // enter moves the calling thread. Requires Linux 5.8 (setns(2) with a pidfd).
 func (p *population) enter(ns *namespace) error {
-	// A mount namespace is entered only by who shares his working directory with nobody.
+	// setns(2) refuses a mount namespace to a thread that shares its working directory.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return os.NewSyscallError("unshare", err)
 	}
@@ -163,9 +163,9 @@ func prepareHost() error {
 
 const pidMax = "/proc/sys/kernel/pid_max"
 
-// limitsProcesses says whether kernel.pid_max is about the PID namespace of whoever
-// writes it: since Linux 6.14 (commit 7863dcc72d0f). Before, it is the machine's,
-// which nobody here may touch.
+// limitsProcesses says whether kernel.pid_max limits the PID namespace of its
+// writer: since Linux 6.14 (commit 7863dcc72d0f). Before, it limits the whole machine, and
+// the rig must not write it.
 func limitsProcesses() bool {
 	var major, minor int
 	_, err := fmt.Sscanf(Kernel(), "%d.%d", &major, &minor)

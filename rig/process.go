@@ -164,7 +164,7 @@ func (p *Process) start() error {
 		return explainStartError(err)
 	}
 	p.cmd, p.PID = cmd, cmd.Process.Pid
-	// Nobody has waited for it yet, so it is there even if it has ended. Should
+	// It is not reaped yet, so its entry in /proc is there even if it has ended. Should
 	// /proc not tell, the number alone identifies it.
 	if p.started, err = readProcess(p.PID); err != nil {
 		p.started = ProcessInfo{PID: p.PID}
@@ -196,9 +196,9 @@ func explainStartError(err error) error {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return fmt.Errorf("%w: raise the limit on open files (ulimit -n)", err)
 	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Errorf("%w: the file is no program: a script begins with #! and its interpreter", err)
+		return fmt.Errorf("%w: the file is not a program: a script begins with #! and its interpreter", err)
 	case errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%w: become root with CAP_SETUID and CAP_SETGID, without which no process is started as another user", err)
+		return fmt.Errorf("%w: run as root with CAP_SETUID and CAP_SETGID, which a start as another user needs", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: make the program executable for this user", err)
 	case errors.Is(err, syscall.EAGAIN):

@@ -164,9 +164,9 @@ func explainNamespaceError(err error, inUserNamespace bool) error {
 	case forbidden && !inUserNamespace:
 		remedy = "it is forbidden in spite of CAP_SYS_ADMIN: allow namespaces in the seccomp profile (in a container: seccomp=unconfined)"
 	case forbidden && os.Geteuid() == 0 && !hasCapability(unix.CAP_SETFCAP):
-		// Only who has CAP_SETFCAP may map root into a user namespace (user_namespaces(7), Linux 5.12).
+		// Mapping root into a user namespace needs CAP_SETFCAP (user_namespaces(7), Linux 5.12).
 		remedy = "this root has too few capabilities: give it CAP_SYS_ADMIN and CAP_NET_ADMIN, both of them " +
-			"(in a container: --cap-add), or run as another user, for whom a user namespace can be made"
+			"(in a container: --cap-add), or run as an ordinary user, who gets a user namespace"
 	case forbidden:
 		remedy = "user namespaces are forbidden here: run as root (sudo), or allow them " +
 			"(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; " +
@@ -190,7 +190,7 @@ func forwardedSignals() <-chan os.Signal {
 }
 
 // forwardSignals passes signals on. An error means that the receiver has just
-// ended, which whoever waits for it reports.
+// ended, which the caller that waits for it reports.
 func forwardSignals(signals <-chan os.Signal, send func(os.Signal) error) {
 	for s := range signals {
 		_ = send(s)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Waits tells for what the Await functions under a context wait, so that whoever
-// ends them can say what they waited for last. Its zero value is ready for use. It is
+// Waits says what the Await functions under a context wait for, so that the code that ends
+// them can report what they waited for last. Its zero value is ready for use. It is
 // safe for concurrent use.
 type Waits struct {
 	mu     sync.Mutex

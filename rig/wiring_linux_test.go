@@ -74,7 +74,7 @@ func TestDetourOutlastsALinkThatGoesDown(t *testing.T) {
 	detour, err := link.Detour(a)
 	require.NoError(t, err)
 	_, err = link.Detour(a)
-	require.ErrorContains(t, err, "there is one already")
+	require.ErrorContains(t, err, "the link has a detour in this direction")
 	back, err := link.Detour(b)
 	require.NoError(t, err)
 	require.NoError(t, back.End())
@@ -92,7 +92,7 @@ func TestDetourOutlastsALinkThatGoesDown(t *testing.T) {
 	for range 2 {
 		for _, family := range Families {
 			at, state := leadsTo(family)
-			assert.Equal(t, detour.Nobody.String(), at, family)
+			assert.Equal(t, detour.Unassigned.String(), at, family)
 			assert.Equal(t, netlink.NUD_PERMANENT, state, family)
 		}
 		require.NoError(t, link.Down())
@@ -100,7 +100,7 @@ func TestDetourOutlastsALinkThatGoesDown(t *testing.T) {
 	}
 	require.NoError(t, detour.End())
 	at, _ := leadsTo(IPv4)
-	assert.Equal(t, detour.Somebody.String(), at)
+	assert.Equal(t, detour.Assigned.String(), at)
 }
 
 // TestCounters: they are the host's own.

@@ -15,7 +15,7 @@ type Verdict string
 const (
 	Pass   Verdict = "pass"   // the subject did what was expected
 	Fail   Verdict = "fail"   // the subject did not
-	Broken Verdict = "broken" // nothing is known: a precondition did not come true
+	Broken Verdict = "broken" // nothing is known: a precondition was not met
 	Skip   Verdict = "skip"   // the check does not apply, or cannot run here
 )
 

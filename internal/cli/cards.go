@@ -73,7 +73,7 @@ func diff(w *os.File, before, after string) (status int, err error) {
 // and tells w what came of it. The status is 0 if all shards are there and nothing failed.
 func Merge(w io.Writer, out string, directories []string) (status int, err error) {
 	if out == "" || len(directories) == 0 {
-		return statusUsage, errors.New("merge: give the directory to write, and then those to merge: merge OUT DIR…")
+		return statusUsage, errors.New("merge: give the directory to write, and then the cards or directories to merge: merge OUT CARD…")
 	}
 	shards, err := scorecard.MergeDirectories(out, directories...)
 	if err != nil {
@@ -90,11 +90,11 @@ func Merge(w io.Writer, out string, directories []string) (status int, err error
 	}
 	for _, s := range shards.Sources {
 		if !s.Card.OK() {
-			line("not right: %s: %v", s.Name, s.Card.Counts())
+			line("failed or broken: %s: %v", s.Name, s.Card.Counts())
 		}
 	}
 	for _, dir := range shards.Without {
-		line("no scorecard: %s: the run did not come to its end", dir)
+		line("no scorecard: %s: the run did not finish", dir)
 	}
 	for _, name := range shards.Stories {
 		line("failing story: %s", name)

@@ -68,8 +68,8 @@ func command(status *int) *cli.Command {
 			"forkrig judge -- socat TCP{family}-LISTEN:{port},bind={host},fork EXEC:cat\n" +
 			"forkrig judge -checks reap,term -scorecard card.json -- ./server -listen {ip}:{port}\n" +
 			"forkrig search -soak 10m -- ./server -listen {ip}:{port}",
-		Description: "forkrig starts a server and its clients on hosts of their own (network namespaces), disturbs them,\n" +
-			"and checks with the kernel as witness that the server behaves. Exit status: 0 right, 1 a check failed\n" +
+		Description: "forkrig starts a server and its clients on hosts of their own (network namespaces), applies faults,\n" +
+			"and checks by what the kernel shows that the server behaves right. Exit status: 0 right, 1 a check failed\n" +
 			"or is broken, 2 the command line is wrong, 3 the rig could not run.",
 		EnableShellCompletion: true,
 		Suggest:               false,
@@ -111,7 +111,7 @@ func command(status *int) *cli.Command {
 		{
 			Name: "diff", Usage: "say what became worse and better from one scorecard to another", UsageText: "forkrig diff OLD.json NEW.json",
 			ArgsUsage:   "OLD.json NEW.json",
-			Description: "The exit status is 1 where something became worse.",
+			Description: "The exit status is 1 if something became worse.",
 			Action: run(func(c *cli.Command) (int, error) {
 				if c.NArg() != 2 {
 					return statusUsage, errors.New("diff: give two scorecards: diff OLD.json NEW.json")
@@ -122,7 +122,7 @@ func command(status *int) *cli.Command {
 		{
 			Name: "merge", Usage: "merge the scorecards and failing stories of several runs", UsageText: "forkrig merge OUT CARD…",
 			ArgsUsage:   "OUT CARD…",
-			Description: "OUT is a new directory. Each CARD is a scorecard or a directory in which a run left one.\nThe exit status is 1 where something failed or a shard is missing.",
+			Description: "OUT is a new directory. Each CARD is a scorecard or a directory in which a run left one.\nThe exit status is 1 if something failed or a shard is missing.",
 			Action: run(func(c *cli.Command) (int, error) {
 				args := c.Args().Slice()
 				if len(args) == 0 {
@@ -184,12 +184,12 @@ func searchCommand(run runner) *cli.Command {
 	o := &Options{program: os.Args[0]}
 	return &cli.Command{
 		Name:      "search",
-		Usage:     "look for a random story of faults that ends badly",
+		Usage:     "search for a random story of faults that the server does not survive",
 		ArgsUsage: "-- COMMAND…",
 		UsageText: "forkrig search [flags] -- COMMAND…\n\n" +
 			"forkrig search -schedules 1000 -- ./server -listen {ip}:{port}\n" +
 			"forkrig search -soak 10m -soak-dir found -shard 0/4 -- ./server -listen {ip}:{port}",
-		Description: "Without -schedules and -soak it plays a modest number of stories. Without a command it searches in the built-in server.",
+		Description: "Without -schedules and -soak it plays 25 stories for each way in which the server runs.\nWithout a command it tests the built-in server.",
 		Flags: flagsOf(o.subjectFlags, o.searchFlags, func(f *flag.FlagSet) {
 			f.DurationVar(&o.within, "within", 0, "end the search after this `TIME`")
 			o.note(f)
@@ -211,8 +211,8 @@ func replayCommand(run runner) *cli.Command {
 		Usage:     "play a failing story again",
 		ArgsUsage: "STORY.json [-- COMMAND…]",
 		UsageText: "forkrig replay STORY.json\nforkrig replay STORY.json -- COMMAND…",
-		Description: "The story is one that forkrig search left in its -soak-dir. It is played at the subject that it names,\n" +
-			"or at the one that is given.",
+		Description: "STORY.json is a file that forkrig search wrote to its -soak-dir. The story is played at COMMAND,\n" +
+			"or without it at the subject that the story names.",
 		Flags: flagsOf(o.subjectFlags),
 		Action: run(func(c *cli.Command) (int, error) {
 			if c.NArg() == 0 {

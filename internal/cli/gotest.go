@@ -21,8 +21,8 @@ func TestFlags(f *flag.FlagSet) *Options {
 	o.subjectFlags(f)
 	o.trialFlags(f)
 	o.searchFlags(f)
-	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at the -subject or else at the server that it names")
-	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories that runs left below the directories that follow into this new `DIRECTORY`,\n"+
+	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, or without it at the server that the story names")
+	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments into this new `DIRECTORY`,\n"+
 		"and exit: 0 if all shards are there and nothing failed, 1 if not, 2 if they cannot be merged; needs no privilege")
 	o.note(f)
 	return o
@@ -77,10 +77,10 @@ func (s suite) Run() int {
 
 func (o *Options) checkTestFlags() error {
 	if flag.NArg() > 0 {
-		return fmt.Errorf("%q is no flag: quote the whole command after -subject", flag.Arg(0))
+		return fmt.Errorf("%q is not a flag: quote the whole command after -subject", flag.Arg(0))
 	}
 	if o.replay != "" && (o.soak > 0 || o.schedules > 0) {
-		return errors.New("-replay, -soak and -schedules: give one of them")
+		return errors.New("-replay, -soak and -schedules exclude each other: give one of them")
 	}
 	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
 	if err == nil && limit > 0 && o.soak > 0 && limit < o.soak+5*time.Minute {
@@ -118,7 +118,7 @@ func (o *Options) chooseTest() error {
 	case run.String() == "":
 		return run.Set(name)
 	case name != "^TestScorecard$" && run.String() != name && run.String() != "Search":
-		return fmt.Errorf("-schedules, -soak and -replay choose the test that runs: leave out -run %s", run)
+		return fmt.Errorf("-schedules, -soak and -replay choose the test that runs: omit -run %s", run)
 	}
 	return nil
 }

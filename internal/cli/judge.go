@@ -40,7 +40,7 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 		fmt.Fprintf(os.Stderr, "forkrig: -baseline: %v\n", err)
 		return statusUsage
 	}
-	card.Checks = trial.Unbegun("not judged: the run did not come to its end")
+	card.Checks = trial.Unbegun("not judged: the run did not finish")
 	keep := o.keeper(&card)
 	if err := keep(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: -scorecard: %v\n", err)
@@ -207,7 +207,7 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 				if n > 1 {
 					os.Exit(statusWrong)
 				}
-				fmt.Fprintf(os.Stderr, "forkrig: %s: ending what goes on; a second signal ends it at once\n", signalName(s))
+				fmt.Fprintf(os.Stderr, "forkrig: %s: ending the checks that run; a second signal ends the program at once\n", signalName(s))
 				cancel(&judge.EndedError{By: signalName(s)})
 			}
 		}

@@ -73,7 +73,7 @@ func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.closes, "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
 	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject, where its command has no {port}")
 	f.StringVar(&o.user, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
-	f.DurationVar(&o.ready, "ready", 10*time.Second, "how long the subject may take until it listens (`TIME`)")
+	f.DurationVar(&o.ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens")
 	f.StringVar(&o.onTerm, "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, what it does is reported")
 	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
 	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
@@ -85,28 +85,28 @@ const subjectEnv = "FORKRIG_SUBJECT"
 
 // trialFlags adds the flags of a trial that go test has no flags of its own for.
 func (o *Options) trialFlags(f *flag.FlagSet) {
-	f.StringVar(&o.checks, "checks", "", "make these `CHECKS` only, such as reap,eintr-accept; list prints them all")
+	f.StringVar(&o.checks, "checks", "", "run only these `CHECKS`, such as reap,eintr-accept; list prints them all")
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown beside it, as the checks end")
 	f.StringVar(&o.baseline, "baseline", "", "compare with the card in this `FILE`: the exit status is 1 only where something became worse")
-	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; what is known until then stands")
+	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; the card keeps the results until then")
 	o.note(f)
 }
 
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
-	f.IntVar(&o.parallel, "parallel", 0, "make `N` checks at a time; 0 means five for each processor")
+	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time; 0 means five for each processor")
 	f.BoolVar(&o.verbose, "v", false, "print what is done to the subject, as it happens")
 	o.note(f)
 }
 
 // searchFlags adds the flags of a search.
 func (o *Options) searchFlags(f *flag.FlagSet) {
-	f.IntVar(&o.schedules, "schedules", 0, "play this many random stories, `N`, for each way in which the server runs")
-	f.DurationVar(&o.soak, "soak", 0, "search for this `TIME`, with new seeds, and leave what was found in -soak-dir")
+	f.IntVar(&o.schedules, "schedules", 0, "play `N` random stories for each way in which the server runs")
+	f.DurationVar(&o.soak, "soak", 0, "search for this `TIME`, with new seeds, and write the failing stories to -soak-dir")
 	f.StringVar(&o.soakDir, "soak-dir", "soak", "the `DIRECTORY` for the scorecard and the failing stories of -soak")
-	f.IntVar(&o.atOnce, "at-once", 0, "how many clients the subject serves at a time, `N`; 0 means all")
+	f.IntVar(&o.atOnce, "at-once", 0, "the subject serves at most `N` clients at a time; 0 means no limit")
 	f.StringVar(&o.without, "without", "", "leave these `ACTIONS` out of random stories, such as take-files,storm")
-	f.StringVar(&o.shard, "shard", "", "search a part of the seeds only: `i/n`, from 0/n to n-1/n on n machines (environment: "+
+	f.StringVar(&o.shard, "shard", "", "search only a part of the seeds: `i/n`, from 0/n to n-1/n on n machines (environment: "+
 		"FORKRIG_SHARD, or JOB_COMPLETION_INDEX and JOB_COMPLETIONS)")
 	o.note(f)
 }
@@ -168,21 +168,21 @@ func (o *Options) check() error {
 		return errors.New("the subject is given twice: give -subject COMMAND, or the command after --")
 	}
 	if o.given["subject"] && o.subject == "" {
-		return errors.New("-subject (or " + subjectEnv + ") is empty: give a command, or leave it out to judge the built-in server")
+		return errors.New("-subject (or " + subjectEnv + ") is empty: give a command, or omit it to judge the built-in server")
 	}
 	for _, name := range aboutSubject {
 		if o.given[name] && !o.foreign() {
-			return fmt.Errorf("-%s says something about a subject, and there is none: give the subject's command, too", name)
+			return fmt.Errorf("-%s describes a subject, but no subject is given: give the subject's command, too", name)
 		}
 	}
 	if strings.EqualFold(filepath.Ext(o.card), ".md") {
 		return fmt.Errorf("-scorecard %s: give the name of the JSON file; the Markdown is written beside it", o.card)
 	}
 	if o.parallel < 0 || o.within < 0 || o.atOnce < 0 || o.schedules < 0 || o.soak < 0 {
-		return errors.New("-parallel, -within, -at-once, -schedules and -soak take a number or a time from 0 up")
+		return errors.New("-parallel, -within, -at-once, -schedules and -soak take a number or a time of 0 or more")
 	}
 	if o.soak > 0 && o.schedules > 0 {
-		return errors.New("-soak and -schedules: give one of them")
+		return errors.New("-soak and -schedules exclude each other: give one of them")
 	}
 	if _, err := o.families(); err != nil {
 		return err
@@ -275,7 +275,7 @@ func parseSignals(list string) ([]syscall.Signal, error) {
 		case 0:
 			return nil, fmt.Errorf("there is no signal %q: give names of signal(7), such as USR1", name)
 		case syscall.SIGKILL, syscall.SIGSTOP:
-			return nil, errors.New("no process survives SIGKILL, and SIGSTOP is sent anyway: name a signal that can be caught")
+			return nil, errors.New("SIGKILL and SIGSTOP cannot be caught: give signals that a process can catch, such as USR1")
 		}
 		found = append(found, signal)
 	}

@@ -151,6 +151,6 @@ func (s *screen) draw(b *bytes.Buffer) {
 		line("  ...    %-18s %v  %6v  %s", run.Check.Name, run.Family, since(run.Began), waiting)
 	}
 	if left := s.total - s.ended; left > 0 {
-		line("%d of %d checks have ended, %d go on, %d have not begun", s.ended, s.total, len(s.running), left-len(s.running))
+		line("%d of %d checks have ended, %d are running, %d have not begun", s.ended, s.total, len(s.running), left-len(s.running))
 	}
 }

@@ -64,7 +64,7 @@ func (s Setup) Examine(tb rig.TB, out *os.File, families ...rig.Family) (map[rig
 		traits.AtOnce = s.AtOnce
 		found[family] = traits
 		if traits.NoProcessShortage != "" {
-			fmt.Fprintf(out, "over %v no story runs out of processes: %s\n", family, scorecard.Printable(traits.NoProcessShortage))
+			fmt.Fprintf(out, "over %v the stories leave out the limit on processes: %s\n", family, scorecard.Printable(traits.NoProcessShortage))
 		}
 	}
 	if len(found) == 0 {
@@ -169,7 +169,7 @@ func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
 // tellReport prints what a search found, and says whether all is right.
 func tellReport(out *os.File, setup Setup, report search.Report, repeat func(search.Story) string) bool {
 	for _, story := range report.Stories {
-		fmt.Fprintf(out, "%s: after %d stories\n%v\nrepeat the story that it was found in with:\n    %s\nas a Go test:\n%s\n",
+		fmt.Fprintf(out, "%s: after %d stories\n%v\nrepeat the story in which it was found with:\n    %s\nas a Go test:\n%s\n",
 			setup.Name, report.Found, story, repeat(story), story.GoTest("scenarios"))
 	}
 	for _, err := range report.Errors {
@@ -224,7 +224,7 @@ func (o *Options) Replay(tb rig.TB, out *os.File, story search.Story) int {
 		fmt.Fprintln(out, "the story was not played")
 		return statusWrong
 	}
-	fmt.Fprintln(out, "the story ends well")
+	fmt.Fprintln(out, "the story passes")
 	return statusRight
 }
 

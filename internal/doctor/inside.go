@@ -336,7 +336,7 @@ var probes = []probe{
 	},
 }
 
-// otherUserID is nobody's, on most systems.
+// otherUserID is the user nobody on most systems.
 const otherUserID = "65534"
 
 // labOfTwo is what most probes need: two hosts and a link.

@@ -95,7 +95,7 @@ func (c *Clients) letLoose(lab *rig.Lab) (*crowd, error) {
 	case c.Count < 0:
 		return nil, fmt.Errorf("%d clients: give a number from 0 up", c.Count)
 	case c.crowd != nil && c.crowd.ctx.Err() == nil:
-		return nil, errors.New("these clients are at it already: heal them first, or make others")
+		return nil, errors.New("these clients are applied already: heal them first, or make other ones")
 	}
 	server := lab.Owner(c.To.Addr())
 	if c.To.Addr().IsLoopback() {
@@ -265,7 +265,7 @@ func (k *client) converse(speak func() error) error {
 	var speaking sync.WaitGroup
 	speaking.Go(func() { spoken = speak() })
 	err := k.read(0)
-	_ = k.conn.SetDeadline(time.Unix(1, 0)) // whoever still speaks, stops
+	_ = k.conn.SetDeadline(time.Unix(1, 0)) // ends a write that still waits
 	speaking.Wait()
 	if err == nil && !errors.Is(spoken, os.ErrDeadlineExceeded) {
 		err = spoken

@@ -101,7 +101,7 @@ func TestNeverRead(t *testing.T) {
 			assert.True(t, c.Ended)
 			require.NoError(t, c.Err)
 			assert.Equal(t, c.Sent, c.Received, "all that was sent is answered")
-			assert.True(t, strings.HasPrefix(string(c.Answer), "a client that says the same"))
+			assert.True(t, strings.HasPrefix(string(c.Answer), "a client that sends the same"))
 		}
 		s.nothingLeft(t)
 	})

@@ -146,9 +146,9 @@ func (f Impairment) check(lab *rig.Lab) error {
 	case f.QueueBytes < 0:
 		return fmt.Errorf("QueueBytes is %d: give 0 or more", f.QueueBytes)
 	case f.QueueBytes > 0 && f.RateBitsPerSecond == 0:
-		return errors.New("there is QueueBytes without RateBitsPerSecond: nothing waits there, leave it out")
+		return errors.New("QueueBytes without RateBitsPerSecond has no effect: omit it, or give a rate")
 	case f.InKernel && f.Reorder > 0 && f.Delay == 0:
-		return errors.New("there is Reorder in the kernel without Delay: a packet is reordered there by not being delayed, give a Delay")
+		return errors.New("Reorder in the kernel needs Delay, because it reorders by sending packets without delay: give Delay")
 	}
 	return nil
 }

@@ -358,7 +358,7 @@ func TestFaultsCompose(t *testing.T) {
 		var tally fault.Tally
 		slow := w.apply(fault.Impairment{Link: w.link, From: w.a, Delay: 10 * time.Millisecond, Duplicate: 0.1, Tally: &tally})
 		_, err := fault.Apply(t.Context(), w.lab, fault.Impairment{Link: w.link, From: w.a})
-		assert.ErrorContains(t, err, "there is one already")
+		assert.ErrorContains(t, err, "the link has a detour in this direction")
 		limited := w.apply(fault.Impairment{Link: w.link, From: w.a, RateBitsPerSecond: 50e6, InKernel: true})
 		parted := w.apply(fault.Partition{Between: []*rig.Host{w.a}, And: []*rig.Host{w.b}})
 		down := w.apply(fault.LinkDown{Link: w.link})

@@ -11,10 +11,10 @@ import (
 
 // NeverRead are clients that send without end and never read, so that a server
 // that answers can send no more: its send buffer and the client's receive queue are
-// full, and whoever serves the client waits in send. It holds when the kernel shows
+// full, and the worker of the client waits in send. It holds when the kernel shows
 // each client's bytes unread and the server's kernel probing a window of zero.
-// A server that does not answer is none for it. Healed, the clients read
-// all that was answered.
+// The fault does not hold at a server that does not answer. Healed, the clients read all
+// that was answered.
 type NeverRead struct{ Clients }
 
 func (f *NeverRead) String() string { return f.describe("send and never read") }
@@ -49,7 +49,7 @@ func (f *Overfeed) Break(ctx context.Context, lab *rig.Lab) (func(context.Contex
 
 // sendWithoutEnd sends until the crowd is healed, and reads nothing.
 func sendWithoutEnd(ctx context.Context, k *client) error {
-	line := []byte("a client that says the same again and again, and listens to nobody\n")
+	line := []byte("a client that sends the same line again and again, and never reads\n")
 	for ctx.Err() == nil {
 		if err := k.say(line); err != nil {
 			return err

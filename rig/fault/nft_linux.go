@@ -118,7 +118,7 @@ func neighbourDiscovery() []expr.Any {
 }
 
 // sources returns, for each family that has some of the addresses, what matches
-// packets that come from them; with no address it is everybody of both families.
+// packets that come from them; with no address it is every packet of both families.
 func (r *rules) sources(addresses []netip.Addr) [][]expr.Any {
 	var all [][]expr.Any
 	for _, family := range rig.Families {

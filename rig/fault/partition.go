@@ -18,8 +18,8 @@ import (
 // vanish; those from And to Between arrive. Hosts of the same set reach each
 // other.
 //
-// Nobody gets an error at once: connections keep what was written and send it
-// again, attempts to connect repeat their SYN. Addresses are resolved as before
+// No call fails at once: connections keep what was written and send it again, attempts to
+// connect repeat their SYN. Addresses are resolved as before
 // (ARP, and neighbour discovery in IPv6), as if a router between the hosts dropped
 // the packets.
 //

@@ -44,8 +44,8 @@ func (p *passage) enter(now time.Time, frame []byte) (passes bool) {
 		return true
 	}
 	p.Tally.Packets.Add(1)
-	// As many numbers for each packet, whatever becomes of it, so that one kind of
-	// impairment does not change whom another hits.
+	// Each packet takes the same number of random numbers, so that one kind of impairment does
+	// not change which packets another one hits.
 	lost := p.random.Float64() < p.Loss
 	duplicated := p.random.Float64() < p.Duplicate
 	reordered := p.random.Float64() < p.Reorder
@@ -69,8 +69,8 @@ func (p *passage) enter(now time.Time, frame []byte) (passes bool) {
 	return false
 }
 
-// immediate says whether a packet that is not reordered waits for nothing and
-// for nobody.
+// immediate says whether a packet that is not reordered is sent at once, because it waits
+// neither for a time nor for packets before it.
 func (p *passage) immediate() bool {
 	return p.Delay == 0 && p.Jitter == 0 && p.RateBitsPerSecond == 0 && len(p.waiting) == 0 && len(p.held) == 0
 }

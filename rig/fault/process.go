@@ -78,7 +78,7 @@ func (s Stop) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) er
 // of all but Process kills it and starts it again at once. What restarts is always
 // [rig.Process.Latest] of Process, and so is what was started, afterwards: the fault
 // can be applied again and again. A process that has ended already is started
-// again. The children are left to whom they belong.
+// again. The children of the process are left alone.
 //
 // It is broken when the new process was started, which then may not listen yet. It
 // cannot be healed.

@@ -170,17 +170,17 @@ func TestFaultsOfProcessesThatMakeNoSense(t *testing.T) {
 	lab := rig.New(t)
 	p := startReady(t, lab.NewHost("h"), "threads")
 	for want, f := range map[string]fault.Fault{
-		"SIGKILL hits no process: there are no targets":  fault.Kill{},
-		"SIGSTOP holds no process: there are no targets": fault.Stop{},
-		"SIGTERM hits no process: there are no targets":  fault.Signal{Signal: syscall.SIGTERM},
-		"signal 0 is none":                    fault.Signal{Targets: []rig.Target{p.Itself()}},
-		"for SIGKILL use Kill":                fault.Signal{Signal: syscall.SIGKILL, Targets: []rig.Target{p.Itself()}},
-		"for SIGSTOP use Stop":                fault.Signal{Signal: syscall.SIGSTOP, Targets: []rig.Target{p.Itself()}},
-		"no descriptor is left to no process": fault.NoDescriptors{},
+		"SIGKILL hits no process: there are no targets":                 fault.Kill{},
+		"SIGSTOP holds no process: there are no targets":                fault.Stop{},
+		"SIGTERM hits no process: there are no targets":                 fault.Signal{Signal: syscall.SIGTERM},
+		"signal 0 does not exist":                                       fault.Signal{Targets: []rig.Target{p.Itself()}},
+		"for SIGKILL use Kill":                                          fault.Signal{Signal: syscall.SIGKILL, Targets: []rig.Target{p.Itself()}},
+		"for SIGSTOP use Stop":                                          fault.Signal{Signal: syscall.SIGSTOP, Targets: []rig.Target{p.Itself()}},
+		"no descriptor is left to no process":                           fault.NoDescriptors{},
 		"no process is killed and started again: there is no process":   fault.Restart{},
 		"a restart after -1s: give a time":                              fault.Restart{Process: p, After: -time.Second},
 		"no host loses power: there is no host":                         fault.PowerCut{},
-		"a clock that jumps by 0 does not jump":                         fault.ClockJump{Process: p},
+		"By is 0: give the time by which":                               fault.ClockJump{Process: p},
 		"-1 hogs: give a number from 1 up":                              fault.Busy{Hogs: -1},
 		"a storm of  at : start a storm: the storm has no signals: nam": fault.Storm{},
 	} {

@@ -63,9 +63,9 @@ func startRelay(f Impairment, p *passage) (end func(context.Context) error, err 
 		return nil, fmt.Errorf("open a packet socket on %v: %w", f.From, err)
 	}
 	// The socket sees the frames of the detour alone, and must be there before them.
-	nobody, err := f.Link.NobodyAt(to)
+	unassigned, err := f.Link.UnassignedAt(to)
 	if err == nil {
-		r.in, err = openPacketSocket(to, f.Link.Device(to), nobody)
+		r.in, err = openPacketSocket(to, f.Link.Device(to), unassigned)
 	}
 	if err == nil {
 		r.detour, err = f.Link.Detour(f.From)
@@ -136,7 +136,7 @@ func (r *relay) take(now time.Time, message []byte) {
 		}
 		return
 	}
-	copy(frame, r.detour.Somebody)
+	copy(frame, r.detour.Assigned)
 	if isNeighbourDiscovery(frame) {
 		r.send(message)
 		return
@@ -192,7 +192,7 @@ func (r *relay) wake(ctx context.Context) error {
 // that is sent the same way comes last.
 func (r *relay) drain(ctx context.Context) error {
 	marker := make([]byte, vnetHeader, vnetHeader+60)
-	marker = append(append(marker, r.detour.Nobody...), r.detour.Somebody...)
+	marker = append(append(marker, r.detour.Unassigned...), r.detour.Assigned...)
 	marker = append(binary.BigEndian.AppendUint16(marker, markerType), sealedMarker...)
 	return rig.Await(ctx, "the last frame of a detour", func() (bool, string, error) {
 		select {

@@ -29,7 +29,7 @@ import (
 // CONFIG_NFT_REJECT_INET); AfterBytes and Both require conntrack as well
 // (CONFIG_NFT_CT, CONFIG_NF_CONNTRACK_MARK).
 type Reset struct {
-	// From are the hosts whose segments match; none: everybody's.
+	// From are the hosts whose segments match; none means every host.
 	From []*rig.Host
 	// To are the hosts that the segments are meant for.
 	To []*rig.Host
@@ -44,7 +44,7 @@ type Reset struct {
 }
 
 func (f Reset) String() string {
-	from := "everybody"
+	from := "every host"
 	if len(f.From) > 0 {
 		from = names(f.From)
 	}

@@ -71,7 +71,7 @@ func (s Signal) String() string {
 func (s Signal) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
 	switch {
 	case s.Signal == 0:
-		return nil, errors.New("signal 0 is none: set Signal")
+		return nil, errors.New("signal 0 does not exist: set Signal")
 	case s.Signal == syscall.SIGKILL:
 		return nil, errors.New("for SIGKILL use Kill, which waits for the end")
 	case s.Signal == syscall.SIGSTOP:

@@ -99,10 +99,10 @@ func TestClockErrors(t *testing.T) {
 	t.Parallel()
 	host := rig.New(t).NewHost("h")
 	for want, c := range map[string]rig.Command{
-		"the clock shows":     {Args: []string{"/bin/true"}, ClockOffset: -100000 * time.Hour},
-		"can be set from 0":   {Args: []string{"/bin/true"}, ClockOffset: 1<<63 - 1},
-		"install the program": {Args: []string{"/nowhere"}, ClockOffset: time.Hour},
-		"the file is no prog": {Args: []string{noProgram(t)}, ClockOffset: time.Hour},
+		"the clock shows":        {Args: []string{"/bin/true"}, ClockOffset: -100000 * time.Hour},
+		"can be set from 0":      {Args: []string{"/bin/true"}, ClockOffset: 1<<63 - 1},
+		"install the program":    {Args: []string{"/nowhere"}, ClockOffset: time.Hour},
+		"the file is not a prog": {Args: []string{noProgram(t)}, ClockOffset: time.Hour},
 	} {
 		_, err := host.Start(c)
 		var missing *rig.MissingError

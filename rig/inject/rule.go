@@ -61,19 +61,19 @@ func (r Rule) check(calls []Call) error {
 	}
 	switch {
 	case r.In > Workers:
-		return fmt.Errorf("rule %v: there is no such place: give Listener, Workers or Anywhere", r)
+		return fmt.Errorf("rule %v: place %d does not exist: give Listener, Workers or Anywhere", r, int(r.In))
 	case r.Nth < 0 || r.Every < 0 || r.Times < 0:
 		return fmt.Errorf("rule %v: a count is negative: count from 1", r)
 	case !(r.Probability >= 0 && r.Probability <= 1):
-		return fmt.Errorf("rule %v: the probability is none: give one from 0 to 1", r)
+		return fmt.Errorf("rule %v: probability %v is out of range: give one from 0 to 1", r, r.Probability)
 	case chosen > 1:
-		return fmt.Errorf("rule %v: it says twice which calls are meant: give one of Nth, Every and Probability", r)
+		return fmt.Errorf("rule %v: it selects calls in two ways: give only one of Nth, Every and Probability", r)
 	case r.Errno == 0 && r.Signal == 0:
-		return fmt.Errorf("rule %v: nothing happens to the calls: give Errno, Signal or both", r)
+		return fmt.Errorf("rule %v: it has no effect on a call: give Errno, Signal or both", r)
 	case r.Errno > maxErrno:
-		return fmt.Errorf("rule %v: errno %d is none: give one from 1 to %d", r, int(r.Errno), maxErrno)
+		return fmt.Errorf("rule %v: errno %d does not exist: give one from 1 to %d", r, int(r.Errno), maxErrno)
 	case r.Signal < 0 || r.Signal > maxSignal:
-		return fmt.Errorf("rule %v: signal %d is none: give one from 1 to %d", r, int(r.Signal), maxSignal)
+		return fmt.Errorf("rule %v: signal %d does not exist: give one from 1 to %d", r, int(r.Signal), maxSignal)
 	}
 	return nil
 }

@@ -182,14 +182,14 @@ func TestRulesThatMakeNoSense(t *testing.T) {
 	a := startAsker(t, priority)
 	eintr := syscall.EINTR
 	for want, rule := range map[string]inject.Rule{
-		"read is not trapped":    {Calls: []inject.Call{"read"}, Errno: eintr},
-		"nothing happens":        {Nth: 1},
-		"says twice":             {Nth: 1, Every: 2, Errno: eintr},
-		"count from 1":           {Nth: -1, Errno: eintr},
-		"from 0 to 1":            {Probability: 1.5, Errno: eintr},
-		"errno 512 is none":      {Errno: 512},
-		"signal 65 is none":      {Signal: 65},
-		"there is no such place": {In: 7, Errno: eintr},
+		"read is not trapped":      {Calls: []inject.Call{"read"}, Errno: eintr},
+		"has no effect":            {Nth: 1},
+		"in two ways":              {Nth: 1, Every: 2, Errno: eintr},
+		"count from 1":             {Nth: -1, Errno: eintr},
+		"from 0 to 1":              {Probability: 1.5, Errno: eintr},
+		"errno 512 does not exist": {Errno: 512},
+		"signal 65 does not exist": {Signal: 65},
+		"place 7 does not exist":   {In: 7, Errno: eintr},
 	} {
 		err := a.Set(rule)
 		assert.ErrorContains(t, err, want)
@@ -216,7 +216,7 @@ func TestStartErrors(t *testing.T) {
 		"not there":      {rig.Exec("no-such-program"), nil, "start no-such-program: exec: \"no-such-program\": executable file not found in $PATH: install the program"},
 		"path":           {rig.Exec("/no/such/program"), nil, "start program on h: execve /no/such/program: no such file or directory: install the program (or the interpreter that it names) or give its path"},
 		"interpreter":    {rig.Exec(script), nil, "install the program (or the interpreter that it names)"},
-		"no program":     {rig.Exec(text), nil, "the file is no program"},
+		"no program":     {rig.Exec(text), nil, "the file is not a program"},
 		"directory":      {rig.Exec("/proc"), nil, "make the program executable for this user"},
 		"helper program": {rig.Program("helo"), nil, `no program called "helo" was given to rig.Main, only [`},
 		"environment":    {rig.Command{Args: []string{"true"}, Env: []string{"NOVALUE"}}, nil, "write NAME=value"},

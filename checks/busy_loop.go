@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checks
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"forkrig/judge"
+	"forkrig/rig"
+)
+
+// busyLoop watches the listener while it cannot accept, and returns what it saw if the
+// listener is in a busy loop in three turns in a row, otherwise "". A turn lasts half a
+// second, and on a busy machine until a busy loop can be told from a wait for a processor.
+func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string {
+	const turns, turn = 3, time.Second / 2
+	worst := ""
+	for range turns {
+		began := time.Now()
+		before := threads(c, listeners)
+		lines := linesWritten(s)
+		var use threadsUse
+		var state finding
+		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
+			took := time.Since(began)
+			if !s.Listens() {
+				state = idle
+				return true, "", nil
+			}
+			if took < turn {
+				return false, "", nil
+			}
+			use = since(before, threads(c, listeners), took)
+			written := linesWritten(s)
+			use.writes, lines = written != lines, written
+			state = use.judge()
+			return state != unclear, use.String(), nil
+		})
+		if errors.Is(err, rig.ErrNotObserved) {
+			c.Broken("the machine is too busy to tell whether the listener is in a busy loop: %v", err)
+		}
+		c.Must(err)
+		if state == idle {
+			return ""
+		}
+		worst = use.String()
+	}
+	return worst
+}
+
+// linesWritten is how many lines the server has written.
+func linesWritten(s *judge.Instance) int { return s.Process.Stdout.Total() + s.Process.Stderr.Total() }
+
+// threads returns what each thread of the processes had of the processors.
+func threads(c *judge.Case, processes rig.ProcessInfos) map[int]rig.ThreadUse {
+	all := map[int]rig.ThreadUse{}
+	for _, info := range processes {
+		threads, err := c.Host.Threads(info)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, thread := range threads {
+			all[thread.TID] = thread
+		}
+	}
+	return all
+}
+
+// threadsUse is what threads had of the processors in a time.
+type threadsUse struct {
+	took    time.Duration
+	threads []rig.ThreadUse
+	writes  bool // a moment ago: then one that sleeps may wait for room in the pipe
+}
+
+func since(before, now map[int]rig.ThreadUse, took time.Duration) threadsUse {
+	s := threadsUse{took: took}
+	for tid, use := range now {
+		was := before[tid]
+		s.threads = append(s.threads, rig.ThreadUse{TID: tid, Running: use.Running - was.Running,
+			Waiting: use.Waiting - was.Waiting, Sleeps: use.Sleeps - was.Sleeps, Wants: use.Wants})
+	}
+	return s
+}
+
+// runnable is for how long they ran, and for how long they ran or waited for a processor.
+func (s threadsUse) runnable() (running, runnable time.Duration) {
+	for _, t := range s.threads {
+		running += t.Running
+		runnable += t.Running + t.Waiting
+	}
+	return running, runnable
+}
+
+func (s threadsUse) String() string {
+	_, runnable := s.runnable()
+	return fmt.Sprintf("it was runnable for %v of %v", runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
+}
+
+// finding says whether threads are in a busy loop.
+type finding int
+
+const (
+	unclear finding = iota // nothing ran for long enough
+	idle
+	looping
+)
+
+// judge tells a busy loop from pauses between attempts, however little a busy machine lets
+// the threads run. It is a busy loop if they were runnable for half of the time or more and
+// ran for a good part of that; if a thread ran for long without going to sleep; or if they
+// ran for very long. They are idle if all are asleep now, and either were runnable for less
+// than half of the time or only waited for a processor, for a short time each.
+func (s threadsUse) judge() finding {
+	const (
+		runShare    = 25 // of the time in which they were runnable, one part in so many
+		longRun     = 10 * time.Millisecond
+		veryLongRun = 100 * time.Millisecond
+		pause       = time.Millisecond
+		minSleeps   = 3
+	)
+	running, runnable := s.runnable()
+	much := runnable >= s.took/2
+	if running >= veryLongRun && running >= s.took/50 || much && running >= longRun && running >= runnable/runShare {
+		return looping
+	}
+	asleep, clear := !s.writes, true
+	for _, t := range s.threads {
+		eachTime := t.Running / time.Duration(t.Sleeps+1)
+		if t.Running >= longRun && eachTime >= pause {
+			return looping
+		}
+		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < minSleeps || eachTime >= pause) {
+			clear = false
+		}
+		asleep = asleep && !t.Wants
+	}
+	if asleep && (clear || !much) {
+		return idle
+	}
+	return unclear
+}

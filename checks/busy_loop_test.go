@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checks
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"forkrig/rig"
+)
+
+func TestBusyLoop(t *testing.T) {
+	const ms = time.Millisecond
+	for name, test := range map[string]struct {
+		took    time.Duration
+		threads []rig.ThreadUse
+		want    finding
+	}{
+		"nothing runs":               {500 * ms, []rig.ThreadUse{{}}, idle},
+		"it pauses":                  {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: ms, Sleeps: 10}}, idle},
+		"it spins":                   {500 * ms, []rig.ThreadUse{{Running: 480 * ms, Waiting: 20 * ms}}, looping},
+		"it spins and logs":          {500 * ms, []rig.ThreadUse{{Running: 300 * ms, Sleeps: 900}}, looping},
+		"it spins on a busy machine": {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, looping},
+		"it spins, and nothing runs": {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, unclear},
+		"it never ran, and the kernel has not added its wait": {500 * ms, []rig.ThreadUse{{Wants: true}}, unclear},
+		"it never ran":                {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, unclear},
+		"it pauses on a busy machine": {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, idle},
+		"a runtime's thread sleeps beside one that spins": {2000 * ms, []rig.ThreadUse{
+			{Running: 15 * ms, Waiting: 1985 * ms}, {Running: 2 * ms, Waiting: 1500 * ms, Sleeps: 40}}, looping},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, test.want, threadsUse{took: test.took, threads: test.threads}.judge())
+		})
+	}
+}
