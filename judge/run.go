@@ -21,9 +21,10 @@ type Run struct {
 	Began  time.Time
 
 	waits    rig.Waits
-	journal  func(rig.Event) // nil where the journal is not followed
-	deadline time.Duration   // 0 means [CheckDeadline]
-	leaving  time.Duration   // 0 means [cleanupTime]
+	journal  func(rig.Event)  // nil where the journal is not followed
+	deadline time.Duration    // 0 means [CheckDeadline]
+	leaving  time.Duration    // 0 means [cleanupTime]
+	ended    chan rig.Outcome // gets the outcome, also of a check that was left behind
 }
 
 // Waiting returns what the check waits for now, or waited for last.
@@ -56,9 +57,9 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	defer cancel()
 	ctx = rig.WithWaits(ctx, &r.waits)
 	c := &Case{Check: r.Check, Subject: subject, Family: r.Family, run: r, limit: ctx}
-	ended := make(chan rig.Outcome, 1)
+	r.ended = make(chan rig.Outcome, 1)
 	go func() {
-		ended <- rig.Sub(ctx, tb, func(tb rig.TB) {
+		r.ended <- rig.Sub(ctx, tb, func(tb rig.TB) {
 			c.build(tb)
 			c.applies()
 			c.Check.Run(c)
@@ -67,12 +68,12 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	}()
 	var outcome rig.Outcome
 	select {
-	case outcome = <-ended:
+	case outcome = <-r.ended:
 	case <-ctx.Done():
 		late := time.NewTimer(cmp.Or(r.leaving, rig.Scaled(cleanupTime)))
 		defer late.Stop()
 		select {
-		case outcome = <-ended:
+		case outcome = <-r.ended:
 		case <-late.C:
 		}
 	}

@@ -95,10 +95,19 @@ func TestTrialReturnsAVerdictForEachCheck(t *testing.T) {
 func TestCheckThatPassesItsDeadline(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	defer close(release)
+	var left *Run
+	defer func() {
+		close(release)
+		<-left.ended // or its lab outlives the test
+	}()
 	stuck := Check{Name: "stuck", Meaning: "m", Run: func(c *Case) { <-release }} // it does not look at its context
 	trial := Trial{Subject: echoing(), Families: []rig.Family{rig.IPv4}, Checks: []Check{waitsForever, stuck, visits},
-		deadline: rig.Scaled(10 * time.Second), leaving: time.Second}
+		deadline: rig.Scaled(10 * time.Second), leaving: time.Second,
+		Tell: func(e Event) {
+			if e.Run.Check.Name == "stuck" {
+				left = e.Run
+			}
+		}}
 	results, err := trial.Run(t)
 	require.NoError(t, err)
 	all := byName(results)
