@@ -55,7 +55,9 @@ func TestMain(m *testing.M) {
 		if !ok {
 			panic("no victim is called " + name)
 		}
-		os.Args = testArgs(os.Args)
+		if os.Args[0] != initArg0 {
+			os.Args = testArgs(os.Args)
+		}
 		os.Exit(runInSandbox(victim))
 	}
 	Main(m, programs)

@@ -77,7 +77,7 @@ const testsPerProcessor = 5
 func testArgs(args []string) []string {
 	parallel := fmt.Sprintf("-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
 	kept := []string{args[0], parallel} // a later one wins
-	for _, arg := range args[1:] {
+	for _, arg := range slices.DeleteFunc(slices.Clone(args[1:]), func(arg string) bool { return arg == parallel }) {
 		if !strings.HasPrefix(arg, "-test.testlogfile") {
 			kept = append(kept, arg)
 		}

@@ -54,6 +54,7 @@ type config struct {
 
 	leave       leaving
 	leaveUnread bool
+	leaveEarly  bool
 	hold        bool
 }
 
@@ -86,6 +87,8 @@ func (c *config) flags() *flag.FlagSet {
 		choice(&c.leave, leaveHalfClose, leaveClose, leaveReset))
 	f.BoolVar(&c.leaveUnread, "leave-unread", false, "load: leave when the last reply has begun to arrive: read its first byte\n"+
 		"and leave the others unread; not with half-close")
+	f.BoolVar(&c.leaveEarly, "leave-early", false, "load: shut down the sending side when the last message is sent, and read its\n"+
+		"reply then; needs half-close")
 	f.BoolVar(&c.hold, "hold", false, "load: when all connections have conversed, write {\"event\":\"holding\",...} on\n"+
 		"standard output and keep them open until the end of standard input")
 	return f
@@ -194,6 +197,8 @@ func (c *config) check() error {
 		return fmt.Errorf("-size %d: must be 1 or more", c.size)
 	case c.hold && c.parallel < c.connections:
 		return fmt.Errorf("-parallel %d: must be %d with -hold, which keeps all connections open; leave it out", c.parallel, c.connections)
+	case c.leaveEarly && (c.leave != leaveHalfClose || c.messages == 0 || c.hold):
+		return errors.New("-leave-early needs a message and -leave half-close, and no -hold")
 	case c.leaveUnread && c.leave == leaveHalfClose:
 		return errors.New("-leave-unread cannot half-close, which reads the reply: add -leave close or reset")
 	case c.leaveUnread && (c.messages == 0 || c.size == 1):

@@ -96,7 +96,13 @@ func (c *conversation) exchange(message, length int) error {
 		return err
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- c.send(message) }()
+	go func() {
+		err := c.send(message)
+		if err == nil && c.cfg.leaveEarly && message == c.cfg.messages-1 {
+			err = c.conn.CloseWrite()
+		}
+		sent <- err
+	}()
 	receiveErr := c.receive(message, length)
 	if receiveErr != nil {
 		// An error means that the connection is closed, and send sees that.
@@ -199,7 +205,9 @@ func (c *conversation) leave() error {
 	switch c.cfg.leave {
 	case leaveHalfClose:
 		var shutdown error
-		if err := c.conn.CloseWrite(); err != nil {
+		if c.cfg.leaveEarly {
+			// it was shut down with the last message
+		} else if err := c.conn.CloseWrite(); err != nil {
 			shutdown = fmt.Errorf("half-close: %w", plain(err, 0))
 		}
 		if c.ended {
