@@ -65,7 +65,7 @@ var vanishedClient = judge.Check{
 				"%s should end the connection of a vanished client after %v, but it is still open: %v", why, after, there.On(c.Subject.ListenPort()))
 		}
 		s.AwaitWorkersEnd("the client vanished")
-		c.Note("the connection ended %v after the client vanished, by %s", time.Since(vanished).Round(100*time.Millisecond), why)
+		c.Note("the connection ended %v after the client vanished, by %s (the check shortens the kernel's keep-alive times to 1 s)", time.Since(vanished).Round(100*time.Millisecond), why)
 	},
 }
 

@@ -32,12 +32,16 @@ var allVariants = flag.Bool("all-variants", false,
 	"tell each story in IPv4 and in IPv6 with each worker model; without it, in two variants that cover both families and both models")
 
 // everywhere tells a story in IPv4 with forked workers and in IPv6 with executed
-// ones, side by side; with -all-variants in the other two combinations, too.
+// ones, side by side; with -all-variants in the other two combinations, too, and with
+// -short in the first one only.
 func everywhere(t *testing.T, story func(t *testing.T, v variant)) {
 	t.Helper()
-	if *allVariants {
+	switch {
+	case *allVariants:
 		inEach(t, everyVariant, story)
-	} else {
+	case testing.Short():
+		inEach(t, everyVariant[:1], story)
+	default:
 		inEach(t, everyVariant[:2], story)
 	}
 }

@@ -184,6 +184,11 @@ func (o *Options) check() error {
 	if o.soak > 0 && o.schedules > 0 {
 		return errors.New("-soak and -schedules exclude each other: give one of them")
 	}
+	for flag, path := range map[string]string{"scorecard": o.card, "baseline": o.baseline, "soak-dir": o.soakDir, "replay": o.replay} {
+		if absolute, err := filepath.Abs(rig.FromInvoker(path)); path != "" && err == nil && strings.HasPrefix(absolute, "/dev/shm/") {
+			return fmt.Errorf("-%s %s: the sandbox has a /dev/shm of its own: choose another directory", flag, path)
+		}
+	}
 	if _, err := o.families(); err != nil {
 		return err
 	}

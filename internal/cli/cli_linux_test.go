@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/rig"
+	"forkrig/rig/inject"
+	"forkrig/scorecard"
+	"forkrig/server/forkserver"
+)
+
+// commandEnv makes this test binary the command.
+const commandEnv = "FORKRIG_CLI_COMMAND"
+
+func TestMain(m *testing.M) {
+	programs := rig.Programs{"server": forkserver.Main, "inject": inject.Shim}
+	if os.Getenv(commandEnv) != "" {
+		os.Exit(Main(os.Args, programs))
+	}
+	rig.Dispatch(programs)
+	os.Exit(m.Run())
+}
+
+// forkrig is the command as a process of its own.
+func forkrig(args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool {
+		return strings.HasPrefix(e, "FORKRIG_SANDBOX=") || strings.HasPrefix(e, "GITHUB_STEP_SUMMARY=")
+	}), commandEnv+"=yes")
+	return cmd
+}
+
+// run runs the command and returns what it printed and its status.
+func run(t *testing.T, args ...string) (output string, status int) {
+	t.Helper()
+	text, err := forkrig(args...).CombinedOutput()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return string(text), exit.ExitCode()
+	}
+	require.NoError(t, err)
+	return string(text), 0
+}
+
+// wrongServer is the built-in server with a defect, as a subject.
+var wrongServer = []string{"--", rig.Program("server").Args[0], "-listen", "{ip}:{port}", "-defect", "no-reuseaddr"}
+
+func TestStatusesAndErrors(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.json")
+	for _, v := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"version"}, statusRight, "forkrig"},
+		{[]string{"list"}, statusRight, "reap-burst"},
+		{[]string{"judge", "-checks", "list"}, statusRight, "reap-burst"},
+		{[]string{"-help"}, statusRight, "forkrig judge"},
+		{[]string{"judge", "-help"}, statusRight, "-scorecard FILE"},
+		{[]string{"juge"}, statusUsage, `no command "juge"`},
+		{[]string{"judge", "-chekcs", "reap"}, statusUsage, "-chekcs"},
+		{[]string{"judge", "-family", "5"}, statusUsage, `-family "5": give 4 or 6`},
+		{[]string{"judge", "-checks", "reap,raep"}, statusUsage, `no check called "raep"`},
+		{[]string{"judge", "-service", "upper"}, statusUsage, "give the subject's command"},
+		{[]string{"judge", "--", "server"}, statusUsage, "has no {port}"},
+		{[]string{"judge", "-subject", "a {port}", "--", "b", "{port}"}, statusUsage, "given twice"},
+		{[]string{"judge", "-scorecard", "card.md", "--", "a", "{port}"}, statusUsage, "the name of the JSON file"},
+		{[]string{"judge", "-scorecard", "/dev/shm/card.json"}, statusUsage, "the sandbox has a /dev/shm of its own"},
+		{[]string{"judge", "-baseline", missing}, statusUsage, "no such file"},
+		{[]string{"judge", "-within", "-1s"}, statusUsage, "of 0 or more"},
+		{[]string{"show", missing}, statusUsage, "no such file"},
+		{[]string{"diff", missing}, statusUsage, "give two scorecards"},
+		{[]string{"merge", "out"}, statusUsage, "give the directory to write"},
+		{[]string{"replay"}, statusUsage, "give the file of a story"},
+		{[]string{"replay", missing}, statusUsage, "no such file"},
+		{[]string{"search", "-shard", "4/4"}, statusUsage, "the first is 0"},
+		{[]string{"judge", "-checks", "reap", "--", "false", "{port}"}, statusUnable, "the subject cannot be judged"},
+	} {
+		t.Run(strings.Join(v.args, " "), func(t *testing.T) {
+			t.Parallel()
+			output, status := run(t, v.args...)
+			assert.Equal(t, v.status, status, output)
+			assert.Contains(t, output, v.says)
+		})
+	}
+}
+
+// TestJudgeWritesACard, which is read again; flags have one dash or two.
+func TestJudgeWritesACard(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	card := filepath.Join(dir, "card.json")
+	output, status := run(t, append([]string{"judge", "-scorecard", card, "--checks", "reap,reuse-time-wait", "-family=4"}, wrongServer...)...)
+	assert.Equal(t, statusWrong, status, output)
+	assert.Regexp(t, `(?m)^pass +reap +IPv4`, output)
+	assert.Regexp(t, `(?m)^fail +reuse-time-wait +IPv4`, output)
+	assert.Contains(t, output, "judge -checks reuse-time-wait -family 4 -- forkrig:server -listen '{ip}:{port}' -defect no-reuseaddr")
+
+	read, err := readCard(card)
+	require.NoError(t, err)
+	assert.True(t, read.Complete)
+	assert.Empty(t, read.EndedBy)
+	require.Len(t, read.Checks, 2)
+	markdown, err := os.ReadFile(filepath.Join(dir, "card.md"))
+	require.NoError(t, err)
+	assert.Contains(t, string(markdown), "reuse-time-wait")
+
+	// The same is no worse than itself, and the right server is better.
+	output, status = run(t, append([]string{"judge", "-baseline", card, "-checks", "reap,reuse-time-wait", "-family", "4"}, wrongServer...)...)
+	assert.Equal(t, statusRight, status, output)
+	better := filepath.Join(dir, "better.json")
+	output, status = run(t, "judge", "-scorecard", better, "-checks", "reap,reuse-time-wait", "-family", "4")
+	assert.Equal(t, statusRight, status, output)
+	output, status = run(t, "diff", card, better)
+	assert.Equal(t, statusRight, status, output)
+	assert.Contains(t, output, "better")
+	output, status = run(t, "diff", better, card)
+	assert.Equal(t, statusWrong, status, output)
+	output, status = run(t, "show", card)
+	assert.Equal(t, statusWrong, status, output)
+	assert.Contains(t, output, "reuse-time-wait over IPv4: fail")
+}
+
+// TestInterruptedRunKeepsWhatIsKnown ends a run in different ways when its first check has
+// ended.
+func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(rig.SignalName(s), func(t *testing.T) {
+			t.Parallel()
+			card := filepath.Join(t.TempDir(), "card.json")
+			cmd := forkrig("judge", "-scorecard", card, "-parallel", "1", "-family", "4")
+			var errors bytes.Buffer
+			cmd.Stderr = &errors
+			out, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			head := make([]byte, 1<<10)
+			seen := ""
+			for !strings.Contains(seen, "\npass ") {
+				n, err := out.Read(head)
+				require.NoError(t, err, seen)
+				seen += string(head[:n])
+			}
+			require.NoError(t, cmd.Process.Signal(s))
+			_, _ = io.Copy(io.Discard, out) // until all of it has ended
+			err = cmd.Wait()
+			require.Error(t, err)
+			if s != syscall.SIGKILL {
+				assert.Equal(t, statusWrong, cmd.ProcessState.ExitCode(), errors.String())
+			}
+			read, err := readCard(card)
+			require.NoError(t, err)
+			assert.False(t, read.Complete)
+			assert.False(t, read.OK())
+			counts := read.Counts()
+			assert.Positive(t, counts.Pass, "what was known")
+			assert.Positive(t, counts.Broken, "what was not judged")
+			last := read.Checks[len(read.Checks)-1]
+			assert.True(t, last.Unjudged)
+			if s == syscall.SIGKILL {
+				assert.Equal(t, "not judged: the run did not finish", last.Cause)
+			} else {
+				assert.Equal(t, rig.SignalName(s), read.EndedBy)
+				assert.Equal(t, "not judged: ended by "+rig.SignalName(s), last.Cause)
+			}
+		})
+	}
+}
+
+// TestTimeLimit ends a run.
+func TestTimeLimit(t *testing.T) {
+	t.Parallel()
+	card := filepath.Join(t.TempDir(), "card.json")
+	output, status := run(t, "judge", "-scorecard", card, "-within", "3s", "-parallel", "1")
+	assert.Contains(t, []int{statusWrong, statusUnable}, status, output)
+	assert.Contains(t, output, "incomplete: ended by -within 3s")
+	read, err := readCard(card)
+	require.NoError(t, err)
+	assert.Equal(t, "-within 3s", read.EndedBy)
+}
+
+// TestFlagsAreTheSame: each flag that both ways in have is described once, and none has
+// the name of a flag of go test's.
+func TestFlagsAreTheSame(t *testing.T) {
+	set := flag.NewFlagSet("test", flag.ContinueOnError)
+	TestFlags(set)
+	gotest := strings.Fields("bench benchtime count cover cpu exec fullpath fuzz json list o outputdir parallel run short shuffle skip timeout trace v vet")
+	names := 0
+	set.VisitAll(func(f *flag.Flag) {
+		names++
+		assert.NotContains(t, gotest, f.Name, "a flag of go test")
+		assert.Contains(t, ours, f.Name)
+	})
+	assert.Positive(t, names)
+}
+
+// TestGoTestFlags says what the flags of a test binary mean.
+func TestGoTestFlags(t *testing.T) {
+	set := flag.NewFlagSet("test", flag.ContinueOnError)
+	o := TestFlags(set)
+	require.NoError(t, set.Parse([]string{"-subject", "socat 'TCP{family}-LISTEN:{port}' EXEC:cat", "-keeps-vanished", "-family", "6", "-checks=reap"}))
+	require.NoError(t, o.check())
+	assert.True(t, o.Asked())
+	subject, err := o.theSubject()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"socat", "TCP{family}-LISTEN:{port}", "EXEC:cat"}, subject.Command)
+	assert.True(t, subject.KeepsVanished)
+	assert.Contains(t, o.repeatCommand(7, "judge"), "FORKRIG_SEED=7 forkrig judge -keeps-vanished=true -- socat 'TCP{family}-LISTEN:{port}' EXEC:cat")
+}
+
+func TestMergeTellsWhatCameOfIt(t *testing.T) {
+	t.Parallel()
+	in := t.TempDir()
+	leave := func(shard string, verdict scorecard.Verdict) string {
+		dir := filepath.Join(in, strings.ReplaceAll(shard, "/", "-"))
+		require.NoError(t, os.Mkdir(dir, 0o777))
+		text, err := json.Marshal(map[string]any{"schema": 2, "complete": true, "ended_by": "", "subject": "s", "kernel": "", "seed": 1, "shard": shard,
+			"checks": []map[string]any{{"name": "search", "verdict": verdict}}})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, scorecard.CardFile), text, 0o666))
+		return dir
+	}
+	first, second, third := leave("0/3", scorecard.Pass), leave("1/3", scorecard.Fail), leave("2/3", scorecard.Pass)
+	require.NoError(t, os.WriteFile(filepath.Join(second, "story-1\x1b[2J.md"), nil, 0o666))
+	for _, v := range []struct {
+		name        string
+		directories []string
+		says, hides string
+	}{
+		{"all", []string{first, second, third}, "in 1 of 3 runs", "missing"},
+		{"the story", []string{second}, `failing story: ` + in + `/1-out/story-1\x1b[2J.md`, "\x1b"},
+		{"a missing one", []string{first, third}, "shards missing: 1 of 3", "not right"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			var b strings.Builder
+			out := filepath.Join(in, fmt.Sprint(len(v.directories), "-out"))
+			status, err := Merge(&b, out, v.directories)
+			require.NoError(t, err)
+			assert.NoError(t, os.RemoveAll(out))
+			assert.Equal(t, statusWrong, status)
+			assert.Contains(t, b.String(), v.says)
+			assert.NotContains(t, b.String(), v.hides)
+		})
+	}
+}
+
+func TestSinceIsForPeople(t *testing.T) {
+	assert.Equal(t, "1m30s", since(time.Now().Add(-90*time.Second)).String())
+	assert.Equal(t, "1.5s", since(time.Now().Add(-1500*time.Millisecond)).String())
+}
