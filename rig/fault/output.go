@@ -65,7 +65,9 @@ func (s Stream) outputs(of *rig.Process) ([]*rig.Output, error) {
 	return nil, fmt.Errorf("there is no %v: choose Stdout, Stderr or BothStreams", s)
 }
 
-func (c ClosedOutput) String() string { return fmt.Sprintf("the reader of %s of %v is gone", c.Stream, c.Of) }
+func (c ClosedOutput) String() string {
+	return fmt.Sprintf("the reader of %s of %v is gone", c.Stream, c.Of)
+}
 
 // Break implements [Fault].
 func (c ClosedOutput) Break(ctx context.Context, _ *rig.Lab) (func(context.Context) error, error) {
