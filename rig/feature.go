@@ -24,6 +24,9 @@ const (
 	// FeatureSockDestroy is closing a foreign socket. Requires
 	// CONFIG_INET_DIAG_DESTROY.
 	FeatureSockDestroy Feature = "sock-destroy"
+	// FeatureProcSyscall is seeing in which system call a thread waits
+	// (/proc/PID/task/TID/syscall). Requires CONFIG_HAVE_ARCH_TRACEHOOK.
+	FeatureProcSyscall Feature = "proc-syscall"
 	// FeatureTimeNamespace is starting a process under clocks of its own
 	// ([Command.ClockOffset]). Requires CONFIG_TIME_NS, a kernel in which execve(2)
 	// enters the namespace (Linux 6.2, commit

@@ -256,6 +256,7 @@ func stoppable(name string) Command {
 // cannot finish, because their link is down.
 func TestOrphanedConnectionsDoNotHoldTheNamespace(t *testing.T) {
 	t.Parallel()
+	needsSockDestroy(t)
 	lab := New(t)
 	server, client := lab.NewHost("server"), lab.NewHost("client")
 	link := lab.NewLink(server, client)

@@ -167,7 +167,7 @@ func TestDestroyAndUnplug(t *testing.T) {
 	defer conn.Close()
 	_, err = p.Stdout.AwaitLine(t.Context(), "accepted", func(l string) bool { return l == "accepted 1" })
 	require.NoError(t, err)
-	require.NoError(t, server.Destroy(func(s Socket) bool { return s.State == Established }))
+	SkipIfMissing(t, server.Destroy(func(s Socket) bool { return s.State == Established }))
 	_, err = conn.Read(make([]byte, 1))
 	require.ErrorIs(t, err, syscall.ECONNRESET)
 

@@ -3,6 +3,8 @@
 package rig
 
 import (
+	"errors"
+	"os"
 	"time"
 
 	"forkrig/rig/observe"
@@ -62,10 +64,22 @@ func (h *Host) Scheduled(of ProcessInfo) (running, waiting time.Duration, err er
 // that ends after a time by itself: poll, select, epoll_wait or a sleep with a
 // timeout (/proc/PID/task/TID/syscall). A timeout of the socket itself
 // (SO_RCVTIMEO) and alarm(2) are not seen. It needs the right to trace the
-// process, and CONFIG_HAVE_ARCH_TRACEHOOK.
+// process, and [FeatureProcSyscall].
 func (h *Host) WaitsWithTimer(of ProcessInfo) (timed bool, err error) {
+	if err := seesSystemCalls(); err != nil {
+		return false, err
+	}
 	err = stillThere(of, func() error { timed, err = observe.ReadTimedWait(of.PID); return err })
 	return timed, err
+}
+
+// seesSystemCalls says whether the kernel shows in which call a thread waits.
+func seesSystemCalls() error {
+	_, err := os.Stat("/proc/self/syscall")
+	if errors.Is(err, os.ErrNotExist) {
+		return &MissingError{Feature: FeatureProcSyscall, Err: err, Remedy: "use a kernel with CONFIG_HAVE_ARCH_TRACEHOOK"}
+	}
+	return err
 }
 
 // Threads returns what each thread of a process of the host had of the

@@ -282,6 +282,7 @@ func TestKernelWithoutVethIsNamed(t *testing.T) {
 // init. Then it compares the machine with what it was before.
 func TestKilledSandboxLeavesNothing(t *testing.T) {
 	t.Parallel()
+	needsSockDestroy(t) // to end the connections of the killed
 	const kills = 25
 	seed := rand.Uint64()
 	cmd := victim("", strconv.Itoa(kills), strconv.FormatUint(seed, 10))

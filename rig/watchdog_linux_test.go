@@ -49,6 +49,7 @@ func TestStandsStill(t *testing.T) {
 // startStill starts that test, and returns its standard error line by line.
 func startStill(t *testing.T, limit string, args ...string) (cmd *exec.Cmd, stdin io.Closer, stderr *bufio.Scanner) {
 	t.Helper()
+	SkipIfMissing(t, seesSystemCalls()) // which the watchdog names
 	cmd = exec.Command("/proc/self/exe", append([]string{"-test.run=^TestStandsStill$"}, args...)...)
 	cmd.Env = append(withoutEnv(os.Environ(), sandboxEnv), stillEnv+"=yes", WatchdogEnv+"="+limit)
 	in, err := cmd.StdinPipe()

@@ -353,6 +353,9 @@ func TestFullOutputOfOneThatEnds(t *testing.T) {
 // blocked waits until the process waits for room in a pipe.
 func blocked(t *testing.T, p *rig.Process) {
 	t.Helper()
+	if _, err := os.Stat("/proc/self/syscall"); err != nil {
+		rig.SkipIfMissing(t, &rig.MissingError{Feature: rig.FeatureProcSyscall, Err: err, Remedy: "use a kernel with CONFIG_HAVE_ARCH_TRACEHOOK"})
+	}
 	require.NoError(t, rig.Await(t.Context(), "a write that blocks", func() (bool, string, error) {
 		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", p.PID))
 		for _, task := range tasks {

@@ -356,7 +356,7 @@ func TestDynamicPrograms(t *testing.T) {
 	} {
 		t.Run(c.Args[0], func(t *testing.T) {
 			if _, err := exec.LookPath(c.Args[0]); err != nil {
-				t.Skip(err)
+				rig.SkipIfMissing(t, &rig.MissingError{Feature: rig.Feature(c.Args[0]), Err: err, Remedy: "install the program"})
 			}
 			s := start(t, host, c, "read", "write")
 			_, err := fmt.Fprintln(s.Process.Stdin, "one")
