@@ -92,6 +92,11 @@ func runTestsAndAudit(runTests func() int) int {
 		fmt.Fprintf(os.Stderr, "forkrig: crashes of workers are not looked for: %v\n", noLog)
 	}
 	dog.end()
+	// Another run of the same build may have caused it: it is told here, and
+	// .ci/run, which runs alone, fails.
+	if err := crashLog.err(); err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)
+	}
 	if err := auditSandbox(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)
 		if status == 0 {
@@ -122,5 +127,5 @@ func auditSandbox() error {
 			found = append(found, fmt.Errorf("network namespace %d is still held by %s of the test process", inode, place))
 		}
 	}
-	return errors.Join(append(found, crashLog.err())...)
+	return errors.Join(found...)
 }

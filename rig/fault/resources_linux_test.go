@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,6 +29,10 @@ func init() { programs["clerk"] = clerk }
 func clerk(args []string) int {
 	answers, _ := strconv.Atoi(args[1])
 	_ = syscall.SetNonblock(0, false)
+	// The heap has its address space, and a second arena if it needs one, before that is
+	// limited.
+	runtime.KeepAlive(make([]byte, 8<<20))
+	runtime.GC()
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() {
 		verb, rest, _ := strings.Cut(orders.Text(), " ")
