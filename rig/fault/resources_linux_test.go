@@ -29,10 +29,15 @@ func init() { programs["clerk"] = clerk }
 func clerk(args []string) int {
 	answers, _ := strconv.Atoi(args[1])
 	_ = syscall.SetNonblock(0, false)
-	// The heap has its address space, and a second arena if it needs one, before that is
-	// limited.
+	// The heap has its address space, and a second arena if it needs one, and the runtime's
+	// poller its descriptors, before these are limited: the runtime ends where it cannot
+	// open them when it first needs them.
 	runtime.KeepAlive(make([]byte, 8<<20))
 	runtime.GC()
+	if r, w, err := os.Pipe(); err == nil { // the first pipe makes the poller
+		r.Close()
+		w.Close()
+	}
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() {
 		verb, rest, _ := strings.Cut(orders.Text(), " ")
@@ -105,6 +110,10 @@ func obeys(t *testing.T, p *rig.Process, answers *rig.Output, text, outcome stri
 	before := answers.Total()
 	order(t, p, text)
 	require.NoError(t, rig.Await(t.Context(), "the answer to "+text, func() (bool, string, error) {
+		if !p.Running() {
+			lines := p.Stderr.Lines()
+			return false, "", fmt.Errorf("the clerk has ended: %v", lines[:min(len(lines), 30)])
+		}
 		return answers.Total() > before, "", nil
 	}))
 	verb, _, _ := strings.Cut(text, " ")
