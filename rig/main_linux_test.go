@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 		if os.Args[0] != initArg0 {
 			os.Args = testArgs(os.Args)
 		}
-		os.Exit(runInSandbox(victim))
+		os.Exit(statusOf(runInSandbox(victim)))
 	}
 	Main(m, programs)
 }

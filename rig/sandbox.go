@@ -63,7 +63,16 @@ func init() {
 func Main(m interface{ Run() int }, programs Programs) {
 	Dispatch(programs)
 	os.Args = testArgs(os.Args)
-	os.Exit(Sandboxed(m.Run))
+	os.Exit(statusOf(Sandboxed(m.Run)))
+}
+
+// statusOf is the exit status of a test binary, which prints why there is no sandbox.
+func statusOf(status int, err error) int {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		return 1
+	}
+	return status
 }
 
 // testsPerProcessor is how many tests run side by side on each processor.
@@ -92,7 +101,7 @@ func testArgs(args []string) []string {
 func Dispatch(programs Programs) {
 	withBuiltins(programs).runIfAsked()
 	if os.Args[0] == initArg0 {
-		os.Exit(runInSandbox(nil))
+		os.Exit(statusOf(runInSandbox(nil)))
 	}
 }
 
@@ -100,8 +109,9 @@ func Dispatch(programs Programs) {
 // a sandbox is and how it ends. It starts this program again, with the same
 // arguments; there the call of Sandboxed is the one that calls f. The program has
 // called [Dispatch] before. A signal that the outer process gets is passed on to the
-// one that runs f.
-func Sandboxed(f func() int) int { return runInSandbox(f) }
+// one that runs f. The error names the cause and the remedy where the kernel forbids the
+// sandbox; f was not called then.
+func Sandboxed(f func() int) (status int, err error) { return runInSandbox(f) }
 
 // knownPrograms are those that this binary contains, as it contains its tests.
 // Set by Main, before the first test runs.

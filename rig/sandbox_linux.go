@@ -28,19 +28,14 @@ const deathPipeFD = 3
 
 // runInSandbox runs the tests where it stands when it is inside a sandbox
 // already, and otherwise starts this binary again inside a new one.
-func runInSandbox(runTests func() int) int {
+func runInSandbox(runTests func() int) (status int, err error) {
 	switch {
 	case os.Args[0] == initArg0:
-		return sandboxInit()
+		return sandboxInit(), nil
 	case insideSandbox():
-		return runTestsAndAudit(runTests)
+		return runTestsAndAudit(runTests), nil
 	}
-	status, err := startSandbox()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-		return 1
-	}
-	return status
+	return startSandbox()
 }
 
 func insideSandbox() bool {

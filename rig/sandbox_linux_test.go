@@ -233,7 +233,7 @@ func procless([]string) int {
 }
 
 // startAsVictim becomes a victim in this very process.
-func startAsVictim(name string) int { return runInSandbox(victims[name]) }
+func startAsVictim(name string) int { return statusOf(runInSandbox(victims[name])) }
 
 func TestSandboxThatCannotBeSaysWhy(t *testing.T) {
 	t.Parallel()

@@ -20,10 +20,7 @@ import (
 var errUnsupported = fmt.Errorf("forkrig needs Linux, this is %s: run the tests on a Linux machine or in a virtual one: %w",
 	runtime.GOOS, errors.ErrUnsupported)
 
-func runInSandbox(func() int) int {
-	fmt.Fprintln(os.Stderr, errUnsupported)
-	return 1
-}
+func runInSandbox(func() int) (int, error) { return 1, errUnsupported }
 
 func checkSandbox() error { return errUnsupported }
 

@@ -233,7 +233,7 @@ func replayCommand(run runner) *cli.Command {
 
 // inSandbox calls f in a sandbox and returns the exit status.
 func inSandbox(f func(tb rig.TB) int) int {
-	return rig.Sandboxed(func() int {
+	status, err := rig.Sandboxed(func() int {
 		status := statusUnable
 		outcome := rig.Run(context.Background(), "forkrig", func(tb rig.TB) { status = f(tb) })
 		if outcome.Failed {
@@ -242,6 +242,11 @@ func inSandbox(f func(tb rig.TB) int) int {
 		}
 		return status
 	})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		return statusUnable
+	}
+	return status
 }
 
 // version is that of the module, with the commit that it was built from where Go noted it.

@@ -68,7 +68,7 @@ func Main(out io.Writer, colour bool) int {
 
 // childMain is Main of the child, before the sandbox and in it.
 func childMain() int {
-	return rig.Sandboxed(func() int {
+	status, err := rig.Sandboxed(func() int {
 		lines := json.NewEncoder(os.Stdout)
 		var failed error
 		outcome := rig.Run(context.Background(), "doctor", func(tb rig.TB) {
@@ -86,6 +86,11 @@ func childMain() int {
 		}
 		return 0
 	})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+		return 1
+	}
+	return status
 }
 
 // askChild starts the child and returns its findings, with one about the sandbox

@@ -148,7 +148,7 @@ func (f Impairment) check(lab *rig.Lab) error {
 	case f.QueueBytes > 0 && f.RateBitsPerSecond == 0:
 		return errors.New("QueueBytes without RateBitsPerSecond has no effect: omit it, or give a rate")
 	case f.InKernel && f.Reorder > 0 && f.Delay == 0:
-		return errors.New("Reorder in the kernel needs Delay, because it reorders by sending packets without delay: give Delay")
+		return errors.New("in the kernel Reorder needs Delay, because it reorders by sending packets without delay: give Delay")
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (c ClockJump) String() string {
 // Break implements [Fault].
 func (c ClockJump) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
 	if c.By == 0 {
-		return nil, errors.New("By is 0: give the time by which the clock jumps, or use Restart")
+		return nil, errors.New("the jump By is 0: give the time by which the clock jumps, or use Restart")
 	}
 	return Restart{Process: c.Process, ClockJump: c.By}.Break(ctx, lab)
 }
