@@ -180,7 +180,7 @@ func TestFaultsOfProcessesThatMakeNoSense(t *testing.T) {
 		"no process is killed and started again: there is no process":   fault.Restart{},
 		"a restart after -1s: give a time":                              fault.Restart{Process: p, After: -time.Second},
 		"no host loses power: there is no host":                         fault.PowerCut{},
-		"the jump By is 0: give the time by which":                               fault.ClockJump{Process: p},
+		"the jump By is 0: give the time by which":                      fault.ClockJump{Process: p},
 		"-1 hogs: give a number from 1 up":                              fault.Busy{Hogs: -1},
 		"a storm of  at : start a storm: the storm has no signals: nam": fault.Storm{},
 	} {
