@@ -32,7 +32,7 @@ var provedBySearch = map[string]struct {
 	"no-reap-after-shortage":   {1000, 150},
 	"leak-gone-after-shortage": {2000, 150},
 	"end-beats-reply":          {1000, 150},
-	"drain-for-one":            {5000, 150},
+	"drain-for-one":            {5068, 150},
 }
 
 // TestDefectsFoundBySearch sees the search find each of them, with -short the first.

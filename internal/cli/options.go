@@ -105,7 +105,7 @@ func (o *Options) searchFlags(f *flag.FlagSet) {
 	f.DurationVar(&o.soak, "soak", 0, "search for this `TIME`, with new seeds, and write the failing stories to -soak-dir")
 	f.StringVar(&o.soakDir, "soak-dir", "soak", "the `DIRECTORY` for the scorecard and the failing stories of -soak")
 	f.IntVar(&o.atOnce, "at-once", 0, "the subject serves at most `N` clients at a time; 0 means no limit")
-	f.StringVar(&o.without, "without", "", "leave these `ACTIONS` out of random stories, such as take-files,storm")
+	f.StringVar(&o.without, "without", "", "leave these `ACTIONS` out of random stories, such as exhaust-descriptors,storm")
 	f.StringVar(&o.shard, "shard", "", "search only a part of the seeds: `i/n`, from 0/n to n-1/n on n machines (environment: "+
 		"FORKRIG_SHARD, or JOB_COMPLETION_INDEX and JOB_COMPLETIONS)")
 	o.note(f)
