@@ -12,6 +12,9 @@ import (
 	"forkrig/scorecard"
 )
 
+// maxCardBytes is more than any card is long.
+const maxCardBytes = 64 << 20
+
 // readCard reads the scorecard of a file.
 func readCard(name string) (scorecard.Card, error) {
 	file, err := os.Open(name)
@@ -19,7 +22,7 @@ func readCard(name string) (scorecard.Card, error) {
 		return scorecard.Card{}, err
 	}
 	defer file.Close()
-	card, err := scorecard.Parse(file)
+	card, err := scorecard.Parse(io.LimitReader(file, maxCardBytes))
 	if err != nil {
 		return card, fmt.Errorf("%s: %w", name, err)
 	}
@@ -63,7 +66,7 @@ func diff(w *os.File, before, after string) (status int, err error) {
 	if err := difference.WriteText(w, scorecard.Colour(w)); err != nil {
 		return statusWrong, err
 	}
-	if difference.Worse() {
+	if difference.Worse() || len(newer.Checks) == 0 && len(older.Checks) > 0 { // what judges nothing proves nothing
 		return statusWrong, nil
 	}
 	return statusRight, nil

@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -95,6 +96,9 @@ func command(status *int) *cli.Command {
 		{
 			Name: "list", Usage: "print the checks and what they mean", UsageText: "forkrig list",
 			Action: run(func(c *cli.Command) (int, error) {
+				if err := withoutArguments(c); err != nil {
+					return statusUsage, err
+				}
 				list(os.Stdout)
 				return statusRight, nil
 			}),
@@ -133,7 +137,12 @@ func command(status *int) *cli.Command {
 		},
 		{
 			Name: "doctor", Usage: "say what this machine lacks, what that costs, and what to do", UsageText: "forkrig doctor",
-			Action: run(func(c *cli.Command) (int, error) { return examineMachine(os.Stdout), nil }),
+			Action: run(func(c *cli.Command) (int, error) {
+				if err := withoutArguments(c); err != nil {
+					return statusUsage, err
+				}
+				return examineMachine(os.Stdout), nil
+			}),
 		},
 		{
 			Name: "version", Usage: "print the version", UsageText: "forkrig version",
@@ -172,6 +181,9 @@ func judgeCommand(run runner) *cli.Command {
 				return statusRight, nil
 			}
 			o.command = c.Args().Slice()
+			if err := checkSeparator(o.command); err != nil {
+				return statusUsage, err
+			}
 			if err := o.check(); err != nil {
 				return statusUsage, err
 			}
@@ -196,6 +208,9 @@ func searchCommand(run runner) *cli.Command {
 		}),
 		Action: run(func(c *cli.Command) (int, error) {
 			o.command = c.Args().Slice()
+			if err := checkSeparator(o.command); err != nil {
+				return statusUsage, err
+			}
 			if err := o.check(); err != nil {
 				return statusUsage, err
 			}
@@ -219,6 +234,9 @@ func replayCommand(run runner) *cli.Command {
 				return statusUsage, errors.New("replay: give the file of a story, such as soak/story-12.json")
 			}
 			o.replay, o.command = c.Args().First(), c.Args().Tail()
+			if err := checkSeparator(o.command); err != nil {
+				return statusUsage, err
+			}
 			if err := o.check(); err != nil {
 				return statusUsage, err
 			}
@@ -229,6 +247,23 @@ func replayCommand(run runner) *cli.Command {
 			return inSandbox(func(tb rig.TB) int { return o.Replay(tb, os.Stdout, story) }), nil
 		}),
 	}
+}
+
+// checkSeparator refuses a command line with -- and no command after it, as an empty
+// variable makes one: the built-in server must not be judged instead.
+func checkSeparator(command []string) error {
+	if len(command) == 0 && slices.Contains(os.Args, "--") {
+		return errors.New("the command after -- is empty: give the subject's command, or omit -- to mean the built-in server")
+	}
+	return nil
+}
+
+// withoutArguments refuses words that would have no effect.
+func withoutArguments(c *cli.Command) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("%s takes no arguments: omit %q", c.Name, c.Args().First())
+	}
+	return nil
 }
 
 // inSandbox calls f in a sandbox and returns the exit status.

@@ -80,6 +80,12 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-family", "5"}, statusUsage, `-family "5": give 4 or 6`},
 		{[]string{"judge", "-checks", "reap,raep"}, statusUsage, `no check called "raep"`},
 		{[]string{"judge", "-service", "upper"}, statusUsage, "give the subject's command"},
+		{[]string{"judge", "-checks", "reap", "--"}, statusUsage, "the command after -- is empty"},
+		{[]string{"search", "--"}, statusUsage, "the command after -- is empty"},
+		{[]string{"judge", "-checks", ""}, statusUsage, "-checks is empty"},
+		{[]string{"judge", "-family="}, statusUsage, "-family is empty"},
+		{[]string{"list", "extra"}, statusUsage, "takes no arguments"},
+		{[]string{"show", "/dev/zero"}, statusUsage, "/dev/zero"},
 		{[]string{"judge", "--", "server"}, statusUsage, "has no {port}"},
 		{[]string{"judge", "-subject", "a {port}", "--", "b", "{port}"}, statusUsage, "given twice"},
 		{[]string{"judge", "-scorecard", "card.md", "--", "a", "{port}"}, statusUsage, "the name of the JSON file"},
@@ -184,6 +190,16 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCardInANamedPipe is refused, because without a reader it would block the run.
+func TestCardInANamedPipe(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	output, status := run(t, "judge", "-checks", "reap", "-scorecard", fifo)
+	assert.Equal(t, statusUsage, status, output)
+	assert.Contains(t, output, "is a named pipe")
 }
 
 // TestTimeLimit ends a run.

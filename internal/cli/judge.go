@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -42,7 +43,7 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 	}
 	card.Checks = trial.Unbegun("not judged: the run did not finish")
 	keep := o.keeper(&card)
-	if err := keep(); err != nil {
+	if err := keep(false); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: -scorecard: %v\n", err)
 		return statusUsage
 	}
@@ -50,17 +51,32 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 	fmt.Fprintf(out, "%s\n%s\n\n", scorecard.Printable(card.Subject), card.Origin())
 	began := false
 	var keepErr error
+	var mu sync.Mutex // guards the card and keepErr while the trial runs
 	trial.Tell = func(e judge.Event) {
 		if e.Result != nil {
+			mu.Lock()
 			began = began || !e.Run.Began.IsZero()
 			enter(card.Checks, *e.Result)
-			keepErr = errors.Join(keepErr, keep())
+			keepErr = errors.Join(keepErr, keep(false))
+			mu.Unlock()
 		}
 		screen.tell(e)
 	}
+	// The card says at once what ends the run, in case a second signal follows.
+	told := make(chan struct{})
+	untold := context.AfterFunc(ctx, func() {
+		defer close(told)
+		mu.Lock()
+		defer mu.Unlock()
+		card.EndedBy = endedBy(ctx)
+		keepErr = errors.Join(keepErr, keep(false))
+	})
 	var results []scorecard.Result
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { results, err = trial.Run(tb) })
 	screen.end()
+	if !untold() {
+		<-told
+	}
 	if outcome.Failed && err == nil {
 		err = errors.New(outcome.Log)
 	}
@@ -68,7 +84,7 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 		card.EndedBy = "the subject cannot be judged"
 		card.Checks = trial.Unbegun("not judged: " + scorecard.Printable(firstLine(err.Error())))
 		fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
-		if err := keep(); err != nil {
+		if err := keep(true); err != nil {
 			fmt.Fprintf(os.Stderr, "forkrig: -scorecard: %v\n", err)
 		}
 		return statusUnable
@@ -76,7 +92,10 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 	card.Checks = results
 	card.Complete = ctx.Err() == nil
 	card.EndedBy = endedBy(ctx)
-	if err := errors.Join(keepErr, keep(), appendSummary(card)); err != nil {
+	if err := appendSummary(card); err != nil { // which says nothing of the subject
+		fmt.Fprintf(os.Stderr, "forkrig: GITHUB_STEP_SUMMARY: %v\n", err)
+	}
+	if err := errors.Join(keepErr, keep(true)); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: write the scorecard: %v\n", err)
 		return statusWrong
 	}
@@ -156,13 +175,23 @@ func (o *Options) prepare() (judge.Trial, scorecard.Card, error) {
 	return trial, card, nil
 }
 
-// keeper returns a function that writes the card to the file that was asked for.
-func (o *Options) keeper(card *scorecard.Card) func() error {
+// keeper returns a function that writes the card to the file that was asked for. What is
+// not a regular file, such as /dev/stdout, gets the final card only.
+func (o *Options) keeper(card *scorecard.Card) func(final bool) error {
 	if o.card == "" {
-		return func() error { return nil }
+		return func(bool) error { return nil }
 	}
 	name := rig.FromInvoker(o.card)
-	return func() error { return scorecard.WriteFile(name, *card) }
+	return func(final bool) error {
+		// A named pipe without a reader would block the run.
+		if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+			return fmt.Errorf("%s is a named pipe: give a regular file or /dev/stdout", o.card)
+		}
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() && !final {
+			return nil
+		}
+		return scorecard.WriteFile(name, *card)
+	}
 }
 
 // readBaseline reads the card to compare with, nil where there is none.

@@ -170,6 +170,11 @@ func (o *Options) check() error {
 	if o.given["subject"] && o.subject == "" {
 		return errors.New("-subject (or " + subjectEnv + ") is empty: give a command, or omit it to judge the built-in server")
 	}
+	for name, value := range map[string]string{"checks": o.checks, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
+		if o.given[name] && value == "" {
+			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
+		}
+	}
 	for _, name := range aboutSubject {
 		if o.given[name] && !o.foreign() {
 			return fmt.Errorf("-%s describes a subject, but no subject is given: give the subject's command, too", name)

@@ -43,7 +43,7 @@ const redrawEvery = 200 * time.Millisecond
 const maxRunning = 8
 
 func newScreen(out *os.File, total int, verbose bool) *screen {
-	s := &screen{out: out, live: term.IsTerminal(int(out.Fd())), colour: scorecard.Colour(out), verbose: verbose, total: total,
+	s := &screen{out: out, live: term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb", colour: scorecard.Colour(out), verbose: verbose, total: total,
 		quit: make(chan struct{}), done: make(chan struct{})}
 	go s.redraw()
 	return s
