@@ -110,9 +110,11 @@ const (
 
 // judge tells a busy loop from pauses between attempts, however little a busy machine lets
 // the threads run. It is a busy loop if they were runnable for half of the time or more and
-// ran for a good part of that; if a thread ran for long without going to sleep; or if they
-// ran for very long. They are idle if all are asleep now, and either were runnable for less
-// than half of the time or only waited for a processor, for a short time each.
+// ran for a good part of that; if one thread alone was and ran for long without going to
+// sleep; or if they ran for a third of the time. A server that works in short bursts and
+// pauses between them, as Python's asyncio does, is runnable for a small part only. They
+// are idle if all are asleep now, and either were runnable for less than half of the time
+// or only waited for a processor, for a short time each.
 func (s threadsUse) judge() finding {
 	const (
 		runShare    = 25 // of the time in which they were runnable, one part in so many
@@ -123,13 +125,13 @@ func (s threadsUse) judge() finding {
 	)
 	running, runnable := s.runnable()
 	much := runnable >= s.took/2
-	if running >= veryLongRun && running >= s.took/50 || much && running >= longRun && running >= runnable/runShare {
+	if running >= veryLongRun && running >= s.took/3 || much && running >= longRun && running >= runnable/runShare {
 		return looping
 	}
 	asleep, clear := !s.writes, true
 	for _, t := range s.threads {
 		eachTime := t.Running / time.Duration(t.Sleeps+1)
-		if t.Running >= longRun && eachTime >= pause {
+		if t.Running >= longRun && eachTime >= pause && t.Running+t.Waiting >= s.took/2 {
 			return looping
 		}
 		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < minSleeps || eachTime >= pause) {

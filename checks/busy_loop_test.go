@@ -18,12 +18,14 @@ func TestBusyLoop(t *testing.T) {
 		threads []rig.ThreadUse
 		want    finding
 	}{
-		"nothing runs":               {500 * ms, []rig.ThreadUse{{}}, idle},
-		"it pauses":                  {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: ms, Sleeps: 10}}, idle},
-		"it spins":                   {500 * ms, []rig.ThreadUse{{Running: 480 * ms, Waiting: 20 * ms}}, looping},
-		"it spins and logs":          {500 * ms, []rig.ThreadUse{{Running: 300 * ms, Sleeps: 900}}, looping},
-		"it spins on a busy machine": {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, looping},
-		"it spins, and nothing runs": {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, unclear},
+		"nothing runs":                         {500 * ms, []rig.ThreadUse{{}}, idle},
+		"it pauses":                            {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: ms, Sleeps: 10}}, idle},
+		"it works in bursts":                   {512 * ms, []rig.ThreadUse{{Running: 78 * ms, Sleeps: 30}}, idle},
+		"it works in bursts on a slow machine": {512 * ms, []rig.ThreadUse{{Running: 140 * ms, Waiting: 30 * ms, Sleeps: 20}}, idle},
+		"it spins":                             {500 * ms, []rig.ThreadUse{{Running: 480 * ms, Waiting: 20 * ms}}, looping},
+		"it spins and logs":                    {500 * ms, []rig.ThreadUse{{Running: 300 * ms, Sleeps: 900}}, looping},
+		"it spins on a busy machine":           {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, looping},
+		"it spins, and nothing runs":           {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, unclear},
 		"it never ran, and the kernel has not added its wait": {500 * ms, []rig.ThreadUse{{Wants: true}}, unclear},
 		"it never ran":                {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, unclear},
 		"it pauses on a busy machine": {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, idle},
