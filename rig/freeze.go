@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/observe"
 )
 
@@ -20,7 +21,7 @@ type Frozen struct {
 	lab *Lab
 
 	mu      sync.Mutex
-	handles []*processHandle // owned until they were continued
+	handles []*pidfd.Process // owned until they were continued
 	err     error
 }
 
@@ -63,7 +64,7 @@ func (l *Lab) freeze(ctx context.Context, who string, targets ...Target) (*Froze
 func (f *Frozen) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	closeHandles(f.handles)
+	pidfd.CloseAll(f.handles)
 	f.handles = nil
 }
 
@@ -74,29 +75,29 @@ func (f *Frozen) add(targets []Target) (all bool, last string, err error) {
 		return false, "", err
 	}
 	known := map[int]bool{}
-	f.handles = slices.DeleteFunc(f.handles, func(handle *processHandle) bool {
-		dead, err := handle.dead()
+	f.handles = slices.DeleteFunc(f.handles, func(handle *pidfd.Process) bool {
+		dead, err := handle.Dead()
 		if err == nil && dead {
-			handle.close() // its number may be another's by now
+			handle.Close() // its number may be another's by now
 			return true
 		}
-		known[handle.pid] = true
+		known[handle.PID] = true
 		return false
 	})
 	all = true
 	for _, handle := range now {
-		stopped, threads, err := observe.ThreadsIn(handle.pid, Stopped)
+		stopped, threads, err := observe.ThreadsIn(handle.PID, Stopped)
 		if err == nil && stopped < threads {
-			err = handle.signal(syscall.SIGSTOP)
-			all, last = false, fmt.Sprintf("process %d is not stopped", handle.pid)
+			err = handle.Signal(syscall.SIGSTOP)
+			all, last = false, fmt.Sprintf("process %d is not stopped", handle.PID)
 		}
 		switch {
 		case errors.Is(err, os.ErrProcessDone), isGone(err), err == nil && threads == 0: // it has ended
-			handle.close()
+			handle.Close()
 		case err != nil:
-			return false, "", fmt.Errorf("stop process %d: %w", handle.pid, needsKill(err))
-		case known[handle.pid]:
-			handle.close()
+			return false, "", fmt.Errorf("stop process %d: %w", handle.PID, needsKill(err))
+		case known[handle.PID]:
+			handle.Close()
 		default:
 			f.handles = append(f.handles, handle)
 		}
@@ -120,26 +121,26 @@ func (f *Frozen) Thaw(ctx context.Context) error {
 		return f.err
 	}
 	defer func() {
-		closeHandles(f.handles)
+		pidfd.CloseAll(f.handles)
 		f.handles = nil
 	}()
 	for _, handle := range f.handles {
-		if err := handle.signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			f.err = errors.Join(f.err, fmt.Errorf("continue process %d: %w", handle.pid, err))
+		if err := handle.Signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			f.err = errors.Join(f.err, fmt.Errorf("continue process %d: %w", handle.PID, err))
 		}
 	}
 	f.err = errors.Join(f.err, Await(ctx, "processes continued", func() (bool, string, error) {
 		for _, handle := range f.handles {
-			dead, err := handle.dead()
+			dead, err := handle.Dead()
 			if err != nil || dead {
 				continue
 			}
-			stopped, _, err := observe.ThreadsIn(handle.pid, Stopped)
+			stopped, _, err := observe.ThreadsIn(handle.PID, Stopped)
 			if err != nil && !isGone(err) {
 				return false, "", err
 			}
 			if stopped > 0 {
-				return false, fmt.Sprintf("process %d is stopped", handle.pid), nil
+				return false, fmt.Sprintf("process %d is stopped", handle.PID), nil
 			}
 		}
 		return true, "", nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"forkrig/rig/internal/pidfd"
 )
 
 // Resource is something of which a process may have only so much
@@ -136,7 +138,7 @@ func (t Target) processes() (*Host, ProcessInfos, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer closeHandles(handles)
+	defer pidfd.CloseAll(handles)
 	host := t.host
 	if host == nil {
 		host = t.process.Host
@@ -145,8 +147,8 @@ func (t Target) processes() (*Host, ProcessInfos, error) {
 	for _, handle := range handles {
 		// The handle holds the process itself: while that is not dead, what stands
 		// under its number is about it.
-		info, err := readProcess(handle.pid)
-		if dead, _ := handle.dead(); err == nil && !dead {
+		info, err := readProcess(handle.PID)
+		if dead, _ := handle.Dead(); err == nil && !dead {
 			found = append(found, info)
 		}
 	}

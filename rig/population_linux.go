@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"forkrig/rig/internal/pidfd"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -103,13 +105,13 @@ func (p *population) enter(ns *namespace) error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return os.NewSyscallError("unshare", err)
 	}
-	init, err := openProcess(p.init.Process.Pid)
+	init, err := pidfd.Open(p.init.Process.Pid)
 	if err != nil {
 		return err
 	}
-	defer init.close()
-	if err := unix.Setns(init.fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS); err != nil {
-		return os.NewSyscallError("setns", err)
+	defer init.Close()
+	if err := init.Enter(unix.CLONE_NEWPID | unix.CLONE_NEWNS); err != nil {
+		return err
 	}
 	return os.NewSyscallError("setns", unix.Setns(int(ns.handle), unix.CLONE_NEWNET))
 }

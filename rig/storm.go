@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"forkrig/rig/internal/pidfd"
 )
 
 // Storm describes a flood of signals. Making one sends nothing; see
@@ -143,7 +145,7 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 	running := &RunningStorm{lab: l, storm: s, cancel: cancel, done: make(chan struct{})}
 	if err := l.addStorm(running); err != nil {
 		cancel()
-		closeHandles(handles)
+		pidfd.CloseAll(handles)
 		return nil, fmt.Errorf("start a storm: %w", err)
 	}
 	l.noteSent(s.Signals...)
@@ -235,11 +237,11 @@ const (
 
 // blow sends the signals. It keeps its thread: a storm that waits for a thread
 // at each signal is slower than kill(2) in a loop.
-func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, random *rand.Rand) {
+func (r *RunningStorm) blow(ctx context.Context, handles []*pidfd.Process, random *rand.Rand) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start := time.Now()
-	fresh := make(chan []*processHandle)
+	fresh := make(chan []*pidfd.Process)
 	var lookups sync.WaitGroup
 	if r.looksAgain() {
 		lookups.Go(func() { r.lookUp(ctx, fresh) })
@@ -249,10 +251,10 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 		lookups.Wait()
 		if slices.Contains(r.storm.Signals, syscall.SIGSTOP) {
 			for _, handle := range handles {
-				_ = handle.signal(syscall.SIGCONT) // an error means that it has ended
+				_ = handle.Signal(syscall.SIGCONT) // an error means that it has ended
 			}
 		}
-		closeHandles(handles)
+		pidfd.CloseAll(handles)
 		r.result.Duration = time.Since(start)
 		r.lab.Journal.Record("lab", "storm ended: %v%s", r.result, errorSuffix(r.err))
 		close(r.done)
@@ -260,7 +262,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 	for first := true; first || ctx.Err() == nil; first = false { // however short, it sends something
 		select {
 		case now := <-fresh:
-			closeHandles(handles)
+			pidfd.CloseAll(handles)
 			handles = now
 		default:
 		}
@@ -272,7 +274,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 			r.result.Idle++
 			batch, pause = 0, time.Millisecond
 		}
-		var handle *processHandle
+		var handle *pidfd.Process
 		for i := range batch {
 			if i == 0 || r.storm.Burst == 0 {
 				handle = handles[random.IntN(len(handles))]
@@ -289,7 +291,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 			case errors.Is(err, syscall.EAGAIN):
 				r.result.Overflow++
 			default:
-				r.err = fmt.Errorf("send a signal to process %d: %w", handle.pid, err)
+				r.err = fmt.Errorf("send a signal to process %d: %w", handle.PID, err)
 				return
 			}
 		}
@@ -308,21 +310,21 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*processHandle, rando
 
 // send sends one signal. The error is os.ErrProcessDone where the process or the
 // thread has ended, and EAGAIN where the queue is full.
-func (r *RunningStorm) send(handle *processHandle, s syscall.Signal, random *rand.Rand) error {
+func (r *RunningStorm) send(handle *pidfd.Process, s syscall.Signal, random *rand.Rand) error {
 	thread := 0
 	if r.storm.Threads {
-		if len(handle.threads) == 0 {
+		if len(handle.Threads) == 0 {
 			return os.ErrProcessDone
 		}
-		thread = handle.threads[random.IntN(len(handle.threads))]
+		thread = handle.Threads[random.IntN(len(handle.Threads))]
 	}
 	switch {
 	case r.storm.Queued:
-		return handle.queue(s, thread, int32(r.result.Sent))
+		return handle.Queue(s, thread, int32(r.result.Sent))
 	case thread != 0:
-		return handle.signalThread(s, thread)
+		return handle.SignalThread(s, thread)
 	}
-	return handle.signal(s)
+	return handle.Signal(s)
 }
 
 // due returns how many signals to send now and how long to pause afterwards.
@@ -346,9 +348,9 @@ func (r *RunningStorm) due(elapsed time.Duration) (batch int, pause time.Duratio
 }
 
 // allDead says whether every process has ended.
-func allDead(handles []*processHandle) bool {
-	return !slices.ContainsFunc(handles, func(h *processHandle) bool {
-		dead, err := h.dead()
+func allDead(handles []*pidfd.Process) bool {
+	return !slices.ContainsFunc(handles, func(h *pidfd.Process) bool {
+		dead, err := h.Dead()
 		return !dead && err == nil
 	})
 }
@@ -363,14 +365,14 @@ func (r *RunningStorm) getsNewTargets() bool {
 func (r *RunningStorm) looksAgain() bool { return r.storm.Threads || r.getsNewTargets() }
 
 // open opens the targets, with their threads where the storm is meant for these.
-func (s Storm) open() ([]*processHandle, error) {
+func (s Storm) open() ([]*pidfd.Process, error) {
 	handles, err := openTargets(s.Targets)
 	if err != nil || !s.Threads {
 		return handles, err
 	}
 	for _, handle := range handles {
-		if handle.threads, err = threadsOf(handle.pid); err != nil && !isGone(err) {
-			closeHandles(handles)
+		if handle.Threads, err = threadsOf(handle.PID); err != nil && !isGone(err) {
+			pidfd.CloseAll(handles)
 			return nil, err
 		}
 	}
@@ -378,7 +380,7 @@ func (s Storm) open() ([]*processHandle, error) {
 }
 
 // lookUp finds out who the targets are now, again and again.
-func (r *RunningStorm) lookUp(ctx context.Context, fresh chan<- []*processHandle) {
+func (r *RunningStorm) lookUp(ctx context.Context, fresh chan<- []*pidfd.Process) {
 	ticker := time.NewTicker(stormLookup)
 	defer ticker.Stop()
 	for {
@@ -394,7 +396,7 @@ func (r *RunningStorm) lookUp(ctx context.Context, fresh chan<- []*processHandle
 		select {
 		case fresh <- handles:
 		case <-ctx.Done():
-			closeHandles(handles)
+			pidfd.CloseAll(handles)
 			return
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"forkrig/rig/internal/pidfd"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -227,6 +229,7 @@ func TestStormWithData(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, exit.Success(), exit.String())
 	require.NoError(t, target.Stdout.AwaitEnd(t.Context()))
+	const siQueue = -1 // include/uapi/asm-generic/siginfo.h
 	lines := target.Stdout.Lines()[1:]
 	require.Len(t, lines, 100)
 	for i, line := range lines {
@@ -243,11 +246,11 @@ func TestStormFillsTheQueue(t *testing.T) {
 	require.NoError(t, unix.Prlimit(target.PID, unix.RLIMIT_SIGPENDING, nil, &limit))
 	limit.Cur = 10
 	require.NoError(t, unix.Prlimit(target.PID, unix.RLIMIT_SIGPENDING, &limit, nil))
-	handle, err := openProcess(target.PID)
+	handle, err := pidfd.Open(target.PID)
 	require.NoError(t, err)
-	defer handle.close()
+	defer handle.Close()
 	for err == nil {
-		err = handle.queue(40, 0, 0)
+		err = handle.Queue(40, 0, 0)
 	}
 	require.ErrorIs(t, err, unix.EAGAIN)
 	// Other tests have signals waiting, too, and what they take makes room.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"forkrig/rig/internal/pidfd"
 )
 
 // Target chooses processes that a fault is meant for: see [Process.Itself],
@@ -55,7 +57,7 @@ func (t Target) String() string {
 
 // open returns handles of the targeted processes that are alive now. The caller
 // closes them.
-func (t Target) open() ([]*processHandle, error) {
+func (t Target) open() ([]*pidfd.Process, error) {
 	if t.host != nil {
 		all, err := t.host.Processes()
 		if err != nil {
@@ -69,9 +71,9 @@ func (t Target) open() ([]*processHandle, error) {
 	if t.process == nil {
 		return nil, errors.New("the target is empty: use Itself, Workers or Family of a process, or Matching of a host")
 	}
-	var handles []*processHandle
+	var handles []*pidfd.Process
 	if t.itself && t.process.Running() {
-		handle, err := openProcess(t.process.PID)
+		handle, err := pidfd.Open(t.process.PID)
 		if err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return nil, err
 		}
@@ -80,7 +82,7 @@ func (t Target) open() ([]*processHandle, error) {
 		if err == nil && t.process.Running() {
 			handles = append(handles, handle)
 		} else if err == nil {
-			handle.close()
+			handle.Close()
 		}
 	}
 	if !t.descendants {
@@ -88,23 +90,23 @@ func (t Target) open() ([]*processHandle, error) {
 	}
 	descendants, err := t.process.Descendants()
 	if err != nil {
-		closeHandles(handles)
+		pidfd.CloseAll(handles)
 		return nil, err
 	}
 	return append(handles, openAll(descendants.Alive())...), nil
 }
 
 // openAll returns handles of those processes that are still there.
-func openAll(processes ProcessInfos) []*processHandle {
-	var handles []*processHandle
+func openAll(processes ProcessInfos) []*pidfd.Process {
+	var handles []*pidfd.Process
 	for _, info := range processes {
-		handle, err := openProcess(info.PID)
+		handle, err := pidfd.Open(info.PID)
 		if err != nil {
 			continue // it ended
 		}
 		// The same start time after the handle was opened: the same process.
 		if now, err := readProcess(info.PID); err != nil || !now.Same(info) {
-			handle.close()
+			handle.Close()
 			continue
 		}
 		handles = append(handles, handle)
@@ -112,30 +114,24 @@ func openAll(processes ProcessInfos) []*processHandle {
 	return handles
 }
 
-func openTargets(targets []Target) ([]*processHandle, error) {
-	var all []*processHandle
+func openTargets(targets []Target) ([]*pidfd.Process, error) {
+	var all []*pidfd.Process
 	for _, target := range targets {
 		handles, err := target.open()
 		if err != nil {
-			closeHandles(all)
+			pidfd.CloseAll(all)
 			return nil, err
 		}
 		all = append(all, handles...)
 	}
-	return slices.DeleteFunc(all, func(handle *processHandle) bool {
-		dead, err := handle.dead()
+	return slices.DeleteFunc(all, func(handle *pidfd.Process) bool {
+		dead, err := handle.Dead()
 		if err == nil && dead { // but not waited for yet
-			handle.close()
+			handle.Close()
 			return true
 		}
 		return false
 	}), nil
-}
-
-func closeHandles(handles []*processHandle) {
-	for _, handle := range handles {
-		handle.close()
-	}
 }
 
 // checkTargets makes sure that the lab has not ended, and that the targets are on
@@ -171,13 +167,13 @@ func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err e
 	if err != nil {
 		return 0, fmt.Errorf("send %v: %w", s, err)
 	}
-	defer closeHandles(handles)
+	defer pidfd.CloseAll(handles)
 	l.noteSent(s)
 	for _, handle := range handles {
-		if err := handle.signal(s); err == nil {
+		if err := handle.Signal(s); err == nil {
 			reached++
 		} else if !errors.Is(err, os.ErrProcessDone) {
-			return reached, fmt.Errorf("send %v to process %d: %w", s, handle.pid, needsKill(err))
+			return reached, fmt.Errorf("send %v to process %d: %w", s, handle.PID, needsKill(err))
 		}
 	}
 	l.Journal.Record("lab", "signal %v to %d processes", s, reached)
@@ -202,25 +198,25 @@ func (l *Lab) kill(ctx context.Context, who string, targets ...Target) (killed i
 	if err != nil {
 		return 0, 0, fmt.Errorf("kill processes: %w", err)
 	}
-	defer closeHandles(handles)
+	defer pidfd.CloseAll(handles)
 	// Children come after their parents in the list. A parent that died first
 	// might take its children with it (PR_SET_PDEATHSIG).
 	slices.Reverse(handles)
 	start := time.Now()
 	for _, handle := range handles {
-		if err := handle.signal(syscall.SIGKILL); err == nil {
+		if err := handle.Signal(syscall.SIGKILL); err == nil {
 			killed++
 		} else if !errors.Is(err, os.ErrProcessDone) {
-			return killed, 0, fmt.Errorf("kill process %d: %w", handle.pid, needsKill(err))
+			return killed, 0, fmt.Errorf("kill process %d: %w", handle.PID, needsKill(err))
 		}
 	}
 	span = time.Since(start)
 	l.Journal.Record(who, "killed %d processes within %v", killed, span)
 	return killed, span, Await(ctx, "the end of killed processes", func() (bool, string, error) {
 		for _, handle := range handles {
-			dead, err := handle.dead()
+			dead, err := handle.Dead()
 			if err != nil || !dead {
-				return false, fmt.Sprintf("process %d lives", handle.pid), err
+				return false, fmt.Sprintf("process %d lives", handle.PID), err
 			}
 		}
 		return true, "", nil

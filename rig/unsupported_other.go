@@ -80,18 +80,6 @@ func becomeUser(uid, gid string) error         { return errUnsupported }
 func executeInPlace(string, []string) error    { return errUnsupported }
 func procPath(pid int, parts ...string) string { return "" }
 
-type processHandle struct {
-	pid     int
-	threads []int
-}
-
-func openProcess(int) (*processHandle, error)                 { return nil, errUnsupported }
-func (*processHandle) signal(syscall.Signal) error            { return errUnsupported }
-func (*processHandle) signalThread(syscall.Signal, int) error { return errUnsupported }
-func (*processHandle) queue(syscall.Signal, int, int32) error { return errUnsupported }
-func (*processHandle) dead() (bool, error)                    { return false, errUnsupported }
-func (*processHandle) close()                                 {}
-
 type kernelLog struct{}
 
 var crashLog *kernelLog

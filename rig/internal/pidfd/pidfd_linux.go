@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+package pidfd
 
 import (
 	"fmt"
@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processHandle is a process held by a pidfd (pidfd_open(2), Linux 5.3), so that
+// Process is a process held by a pidfd (pidfd_open(2), Linux 5.3), so that
 // a signal never hits another process that got the same number.
-type processHandle struct {
-	pid int
+type Process struct {
+	PID int
 	fd  int // owned
 
-	threads []int // where a storm is meant for them
+	Threads []int // where the caller looked them up
 }
 
-// openProcess opens a process. The error is os.ErrProcessDone where there is
+// Open opens a process. The error is os.ErrProcessDone where there is
 // none of that number, or only its zombie's remains.
-func openProcess(pid int) (*processHandle, error) {
+func Open(pid int) (*Process, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == unix.ESRCH {
 		return nil, os.ErrProcessDone
@@ -29,11 +29,11 @@ func openProcess(pid int) (*processHandle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open process %d: %w", pid, os.NewSyscallError("pidfd_open", err))
 	}
-	return &processHandle{pid: pid, fd: fd}, nil
+	return &Process{PID: pid, fd: fd}, nil
 }
 
-// signal sends s. The error is os.ErrProcessDone once the process was waited for.
-func (h *processHandle) signal(s unix.Signal) error {
+// Signal sends s. The error is os.ErrProcessDone once the process was waited for.
+func (h *Process) Signal(s unix.Signal) error {
 	err := unix.PidfdSendSignal(h.fd, s, nil, 0)
 	if err == unix.ESRCH {
 		return os.ErrProcessDone
@@ -41,25 +41,25 @@ func (h *processHandle) signal(s unix.Signal) error {
 	return os.NewSyscallError("pidfd_send_signal", err)
 }
 
-// signalThread sends s to one thread of the process. The error is
+// SignalThread sends s to one thread of the process. The error is
 // os.ErrProcessDone where it has ended. A thread has no handle before Linux 6.9
 // (PIDFD_THREAD in pidfd_open(2)), so the process must be alive right before: its
 // number cannot be another's yet.
-func (h *processHandle) signalThread(s unix.Signal, thread int) error {
+func (h *Process) SignalThread(s unix.Signal, thread int) error {
 	if err := h.checkAlive(); err != nil {
 		return err
 	}
-	return threadDone("tgkill", unix.Tgkill(h.pid, thread, s))
+	return threadDone("tgkill", unix.Tgkill(h.PID, thread, s))
 }
 
-// queue sends s with a value: to the process, or to one of its threads where
+// Queue sends s with a value: to the process, or to one of its threads where
 // thread is not 0. The error is os.ErrProcessDone where that has ended, and EAGAIN
 // where the queue of the target's user is full.
 //
 // SI_QUEUE is the one code that a process may give itself; a code of 0 and above
 // is the kernel's, and SI_TKILL that of tgkill (rt_sigqueueinfo(2)). si_pid and
 // si_uid are what the sender says they are, and are left 0.
-func (h *processHandle) queue(s unix.Signal, thread int, value int32) error {
+func (h *Process) Queue(s unix.Signal, thread int, value int32) error {
 	info := queuedInfo{signo: int32(s), code: siQueue}
 	*(*int32)(unsafe.Pointer(&info.value)) = value // sival_int of the union sigval
 	if thread == 0 {
@@ -69,11 +69,11 @@ func (h *processHandle) queue(s unix.Signal, thread int, value int32) error {
 	if err := h.checkAlive(); err != nil {
 		return err
 	}
-	_, _, errno := unix.Syscall6(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(h.pid), uintptr(thread), uintptr(s), uintptr(unsafe.Pointer(&info)), 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(h.PID), uintptr(thread), uintptr(s), uintptr(unsafe.Pointer(&info)), 0, 0)
 	return threadDone("rt_tgsigqueueinfo", errnoOrNil(errno))
 }
 
-// queuedInfo is siginfo_t as SI_QUEUE fills it on 64-bit systems
+// QueuedInfo is siginfo_t as SI_QUEUE fills it on 64-bit systems
 // (include/uapi/asm-generic/siginfo.h).
 type queuedInfo struct {
 	signo, errno, code int32
@@ -87,8 +87,8 @@ type queuedInfo struct {
 // siQueue is SI_QUEUE of that file.
 const siQueue = -1
 
-func (h *processHandle) checkAlive() error {
-	dead, err := h.dead()
+func (h *Process) checkAlive() error {
+	dead, err := h.Dead()
 	if err == nil && dead {
 		err = os.ErrProcessDone
 	}
@@ -109,8 +109,8 @@ func threadDone(call string, err error) error {
 	return os.NewSyscallError(call, err)
 }
 
-// dead says whether the process has ended, waited for or not.
-func (h *processHandle) dead() (bool, error) {
+// Dead says whether the process has ended, waited for or not.
+func (h *Process) Dead() (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(h.fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
 	if err == unix.EINTR {
@@ -119,4 +119,10 @@ func (h *processHandle) dead() (bool, error) {
 	return n > 0, os.NewSyscallError("poll", err)
 }
 
-func (h *processHandle) close() { unix.Close(h.fd) }
+func (h *Process) Close() { unix.Close(h.fd) }
+
+// Enter moves the calling thread into namespaces of the process, named by CLONE_ flags
+// (setns(2) with a pidfd, Linux 5.8).
+func (h *Process) Enter(namespaces int) error {
+	return os.NewSyscallError("setns", unix.Setns(h.fd, namespaces))
+}
