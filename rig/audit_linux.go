@@ -11,14 +11,13 @@ import (
 	"strconv"
 	"time"
 
+	"forkrig/rig/internal/sandbox"
 	"forkrig/rig/observe"
-
-	"golang.org/x/sys/unix"
 )
 
 // checkSandbox says whether labs can be made here.
 func checkSandbox() error {
-	if !insideSandbox() {
+	if !sandbox.Inside() {
 		return errors.New("make a lab: the tests do not run inside a sandbox: let TestMain call rig.Main(m, nil)")
 	}
 	return nil
@@ -68,18 +67,18 @@ func heldNamespaces() map[string]uint64 {
 
 func descriptorPlace(fd int) string { return fmt.Sprintf("descriptor %d", fd) }
 
-// runTestsAndAudit runs the tests and then looks for what they left in the
-// sandbox. Only the process that init started looks: others, such as the
-// workers of a fuzz test, are not alone in the sandbox.
-func runTestsAndAudit(runTests func() int) int {
+// runInSandbox runs f in a sandbox whose network is prepared for hosts.
+func runInSandbox(f func() int) (status int, err error) {
+	return sandbox.Run(sandbox.Network{Prepare: prepareNetwork, EndConnections: endConnections}, f)
+}
+
+// runAndAudit runs the tests and then looks for what they left in the sandbox. Only the
+// process that init started looks: others are not alone in the sandbox.
+func runAndAudit(runTests func() int) int {
 	here = measured()
-	const init = 1
-	if os.Getppid() != init {
+	if !sandbox.IsFirst() {
 		return runTests()
 	}
-	unix.CloseOnExec(keeperFD)
-	sandboxKeeper.socket = keeperFD
-	takeInvokerOutput()
 	var err error
 	if dog, err = watch(os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"forkrig/rig/internal/program"
 	"math"
 	"os"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 
 // clockProgram moves itself to another time and executes a command in its own
 // place: the process, its number and its parent stay those of the command.
-const clockProgram = builtinPrefix + "clock"
+const clockProgram = program.Builtin + "clock"
 
 // clockFailed is the exit status of the clock program where it could not execute
 // the command; clockFailure begins its last line then.
@@ -66,7 +67,7 @@ func (c Command) inItsTime() (Command, error) {
 		user = fmt.Sprintf("%d:%d", credential.Uid, credential.Gid)
 	}
 	offset := strconv.FormatInt(int64(c.ClockOffset), 10)
-	c.Args = append([]string{programPrefix + clockProgram, offset, user, path}, c.Args...)
+	c.Args = append([]string{program.Arg0(clockProgram), offset, user, path}, c.Args...)
 	c.User = ""
 	return c, nil
 }
@@ -80,7 +81,7 @@ func (p *Process) awaitItsTime() error {
 	return Await(context.Background(), fmt.Sprintf("%v under its clocks", p), func() (bool, string, error) {
 		running := p.Running()
 		command, err := os.ReadFile(procPath(p.PID, "cmdline"))
-		if running && err == nil && len(command) > 0 && !strings.HasPrefix(string(command), programPrefix+clockProgram+"\x00") {
+		if running && err == nil && len(command) > 0 && !strings.HasPrefix(string(command), program.Arg0(clockProgram)+"\x00") {
 			return true, "", nil
 		}
 		if running {

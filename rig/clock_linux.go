@@ -5,6 +5,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"forkrig/rig/internal/program"
 	"os"
 	"os/exec"
 	"strconv"
@@ -80,7 +81,7 @@ var timeNamespaces = sync.OnceValue(func() error {
 	if err != nil {
 		return missing(err)
 	}
-	probe := builtinCommand(clockProgram, "1000000000", "", selfExecutable, programPrefix+clockProgram, clockProbe)
+	probe := program.Command(clockProgram, "1000000000", "", program.Executable, program.Arg0(clockProgram), clockProbe)
 	entered, err := probe.Output()
 	var failed *exec.ExitError
 	switch {

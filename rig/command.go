@@ -4,7 +4,9 @@ package rig
 
 import (
 	"fmt"
+	"forkrig/rig/internal/program"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"time"
@@ -56,13 +58,13 @@ const defaultGrace = 5 * time.Second
 const maxSignal = 64
 
 // Exec describes a program of the machine and its arguments.
-func Exec(program string, args ...string) Command {
-	return Command{Args: append([]string{program}, args...)}
+func Exec(path string, args ...string) Command {
+	return Command{Args: append([]string{path}, args...)}
 }
 
 // Program describes a helper program that [Main] was given, and its arguments.
 func Program(name string, args ...string) Command {
-	return Command{Name: name, Args: append([]string{programPrefix + name}, args...)}
+	return Command{Name: name, Args: append([]string{program.Arg0(name)}, args...)}
 }
 
 // String returns the command as a person would type it.
@@ -70,7 +72,7 @@ func (c Command) String() string {
 	words := make([]string, len(c.Args))
 	for i, arg := range c.Args {
 		if i == 0 {
-			arg = strings.TrimPrefix(arg, programPrefix)
+			arg = programOr(arg)
 		}
 		words[i] = shellQuoted(arg)
 	}
@@ -85,6 +87,14 @@ func shellQuoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
+// programOr returns the name of the helper program that argv0 asks for, or argv0.
+func programOr(argv0 string) string {
+	if name := program.Name(argv0); name != "" {
+		return name
+	}
+	return argv0
+}
+
 func (c Command) name() string {
 	if c.Name != "" {
 		return c.Name
@@ -92,15 +102,15 @@ func (c Command) name() string {
 	if len(c.Args) == 0 {
 		return ""
 	}
-	program := strings.TrimPrefix(c.Args[0], programPrefix)
-	return program[strings.LastIndexByte(program, '/')+1:]
+	path := programOr(c.Args[0])
+	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
 func (c Command) check() error {
 	if len(c.Args) == 0 || c.Args[0] == "" {
 		return fmt.Errorf("start a process: the command is empty: give a program")
 	}
-	if name := programName(c.Args[0]); name != "" {
+	if name := program.Name(c.Args[0]); name != "" {
 		if err := knownPrograms.check(name); err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
 		}
@@ -125,4 +135,26 @@ func (c Command) check() error {
 		}
 	}
 	return nil
+}
+
+// Executable checks the command and returns the file that it executes, for
+// callers that start it by another program. The error is that of [Host.Start].
+func (c Command) Executable() (path string, err error) {
+	if err := c.check(); err != nil {
+		return "", err
+	}
+	if program.Name(c.Args[0]) != "" {
+		return program.Executable, nil
+	}
+	cmd := exec.Command(c.Args[0])
+	if cmd.Err != nil {
+		return "", fmt.Errorf("start %s: %w", c.name(), explainStartError(cmd.Err))
+	}
+	return cmd.Path, nil
+}
+
+// StartError returns what the kernel answered to the execution of the command as
+// [Host.Start] reports it.
+func (h *Host) StartError(c Command, err error) error {
+	return fmt.Errorf("start %s on %s: %w", c.name(), h.Name, explainStartError(err))
 }

@@ -4,6 +4,8 @@ package rig
 
 import (
 	"fmt"
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 	"os"
 	"os/exec"
 	"slices"
@@ -32,7 +34,7 @@ func crashing(args []string) int {
 	if generations == 0 {
 		var byDefault [4]uint64 // struct sigaction of the kernel, with SIG_DFL
 		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
-		if args[0] == programPrefix+"deepcrash" {
+		if args[0] == program.Arg0("deepcrash") {
 			*nowhere = 1 // the kernel logs it, unlike a signal that was sent
 		}
 		_ = unix.Kill(os.Getpid(), unix.Signal(s)) // which does not return
@@ -147,7 +149,7 @@ func TestCrashFurtherDownIsTold(t *testing.T) {
 	}
 	for mode, expected := range map[string]bool{"unexpected": false, "expected": true} {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestDeepCrash$")
-		cmd.Env = append(withoutEnv(os.Environ(), sandboxEnv), deepEnv+"="+mode)
+		cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), deepEnv+"="+mode)
 		output, err := cmd.CombinedOutput()
 		// Our own run reads the same log.
 		crashLog.mu.Lock()

@@ -32,21 +32,6 @@ func FuzzDiagRequest(f *testing.F) {
 	})
 }
 
-// FuzzDescriptorsIn: as many descriptors as fit, whatever the lengths in the message say.
-func FuzzDescriptorsIn(f *testing.F) {
-	f.Add(unix.UnixRights(3))
-	f.Add(unix.UnixRights(3, 4, 5))
-	f.Add(append(unix.UnixRights(3), unix.UnixRights(4)...))
-	f.Add(unix.UnixCredentials(&unix.Ucred{Pid: 1}))
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 1, 0, 0, 0})
-	f.Add([]byte{15, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, control []byte) {
-		if fds := descriptorsIn(control); 4*len(fds) > len(control) {
-			t.Errorf("%d descriptors in %d bytes", len(fds), len(control))
-		}
-	})
-}
-
 // FuzzTimeScale: what is taken is within its bounds, and what is not is named.
 func FuzzTimeScale(f *testing.F) {
 	for _, text := range []string{"", "1", "1e3", "NaN", "Inf", "-0", "0x1p3", "1_0", "1001", "0.999999999999999999999"} {

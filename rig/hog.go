@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"forkrig/rig/internal/program"
 	"os/exec"
 	"strconv"
 	"sync"
@@ -14,7 +15,7 @@ import (
 
 // hogProgram uses all the time of one processor that it can get, until it is
 // killed.
-const hogProgram = builtinPrefix + "hog"
+const hogProgram = program.Builtin + "hog"
 
 // Hogs are processes of the rig that do nothing but use processor time: see
 // [Lab.StartHogs]. Its methods are safe for concurrent use.
@@ -64,7 +65,7 @@ func (l *Lab) StartHogs(ctx context.Context, n int) (*Hogs, error) {
 
 func (h *Hogs) start(ctx context.Context, n int, processors []int) error {
 	for i := range n {
-		hog := builtinCommand(hogProgram, strconv.Itoa(processors[i%len(processors)]))
+		hog := program.Command(hogProgram, strconv.Itoa(processors[i%len(processors)]))
 		if err := hog.Start(); err != nil {
 			return explainStartError(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"forkrig/rig/internal/program"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -114,7 +115,7 @@ func (k *kernelLog) expected() bool {
 	for l := range k.expecting {
 		l.mu.Lock()
 		for _, p := range l.processes {
-			if programName(p.Command.Args[0]) != "" {
+			if program.Name(p.Command.Args[0]) != "" {
 				l.mu.Unlock()
 				return true
 			}

@@ -5,6 +5,8 @@ package rig
 import (
 	"bufio"
 	"fmt"
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 	"net"
 	"os"
 	"os/exec"
@@ -55,10 +57,10 @@ func TestMain(m *testing.M) {
 		if !ok {
 			panic("no victim is called " + name)
 		}
-		if os.Args[0] != initArg0 {
+		if !sandbox.IsInit() {
 			os.Args = testArgs(os.Args)
 		}
-		os.Exit(statusOf(runInSandbox(victim)))
+		os.Exit(statusOf(Sandboxed(victim)))
 	}
 	Main(m, programs)
 }
@@ -80,7 +82,7 @@ func stubborn([]string) int {
 // littering leaves two zombies and waits for the end of its input.
 func littering([]string) int {
 	for range 2 {
-		pid, err := syscall.ForkExec("/proc/self/exe", []string{programPrefix + "hello"}, &syscall.ProcAttr{})
+		pid, err := syscall.ForkExec("/proc/self/exe", []string{program.Arg0("hello")}, &syscall.ProcAttr{})
 		if err != nil || unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) != nil {
 			return 1
 		}
@@ -93,7 +95,7 @@ func littering([]string) int {
 // orphaning starts a child that ignores SIGTERM, and ends on SIGTERM itself.
 func orphaning([]string) int {
 	child := exec.Command("/proc/self/exe")
-	child.Args[0] = programPrefix + "stubborn"
+	child.Args[0] = program.Arg0("stubborn")
 	stdout, err := child.StdoutPipe()
 	if err != nil || child.Start() != nil {
 		return 1
@@ -107,7 +109,7 @@ func orphaning([]string) int {
 func lazy([]string) int {
 	orders := make(chan os.Signal, 1)
 	signal.Notify(orders, syscall.SIGUSR1)
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{programPrefix + "hello"}, &syscall.ProcAttr{})
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{program.Arg0("hello")}, &syscall.ProcAttr{})
 	if err != nil {
 		return 1
 	}
@@ -175,7 +177,7 @@ func ignoring([]string) int {
 // daemon starts listening in a session of its own, and ends.
 func daemon(args []string) int {
 	child := exec.Command("/proc/self/exe", args[1:]...)
-	child.Args[0] = programPrefix + "listening"
+	child.Args[0] = program.Arg0("listening")
 	child.Stderr = os.Stderr
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if child.Start() != nil {

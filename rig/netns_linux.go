@@ -5,6 +5,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"forkrig/rig/internal/sandbox"
 	"os"
 	"runtime"
 	"sync"
@@ -32,7 +33,7 @@ func newNamespace() (*namespace, error) {
 		ns.close()
 		return nil, err
 	}
-	if err := sandboxKeeper.keep(ns); err != nil {
+	if err := sandbox.Keep(ns.inode, int(ns.handle)); err != nil {
 		ns.close()
 		return nil, fmt.Errorf("hand the network namespace to init: %w", err)
 	}
@@ -127,7 +128,7 @@ func (ns *namespace) close() {
 // end closes the namespace for good: the kernel frees it with its links once
 // no process is in it.
 func (ns *namespace) end() error {
-	err := sandboxKeeper.release(ns)
+	err := sandbox.Release(ns.inode)
 	ns.close()
 	return err
 }
@@ -201,4 +202,28 @@ func setLoopbackUpWith(h *netlink.Handle) error {
 		return fmt.Errorf("bring the loopback up: %w", err)
 	}
 	return nil
+}
+
+// prepareNetwork prepares the sandbox's own network namespace.
+func prepareNetwork() error {
+	if err := shrinkTCPTables(); err != nil {
+		return fmt.Errorf("give hosts TCP tables of their own: %w", err)
+	}
+	return setLoopbackUp()
+}
+
+// endConnections destroys the connections in a network namespace that no process has any
+// more.
+func endConnections(fd int) error {
+	return onForeignThread(
+		func() error { return unix.Setns(fd, unix.CLONE_NEWNET) },
+		func() error {
+			ns := &namespace{handle: netns.None()}
+			defer ns.close()
+			if err := ns.openHere(); err != nil {
+				return err
+			}
+			_, err := ns.destroyOrphans()
+			return err
+		})
 }

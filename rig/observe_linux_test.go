@@ -5,7 +5,6 @@ package rig
 import (
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -206,14 +205,4 @@ func TestEndurance(t *testing.T) {
 	}))
 	_, err = host.Endurance(info, 1)
 	require.ErrorIs(t, err, os.ErrNotExist)
-}
-
-// TestFromInvoker: a relative path counts from where go test was started.
-func TestFromInvoker(t *testing.T) {
-	t.Setenv(invokerEnv, "/somewhere")
-	assert.Equal(t, filepath.Join("/somewhere", "card.json"), FromInvoker("card.json"))
-	assert.Equal(t, "/tmp/card.json", FromInvoker("/tmp/card.json"))
-	assert.Empty(t, FromInvoker(""))
-	t.Setenv(invokerEnv, "")
-	assert.Equal(t, "card.json", FromInvoker("card.json"))
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 
+	"forkrig/rig/internal/program"
 	"forkrig/rig/observe"
 )
 
@@ -57,7 +58,7 @@ func (l *launcher) do(f func() error) error {
 }
 
 // hostProgram is the program that is the first process of a population.
-const hostProgram = builtinPrefix + "host"
+const hostProgram = program.Builtin + "host"
 
 // launch calls start, which starts a process, on a thread that is in the host's
 // namespaces. With unprivileged the process and its children never gain a privilege

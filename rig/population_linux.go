@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"unsafe"
 
 	"forkrig/rig/internal/pidfd"
+	"forkrig/rig/internal/program"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +30,7 @@ func populate(h *Host) (*population, error) {
 	}
 	defer prepared.Close()
 	init := exec.Command("/proc/self/exe")
-	init.Args = []string{programPrefix + hostProgram, h.Name}
+	init.Args = []string{program.Arg0(hostProgram), h.Name}
 	init.Stdout, init.Stderr = theirs, os.Stderr
 	init.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	err = init.Start()
@@ -123,7 +125,7 @@ func hostMain(args []string) int {
 	signal.Notify(ended, unix.SIGCHLD)
 	ignoreForeignSignals()
 	if len(args) > 1 {
-		setProcessName("init of " + args[1])
+		program.SetProcessName("init of " + args[1])
 	}
 	if err := prepareHost(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: prepare a host for processes: %v\n", err)
@@ -198,4 +200,27 @@ func parseInnermostPID(status string) (int, error) {
 		return strconv.Atoi(fields[len(fields)-1])
 	}
 	return 0, errors.New("the status has no NSpid")
+}
+
+// processAttributes makes the process leader of its own session: signals to
+// its group and a hang-up of a terminal stay its own affair.
+func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Credential: credential}
+}
+
+// manyUsers says whether the user namespace has more than one user, so that a
+// process can be started as another.
+func manyUsers() bool {
+	uidMap, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	fields := strings.Fields(string(uidMap))
+	return len(fields) != 3 || fields[2] != "1"
+}
+
+const procRoot = "/proc"
+
+func procPath(pid int, parts ...string) string {
+	return filepath.Join(append([]string{procRoot, strconv.Itoa(pid)}, parts...)...)
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"forkrig/rig/internal/program"
 	"forkrig/rig/observe"
 
 	"github.com/stretchr/testify/assert"
@@ -24,7 +25,7 @@ import (
 func confessing(args []string) int {
 	if len(args) > 1 {
 		child := exec.Command("/proc/self/exe")
-		child.Args[0] = programPrefix + "confessing"
+		child.Args[0] = program.Arg0("confessing")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: args[1] == "daemon"}
 		if err := child.Start(); err != nil {
@@ -88,7 +89,7 @@ func TestProcessIsGivenNothingOfTheRig(t *testing.T) {
 				c.User = user
 				said := confession(t, c)
 				assert.Equal(t, "0 1 2", said["fd"])
-				for _, private := range []string{sandboxEnv, invokerEnv, invokerOutputEnv} {
+				for _, private := range []string{"FORKRIG_SANDBOX", "FORKRIG_INVOKER_DIR", "FORKRIG_INVOKER_OUTPUT"} {
 					assert.NotContains(t, said["env"], private+"=")
 				}
 				if user == "" {
@@ -117,7 +118,7 @@ func TestSetUserIDProgramGivesNothingBack(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NODEV, "mode=755"))
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
-	text, err := os.ReadFile(selfExecutable)
+	text, err := os.ReadFile(program.Executable)
 	require.NoError(t, err)
 	program := filepath.Join(dir, "program")
 	// No child of another test may inherit the file while it can be written: it
@@ -139,6 +140,6 @@ func TestSetUserIDProgramGivesNothingBack(t *testing.T) {
 
 // becoming executes the file in its argument as confessing.
 func becoming(args []string) int {
-	fmt.Println(syscall.Exec(args[1], []string{programPrefix + "confessing"}, os.Environ()))
+	fmt.Println(syscall.Exec(args[1], []string{program.Arg0("confessing")}, os.Environ()))
 	return 1
 }

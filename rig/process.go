@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 	"io"
 	"os"
 	"os/exec"
@@ -111,7 +113,7 @@ func (p *Process) start() error {
 		return err
 	}
 	path := c.Args[0]
-	if programName(path) != "" {
+	if program.Name(path) != "" {
 		path = "/proc/self/exe"
 	}
 	credential, err := credentialOf(c.User)
@@ -124,7 +126,7 @@ func (p *Process) start() error {
 	if cmd.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return fmt.Errorf("find the working directory: %w", err)
 	}
-	cmd.Env = append(withoutPrivateEnv(os.Environ()), c.Env...)
+	cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), c.Env...)
 	cmd.SysProcAttr = processAttributes(credential)
 
 	// Pipes of our own instead of cmd's: a worker that outlives the process
@@ -383,4 +385,9 @@ func (p *Process) outputTail(n int) string {
 		}
 	}
 	return b.String()
+}
+
+// Record adds an event of the process to the journal of its lab.
+func (p *Process) Record(format string, args ...any) {
+	p.Host.lab.Journal.Record(p.who(), format, args...)
 }

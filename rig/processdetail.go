@@ -4,6 +4,7 @@ package rig
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -95,4 +96,14 @@ func (h *Host) Threads(of ProcessInfo) (threads []ThreadUse, err error) {
 // error wraps os.ErrNotExist where the process has ended or has no such socket.
 func (h *Host) Endurance(of ProcessInfo, inode uint32) (Endurance, error) {
 	return observe.ReadEndurance(of, inode)
+}
+
+// Counters reads the host's counters of IPv4, IPv6, TCP and UDP
+// (/proc/net/snmp, netstat and snmp6 in proc_pid_net(5)).
+func (h *Host) Counters() (counters Counters, err error) {
+	err = h.Do(func() error { counters, err = observe.ReadCounters(); return err })
+	if err != nil {
+		return nil, fmt.Errorf("read counters of %s: %w", h.Name, err)
+	}
+	return counters, nil
 }

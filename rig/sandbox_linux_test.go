@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 	"forkrig/rig/observe"
 
 	"github.com/stretchr/testify/assert"
@@ -52,8 +54,8 @@ func ownPIDNamespace() string {
 	return name
 }
 
-func startDetached(program string) int {
-	_, err := syscall.ForkExec("/proc/self/exe", []string{programPrefix + program}, &syscall.ProcAttr{Env: os.Environ()})
+func startDetached(name string) int {
+	_, err := syscall.ForkExec("/proc/self/exe", []string{program.Arg0(name)}, &syscall.ProcAttr{Env: os.Environ()})
 	return map[bool]int{true: 0, false: 1}[err == nil]
 }
 
@@ -113,7 +115,7 @@ func buildForever() int {
 func victim(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = "rig.test"
-	cmd.Env = append(withoutEnv(os.Environ(), sandboxEnv), victimEnv+"="+name)
+	cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), victimEnv+"="+name)
 	return cmd
 }
 
@@ -151,7 +153,7 @@ func TestSandboxPassesArgumentsAndSignalsOn(t *testing.T) {
 	fields := strings.Fields(string(output))
 	assert.NotEqual(t, ownPIDNamespace(), fields[0])
 	parallel := fmt.Sprintf("[-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
-	assert.Equal(t, []string{"0", sandboxTemp, parallel, "-test.run=y]"}, fields[1:], "the log that makes go test cache is gone")
+	assert.Equal(t, []string{"0", "/dev/shm", parallel, "-test.run=y]"}, fields[1:], "the log that makes go test cache is gone")
 
 	cmd := victim("awaits")
 	stdout, err := cmd.StdoutPipe()
@@ -233,7 +235,7 @@ func procless([]string) int {
 }
 
 // startAsVictim becomes a victim in this very process.
-func startAsVictim(name string) int { return statusOf(runInSandbox(victims[name])) }
+func startAsVictim(name string) int { return statusOf(Sandboxed(victims[name])) }
 
 func TestSandboxThatCannotBeSaysWhy(t *testing.T) {
 	t.Parallel()
@@ -258,7 +260,7 @@ func TestSandboxThatCannotBeSaysWhy(t *testing.T) {
 			t.Parallel()
 			cmd := victim("shows")
 			if test.program != "" {
-				cmd.Args[0] = programPrefix + test.program
+				cmd.Args[0] = program.Arg0(test.program)
 			}
 			cmd.SysProcAttr = test.attributes
 			output, err := cmd.CombinedOutput()
@@ -286,7 +288,7 @@ func TestKilledSandboxLeavesNothing(t *testing.T) {
 	const kills = 25
 	seed := rand.Uint64()
 	cmd := victim("", strconv.Itoa(kills), strconv.FormatUint(seed, 10))
-	cmd.Args[0] = programPrefix + "assassin"
+	cmd.Args[0] = program.Arg0("assassin")
 	cmd.SysProcAttr = oneUser(unix.CLONE_NEWNS | unix.CLONE_NEWNET)
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, "seed %d: %s", seed, output)
@@ -342,7 +344,7 @@ func killOne(random *rand.Rand, generations int) error {
 	moment := time.NewTimer(time.Duration(random.IntN(250)) * time.Millisecond)
 	<-moment.C
 	pid := cmd.Process.Pid
-	for _, name := range []string{initArg0, "rig.test"}[:generations] {
+	for _, name := range []string{program.Arg0(sandbox.Init), "rig.test"}[:generations] {
 		child, err := childCalled(pid, name)
 		if err != nil {
 			return err
@@ -354,11 +356,12 @@ func killOne(random *rand.Rand, generations int) error {
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 		return err
 	}
+	const killedStatus = 128 + int(unix.SIGKILL)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
-		if status := cmd.ProcessState; err == nil || status.ExitCode() != exitStatusKilled && status.ExitCode() != -1 {
+		if status := cmd.ProcessState; err == nil || status.ExitCode() != killedStatus && status.ExitCode() != -1 {
 			return fmt.Errorf("the victim ended with %v: %s", status, output.String())
 		}
 		return nil

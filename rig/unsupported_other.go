@@ -21,10 +21,9 @@ var errUnsupported = fmt.Errorf("forkrig needs Linux, this is %s: run the tests 
 	runtime.GOOS, errors.ErrUnsupported)
 
 func runInSandbox(func() int) (int, error) { return 1, errUnsupported }
+func runAndAudit(func() int) int           { return 1 }
 
 func checkSandbox() error { return errUnsupported }
-
-func setProcessName(string) {}
 
 func quitSignals() (signals <-chan os.Signal, restore func()) { return nil, func() {} }
 func quitMyself()                                             {}
@@ -33,8 +32,6 @@ func describeThreads(int) string                              { return "" }
 func timePiece(func() (time.Duration, error)) (time.Duration, error) { return 0, errUnsupported }
 func processorTime() (time.Duration, error)                          { return 0, errUnsupported }
 func readLoad() float64                                              { return 0 }
-
-func explainNamespaceError(err error, _ bool) error { return err }
 
 type namespace struct{ inode uint64 }
 
@@ -64,7 +61,6 @@ func (*device) setNeighbours(*device, net.HardwareAddr, bool) error {
 }
 
 func setSoftLimit(int, Resource, uint64) (uint64, error) { return 0, errUnsupported }
-func announceFile() *os.File                             { return nil }
 func manyUsers() bool                                    { return false }
 func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}

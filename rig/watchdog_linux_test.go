@@ -5,6 +5,7 @@ package rig
 import (
 	"bufio"
 	"fmt"
+	"forkrig/rig/internal/sandbox"
 	"io"
 	"net/netip"
 	"os"
@@ -51,7 +52,7 @@ func startStill(t *testing.T, limit string, args ...string) (cmd *exec.Cmd, stdi
 	t.Helper()
 	SkipIfMissing(t, seesSystemCalls()) // which the watchdog names
 	cmd = exec.Command("/proc/self/exe", append([]string{"-test.run=^TestStandsStill$"}, args...)...)
-	cmd.Env = append(withoutEnv(os.Environ(), sandboxEnv), stillEnv+"=yes", WatchdogEnv+"="+limit)
+	cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), stillEnv+"=yes", WatchdogEnv+"="+limit)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StderrPipe()

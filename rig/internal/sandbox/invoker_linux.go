@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+package sandbox
 
 import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// announceFD is the descriptor of go test's standard error in init and in the
+// announceFD is the descriptor of go test's standard error in the
 // tests. It is absent where the tests were not started by go test.
 const announceFD = 4
 
-// invokerOutputEnv says that announceFD is there.
-const invokerOutputEnv = "FORKRIG_INVOKER_OUTPUT"
+func ofProcess(pid int, parts ...string) string {
+	return filepath.Join(append([]string{"/proc", strconv.Itoa(pid)}, parts...)...)
+}
 
 // openInvoker returns the working directory of the go test command that started
 // this process, and its standard error. Both are zero where something else did,
@@ -23,19 +25,19 @@ const invokerOutputEnv = "FORKRIG_INVOKER_OUTPUT"
 // beginning.
 func openInvoker() (dir string, output *os.File) {
 	parent := os.Getppid()
-	program, err := os.Readlink(procPath(parent, "exe"))
+	program, err := os.Readlink(ofProcess(parent, "exe"))
 	if err != nil || filepath.Base(program) != "go" {
 		return "", nil
 	}
-	commandLine, err := os.ReadFile(procPath(parent, "cmdline"))
+	commandLine, err := os.ReadFile(ofProcess(parent, "cmdline"))
 	if words := bytes.Split(commandLine, []byte{0}); err != nil || len(words) < 2 || string(words[1]) != "test" {
 		return "", nil
 	}
-	dir, err = os.Readlink(procPath(parent, "cwd"))
+	dir, err = os.Readlink(ofProcess(parent, "cwd"))
 	if err != nil {
 		return "", nil
 	}
-	path := procPath(parent, "fd", "2")
+	path := ofProcess(parent, "fd", "2")
 	info, err := os.Stat(path)
 	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeCharDevice) == 0 {
 		return dir, nil
@@ -50,7 +52,8 @@ func openInvoker() (dir string, output *os.File) {
 // invokerOutput is go test's standard error, or nil. Set before the tests run.
 var invokerOutput *os.File
 
-func announceFile() *os.File { return invokerOutput }
+// InvokerOutput returns go test's standard error, or nil.
+func InvokerOutput() *os.File { return invokerOutput }
 
 // takeInvokerOutput takes over the descriptor that init handed to the tests.
 func takeInvokerOutput() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+package sandbox
 
 import (
 	"encoding/binary"
@@ -9,7 +9,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,34 +20,27 @@ import (
 // host's namespace, and when the tests die it destroys what is left of their
 // connections before it lets go.
 
-// keeper sends namespaces to init. Its zero value sends nothing.
-type keeper struct {
-	socket int // owned; 0 where there is none
-}
-
-// sandboxKeeper belongs to the whole process, as the sandbox does. It is set
-// before the first test runs.
-var sandboxKeeper keeper
+// keeperSocket is where namespaces are sent to init: that of the whole process, as the
+// sandbox is. 0 where there is none. Set before f runs.
+var keeperSocket int
 
 // keeperFD is where init's child finds its end of the socket.
 const keeperFD = 3
 
-// keep hands init a copy of the namespace's descriptor. It is init's as soon as
-// it is sent, also when this process dies right afterwards.
-func (k keeper) keep(ns *namespace) error {
-	return k.send(ns.inode, unix.UnixRights(int(ns.handle)))
-}
+// Keep hands init a copy of a descriptor of a network namespace. It is init's as soon
+// as it is sent, also when this process dies right afterwards.
+func Keep(inode uint64, fd int) error { return sendToKeeper(inode, unix.UnixRights(fd)) }
 
-// release lets init close its copy.
-func (k keeper) release(ns *namespace) error { return k.send(ns.inode, nil) }
+// Release lets init close its copy.
+func Release(inode uint64) error { return sendToKeeper(inode, nil) }
 
-func (k keeper) send(inode uint64, rights []byte) error {
-	if k.socket == 0 {
+func sendToKeeper(inode uint64, rights []byte) error {
+	if keeperSocket == 0 {
 		return nil
 	}
 	message := binary.NativeEndian.AppendUint64(nil, inode)
 	for {
-		err := unix.Sendmsg(k.socket, message, rights, nil, 0)
+		err := unix.Sendmsg(keeperSocket, message, rights, nil, 0)
 		if err != unix.EINTR {
 			return os.NewSyscallError("sendmsg", err)
 		}
@@ -120,24 +112,13 @@ func descriptorsIn(control []byte) (all []int) {
 	return all
 }
 
-// destroyConnections ends every connection in the namespaces that are still
-// kept. Call it when no process of the sandbox is left.
-func (k *kept) destroyConnections() error {
+// endConnections ends every connection in the namespaces that are still kept. Call it
+// when no process of the sandbox is left.
+func (k *kept) endConnections(network Network) error {
 	<-k.done
 	var errs []error
 	for _, fd := range k.namespaces {
-		err := onForeignThread(
-			func() error { return unix.Setns(fd, unix.CLONE_NEWNET) },
-			func() error {
-				ns := &namespace{handle: netns.None()}
-				defer ns.close()
-				if err := ns.openHere(); err != nil {
-					return err
-				}
-				_, err := ns.destroyOrphans()
-				return err
-			})
-		if err != nil {
+		if err := network.EndConnections(fd); err != nil {
 			errs = append(errs, fmt.Errorf("end the connections of a killed lab: %w", err))
 		}
 	}

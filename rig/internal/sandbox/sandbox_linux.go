@@ -1,62 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+package sandbox
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
-	"unsafe"
 
+	"forkrig/rig/internal/program"
 	"forkrig/rig/observe"
 
 	"golang.org/x/sys/unix"
 )
 
-// sandboxEnv names the PID namespace of the sandbox a process runs in. Its
-// value is compared with the kernel's, so a variable that leaked from
-// elsewhere does not count.
-const sandboxEnv = "FORKRIG_SANDBOX"
+// The descriptors that init gets, beside the standard streams.
+const (
+	deathPipeFD    = 3 // its end is the death of the outer process
+	failurePipeFD  = 4 // takes what keeps init from starting the program
+	initAnnounceFD = 5 // becomes announceFD of the program; absent where that is
+)
 
-// deathPipeFD is the descriptor on which init sees its parent's death.
-const deathPipeFD = 3
+// initArg0 is argv[0] of the sandbox's first process.
+var initArg0 = program.Arg0(Init)
 
-// runInSandbox runs the tests where it stands when it is inside a sandbox
-// already, and otherwise starts this binary again inside a new one.
-func runInSandbox(runTests func() int) (status int, err error) {
+// IsInit says whether this process is the sandbox's first one, which calls [Run] and
+// nothing else.
+func IsInit() bool { return os.Args[0] == initArg0 }
+
+// Run calls f and returns its exit status where it stands when that is inside a sandbox
+// already. Otherwise it starts this binary again inside a new one, where the call of Run
+// is the one that calls f.
+func Run(network Network, f func() int) (status int, err error) {
 	switch {
-	case os.Args[0] == initArg0:
-		return sandboxInit(), nil
-	case insideSandbox():
-		return runTestsAndAudit(runTests), nil
+	case IsInit():
+		return runInit(network)
+	case Inside():
+		if IsFirst() {
+			takeOver()
+		}
+		return f(), nil
 	}
-	return startSandbox()
+	return start()
 }
 
-func insideSandbox() bool {
+// Inside says whether this process is inside a sandbox.
+func Inside() bool {
 	self, err := os.Readlink("/proc/self/ns/pid")
 	return err == nil && os.Getenv(sandboxEnv) == self
 }
 
-// startSandbox runs this binary as init of new namespaces, passes signals on to
+// IsFirst says whether this process is the one that init started. Others, such as the
+// workers of a fuzz test, are not alone in the sandbox.
+func IsFirst() bool { return Inside() && os.Getppid() == 1 }
+
+// takeOver takes what init handed to the process that runs f.
+func takeOver() {
+	unix.CloseOnExec(keeperFD)
+	keeperSocket = keeperFD
+	takeInvokerOutput()
+}
+
+// start runs this binary as init of new namespaces, passes signals on to
 // it and returns its exit status. The death pipe alone tells init that its
 // parent died: with Pdeathsig the kernel would kill init before it could end
 // the connections that hold namespaces, see [kept].
-func startSandbox() (int, error) {
+func start() (int, error) {
 	deathRead, deathWrite, err := os.Pipe()
 	if err != nil {
 		return 0, fmt.Errorf("open the death pipe: %w", err)
 	}
 	defer deathWrite.Close() // ours alone: its end is the sandbox's end
 
-	if _, err := timeScale(); err != nil {
-		return 0, err
+	failureRead, failureWrite, err := os.Pipe()
+	if err != nil {
+		return 0, fmt.Errorf("open a pipe: %w", err)
 	}
+	defer failureRead.Close()
 	if err := closeInheritedOnExec(); err != nil {
 		return 0, err
 	}
@@ -65,12 +90,12 @@ func startSandbox() (int, error) {
 	init.Args = append([]string{initArg0}, os.Args...)
 	init.Env = withoutEnv(withoutEnv(os.Environ(), sandboxEnv), invokerOutputEnv)
 	init.Stdin, init.Stdout, init.Stderr = os.Stdin, os.Stdout, os.Stderr
-	init.ExtraFiles = []*os.File{deathRead}
+	init.ExtraFiles = []*os.File{deathRead, failureWrite}
 	dir, output := openInvoker()
 	init.Env = append(init.Env, invokerEnv+"="+dir)
 	if output != nil {
 		defer output.Close()
-		init.ExtraFiles = append(init.ExtraFiles, output) // announceFD
+		init.ExtraFiles = append(init.ExtraFiles, output) // initAnnounceFD
 		init.Env = append(init.Env, invokerOutputEnv+"=yes")
 	}
 	init.SysProcAttr = &syscall.SysProcAttr{
@@ -87,12 +112,16 @@ func startSandbox() (int, error) {
 	signals := forwardedSignals()
 	err = init.Start()
 	deathRead.Close()
+	failureWrite.Close()
 	if err != nil {
-		return 0, explainNamespaceError(err, inUserNamespace)
+		return 0, ExplainNamespaceError(err, inUserNamespace)
 	}
 	go forwardSignals(signals, init.Process.Signal)
 	if err := init.Wait(); err != nil && init.ProcessState == nil {
 		return 0, fmt.Errorf("wait for the sandbox: %w", err)
+	}
+	if failure, err := io.ReadAll(failureRead); err == nil && len(failure) > 0 {
+		return 0, errors.New(string(failure))
 	}
 	ended := init.ProcessState.Sys().(syscall.WaitStatus)
 	if ended.Signaled() {
@@ -100,15 +129,6 @@ func startSandbox() (int, error) {
 			int(ended.Signal()), ended.Signal())
 	}
 	return exitStatus(ended), nil
-}
-
-// setProcessName gives the process the name that ps(1) and /proc show
-// (PR_SET_NAME in prctl(2)); without it every helper program would be called
-// exe. The caller is on the main thread.
-func setProcessName(name string) {
-	if text, err := unix.BytePtrFromString(name); err == nil {
-		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(text)), 0, 0, 0) // the name is for people only
-	}
 }
 
 // closeInheritedOnExec keeps descriptors that this process got from its parent,
@@ -150,8 +170,8 @@ func hasCapability(number int) bool {
 	return data[number/32].Effective&(1<<(number%32)) != 0
 }
 
-// explainNamespaceError turns the error of clone(2) into what a person can do.
-func explainNamespaceError(err error, inUserNamespace bool) error {
+// ExplainNamespaceError turns the error of clone(2) into what a person can do.
+func ExplainNamespaceError(err error, inUserNamespace bool) error {
 	remedy := ""
 	switch forbidden := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES); {
 	case errors.Is(err, unix.ENOSPC):
@@ -192,53 +212,24 @@ func forwardSignals(signals <-chan os.Signal, send func(os.Signal) error) {
 	}
 }
 
-// sandboxInit is the first process of the sandbox: it prepares the namespaces,
-// starts the tests as its child, reaps every orphan and returns the tests' exit
-// status. When it returns, the kernel kills whatever is left.
-func sandboxInit() int {
-	unix.CloseOnExec(deathPipeFD)
-	status, err := runInit()
+// runInit is the first process of the sandbox: it prepares the namespaces, starts the
+// program as its child, reaps every orphan and returns the child's exit status. When
+// it returns, the kernel kills whatever is left. What keeps it from starting the program
+// is told to the outer process, which returns it.
+func runInit(network Network) (status int, err error) {
+	for _, fd := range []int{deathPipeFD, failurePipeFD} {
+		unix.CloseOnExec(fd)
+	}
+	child, kept, err := startProgram(network)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-		return 1
+		_, err = os.NewFile(failurePipeFD, "failure pipe").WriteString(err.Error())
+		return 1, err
 	}
-	return status
-}
-
-func runInit() (status int, err error) {
-	if err := prepareNamespaces(); err != nil {
-		return 0, err
-	}
-	self, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return 0, fmt.Errorf("identify the sandbox: %w", err)
-	}
-	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, os.NewSyscallError("socketpair", err)
-	}
-	files := []uintptr{0, 1, 2, keeperFD: uintptr(sockets[1])}
-	if os.Getenv(invokerOutputEnv) != "" {
-		unix.CloseOnExec(announceFD)
-		files = append(files, announceFD)
-	}
-	signals := forwardedSignals()
-	// The child is waited for by reapUntil, never by os.Process, because init
-	// reaps every process of the sandbox.
-	child, err := syscall.ForkExec("/proc/self/exe", os.Args[1:], &syscall.ProcAttr{
-		Env:   append(withoutEnv(os.Environ(), "TMPDIR"), sandboxEnv+"="+self, "TMPDIR="+sandboxTemp),
-		Files: files,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("start the tests: %w", err)
-	}
-	unix.Close(sockets[1])
-	kept := newKept(sockets[0])
+	unix.Close(failurePipeFD)
 	go killWithParent()
-	go forwardSignals(signals, func(s os.Signal) error { return syscall.Kill(child, s.(syscall.Signal)) })
 	ended, err := reapUntil(child)
 	if err != nil {
-		return 0, fmt.Errorf("wait for the tests: %w", err)
+		return 0, fmt.Errorf("wait for the program in the sandbox: %w", err)
 	}
 	if ended.Signaled() {
 		fmt.Fprintf(os.Stderr, "forkrig: the tests were ended by signal %d (%v)\n", int(ended.Signal()), ended.Signal())
@@ -247,7 +238,43 @@ func runInit() (status int, err error) {
 	if _, err := reapUntil(none); err != unix.ECHILD {
 		return 0, fmt.Errorf("wait for the last processes: %w", err)
 	}
-	return exitStatus(ended), kept.destroyConnections()
+	return exitStatus(ended), kept.endConnections(network)
+}
+
+// startProgram prepares the namespaces and starts the program in them.
+func startProgram(network Network) (child int, kept *kept, err error) {
+	if err := prepareNamespaces(); err != nil {
+		return 0, nil, err
+	}
+	if err := network.Prepare(); err != nil {
+		return 0, nil, err
+	}
+	self, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return 0, nil, fmt.Errorf("identify the sandbox: %w", err)
+	}
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil, os.NewSyscallError("socketpair", err)
+	}
+	files := []uintptr{0, 1, 2, keeperFD: uintptr(sockets[1])}
+	if os.Getenv(invokerOutputEnv) != "" {
+		unix.CloseOnExec(initAnnounceFD)
+		files = append(files, initAnnounceFD) // becomes announceFD
+	}
+	signals := forwardedSignals()
+	// The child is waited for by reapUntil, never by os.Process, because init
+	// reaps every process of the sandbox.
+	child, err = syscall.ForkExec("/proc/self/exe", os.Args[1:], &syscall.ProcAttr{
+		Env:   append(withoutEnv(os.Environ(), "TMPDIR"), sandboxEnv+"="+self, "TMPDIR="+sandboxTemp),
+		Files: files,
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("start the tests: %w", err)
+	}
+	unix.Close(sockets[1])
+	go forwardSignals(signals, func(s os.Signal) error { return syscall.Kill(child, s.(syscall.Signal)) })
+	return child, newKept(sockets[0]), nil
 }
 
 // none is the number of no process.
@@ -285,8 +312,6 @@ func killWithParent() {
 	}
 }
 
-const exitStatusKilled = 128 + int(unix.SIGKILL)
-
 func exitStatus(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return 128 + int(status.Signal())
@@ -310,7 +335,7 @@ func withoutEnv(environ []string, name string) []string {
 const sandboxTemp = "/dev/shm"
 
 // prepareNamespaces gives the new namespaces their own /proc, temporary
-// directory, host name and loopback. Mounts stay in the sandbox, because the
+// directory and host name. Mounts stay in the sandbox, because the
 // whole tree is made private first.
 func prepareNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -328,8 +353,5 @@ func prepareNamespaces() error {
 	if err := unix.Sethostname([]byte("forkrig")); err != nil {
 		return fmt.Errorf("set the sandbox's host name: %w", err)
 	}
-	if err := shrinkTCPTables(); err != nil {
-		return fmt.Errorf("give hosts TCP tables of their own: %w", err)
-	}
-	return setLoopbackUp()
+	return nil
 }

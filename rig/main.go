@@ -4,11 +4,14 @@ package rig
 
 import (
 	"fmt"
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 	"maps"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
+	"testing"
 )
 
 // Programs maps names to the main functions of helper programs that live in
@@ -18,23 +21,6 @@ import (
 // must wait for something, such as a signal: without cgo the Go runtime takes an
 // empty select for a deadlock.
 type Programs map[string]func(args []string) int
-
-// programPrefix marks, in argv[0], a process that is a helper program of this
-// binary. argv[0] and not the environment carries it, because an environment
-// would be inherited by whatever the program starts.
-const programPrefix = "forkrig:"
-
-// initArg0 is argv[0] of the sandbox's first process.
-const initArg0 = programPrefix + "init"
-
-// A helper program may depend on its main thread: the kernel delivers signals
-// that are sent to a process there first. Only an init function can make the
-// main goroutine stay on it (package runtime, LockOSThread).
-func init() {
-	if programName(os.Args[0]) != "" {
-		runtime.LockOSThread()
-	}
-}
 
 // Main runs the tests of m inside a sandbox and ends the process with their
 // exit status. Call it as the whole of TestMain:
@@ -100,10 +86,15 @@ func testArgs(args []string) []string {
 // A test binary calls [Main], which does this.
 func Dispatch(programs Programs) {
 	withBuiltins(programs).runIfAsked()
-	if os.Args[0] == initArg0 {
-		os.Exit(statusOf(runInSandbox(nil)))
+	if sandbox.IsInit() {
+		os.Exit(statusOf(Sandboxed(nil)))
 	}
 }
+
+// InProgram says whether this process is a helper program of the test binary, or
+// the sandbox's init, rather than the tests. A TestMain asks it before it does
+// something of its own ahead of [Main].
+func InProgram() bool { return program.Name(os.Args[0]) != "" }
 
 // Sandboxed runs f inside a sandbox and returns its exit status: see [Main] for what
 // a sandbox is and how it ends. It starts this program again, with the same
@@ -111,7 +102,12 @@ func Dispatch(programs Programs) {
 // called [Dispatch] before. A signal that the outer process gets is passed on to the
 // one that runs f. The error names the cause and the remedy where the kernel forbids the
 // sandbox; f was not called then.
-func Sandboxed(f func() int) (status int, err error) { return runInSandbox(f) }
+func Sandboxed(f func() int) (status int, err error) {
+	if _, err := timeScale(); err != nil {
+		return 0, err
+	}
+	return runInSandbox(func() int { return runAndAudit(f) })
+}
 
 // knownPrograms are those that this binary contains, as it contains its tests.
 // Set by Main, before the first test runs.
@@ -123,7 +119,7 @@ func (programs Programs) check(name string) error {
 		return nil
 	}
 	given := maps.Clone(programs)
-	maps.DeleteFunc(given, func(name string, _ func([]string) int) bool { return strings.HasPrefix(name, builtinPrefix) })
+	maps.DeleteFunc(given, func(name string, _ func([]string) int) bool { return strings.HasPrefix(name, program.Builtin) })
 	return fmt.Errorf("no program called %q was given to rig.Main, only %v", name, slices.Sorted(maps.Keys(given)))
 }
 
@@ -131,27 +127,44 @@ func (programs Programs) check(name string) error {
 // and ends the process with its exit status.
 func (programs Programs) runIfAsked() {
 	knownPrograms = programs
-	name := programName(os.Args[0])
-	if name == "" || name == programName(initArg0) {
+	name := program.Name(os.Args[0])
+	if name == "" || name == sandbox.Init {
 		return
 	}
 	if err := programs.check(name); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
 		os.Exit(2)
 	}
-	setProcessName(name)
+	program.SetProcessName(name)
 	os.Exit(programs[name](os.Args))
-}
-
-// programName returns the name of the helper program that argv0 asks for, or
-// "" where argv0 is an ordinary path.
-func programName(argv0 string) string {
-	if len(argv0) > len(programPrefix) && argv0[:len(programPrefix)] == programPrefix {
-		return argv0[len(programPrefix):]
-	}
-	return ""
 }
 
 // Rootless says whether the sandbox was made without root. It has one user then,
 // who is called root in it and is not.
 func Rootless() bool { return !manyUsers() }
+
+// withBuiltins returns the programs of the user and those of the rig.
+func withBuiltins(programs Programs) Programs {
+	all := Programs{hostProgram: hostMain, clockProgram: clockMain, hogProgram: hogMain}
+	maps.Copy(all, programs)
+	return all
+}
+
+// Announce returns where a person sees what a passing test binary writes.
+// That is standard output, except under go test without -v, which throws away
+// what a passing package wrote: then it is go test's own standard error, where
+// the kernel allows to open it (a terminal or a pipe).
+func Announce() *os.File {
+	if !testing.Testing() || testing.Verbose() {
+		return os.Stdout
+	}
+	if output := sandbox.InvokerOutput(); output != nil {
+		return output
+	}
+	return os.Stdout
+}
+
+// FromInvoker returns the path as the person meant it who started the tests: go
+// test changes to the directory of the package, but a relative path on its
+// command line counts from where it was typed.
+func FromInvoker(path string) string { return sandbox.FromInvoker(path) }
