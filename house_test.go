@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"rig/observe":     {"rig/internal"},
 	"rig/fault":       {"rig"},
 	"rig/inject":      {"rig"},
-	"rig/internal":    {},
+	"rig/internal":    {"rig/observe"},
 	"server":          {},
 	"client":          {},
 	"flake":           {},

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"forkrig/rig/internal/machine"
 	"forkrig/rig/internal/sandbox"
 	"forkrig/rig/observe"
 )
@@ -75,7 +76,7 @@ func runInSandbox(f func() int) (status int, err error) {
 // runAndAudit runs the tests and then looks for what they left in the sandbox. Only the
 // process that init started looks: others are not alone in the sandbox.
 func runAndAudit(runTests func() int) int {
-	here = measured()
+	here = machine.Measure()
 	if !sandbox.IsFirst() {
 		return runTests()
 	}

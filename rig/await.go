@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"forkrig/rig/internal/machine"
 	"forkrig/rig/observe"
 )
 
@@ -30,11 +31,20 @@ const Settling = observe.Settling
 // every deadline of the rig is longer still than what the rig chose for the machine.
 const TimeScaleEnv = "FORKRIG_TIME_SCALE"
 
+// here is the machine under the tests. Set before the first test runs.
+var here machine.Speed
+
+// aboutDeadlines says by how much deadlines are longer, and why.
+func aboutDeadlines() string {
+	factor, _ := timeScale() // a wrong one ended Main
+	return fmt.Sprintf("deadlines are %.1f times those of an idle machine: %v", factor, here)
+}
+
 // timeScale is by how much every deadline is longer than on an idle machine: what
 // was measured when the tests began, times [TimeScaleEnv].
 func timeScale() (float64, error) {
 	asked, err := parseTimeScale(os.Getenv(TimeScaleEnv))
-	return asked * here.factor(), err
+	return asked * here.Factor(), err
 }
 
 func parseTimeScale(text string) (float64, error) {

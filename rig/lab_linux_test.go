@@ -129,7 +129,7 @@ func TestDeadlinesScaleWithinReason(t *testing.T) {
 	for text, want := range map[string]time.Duration{"": time.Second, "1.5": 1500 * time.Millisecond, "abc": 0, "-5": 0, "NaN": 0, "Inf": 0, "1e300": 0} {
 		t.Setenv(TimeScaleEnv, text)
 		if want != 0 {
-			assert.InDelta(t, float64(want)*here.factor(), float64(scaled(time.Second)), 1, text)
+			assert.InDelta(t, float64(want)*here.Factor(), float64(scaled(time.Second)), 1, text)
 			continue
 		}
 		trial := Try(t, func(tb testing.TB) { New(tb) })

@@ -301,7 +301,7 @@ func assassin(args []string) int {
 	kills, _ := strconv.Atoi(args[1])
 	seed, _ := strconv.ParseUint(args[2], 10, 64)
 	random := rand.New(rand.NewPCG(seed, 0))
-	before, err := machine()
+	before, err := machineState()
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -319,7 +319,7 @@ func assassin(args []string) int {
 		}
 		if err == nil {
 			err = Await(context.Background(), "the machine as it was", func() (bool, string, error) {
-				now, err := machine()
+				now, err := machineState()
 				return now == before, fmt.Sprintf("%s\nbut it was\n%s", now, before), err
 			})
 		}
@@ -397,9 +397,9 @@ func childCalled(parent int, name string) (int, error) {
 	return 0, nil
 }
 
-// machine describes what a sandbox could leave behind: processes of the
+// machineState describes what a sandbox could leave behind: processes of the
 // assassin's user namespace, mounts, links and temporary files.
-func machine() (string, error) {
+func machineState() (string, error) {
 	var b strings.Builder
 	own, err := os.Readlink("/proc/self/ns/user")
 	if err != nil {

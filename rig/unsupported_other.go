@@ -29,10 +29,6 @@ func quitSignals() (signals <-chan os.Signal, restore func()) { return nil, func
 func quitMyself()                                             {}
 func describeThreads(int) string                              { return "" }
 
-func timePiece(func() (time.Duration, error)) (time.Duration, error) { return 0, errUnsupported }
-func processorTime() (time.Duration, error)                          { return 0, errUnsupported }
-func readLoad() float64                                              { return 0 }
-
 type namespace struct{ inode uint64 }
 
 func newNamespace() (*namespace, error)                           { return nil, errUnsupported }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+package machine
 
 import (
 	"errors"
@@ -14,19 +14,19 @@ import (
 func TestMachineFactor(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		machine speed
+		machine Speed
 		want    float64
 	}{
-		"not measured":        {speed{}, 1},
-		"the reference, idle": {speed{piece: referencePiece, load: 0, processors: 2}, 1},
-		"faster":              {speed{piece: referencePiece / 3, load: 1, processors: 2}, 1},
-		"three times slower":  {speed{piece: 3 * referencePiece, load: 1, processors: 2}, 3},
-		"busy":                {speed{piece: referencePiece, load: 8, processors: 2}, 2},
-		"very busy":           {speed{piece: referencePiece, load: 5000, processors: 2}, 2},
-		"slow and busy":       {speed{piece: 2 * referencePiece, load: 8, processors: 2}, 4},
-		"emulated and busy":   {speed{piece: 200 * referencePiece, load: 80, processors: 2}, 20},
+		"not measured":        {Speed{}, 1},
+		"the reference, idle": {Speed{piece: referencePiece, load: 0, processors: 2}, 1},
+		"faster":              {Speed{piece: referencePiece / 3, load: 1, processors: 2}, 1},
+		"three times slower":  {Speed{piece: 3 * referencePiece, load: 1, processors: 2}, 3},
+		"busy":                {Speed{piece: referencePiece, load: 8, processors: 2}, 2},
+		"very busy":           {Speed{piece: referencePiece, load: 5000, processors: 2}, 2},
+		"slow and busy":       {Speed{piece: 2 * referencePiece, load: 8, processors: 2}, 4},
+		"emulated and busy":   {Speed{piece: 200 * referencePiece, load: 80, processors: 2}, 20},
 	} {
-		assert.Equal(t, test.want, test.machine.factor(), name)
+		assert.Equal(t, test.want, test.machine.Factor(), name)
 	}
 }
 
@@ -35,9 +35,11 @@ func TestMachineIsMeasured(t *testing.T) {
 	piece, err := timePiece(processorTime)
 	require.NoError(t, err)
 	assert.Positive(t, piece)
-	assert.Positive(t, here.piece, "Main has measured it")
-	assert.Contains(t, aboutDeadlines(), "times those of an idle machine: a piece of work took ")
-	t.Log(aboutDeadlines())
+	here := Measure()
+	assert.Positive(t, here.piece)
+	assert.Contains(t, here.String(), "a piece of work took ")
+	assert.Equal(t, "the machine was not measured", Speed{}.String())
+	t.Log(here)
 }
 
 // TestCoarseClockDoesNotSlowDeadlines: where the clock of processor time goes on by
@@ -62,7 +64,7 @@ func TestCoarseClockDoesNotSlowDeadlines(t *testing.T) {
 	})
 	assert.Equal(t, pieces, n)
 	assert.Equal(t, 500*time.Microsecond, fastest)
-	assert.InDelta(t, 1.25, speed{piece: fastest, processors: 2}.factor(), 0.1)
+	assert.InDelta(t, 1.25, Speed{piece: fastest, processors: 2}.Factor(), 0.1)
 
 	// What the coarse clock says of the same pieces: 0 of most, and 10 ms of one.
 	coarse := fastestPiece(pieces, func() (time.Duration, error) {
@@ -70,7 +72,7 @@ func TestCoarseClockDoesNotSlowDeadlines(t *testing.T) {
 		now += 500 * time.Microsecond
 		return now.Truncate(10*time.Millisecond) - before, nil
 	})
-	assert.EqualValues(t, 20, speed{piece: coarse, processors: 2}.factor(), "which is why it is not asked")
+	assert.EqualValues(t, 20, Speed{piece: coarse, processors: 2}.Factor(), "which is why it is not asked")
 	assert.Zero(t, fastestPiece(3, func() (time.Duration, error) { return 0, errors.New("no clock") }))
 }
 
@@ -91,6 +93,6 @@ func TestParseLoad(t *testing.T) {
 
 func BenchmarkMeasure(b *testing.B) {
 	for b.Loop() {
-		measured()
+		Measure()
 	}
 }

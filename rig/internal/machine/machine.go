@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+// Package machine measures how fast and how busy the machine is, to scale deadlines to it.
+package machine
 
 import (
 	"fmt"
@@ -11,9 +12,8 @@ import (
 	"forkrig/rig/observe"
 )
 
-// speed is what was found out about the machine when the tests began, to scale
-// deadlines to it. Its zero value is the machine that they were chosen on, idle.
-type speed struct {
+// Speed is what was found out about the machine when the tests began. Its zero value is the machine that they were chosen on, idle.
+type Speed struct {
 	// piece is how much processor time the fixed piece of work took, at best: see
 	// [timePiece] and [pieceClock]. Load does not change it much.
 	piece time.Duration
@@ -25,9 +25,6 @@ type speed struct {
 	processors int
 }
 
-// here is the machine under the tests. Set before the first test runs.
-var here speed
-
 // referencePiece is how much the piece of work takes on the machine on which the
 // deadlines were chosen: 2 processors of 2023, virtual ones.
 const referencePiece = 400 * time.Microsecond
@@ -38,12 +35,12 @@ const (
 	mostFactor = 20.0
 )
 
-// factor is by how much deadlines are longer here than on the machine that they
+// Factor is by how much deadlines are longer here than on the machine that they
 // were chosen on, from 1 to 20: in proportion to how slow the machine is, and with
 // the root of the load on each processor, up to 2, because what waits is served
 // before what computes. It is measured once, so that it says nothing of load that
 // comes later: deadlines are generous, and no verdict depends on them alone.
-func (m speed) factor() float64 {
+func (m Speed) Factor() float64 {
 	slow := min(max(float64(m.piece)/float64(referencePiece), 1), mostSlow)
 	busy := 1.0
 	if m.processors > 0 {
@@ -53,7 +50,7 @@ func (m speed) factor() float64 {
 	return min(math.Round(slow*busy*10)/10, mostFactor)
 }
 
-func (m speed) String() string {
+func (m Speed) String() string {
 	if m.piece == 0 {
 		return "the machine was not measured"
 	}
@@ -61,11 +58,11 @@ func (m speed) String() string {
 		m.piece.Round(time.Microsecond), referencePiece, m.load, m.processors)
 }
 
-// measured measures the machine, which takes some milliseconds. What cannot be
+// Measure measures the machine, which takes some milliseconds. What cannot be
 // measured counts as on the reference machine.
-func measured() speed {
+func Measure() Speed {
 	clock, pieces := pieceClock(observe.ProcessorTimeStep())
-	m := speed{processors: runtime.GOMAXPROCS(0), load: readLoad()}
+	m := Speed{processors: runtime.GOMAXPROCS(0), load: readLoad()}
 	m.piece = fastestPiece(pieces, func() (time.Duration, error) { return timePiece(clock) })
 	return m
 }
@@ -99,10 +96,4 @@ func fastestPiece(pieces int, piece func() (time.Duration, error)) (fastest time
 		}
 	}
 	return fastest
-}
-
-// aboutDeadlines says by how much deadlines are longer, and why.
-func aboutDeadlines() string {
-	factor, _ := timeScale() // a wrong one ended Main
-	return fmt.Sprintf("deadlines are %.1f times those of an idle machine: %v", factor, here)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+package machine
 
 import (
 	"errors"
@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// timePiece does a fixed piece of work and says how much time it took by the clock: a byte goes to and fro between two threads 20 times, so that a thread is woken 40 times, which
+// timePiece does a fixed piece of work and says how much time it took by the clock: a byte
+// goes to and fro between two threads 20 times, so that a thread is woken 40 times, which
 // is what most of the rig's work is; and a number is scrambled 100,000 times.
 func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 	there, err := pipe()
@@ -114,7 +115,7 @@ func whole(call func(int, []byte) (int, error), fd int) error {
 
 // readLoad reads how many threads want a processor.
 func readLoad() float64 {
-	text, err := os.ReadFile(procRoot + "/loadavg")
+	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return 0
 	}
