@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"forkrig/rig/internal/population"
 	"forkrig/rig/observe"
 )
 
@@ -32,7 +33,8 @@ type Host struct {
 	ipv6Err  error     // why the host has no IPv6; guarded by lab.mu
 
 	peopling sync.Mutex
-	people   *population // nil before the first process; guarded by peopling
+	people   *population.Population // nil before the first process; guarded by peopling
+	unguard  func()                 // ends the guard of people; guarded by peopling
 	crowds   atomic.Int32
 }
 

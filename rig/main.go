@@ -4,6 +4,7 @@ package rig
 
 import (
 	"fmt"
+	"forkrig/rig/internal/population"
 	"forkrig/rig/internal/program"
 	"forkrig/rig/internal/sandbox"
 	"maps"
@@ -145,7 +146,7 @@ func Rootless() bool { return !manyUsers() }
 
 // withBuiltins returns the programs of the user and those of the rig.
 func withBuiltins(programs Programs) Programs {
-	all := Programs{hostProgram: hostMain, clockProgram: clockMain, hogProgram: hogMain}
+	all := Programs{population.Program: population.Main, clockProgram: clockMain, hogProgram: hogMain}
 	maps.Copy(all, programs)
 	return all
 }

@@ -116,6 +116,9 @@ func (ns *namespace) do(f func() error) error {
 	return onForeignThread(func() error { return netns.Set(ns.handle) }, f)
 }
 
+// fd is the descriptor of the namespace, which stays the owner's.
+func (ns *namespace) fd() int { return int(ns.handle) }
+
 func (ns *namespace) close() {
 	if ns.route != nil {
 		ns.route.Close()

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"forkrig/rig/internal/population"
 	"forkrig/rig/observe"
 
 	"github.com/stretchr/testify/assert"
@@ -57,7 +58,7 @@ func TestOrphansAreReapedByTheirHost(t *testing.T) {
 	require.NoError(t, err)
 	people := host.people
 	require.NoError(t, Await(t.Context(), "init alone", func() (bool, string, error) {
-		n, _ := observe.CountProcesses(people.proc())
+		n, _ := observe.CountProcesses(people.Proc())
 		return n == 1, fmt.Sprint(n, " processes"), nil
 	}))
 }
@@ -148,7 +149,7 @@ func TestCrowdIsEnded(t *testing.T) {
 // TestHostLimitsItsNumbers: the kernel has none left at some point, guard or not.
 func TestHostLimitsItsNumbers(t *testing.T) {
 	t.Parallel()
-	if !limitsProcesses() {
+	if !population.LimitsNumbers() {
 		t.Skip("this kernel has no limit for a PID namespace: Linux 6.14 has")
 	}
 	host := New(t).NewHost("h")
@@ -156,10 +157,10 @@ func TestHostLimitsItsNumbers(t *testing.T) {
 	_, err := p.Wait(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, p.Stdout.AwaitEnd(t.Context()))
-	assert.Equal(t, []string{strconv.Itoa(maxNumbers)}, p.Stdout.Lines())
+	assert.Equal(t, []string{strconv.Itoa(population.MaxNumber)}, p.Stdout.Lines())
 	ours, err := os.ReadFile("/proc/sys/kernel/pid_max")
 	require.NoError(t, err)
-	assert.NotEqual(t, strconv.Itoa(maxNumbers), strings.TrimSpace(string(ours)), "the limit of everybody else stays")
+	assert.NotEqual(t, strconv.Itoa(population.MaxNumber), strings.TrimSpace(string(ours)), "the limit of everybody else stays")
 }
 
 // TestKillAll ends a family that ignores SIGTERM, and the next begins anew.
@@ -206,21 +207,4 @@ func attached([]string) int {
 	}
 	fmt.Println("ready")
 	return stay()
-}
-
-// TestSubjectsNumberIsInItsStatus reads the numbers of a process.
-func TestSubjectsNumberIsInItsStatus(t *testing.T) {
-	t.Parallel()
-	for status, wanted := range map[string]int{
-		"Name:\tx\nNSpid:\t77\t4\t2\nNSsid:\t1\n": 2,
-		"NSpid:\t5\n": 5,
-	} {
-		pid, err := parseInnermostPID(status)
-		require.NoError(t, err)
-		assert.Equal(t, wanted, pid)
-	}
-	for _, status := range []string{"", "NSpid:\n", "NSpid:\tx\n", "Name:\tNSpid:\t3\n"} {
-		_, err := parseInnermostPID(status)
-		assert.Error(t, err, "%q", status)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"forkrig/rig/internal/population"
 	"forkrig/rig/internal/program"
 	"forkrig/rig/internal/sandbox"
 	"io"
@@ -84,7 +85,7 @@ func (h *Host) Start(c Command) (*Process, error) {
 		h.lab.Journal.Record(h.Name, "%s: %v", what, err)
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	there, _ := readInnermostPID(p.PID) // which its own output may speak of
+	there, _ := population.InnermostPID(p.PID) // which its own output may speak of
 	h.lab.Journal.Record(p.who(), "started, pid %d (there %d): %s", p.PID, there, c)
 	h.lab.mu.Lock()
 	closed := h.lab.closed

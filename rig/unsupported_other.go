@@ -31,16 +31,13 @@ func describeThreads(int) string                              { return "" }
 
 type namespace struct{ inode uint64 }
 
+func (*namespace) fd() int                                        { return -1 }
 func newNamespace() (*namespace, error)                           { return nil, errUnsupported }
 func (*namespace) do(func() error) error                          { return errUnsupported }
 func (*namespace) sockets() (Sockets, error)                      { return nil, errUnsupported }
 func (*namespace) destroyOrphans() (Sockets, error)               { return nil, errUnsupported }
 func (*namespace) destroyMatching(func(Socket) bool) (int, error) { return 0, errUnsupported }
 func (*namespace) end() error                                     { return errUnsupported }
-func (*population) launch(*launcher, *namespace, bool) error      { return errUnsupported }
-func populate(*Host) (*population, error)                         { return nil, errUnsupported }
-func hostMain([]string) int                                       { return 1 }
-func readInnermostPID(int) (int, error)                           { return 0, errUnsupported }
 func namespacesInUse([]*Host) []error                             { return nil }
 func createVeth(a, b *device) error                               { return errUnsupported }
 func (*device) up() error                                         { return errUnsupported }
