@@ -4,6 +4,7 @@ package rig
 
 import (
 	"fmt"
+	"forkrig/rig/internal/clock"
 	"forkrig/rig/internal/population"
 	"forkrig/rig/internal/program"
 	"forkrig/rig/internal/sandbox"
@@ -146,7 +147,7 @@ func Rootless() bool { return !manyUsers() }
 
 // withBuiltins returns the programs of the user and those of the rig.
 func withBuiltins(programs Programs) Programs {
-	all := Programs{population.Program: population.Main, clockProgram: clockMain, hogProgram: hogMain}
+	all := Programs{population.Program: population.Main, clock.Program: clock.Main(explainStartError), hogProgram: hogMain}
 	maps.Copy(all, programs)
 	return all
 }

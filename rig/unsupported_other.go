@@ -12,7 +12,6 @@ import (
 	"os"
 	"runtime"
 	"syscall"
-	"time"
 )
 
 // What follows lets programs that use the rig compile on other systems, where
@@ -59,15 +58,8 @@ func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}
 }
 
-func usableProcessors() ([]int, error)         { return nil, errUnsupported }
-func stayOn(int) error                         { return errUnsupported }
-func monotonicClock() time.Duration            { return 0 }
-func timeNamespace() (string, error)           { return "", errUnsupported }
-func timeNamespaces() error                    { return errUnsupported }
-func enterTime(time.Duration) error            { return errUnsupported }
-func becomeUser(uid, gid string) error         { return errUnsupported }
-func executeInPlace(string, []string) error    { return errUnsupported }
-func procPath(pid int, parts ...string) string { return "" }
+func usableProcessors() ([]int, error) { return nil, errUnsupported }
+func stayOn(int) error                 { return errUnsupported }
 
 type kernelLog struct{}
 
