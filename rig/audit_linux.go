@@ -5,6 +5,7 @@ package rig
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,7 +87,7 @@ func runAndAudit(runTests func() int) int {
 		return 1
 	}
 	var noLog error
-	crashLog, noLog = openKernelLog()
+	logged, noLog = watchCrashes()
 	status := runTests()
 	if noLog != nil && verbose() {
 		fmt.Fprintf(os.Stderr, "forkrig: crashes of workers are not looked for: %v\n", noLog)
@@ -94,7 +95,7 @@ func runAndAudit(runTests func() int) int {
 	dog.end()
 	// Another run of the same build may have caused it: it is told here, and
 	// .ci/run, which runs alone, fails.
-	if err := crashLog.err(); err != nil {
+	if err := logged.err(); err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: after the tests: %v\n", err)
 	}
 	if err := auditSandbox(); err != nil {
@@ -128,4 +129,10 @@ func auditSandbox() error {
 		}
 	}
 	return errors.Join(found...)
+}
+
+// verbose says whether the tests were asked to say more (go test -v).
+func verbose() bool {
+	v := flag.Lookup("test.v")
+	return v != nil && v.Value.String() != "false"
 }
