@@ -8,9 +8,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"forkrig/rig/internal/machine"
 	"forkrig/rig/internal/sandbox"
@@ -135,4 +138,18 @@ func auditSandbox() error {
 func verbose() bool {
 	v := flag.Lookup("test.v")
 	return v != nil && v.Value.String() != "false"
+}
+
+// quitSignals catches SIGQUIT, which go test sends to a binary that goes on after
+// its timeout. restore undoes that.
+func quitSignals() (signals <-chan os.Signal, restore func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGQUIT)
+	return c, func() { signal.Stop(c) }
+}
+
+// quitMyself lets the runtime do on SIGQUIT what it does.
+func quitMyself() {
+	signal.Reset(unix.SIGQUIT)
+	_ = unix.Kill(os.Getpid(), unix.SIGQUIT) // to ourselves it cannot fail
 }

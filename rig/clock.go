@@ -6,10 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"forkrig/rig/internal/clock"
 	"math"
 	"strings"
 	"time"
+
+	"forkrig/rig/internal/clock"
 )
 
 // maxClock is the most that the kernel lets a clock show (KTIME_SEC_MAX/2,

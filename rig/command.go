@@ -4,12 +4,13 @@ package rig
 
 import (
 	"fmt"
-	"forkrig/rig/internal/program"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"time"
+
+	"forkrig/rig/internal/program"
 )
 
 // Command describes a process before it is started. Making one starts nothing.

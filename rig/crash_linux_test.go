@@ -4,8 +4,6 @@ package rig
 
 import (
 	"fmt"
-	"forkrig/rig/internal/program"
-	"forkrig/rig/internal/sandbox"
 	"os"
 	"os/exec"
 	"slices"
@@ -18,6 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 )
 
 // crashing dies of the signal in its second argument, or starts itself and waits for

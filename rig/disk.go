@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"forkrig/rig/internal/tmpfs"
 )
 
 // Disk is a small file system of a lab for what its processes write, so that it
@@ -50,7 +52,7 @@ func (l *Lab) addDisk(bytes int64) (*Disk, error) {
 		return nil, fmt.Errorf("make a disk: %w", err)
 	}
 	d := &Disk{Path: path, lab: l}
-	if err := mountDisk(path, bytes); err != nil {
+	if err := tmpfs.Mount(path, bytes); err != nil {
 		return nil, errors.Join(fmt.Errorf("make a disk: %w", err), os.Remove(path))
 	}
 	l.Journal.Record("lab", "disk %s of %d bytes", path, bytes)
@@ -58,7 +60,7 @@ func (l *Lab) addDisk(bytes int64) (*Disk, error) {
 }
 
 func (d *Disk) end(context.Context) error {
-	return errors.Join(unmountDisk(d.Path), os.Remove(d.Path))
+	return errors.Join(tmpfs.Unmount(d.Path), os.Remove(d.Path))
 }
 
 // filler is the name of the file that takes all the room.
@@ -73,7 +75,7 @@ func (d *Disk) Fill() error {
 	if d.filled {
 		return nil
 	}
-	n, err := fillDisk(filepath.Join(d.Path, filler))
+	n, err := tmpfs.Fill(filepath.Join(d.Path, filler))
 	d.lab.Journal.Record("lab", "disk %s filled with %d bytes%s", d.Path, n, errorSuffix(err))
 	if err != nil {
 		return fmt.Errorf("fill the disk %s: %w", d.Path, err)

@@ -3,11 +3,14 @@
 package rig
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -63,3 +66,29 @@ func FuzzSeed(f *testing.F) {
 		}
 	})
 }
+
+func FuzzOutput(f *testing.F) {
+	f.Add([]byte("one\ntwo\n\nthree"))
+	f.Fuzz(func(t *testing.T, written []byte) {
+		output := newOutput()
+		output.collect(newChunks(written))
+		for _, line := range output.Lines() {
+			if len(line) > outputLineBytes {
+				t.Errorf("a line of %d bytes was kept", len(line))
+			}
+		}
+		want := 0
+		for i, b := range written {
+			if b == '\n' || i == len(written)-1 {
+				want++
+			}
+		}
+		if output.Total() != want {
+			t.Errorf("%d lines of %q, want %d", output.Total(), written, want)
+		}
+	})
+}
+
+// newChunks returns a reader that gives out less than it is asked for, as a
+// pipe may.
+func newChunks(data []byte) io.Reader { return iotest.HalfReader(bytes.NewReader(data)) }

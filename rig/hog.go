@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"forkrig/rig/internal/program"
 	"os/exec"
 	"strconv"
 	"sync"
 	"time"
+
+	"forkrig/rig/internal/machine"
+	"forkrig/rig/internal/program"
 )
 
 // hogProgram uses all the time of one processor that it can get, until it is
@@ -42,7 +44,7 @@ func (l *Lab) StartHogs(ctx context.Context, n int) (*Hogs, error) {
 	if err := l.checkOpen("start hogs"); err != nil {
 		return nil, err
 	}
-	processors, err := usableProcessors()
+	processors, err := machine.Processors()
 	if err != nil {
 		return nil, fmt.Errorf("start hogs: %w", err)
 	}
@@ -120,7 +122,7 @@ func (h *Hogs) Stop() error {
 // hogMain is the hog program; its argument is the number of a processor.
 func hogMain(args []string) int {
 	processor, err := strconv.Atoi(args[len(args)-1])
-	if err != nil || stayOn(processor) != nil {
+	if err != nil || machine.StayOn(processor) != nil {
 		return 2
 	}
 	for n := 0; ; n++ {

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"forkrig/rig/internal/pidfd"
+	"forkrig/rig/internal/rlimit"
 )
 
 // Resource is something of which a process may have only so much
@@ -36,16 +37,19 @@ const (
 	Memory
 )
 
-var resourceNames = [...]string{
-	OpenFiles:     "open files",
-	UserProcesses: "processes of the user",
-	FileSize:      "bytes of a file",
-	Memory:        "bytes of memory",
+var resources = [...]struct {
+	name   string
+	number int // getrlimit(2)
+}{
+	OpenFiles:     {"open files", rlimit.OpenFiles},
+	UserProcesses: {"processes of the user", rlimit.UserProcesses},
+	FileSize:      {"bytes of a file", rlimit.FileSize},
+	Memory:        {"bytes of memory", rlimit.Memory},
 }
 
 func (r Resource) String() string {
-	if int(r) < len(resourceNames) {
-		return resourceNames[r]
+	if int(r) < len(resources) {
+		return resources[r].name
 	}
 	return fmt.Sprintf("resource %d", uint8(r))
 }
@@ -64,11 +68,11 @@ func (r Resource) String() string {
 // os.ErrPermission otherwise. (Raising a hard limit, which the rig never does,
 // requires CAP_SYS_RESOURCE in the initial user namespace.)
 func (h *Host) SetLimit(of ProcessInfo, resource Resource, soft uint64) (restore func() error, err error) {
-	if int(resource) >= len(resourceNames) {
+	if int(resource) >= len(resources) {
 		return nil, fmt.Errorf("limit %s of %s pid %d: choose one of the resources of this package", resource, of.Name, of.PID)
 	}
 	set := func(soft uint64) (old uint64, err error) {
-		err = stillThere(of, func() error { old, err = setSoftLimit(of.PID, resource, soft); return err })
+		err = stillThere(of, func() error { old, err = rlimit.SetSoft(of.PID, resources[resource].number, soft); return err })
 		h.lab.Journal.Record(h.Name, "limit %s of %s pid %d to %d%s", resource, of.Name, of.PID, soft, errorSuffix(err))
 		return old, err
 	}

@@ -15,10 +15,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/rlimit"
 )
 
 // withholding prints what comes of prlimit(2) on the process in its first argument,
-// of setSoftLimit, and of raising a hard limit of its own that it has lowered before,
+// of rlimit.SetSoft, and of raising a hard limit of its own that it has lowered before,
 // without the capabilities in its second argument.
 func withholding(args []string) int {
 	pid, err := strconv.Atoi(args[1])
@@ -41,9 +43,9 @@ func withholding(args []string) int {
 	}
 	var limit unix.Rlimit
 	answer("prlimit", unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit))
-	_, err = setSoftLimit(pid, OpenFiles, 7)
+	_, err = rlimit.SetSoft(pid, rlimit.OpenFiles, 7)
 	answer("lower", err)
-	_, err = setSoftLimit(pid, OpenFiles, 9)
+	_, err = rlimit.SetSoft(pid, rlimit.OpenFiles, 9)
 	answer("raise", err)
 	own := unix.Rlimit{Cur: 50, Max: 60}
 	err = unix.Prlimit(0, unix.RLIMIT_NOFILE, &own, nil)

@@ -4,16 +4,17 @@ package rig
 
 import (
 	"fmt"
-	"forkrig/rig/internal/clock"
-	"forkrig/rig/internal/population"
-	"forkrig/rig/internal/program"
-	"forkrig/rig/internal/sandbox"
 	"maps"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"forkrig/rig/internal/clock"
+	"forkrig/rig/internal/population"
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 )
 
 // Programs maps names to the main functions of helper programs that live in

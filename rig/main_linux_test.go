@@ -5,8 +5,6 @@ package rig
 import (
 	"bufio"
 	"fmt"
-	"forkrig/rig/internal/program"
-	"forkrig/rig/internal/sandbox"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +16,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 )
 
 // TestMain gives the tests helper programs, most of which misbehave in one way.

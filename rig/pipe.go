@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"forkrig/rig/internal/fullpipe"
 )
 
 func openPipe() (r, w *os.File, err error) {
@@ -181,10 +183,10 @@ func (p pipeReader) Read(b []byte) (n int, err error) {
 		case wishFull:
 			// What is there comes first. Then only the rig's own bytes are in the pipe,
 			// and they will be the first to come out again.
-			if n, err := readPipe(p.file, b); n > 0 || err != nil {
+			if n, err := fullpipe.Read(p.file, b); n > 0 || err != nil {
 				return n, err
 			}
-			size, err := fillPipe(p.file)
+			size, err := fullpipe.Fill(p.file)
 			if err == nil && size == 0 {
 				continue // a process wrote in between
 			}
@@ -221,7 +223,7 @@ func (p pipeReader) standFull(size int) error {
 		}
 		<-changed
 	}
-	if err := emptyPipe(p.file, size); err != nil {
+	if err := fullpipe.Empty(p.file, size); err != nil {
 		return err
 	}
 	p.filled(0, nil)

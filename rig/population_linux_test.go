@@ -10,12 +10,12 @@ import (
 	"syscall"
 	"testing"
 
-	"forkrig/rig/internal/population"
-	"forkrig/rig/observe"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/population"
+	"forkrig/rig/observe"
 )
 
 // TestHostsProcessesSeeThemselvesOnly: numbers of their own, in a /proc of their own.

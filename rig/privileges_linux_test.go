@@ -11,12 +11,12 @@ import (
 	"syscall"
 	"testing"
 
-	"forkrig/rig/internal/program"
-	"forkrig/rig/observe"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/program"
+	"forkrig/rig/observe"
 )
 
 // confessing prints what it was started with: a line of its status, a descriptor or

@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"forkrig/rig/internal/population"
-	"forkrig/rig/internal/program"
-	"forkrig/rig/internal/sandbox"
 	"io"
 	"os"
 	"os/exec"
@@ -19,6 +16,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"forkrig/rig/internal/population"
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
 )
 
 // Process is a program that was started on a host. The rig waits for it as soon

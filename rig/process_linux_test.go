@@ -237,3 +237,13 @@ func TestStartErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestSignalsOfALivingProcess(t *testing.T) {
+	t.Parallel()
+	c := stoppable("ignoring")
+	p := startReady(t, New(t).NewHost("h"), c)
+	masks, err := p.Signals()
+	require.NoError(t, err)
+	assert.True(t, masks.Ignored.Has(syscall.SIGUSR1), masks.Ignored.String())
+	assert.True(t, masks.Caught.Has(syscall.SIGTERM), "the Go runtime catches it: %v", masks.Caught)
+}

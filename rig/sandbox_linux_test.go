@@ -21,13 +21,13 @@ import (
 	"testing"
 	"time"
 
-	"forkrig/rig/internal/program"
-	"forkrig/rig/internal/sandbox"
-	"forkrig/rig/observe"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/program"
+	"forkrig/rig/internal/sandbox"
+	"forkrig/rig/observe"
 )
 
 // victimEnv makes the test binary run a victim in a sandbox of its own.

@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"forkrig/rig/internal/pidfd"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/pidfd"
 )
 
 // TestStormSendsWhatItSays compares what a storm says it sent with what its

@@ -26,7 +26,6 @@ func checkSandbox() error { return errUnsupported }
 
 func quitSignals() (signals <-chan os.Signal, restore func()) { return nil, func() {} }
 func quitMyself()                                             {}
-func describeThreads(int) string                              { return "" }
 
 type namespace struct{ inode uint64 }
 
@@ -52,11 +51,7 @@ func (*device) setNeighbours(*device, net.HardwareAddr, bool) error {
 	return errUnsupported
 }
 
-func setSoftLimit(int, Resource, uint64) (uint64, error) { return 0, errUnsupported }
-func manyUsers() bool                                    { return false }
+func manyUsers() bool { return false }
 func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}
 }
-
-func usableProcessors() ([]int, error) { return nil, errUnsupported }
-func stayOn(int) error                 { return errUnsupported }

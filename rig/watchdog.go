@@ -274,7 +274,7 @@ func (l *Lab) describe(w io.Writer) {
 			fmt.Fprintf(w, "    processes: %v\n", err)
 		}
 		for _, p := range processes {
-			fmt.Fprintf(w, "    %v, %v of processor time\n%s", p, p.CPUTime, indented(describeThreads(p.PID), "      "))
+			fmt.Fprintf(w, "    %v, %v of processor time\n%s", p, p.CPUTime, indented(observe.DescribeThreads(p.PID), "      "))
 		}
 		sockets, err := h.socketsIn(s)
 		if err != nil {

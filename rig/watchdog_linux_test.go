@@ -4,8 +4,6 @@ package rig
 
 import (
 	"bufio"
-	"fmt"
-	"forkrig/rig/internal/sandbox"
 	"io"
 	"net/netip"
 	"os"
@@ -17,7 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/sandbox"
 )
 
 // stillEnv makes TestStandsStill stand still until its standard input ends.
@@ -172,14 +171,6 @@ func TestWatchdogLimit(t *testing.T) {
 		assert.Equal(t, want, limit, text)
 		assert.Equal(t, want == 0, err != nil, text)
 	}
-}
-
-func TestNameCall(t *testing.T) {
-	t.Parallel()
-	assert.Equal(t, "running", nameCall("running"))
-	assert.Equal(t, "?", nameCall("?"))
-	assert.Equal(t, "system call 9999(0x1 0x2)", nameCall("9999 0x1 0x2"))
-	assert.Equal(t, "futex(0x1)", nameCall(fmt.Sprint(unix.SYS_FUTEX, " 0x1")))
 }
 
 func BenchmarkWatchdogLooks(b *testing.B) {

@@ -71,3 +71,6 @@ func ThreadsIn(int, ProcessState) (in, all int, err error) { return 0, 0, errUns
 
 // ListThreads fails.
 func ListThreads(int) ([]int, error) { return nil, errUnsupported }
+
+// DescribeThreads returns nothing.
+func DescribeThreads(int) string { return "" }

@@ -147,3 +147,11 @@ func FuzzSocketRow(f *testing.F) {
 		}
 	})
 }
+
+func TestNameCall(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "running", nameCall("running"))
+	assert.Equal(t, "?", nameCall("?"))
+	assert.Equal(t, "system call 9999(0x1 0x2)", nameCall("9999 0x1 0x2"))
+	assert.Equal(t, "futex(0x1)", nameCall(fmt.Sprint(unix.SYS_FUTEX, " 0x1")))
+}

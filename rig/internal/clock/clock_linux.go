@@ -9,7 +9,6 @@ package clock
 import (
 	"errors"
 	"fmt"
-	"forkrig/rig/internal/program"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/internal/program"
 )
 
 // Program is the helper program.

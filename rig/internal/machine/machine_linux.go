@@ -132,3 +132,26 @@ func parseLoad(text string) float64 {
 	}
 	return max(minute, float64(now-1)) // but the thread that reads it
 }
+
+// Processors returns the numbers of the processors that the tests may run
+// on (sched_getaffinity(2)).
+func Processors() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(os.Getpid(), &set); err != nil {
+		return nil, os.NewSyscallError("sched_getaffinity", err)
+	}
+	var processors []int
+	for n := 0; len(processors) < set.Count(); n++ {
+		if set.IsSet(n) {
+			processors = append(processors, n)
+		}
+	}
+	return processors, nil
+}
+
+// StayOn ties the calling thread to a processor.
+func StayOn(processor int) error {
+	var set unix.CPUSet
+	set.Set(processor)
+	return os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &set))
+}

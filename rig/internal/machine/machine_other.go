@@ -12,3 +12,6 @@ import (
 func timePiece(func() (time.Duration, error)) (time.Duration, error) { return 0, errors.ErrUnsupported }
 func processorTime() (time.Duration, error)                          { return 0, errors.ErrUnsupported }
 func readLoad() float64                                              { return 0 }
+
+func Processors() ([]int, error) { return nil, errors.ErrUnsupported }
+func StayOn(int) error           { return errors.ErrUnsupported }

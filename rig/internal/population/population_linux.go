@@ -24,10 +24,10 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/internal/program"
-
-	"golang.org/x/sys/unix"
 )
 
 // Program is the helper program that is init.

@@ -13,10 +13,10 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"forkrig/rig/internal/program"
 	"forkrig/rig/observe"
-
-	"golang.org/x/sys/unix"
 )
 
 // The descriptors that init gets, beside the standard streams.

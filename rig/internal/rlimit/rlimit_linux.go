@@ -1,31 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+// Package rlimit sets resource limits of running processes (prlimit(2)).
+package rlimit
 
 import (
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-func setSoftLimit(pid int, resource Resource, soft uint64) (old uint64, err error) {
-	number := [...]int{
-		OpenFiles:     unix.RLIMIT_NOFILE,
-		UserProcesses: unix.RLIMIT_NPROC,
-		FileSize:      unix.RLIMIT_FSIZE,
-		Memory:        unix.RLIMIT_AS,
-	}[resource]
+// The resources, as getrlimit(2) numbers them.
+const (
+	OpenFiles     = unix.RLIMIT_NOFILE
+	UserProcesses = unix.RLIMIT_NPROC
+	FileSize      = unix.RLIMIT_FSIZE
+	Memory        = unix.RLIMIT_AS
+)
+
+// SetSoft sets the soft limit of a process, at most to the hard one, and returns the
+// old one.
+func SetSoft(pid, resource int, soft uint64) (old uint64, err error) {
 	set := func() error {
 		var limit unix.Rlimit
-		if err := unix.Prlimit(pid, number, nil, &limit); err != nil {
+		if err := unix.Prlimit(pid, resource, nil, &limit); err != nil {
 			return os.NewSyscallError("prlimit", err)
 		}
 		old = limit.Cur
 		limit.Cur = min(soft, limit.Max)
-		return os.NewSyscallError("prlimit", unix.Prlimit(pid, number, &limit, nil))
+		return os.NewSyscallError("prlimit", unix.Prlimit(pid, resource, &limit, nil))
 	}
 	if err = set(); !errors.Is(err, os.ErrPermission) {
 		return old, err
@@ -38,7 +44,7 @@ func setSoftLimit(pid int, resource Resource, soft uint64) (old uint64, err erro
 // asOwnerOf calls f on a thread that has the user and group of the process.
 func asOwnerOf(pid int, f func() error) error {
 	var stat unix.Stat_t
-	if err := unix.Stat(procPath(pid), &stat); err != nil {
+	if err := unix.Stat("/proc/"+strconv.Itoa(pid), &stat); err != nil {
 		return os.NewSyscallError("stat", err)
 	}
 	result := make(chan error)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+// Package tmpfs mounts small file systems in memory (tmpfs(5)) and fills them.
+package tmpfs
 
 import (
 	"errors"
@@ -10,19 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func mountDisk(path string, bytes int64) error {
+// Mount mounts a file system of so many bytes that every user may write to. Requires
+// CAP_SYS_ADMIN.
+func Mount(path string, bytes int64) error {
 	err := unix.Mount("tmpfs", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("mode=1777,size=%d", bytes))
 	return os.NewSyscallError("mount", err)
 }
 
-// unmountDisk takes the disk away from the directory; processes that use it keep
+// Unmount takes the file system away from the directory; processes that use it keep
 // it until they end.
-func unmountDisk(path string) error {
+func Unmount(path string) error {
 	return os.NewSyscallError("umount", unix.Unmount(path, unix.MNT_DETACH))
 }
 
-// fillDisk makes a file that takes every page that is left, and returns its size.
-func fillDisk(path string) (int64, error) {
+// Fill makes a file that takes every page that is left, and returns its size.
+func Fill(path string) (int64, error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err

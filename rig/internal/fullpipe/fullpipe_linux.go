@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+// Package fullpipe fills the pipe that takes a process's output, and empties it again.
+package fullpipe
 
 import (
 	"errors"
@@ -11,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readPipe reads what is in the pipe now; 0 bytes and no error mean that there is
+// Read reads what is in the pipe now; 0 bytes and no error mean that there is
 // nothing. It heeds no deadline.
-func readPipe(r *os.File, b []byte) (n int, err error) {
+func Read(r *os.File, b []byte) (n int, err error) {
 	controlErr := control(r, func(fd int) {
 		for {
 			n, err = unix.Read(fd, b)
@@ -33,14 +34,14 @@ func readPipe(r *os.File, b []byte) (n int, err error) {
 	return n, errors.Join(controlErr, err)
 }
 
-// fillPipe fills an empty pipe to the brim and returns with how many bytes, or 0
+// Fill fills an empty pipe to the brim and returns with how many bytes, or 0
 // where it was not empty.
 //
 // The pipe is made as small as can be first, one page. So one write either fills
 // all of it or, where anything is there, none. It goes through a description of its
 // own (proc_pid_fd(5)), because O_NONBLOCK belongs to the description, and that of
 // the process must not have it.
-func fillPipe(r *os.File) (size int, err error) {
+func Fill(r *os.File) (size int, err error) {
 	controlErr := control(r, func(fd int) {
 		size, err = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, os.Getpagesize())
 		if err == unix.EBUSY { // there is more in it
@@ -72,12 +73,12 @@ func fillPipe(r *os.File) (size int, err error) {
 	return size, errors.Join(controlErr, err)
 }
 
-// emptyPipe takes out of the pipe what fillPipe put there, and gives it the
+// Empty takes out of the pipe what Fill put there, and gives it the
 // capacity of a new one.
-func emptyPipe(r *os.File, size int) error {
+func Empty(r *os.File, size int) error {
 	rest := make([]byte, size)
 	for len(rest) > 0 {
-		n, err := readPipe(r, rest)
+		n, err := Read(r, rest)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package fullpipe
+
+import (
+	"errors"
+	"os"
+)
+
+func Read(*os.File, []byte) (int, error) { return 0, errors.ErrUnsupported }
+func Fill(*os.File) (int, error)         { return 0, errors.ErrUnsupported }
+func Empty(*os.File, int) error          { return errors.ErrUnsupported }
