@@ -94,11 +94,6 @@ func Dispatch(programs Programs) {
 	}
 }
 
-// InProgram says whether this process is a helper program of the test binary, or
-// the sandbox's init, rather than the tests. A TestMain asks it before it does
-// something of its own ahead of [Main].
-func InProgram() bool { return program.Name(os.Args[0]) != "" }
-
 // Sandboxed runs f inside a sandbox and returns its exit status: see [Main] for what
 // a sandbox is and how it ends. It starts this program again, with the same
 // arguments; there the call of Sandboxed is the one that calls f. The program has
