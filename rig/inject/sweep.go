@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"forkrig/rig"
+	"forkrig/rig/internal/pidfd"
 )
 
 // SweepCalls are the calls in which a server may wait, so that a signal may
@@ -170,7 +171,10 @@ func (w Sweep) step(ctx context.Context, s *Session, c Call, in Where, nth int) 
 	if r.Hits = s.Hits(); r.Fired() || r.Err != nil {
 		r.After = w.Converse(ctx)
 	}
-	if !s.Process.Running() {
+	if r.After != nil {
+		s.settle(ctx) // a process that ends refuses connections before it has ended
+	}
+	if s.gone() {
 		r.Ended = true
 		exit, err := s.Process.Wait(ctx)
 		if err != nil {
@@ -179,6 +183,20 @@ func (w Sweep) step(ctx context.Context, s *Session, c Call, in Where, nth int) 
 		r.Exit = exit
 	}
 	return r, nil
+}
+
+// gone says whether the subject has ended, waited for or not.
+func (s *Session) gone() bool {
+	if !s.Process.Running() {
+		return true
+	}
+	p, err := pidfd.Open(s.Process.PID)
+	if err != nil {
+		return true
+	}
+	defer p.Close()
+	dead, err := p.Dead()
+	return dead && err == nil
 }
 
 // rested is for how long nothing happens on the host of a subject that is at rest.
