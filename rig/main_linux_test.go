@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		"limiting":    limiting,
 		"daemon":      daemon,
 		"spinning":    spinning,
+		"leaderless":  leaderless,
 		"opening":     opening,
 		"murderous":   murderous,
 		"breeding":    breeding,
@@ -185,6 +186,17 @@ func daemon(args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// leaderless goes on without its first thread, as after pthread_exit(3).
+func leaderless([]string) int {
+	go func() {
+		fmt.Println("ready")
+		stay()
+		os.Exit(0)
+	}()
+	_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+	return 1
 }
 
 // spinning never sleeps.

@@ -37,6 +37,7 @@ const (
 	DiskSleep    = observe.DiskSleep
 	Stopped      = observe.Stopped
 	Zombie       = observe.Zombie
+	LeaderEnded  = observe.LeaderEnded
 )
 
 // The kinds of descriptors.

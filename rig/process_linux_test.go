@@ -247,3 +247,17 @@ func TestSignalsOfALivingProcess(t *testing.T) {
 	assert.True(t, masks.Ignored.Has(syscall.SIGUSR1), masks.Ignored.String())
 	assert.True(t, masks.Caught.Has(syscall.SIGTERM), "the Go runtime catches it: %v", masks.Caught)
 }
+
+// TestProcessWithoutItsFirstThreadLives although the kernel shows it as a zombie.
+func TestProcessWithoutItsFirstThreadLives(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	p := startReady(t, host, Program("leaderless"))
+	found, err := host.AwaitProcesses(t.Context(), "a process without its first thread", func(l ProcessInfos) bool {
+		return len(l) == 1 && l[0].State == LeaderEnded
+	})
+	require.NoError(t, err)
+	assert.Empty(t, found.Zombies())
+	assert.True(t, p.Running())
+	require.NoError(t, p.Kill(t.Context()))
+}

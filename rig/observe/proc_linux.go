@@ -45,7 +45,7 @@ func ReadProcess(pid int) (ProcessInfo, error) {
 		return ProcessInfo{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
 	info.Age = sinceBoot() - ofTicks(info.startTicks)
-	return info, nil
+	return info.ofProcess(), nil
 }
 
 // statBytes is enough for a line of stat: 52 numbers of 20 digits at the most, and a name.
@@ -178,7 +178,7 @@ func (s *procSource) read(now time.Time, wanted func(namespace uint64) bool) ([]
 
 // place reads the process and, where that is not trusted any more, where it is.
 func (s *procSource) place(k *knownProcess, pid int, trusted bool, now time.Time) (ProcessInfo, error) {
-	info, err := readStat(k.stat, s.buffer[:])
+	info, err := s.readProcess(k)
 	if err != nil {
 		return info, err
 	}
@@ -188,9 +188,12 @@ func (s *procSource) place(k *knownProcess, pid int, trusted bool, now time.Time
 	}
 	if info.State != Zombie && !trusted && pid != s.own {
 		namespace := ReadNamespace(k.link)
+		if info.State == LeaderEnded {
+			namespace = s.namespaceOfThreads(pid)
+		}
 		if namespace == 0 {
 			// It has ended meanwhile, or it may not be looked at.
-			if info, err = readStat(k.stat, s.buffer[:]); err != nil {
+			if info, err = s.readProcess(k); err != nil {
 				return info, err
 			}
 		}
@@ -205,6 +208,23 @@ func (s *procSource) place(k *knownProcess, pid int, trusted bool, now time.Time
 		k.zombie = now
 	}
 	return info, nil
+}
+
+// namespaceOfThreads returns the network namespace of a process whose first thread has
+// ended, which has none any more: that of the thread with the lowest number that has one.
+func (s *procSource) namespaceOfThreads(pid int) (namespace uint64) {
+	threads, _ := listThreads(s.root, pid) // an error means that it ends
+	for _, tid := range threads {
+		if namespace = ReadNamespace(pathOf(s.root, pid, "task", strconv.Itoa(tid), "ns", "net")); namespace != 0 {
+			break
+		}
+	}
+	return namespace
+}
+
+func (s *procSource) readProcess(k *knownProcess) (ProcessInfo, error) {
+	info, err := readStat(k.stat, s.buffer[:])
+	return info.ofProcess(), err
 }
 
 // placeZombies puts the zombies where their parents are, where those live.

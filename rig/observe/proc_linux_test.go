@@ -56,6 +56,34 @@ func TestParseStatReadsAsTheLibraryDoes(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// TestProcessWithoutItsFirstThreadIsNoZombie: the kernel says Z of it, too.
+func TestProcessWithoutItsFirstThreadIsNoZombie(t *testing.T) {
+	p := newRecordedProc(t)
+	p.process(7, 'Z', 1, 1, 0)
+	p.process(8, 'S', 1, 1, 5)
+	p.write("8/stat", recordedStat(8, "x", 'Z', 1, 1, 3, 1))
+	p.write("8/task/8/stat", recordedStat(8, "x", 'Z', 1, 1, 3, 1))
+	p.write("8/task/9/stat", recordedStat(9, "x", 'S', 1, 1, 3, 1))
+	require.NoError(t, os.MkdirAll(filepath.Join(p.root, "8/task/9/ns"), 0o755))
+	require.NoError(t, os.Rename(filepath.Join(p.root, "8/ns/net"), filepath.Join(p.root, "8/task/9/ns/net")))
+	source := newProcSource(p.root, 4)
+	all, err := source.read(time.Now(), func(uint64) bool { return true })
+	require.NoError(t, err)
+	states := map[int]ProcessState{}
+	for _, l := range all {
+		states[l.PID] = l.State
+		assert.Equal(t, map[int]uint64{7: 0, 8: 5}[l.PID], l.namespace, "%d", l.PID)
+	}
+	assert.Equal(t, map[int]ProcessState{7: Zombie, 8: LeaderEnded}, states)
+	awake, err := source.awake(8)
+	require.NoError(t, err)
+	assert.False(t, awake)
+	p.write("8/task/9/stat", recordedStat(9, "x", 'R', 1, 1, 3, 1))
+	awake, err = source.awake(8)
+	require.NoError(t, err)
+	assert.True(t, awake, "a thread that lives runs")
+}
+
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte(recordedStat(77, "server", 'S', 9, 8, 3, 4711)))
 	f.Add([]byte("1 () R"))

@@ -19,11 +19,23 @@ const (
 	DiskSleep    ProcessState = 'D'
 	Stopped      ProcessState = 'T'
 	Zombie       ProcessState = 'Z'
+	// LeaderEnded is the state of a process whose first thread, the leader of its thread
+	// group, has ended while others live: after pthread_exit(3), or for a moment while it
+	// ends. The kernel shows Z (proc_pid_stat(5)) although it is no zombie.
+	LeaderEnded ProcessState = 'L'
 )
 
 // isAwake says whether a thread in that state runs, is ready to run, or waits for a
 // device.
 func isAwake(s ProcessState) bool { return s == RunningState || s == DiskSleep }
+
+// ofProcess returns the info of a process where that of its first thread was read.
+func (i ProcessInfo) ofProcess() ProcessInfo {
+	if i.State == Zombie && i.Threads > 1 {
+		i.State = LeaderEnded
+	}
+	return i
+}
 
 func (s ProcessState) String() string {
 	switch s {
@@ -37,6 +49,8 @@ func (s ProcessState) String() string {
 		return "stopped"
 	case Zombie:
 		return "zombie"
+	case LeaderEnded:
+		return "without its first thread"
 	case 0:
 		return "unknown"
 	}
