@@ -259,5 +259,8 @@ func TestProcessWithoutItsFirstThreadLives(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, found.Zombies())
 	assert.True(t, p.Running())
+	fds, err := p.FDs()
+	require.NoError(t, err)
+	assert.NotEmpty(t, fds)
 	require.NoError(t, p.Kill(t.Context()))
 }

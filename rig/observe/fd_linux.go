@@ -17,6 +17,16 @@ func ReadFDs(pid int) (FDs, error) { return readFDs(procRoot, pid) }
 func readFDs(root string, pid int) (FDs, error) {
 	dir := pathOf(root, pid, "fd")
 	entries, err := os.ReadDir(dir)
+	if len(entries) == 0 { // the first thread has none any more once it has ended
+		threads, _ := listThreads(root, pid)
+		for _, tid := range threads {
+			ofThread := pathOf(root, pid, "task", strconv.Itoa(tid), "fd")
+			if others, otherErr := os.ReadDir(ofThread); len(others) > 0 {
+				dir, entries, err = ofThread, others, otherErr
+				break
+			}
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list descriptors of process %d: %w", pid, err)
 	}
