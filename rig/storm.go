@@ -24,7 +24,9 @@ import (
 //
 // A signal that a process neither catches nor is ended by interrupts nothing,
 // and one that it catches may be a command to it. Look at [Process.Signals] and
-// choose with care; SIGSTOP and SIGCONT in turn need no handler.
+// choose with care; SIGSTOP and SIGCONT in turn need no handler. A flood of a signal that
+// ends a program written in Go may end it by SIGSEGV: before it ends itself its handler
+// unblocks the signal, and the signal stack overflows (dieFromSignal in package runtime).
 type Storm struct {
 	// Signals are sent in a random order determined by the lab's seed.
 	Signals []syscall.Signal
