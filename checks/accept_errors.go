@@ -137,7 +137,7 @@ func outOfDescriptors(c *judge.Case) {
 			c.Fail("no event says that descriptors are free again: after EMFILE call accept again when a timer ends",
 				"descriptors are free again, and a client in the backlog is not accepted: %v", judge.FirstLine(err))
 		}
-		k.End()
+		k.Close()
 	}
 	s.MustSurvive("EMFILE", "the listener does not accept after EMFILE: wait a moment and call accept again")
 	c.Note("it waits while it has no free descriptor, and serves clients afterwards")

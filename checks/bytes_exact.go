@@ -46,7 +46,7 @@ var bytesExact = judge.Check{
 			megabyte(c, k)
 			checkAnswer(c, k, "a byte after the megabyte", []string{"z"}) // finds surplus bytes
 		}
-		k.End()
+		k.Close()
 	},
 }
 
@@ -96,7 +96,7 @@ func oneAnswerEach(c *judge.Case) {
 			err = k.ExpectEnd()
 		}
 		mustBeExact(c, "one line", err)
-		k.End()
+		k.Close()
 	}
 }
 
@@ -108,7 +108,7 @@ func megabyte(c *judge.Case, k *judge.Conn) {
 	go func() { sent <- k.Send(said) }()
 	err := k.Expect(said)
 	if err != nil {
-		k.End()
+		k.Close()
 	}
 	if sendErr := <-sent; err == nil {
 		err = sendErr

@@ -40,9 +40,9 @@ var forkFailure = judge.Check{
 		}
 		const clients = 3
 		for range clients {
-			if !connectionEnds(c, s) {
+			if k := connectionStays(c, s); k != nil {
 				lift()
-				servedLater(c, s)
+				servedLater(c, s, k)
 				return
 			}
 		}
@@ -63,24 +63,19 @@ var forkFailure = judge.Check{
 }
 
 // startLimited starts the subject as a user whose processes the kernel limits.
-// Root has no such limit.
 func startLimited(c *judge.Case) *judge.Instance {
-	if c.Subject.User != "" {
-		return c.Start("")
-	}
-	s, err := c.TryStartLimited()
-	if missing := (*rig.MissingError)(nil); errors.As(err, &missing) {
-		return c.Start("") // without root every user of the sandbox is limited
-	}
-	if err != nil {
+	s, err := c.TryStart(judge.Launch{Limited: true})
+	if err != nil && c.Subject.User == "" && !rig.Rootless() {
 		c.Skip("fork has no limit for root, and the subject does not start as user %s (see -subject-user): %v",
 			judge.LimitedUser, judge.FirstLine(err))
 	}
+	c.Must(err)
 	return s
 }
 
-// connectionEnds connects a client while fork fails, and says whether its connection ends.
-func connectionEnds(c *judge.Case, s *judge.Instance) bool {
+// connectionStays connects a client while fork fails, and returns its connection if that
+// does not end.
+func connectionStays(c *judge.Case, s *judge.Instance) *judge.Conn {
 	ended := func() {
 		if !s.ListensOn() {
 			c.Fail("a failed fork concerns one connection: close it and go on", "EAGAIN from fork ends the listener%s", s.HowItEnded())
@@ -102,7 +97,7 @@ func connectionEnds(c *judge.Case, s *judge.Instance) bool {
 	case errors.Is(err, judge.ErrQuiescent) && n > 0:
 		c.Skip("it serves a client without starting a process")
 	case errors.Is(err, judge.ErrQuiescent):
-		return false
+		return k
 	case errors.Is(err, judge.ErrBusy):
 		c.Fail("the listener repeats fork in a busy loop: log the error, close the connection and go on",
 			"fork failed, and the connection of the client stays open: %v", err)
@@ -110,14 +105,13 @@ func connectionEnds(c *judge.Case, s *judge.Instance) bool {
 		c.Fail("the parent keeps the connection open when fork fails: close it",
 			"fork failed, and the connection of the client stays open: %v", err)
 	}
-	k.End()
-	return true
+	k.Close()
+	return nil
 }
 
 // servedLater judges a subject that keeps the connection of a client when fork fails: it
 // may serve the client when fork succeeds again.
-func servedLater(c *judge.Case, s *judge.Instance) {
-	k := c.Conns[len(c.Conns)-1]
+func servedLater(c *judge.Case, s *judge.Instance, k *judge.Conn) {
 	inode, err := k.ServerInode()
 	c.Must(err)
 	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxRetryTime))

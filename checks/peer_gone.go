@@ -32,7 +32,7 @@ var peerGone = judge.Check{
 			{"a message and a close before accept", func(k *judge.Conn) {
 				said, _ := c.Message(0)
 				_ = k.Send([]byte(said)) // the kernel takes it
-				k.End()
+				k.Close()
 			}},
 		} {
 			s.Freeze()

@@ -26,7 +26,7 @@ var reap = judge.Check{
 			c.Note("%d workers ended; all are reaped", clients+1)
 			return
 		}
-		if c.HasTimer(s.Listeners()) && c.ReapedByTimer() {
+		if s.ReapedByTimer() {
 			c.Note("%d workers ended; all are reaped, some by a timer after %v", clients+1, rig.Scaled(rig.Settling))
 			return
 		}

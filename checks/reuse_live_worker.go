@@ -26,7 +26,7 @@ var reuseLiveWorker = judge.Check{
 			c.Skip("the workers of the subject end with the listener")
 		}
 
-		second, err := c.TryStart()
+		second, err := c.TryStart(judge.Launch{})
 		if err != nil {
 			failToStartBeside(c, first, worker, err)
 		}

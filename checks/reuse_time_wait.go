@@ -23,7 +23,7 @@ var reuseTimeWait = judge.Check{
 		for _, k := range clients {
 			rest := make([]byte, 1<<10)
 			_, _ = k.ReadFull(rest) // the end, or what a greeting server had sent before it
-			k.End()
+			k.Close()
 		}
 		last, err := c.Until("TIME_WAIT and nothing else on the port", func() (bool, string, error) {
 			here, err := c.PortSockets()
@@ -32,7 +32,7 @@ var reuseTimeWait = judge.Check{
 		if err != nil {
 			c.Broken("no TIME_WAIT on the port before the restart: %s", last)
 		}
-		s, err := c.TryStart()
+		s, err := c.TryStart(judge.Launch{})
 		here, listErr := c.PortSockets()
 		c.Must(listErr)
 		if len(here.In(rig.TimeWait)) == 0 {
@@ -55,7 +55,7 @@ func withoutTimeWait(c *judge.Case) string {
 	if err := c.Host.Destroy(func(k rig.Socket) bool { return k.Local.Port() == c.Subject.ListenPort() && k.State == rig.TimeWait }); err != nil {
 		return ""
 	}
-	if _, err := c.TryStart(); err != nil {
+	if _, err := c.TryStart(judge.Launch{}); err != nil {
 		return fmt.Sprintf("; without them it does not listen either: %v", judge.WhyNot(err))
 	}
 	return "; without them it listens"

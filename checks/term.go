@@ -37,7 +37,7 @@ var term = judge.Check{
 		c.AwaitRest() // what SIGTERM does to workers has been done
 		policy(c, s, who, k)
 
-		k.End()
+		k.Close()
 		_, err = c.Until("the end of every process", func() (bool, string, error) {
 			left, err := c.Host.Processes()
 			return len(left) == 0, left.String(), err
@@ -60,7 +60,7 @@ func failToEnd(c *judge.Case, s *judge.Instance, k *judge.Conn, last string) {
 		c.Fail("a worker still holds the listening socket: close it in the child after fork, or make it close-on-exec",
 			"the listener has ended after SIGTERM, but the listening socket is still held by %s", s.Describe(holders))
 	}
-	k.End()
+	k.Close()
 	if _, err := c.Until("the end of listening", func() (bool, string, error) { return !s.Listens(), "", nil }); err == nil {
 		c.Fail("new clients connect and are not served: close the listening socket first, and then wait for the workers",
 			"it listens on after SIGTERM until its last client has left: %s", last)

@@ -31,13 +31,12 @@ type Case struct {
 	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
 	neverRests bool
-	shortWaits bool // waits end early: see Stage.Hasty
 
 	mu        sync.Mutex
 	result    scorecard.Result
 	notes     []string
 	servers   []*Instance // every start of the subject, oldest first
-	Conns     []*Conn
+	conns     []*Conn
 	dismissed bool // by DismissClients: no client waits any more
 }
 
@@ -78,11 +77,11 @@ func (c *Case) DismissClients() {
 // CloseConnections closes all connections of clients.
 func (c *Case) CloseConnections() {
 	c.mu.Lock()
-	conns := c.Conns
-	c.Conns = nil
+	conns := c.conns
+	c.conns = nil
 	c.mu.Unlock()
 	for _, k := range conns {
-		k.End()
+		k.Close()
 	}
 }
 

@@ -19,6 +19,9 @@ type Check struct {
 	Needs   Need
 	// Binds says that it relies on the kernel's answers to bind.
 	Binds bool
+	// Hasty has waits given up after an eighth of [rig.Settling]. What is found then is a
+	// suspicion: on a busy machine it may be wrong.
+	Hasty bool
 
 	Run func(*Case)
 }
@@ -35,7 +38,7 @@ const (
 // Judge judges the subject in one address family and returns the verdict. It does
 // not fail tb, whatever the verdict. It runs in a lab of its own, so that calls
 // may run at the same time. It returns soon after the context of tb has ended, or
-// after [CheckDeadline]; the result says then that nothing was judged.
+// after four times [rig.Patience]; the result says then that nothing was judged.
 func (check Check) Judge(tb rig.TB, subject Subject, family rig.Family) scorecard.Result {
 	tb.Helper()
 	return (&Run{Check: check, Family: family}).judge(tb, subject, nil)

@@ -28,7 +28,7 @@ type Instance struct {
 // subject that does not listen fails the check with that cause, or where it is
 // "" breaks it.
 func (c *Case) Start(causeOfFailure string) *Instance {
-	s, err := c.TryStart()
+	s, err := c.TryStart(Launch{})
 	if err != nil && causeOfFailure != "" {
 		c.Fail(causeOfFailure, "the subject does not listen: %v", WhyNot(err))
 	}
@@ -36,32 +36,29 @@ func (c *Case) Start(causeOfFailure string) *Instance {
 	return s
 }
 
-// TryStart is [Case.Start] where a subject that does not listen is an error.
-func (c *Case) TryStart() (*Instance, error) { return c.launch(c.Subject.At(c.Address), 0) }
+// Launch says how a subject is started.
+type Launch struct {
+	// Own is how many processes it has before its first connection, where that is known.
+	// With 0 the start waits for rest, which takes longer.
+	Own int
+	// Limited runs it as a user whose number of processes the kernel limits, which it does
+	// not for root: [LimitedUser], unless the subject has a user of its own, or the sandbox
+	// was made without root and has one user only, who is limited.
+	Limited bool
+}
 
-// LimitedUser is a user whose processes the kernel limits, which it does not for root.
+// LimitedUser is a user whose number of processes the kernel limits.
 const LimitedUser = "65534"
 
-// TryStartLimited is [Case.TryStart] as a user whose number of processes the kernel
-// limits: [LimitedUser], unless the subject has a user of its own. The error wraps a
-// [rig.MissingError] in a sandbox made without root, where every user is limited.
-func (c *Case) TryStartLimited() (*Instance, error) { return c.launchLimited(0) }
-
-func (c *Case) launchLimited(own int) (*Instance, error) {
+// TryStart is [Case.Start] where a subject that does not listen is an error.
+func (c *Case) TryStart(how Launch) (*Instance, error) {
 	command := c.Subject.At(c.Address)
-	if command.User == "" {
+	if how.Limited && command.User == "" && !rig.Rootless() {
 		command.User = LimitedUser
 		if err := c.Host.SetSysctl("net.ipv4.ip_unprivileged_port_start", "0"); err != nil { // of IPv6, too
 			return nil, err
 		}
 	}
-	return c.launch(command, own)
-}
-
-// launch starts the command, which starts the subject. own is how many processes it has
-// before its first connection, where that is known. Otherwise launch waits for rest,
-// which takes longer.
-func (c *Case) launch(command rig.Command, own int) (*Instance, error) {
 	before, err := c.Host.Processes()
 	if err != nil {
 		return nil, err
@@ -70,11 +67,11 @@ func (c *Case) launch(command rig.Command, own int) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.await(p, before, own)
+	return c.await(p, before, how.Own)
 }
 
-// await waits until what was started listens. Its processes are those that were not
-// there before.
+// await waits until what was started listens. Its processes are those that were not there
+// before. own is that of [Launch].
 func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instance, error) {
 	s := &Instance{Case: c, Process: p}
 	c.mu.Lock()
@@ -189,22 +186,16 @@ func (s *Instance) Head() rig.ProcessInfo {
 	})
 }
 
-// Caught are the signals that one of the listeners catches.
-func (s *Instance) Caught() rig.SignalSet {
+// NeutralSignals are the signals that may be sent to any server, as none takes them for
+// a command, and which the listener catches; and those that the user named, which
+// it should survive in whatever way.
+func (s *Instance) NeutralSignals() []syscall.Signal {
 	var caught rig.SignalSet
 	for _, info := range s.Listeners() {
 		if masks, err := s.Case.Host.Signals(info); err == nil {
 			caught |= masks.Caught
 		}
 	}
-	return caught
-}
-
-// NeutralSignals are the signals that may be sent to any server, as none takes them for
-// a command, and which the listener catches; and those that the user named, which
-// it should survive in whatever way.
-func (s *Instance) NeutralSignals() []syscall.Signal {
-	caught := s.Caught()
 	var signals []syscall.Signal
 	for _, signal := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGURG, syscall.SIGCONT} {
 		if caught.Has(signal) {

@@ -11,11 +11,15 @@ import (
 	"forkrig/rig"
 )
 
-// ReapedByTimer waits for a subject that looks for ended workers now and then.
-func (c *Case) ReapedByTimer() bool {
-	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxReapInterval))
+// ReapedByTimer says whether the subject looks for ended workers now and then: it waits
+// until one that has a timer has reaped them all.
+func (s *Instance) ReapedByTimer() bool {
+	if !s.Case.HasTimer(s.Listeners()) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(s.Case.Context(), rig.Scaled(maxReapInterval))
 	defer cancel()
-	_, err := c.Host.AwaitProcesses(ctx, "zombies reaped by a timer", func(l rig.ProcessInfos) bool { return len(l.Zombies()) == 0 })
+	_, err := s.Case.Host.AwaitProcesses(ctx, "zombies reaped by a timer", func(l rig.ProcessInfos) bool { return len(l.Zombies()) == 0 })
 	return err == nil
 }
 

@@ -43,7 +43,7 @@ func (c *Case) Hold(n int) []*Conn {
 			err = k.Begin()
 		}
 		if errors.Is(err, ErrQuiescent) && i >= 2 {
-			k.End()
+			k.Close()
 			c.Note("the subject serves %d clients at a time", i)
 			break
 		}

@@ -31,11 +31,11 @@ func (p *player) killWorker(c *conversation) bool {
 	if inode == 0 {
 		return false
 	}
-	workers := slices.DeleteFunc(p.socketOwners()[inode], p.IsOwn)
+	workers := slices.DeleteFunc(p.socketOwners()[inode], p.server.IsOwn)
 	if len(workers) == 0 {
 		return false
 	}
-	killed, _, err := p.Lab().KillTogether(p.Context(), p.Host().Matching("the worker of "+c.String(), func(i rig.ProcessInfo) bool {
+	killed, _, err := p.Lab.KillTogether(p.Context(), p.Host.Matching("the worker of "+c.String(), func(i rig.ProcessInfo) bool {
 		return slices.ContainsFunc(workers, i.Same)
 	}))
 	p.Must(err)
@@ -46,7 +46,7 @@ func (p *player) killWorker(c *conversation) bool {
 	c.halfClosed = true // nothing but the end of the stream can come any more
 	if err := p.receive(c); judge.Hopeless(err) {
 		p.Fail("the end of a worker must end its connection: close it in the parent and in all other workers",
-			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, firstLine(err), p.Described(p.socketOwners()[inode]))
+			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, judge.FirstLine(err), p.server.Describe(p.socketOwners()[inode]))
 	} else {
 		p.checkConversation(c, err)
 	}
@@ -67,20 +67,20 @@ func (p *player) storm() bool {
 	}
 	begin := func(s rig.Storm) {
 		s.RatePerSecond, s.Duration = stormRatePerSecond, maxStorm
-		running, err := p.Lab().StartStorm(s)
+		running, err := p.Lab.StartStorm(s)
 		p.Must(err)
 		p.storms = append(p.storms, running)
 	}
-	if signals := p.Neutral(); len(signals) > 0 {
-		listeners := p.Listeners()
-		begin(rig.Storm{Signals: signals, Targets: []rig.Target{p.Host().Matching("the listener", func(i rig.ProcessInfo) bool {
+	if signals := p.server.NeutralSignals(); len(signals) > 0 {
+		listeners := p.server.Listeners()
+		begin(rig.Storm{Signals: signals, Targets: []rig.Target{p.Host.Matching("the listener", func(i rig.ProcessInfo) bool {
 			return slices.ContainsFunc(listeners, i.Same)
 		})}})
 	}
 	// Without a handler, too, these interrupt calls with a timeout, and cut a send
 	// short (signal(7)).
 	begin(rig.Storm{Signals: []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT},
-		Targets: []rig.Target{p.Host().Matching("the workers", func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })}})
+		Targets: []rig.Target{p.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !p.server.IsOwn(i) })}})
 	p.faultBegan = time.Now()
 	return true
 }
@@ -103,17 +103,17 @@ func (p *player) restart() bool {
 	p.endStorm()
 	p.endShortage()
 	owners := p.socketOwners()
-	head := p.Head()
+	head := p.server.Head()
 	for _, c := range p.open() {
-		workersGoOn := p.subject.OnTerm == judge.Drain || p.subject.OnTerm == judge.Leave
-		hasWorker := slices.ContainsFunc(owners[p.serverInode(c)], func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })
+		workersGoOn := p.Subject.OnTerm == judge.Drain || p.Subject.OnTerm == judge.Leave
+		hasWorker := slices.ContainsFunc(owners[p.serverInode(c)], func(i rig.ProcessInfo) bool { return !p.server.IsOwn(i) })
 		if !workersGoOn || !hasWorker {
 			c.addExcuse("the server was stopped")
 		} else if c.drainedBy == nil {
 			c.drainedBy = &head
 		}
 	}
-	_, err := p.Lab().SignalAll(syscall.SIGTERM, p.Host().Matching("the first process", head.Same))
+	_, err := p.Lab.SignalAll(syscall.SIGTERM, p.Host.Matching("the first process", head.Same))
 	p.Must(err)
 	p.startAgain("SIGTERM")
 	return true
@@ -126,7 +126,7 @@ func (p *player) crash() bool {
 	for _, c := range p.open() {
 		c.addExcuse("the listener was killed")
 	}
-	_, _, err := p.Lab().KillTogether(p.Context(), p.Host().Matching("the listener and its helpers", p.IsOwn))
+	_, _, err := p.Lab.KillTogether(p.Context(), p.Host.Matching("the listener and its helpers", p.server.IsOwn))
 	p.Must(err)
 	p.startAgain("SIGKILL")
 	return true
@@ -135,7 +135,7 @@ func (p *player) crash() bool {
 // startAgain waits until no socket listens, and starts the server.
 func (p *player) startAgain(after string) {
 	last, err := p.Until("the end of listening", func() (bool, string, error) {
-		here, err := p.Sockets()
+		here, err := p.PortSockets()
 		left := here.In(rig.Listening)
 		return len(left) == 0, left.String(), err
 	})
@@ -143,11 +143,10 @@ func (p *player) startAgain(after string) {
 		p.Fail("a stopped server must not listen: close the listening socket at once, and in workers after fork",
 			"after %s a socket still listens: %s", after, last)
 	}
-	if err := p.Start(p.traits.own, p.limited); err != nil {
+	if err := p.start(); err != nil {
 		p.Fail("a stopped server must start again on its port at once: set SO_REUSEADDR to 1 before bind",
-			"after %s the server does not start again: %v", after, firstLine(err))
+			"after %s the server does not start again: %v", after, judge.FirstLine(err))
 	}
-	p.baseline = descriptors(p.Scene)
 }
 
 // awaitResets waits until the server's kernel has processed the resets of the client:
@@ -158,7 +157,7 @@ func (p *player) awaitResets(client int) {
 			if c.client != client || !c.ended {
 				continue
 			}
-			if socket, there, err := c.Server(); err != nil || there && socket.State == rig.Established {
+			if socket, there, err := c.ServerSocket(); err != nil || there && socket.State == rig.Established {
 				return false, socket.String(), err
 			}
 		}
@@ -174,7 +173,7 @@ func (p *player) unplug(client int) bool {
 		return false
 	}
 	p.awaitResets(client)
-	applied, err := fault.Apply(p.Context(), p.Lab(), fault.Unplugged{Host: p.Clients()[client-1]})
+	applied, err := fault.Apply(p.Context(), p.Lab, fault.Unplugged{Host: p.Clients[client-1]})
 	p.Must(err)
 	p.unplugged[client] = applied
 	p.faultBegan = time.Now()
@@ -198,8 +197,8 @@ func (p *player) exhaustDescriptors() bool {
 		return false
 	}
 	p.beginShortage()
-	for _, info := range p.Listeners() {
-		fds, err := p.Host().FDs(info)
+	for _, info := range p.server.Listeners() {
+		fds, err := p.Host.FDs(info)
 		p.Must(err)
 		p.limit(info, rig.OpenFiles, judge.LowestFree(fds))
 	}
@@ -211,7 +210,7 @@ func (p *player) exhaustProcesses() bool {
 		return false
 	}
 	p.beginShortage()
-	for _, info := range p.Own() {
+	for _, info := range p.server.Own {
 		p.limit(info, rig.UserProcesses, 0)
 	}
 	return true
@@ -229,7 +228,7 @@ func (p *player) beginShortage() {
 
 // limit limits what a process may have; a process that has ended is ignored.
 func (p *player) limit(info rig.ProcessInfo, resource rig.Resource, most uint64) {
-	restore, err := p.Host().SetLimit(info, resource, most)
+	restore, err := p.Host.SetLimit(info, resource, most)
 	if errors.Is(err, os.ErrNotExist) {
 		return
 	}
