@@ -10,6 +10,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var forkFailure = judge.Check{
@@ -23,21 +24,12 @@ var forkFailure = judge.Check{
 		c.AwaitRest()
 		listeners := s.Listeners()
 		before := map[int]rig.FDs{}
-		var restores []func() error
-		for _, info := range s.Own {
+		for _, info := range listeners {
 			fds, err := c.Host.FDs(info)
 			c.Must(err)
 			before[info.PID] = fds
-			restore, err := c.Host.SetLimit(info, rig.UserProcesses, 0)
-			c.Must(err)
-			restores = append(restores, restore)
 		}
-
-		lift := func() {
-			for _, restore := range restores {
-				c.Must(restore())
-			}
-		}
+		lift := c.Apply(fault.Limit{Targets: s.OwnTargets(), Resource: rig.UserProcesses, Soft: 0})
 		const clients = 3
 		for range clients {
 			if k := connectionStays(c, s); k != nil {

@@ -35,11 +35,11 @@ var peerGone = judge.Check{
 				k.Close()
 			}},
 		} {
-			s.Freeze()
+			thaw := s.Freeze()
 			for range gone {
 				leave.act(c.MustDial(1))
 			}
-			c.Thaw(s.OwnTarget())
+			thaw()
 			s.MustSurvive(leave.what, cause)
 		}
 		s.AwaitWorkersEnd("their clients left")

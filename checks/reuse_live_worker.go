@@ -7,6 +7,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var reuseLiveWorker = judge.Check{
@@ -20,8 +21,7 @@ var reuseLiveWorker = judge.Check{
 		old := c.MustDial(0)
 		c.MustServe(old.Begin())
 		worker := first.Worker(old)
-		_, _, err := c.Lab.KillTogether(c.Context(), first.OwnTarget())
-		c.Must(err)
+		c.Apply(fault.Kill{Targets: first.OwnTargets()})
 		if !outlives(c, worker) {
 			c.Skip("the workers of the subject end with the listener")
 		}

@@ -7,6 +7,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var reuseTimeWait = judge.Check{
@@ -52,7 +53,10 @@ var reuseTimeWait = judge.Check{
 // shows that it was the reason.
 func withoutTimeWait(c *judge.Case) string {
 	c.KillSubject()
-	if err := c.Host.Destroy(func(k rig.Socket) bool { return k.Local.Port() == c.Subject.ListenPort() && k.State == rig.TimeWait }); err != nil {
+	_, err := fault.Apply(c.Context(), c.Lab, fault.Destroy{Host: c.Host, What: "connections in TIME_WAIT", Match: func(k rig.Socket) bool {
+		return k.Local.Port() == c.Subject.ListenPort() && k.State == rig.TimeWait
+	}})
+	if err != nil {
 		return ""
 	}
 	if _, err := c.TryStart(judge.Launch{}); err != nil {

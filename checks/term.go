@@ -4,7 +4,6 @@ package checks
 
 import (
 	"slices"
-	"syscall"
 
 	"forkrig/judge"
 	"forkrig/rig"
@@ -24,21 +23,15 @@ var term = judge.Check{
 		if c.AwaitRest(); !s.Listens() {
 			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
 		}
-		head := s.Head()
-		_, err := c.Lab.SignalAll(syscall.SIGTERM, c.Host.Matching("the first process", head.Same))
-		c.Must(err)
-		last, err := c.Until("the end of listening", func() (bool, string, error) {
-			here, err := c.PortSockets()
-			return len(here.In(rig.Listening)) == 0, here.In(rig.Listening).String(), err
-		})
-		if err != nil {
+		s.Terminate()
+		if last, err := c.AwaitNoListener(); err != nil {
 			failToEnd(c, s, k, last)
 		}
 		c.AwaitRest() // what SIGTERM does to workers has been done
 		policy(c, s, who, k)
 
 		k.Close()
-		_, err = c.Until("the end of every process", func() (bool, string, error) {
+		_, err := c.Until("the end of every process", func() (bool, string, error) {
 			left, err := c.Host.Processes()
 			return len(left) == 0, left.String(), err
 		})

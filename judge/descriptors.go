@@ -35,16 +35,3 @@ func Kinds(fds rig.FDs) string {
 	}
 	return text + "(" + fds[0].Target + ")"
 }
-
-// LowestFree is the number that the next descriptor would get.
-func LowestFree(fds rig.FDs) uint64 {
-	open := map[int]bool{}
-	for _, fd := range fds {
-		open[fd.Number] = true
-	}
-	n := 0
-	for open[n] {
-		n++
-	}
-	return uint64(n)
-}

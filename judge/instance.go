@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 // Instance is a started subject that listens.
@@ -157,26 +158,32 @@ func (s *Instance) Listeners() rig.ProcessInfos {
 	return found
 }
 
-// ListenersTarget targets the processes that listen.
-func (s *Instance) ListenersTarget() rig.Target {
-	listeners := s.Listeners()
-	return s.Case.Host.Matching("the listener", func(i rig.ProcessInfo) bool {
-		return slices.ContainsFunc(listeners, i.Same)
-	})
+// ListenerTargets targets the processes that listen.
+func (s *Instance) ListenerTargets() []rig.Target {
+	return s.Case.Targets("the listener", s.Listeners())
 }
 
-// OwnTarget targets all processes that were there before the first connection.
-func (s *Instance) OwnTarget() rig.Target {
-	return s.Case.Host.Matching("the listener and its helpers", s.IsOwn)
+// OwnTargets targets all processes that were there before the first connection.
+func (s *Instance) OwnTargets() []rig.Target {
+	return s.Case.Targets("the listener and its helpers", s.Own)
 }
 
-// WorkersTarget targets all processes that came with connections.
-func (s *Instance) WorkersTarget() rig.Target {
-	return s.Case.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !s.IsOwn(i) })
+// WorkerTargets targets all processes that came with connections, and those that will.
+func (s *Instance) WorkerTargets() []rig.Target {
+	return []rig.Target{s.Case.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !s.IsOwn(i) })}
 }
 
-// Head is the process to send signals to as an administrator would: the oldest
-// of those that were there before the first connection.
+// Freeze stops the listener and its helpers until thaw is called.
+func (s *Instance) Freeze() (thaw func()) { return s.Case.Apply(fault.Stop{Targets: s.OwnTargets()}) }
+
+// Terminate sends SIGTERM to the first process, as an administrator would.
+func (s *Instance) Terminate() {
+	head := rig.ProcessInfos{s.Head()}
+	s.Case.Apply(fault.Signal{Signal: syscall.SIGTERM, Targets: s.Case.Targets("the first process", head)})
+}
+
+// Head is the first process: the oldest of those that were there before the first
+// connection.
 func (s *Instance) Head() rig.ProcessInfo {
 	return slices.MinFunc(s.Own, func(a, b rig.ProcessInfo) int {
 		if a.StartedBefore(b) {
@@ -288,6 +295,16 @@ func (s *Instance) Listens() bool {
 	here, err := s.Case.PortSockets()
 	s.Case.Must(err)
 	return len(here.In(rig.Listening)) > 0
+}
+
+// AwaitNoListener waits until no socket listens on the port. Otherwise last is what still
+// listens.
+func (c *Case) AwaitNoListener() (last string, err error) {
+	return c.Until("the end of listening", func() (bool, string, error) {
+		here, err := c.PortSockets()
+		left := here.In(rig.Listening)
+		return len(left) == 0, left.String(), err
+	})
 }
 
 // ListensOn waits for the subject to listen, and says whether it does. Some servers close

@@ -4,6 +4,8 @@ package judge
 
 import (
 	"context"
+	"errors"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -26,7 +28,8 @@ func (s *Instance) ReapedByTimer() bool {
 // maxReapInterval is how seldom a subject may look for ended workers.
 const maxReapInterval = 10 * time.Second
 
-// HasTimer says whether a process may be waiting with a timer of its own.
+// HasTimer says whether a process may be waiting with a timer of its own. It skips the check
+// where the kernel does not show that ([rig.FeatureProcSyscall]).
 func (c *Case) HasTimer(who rig.ProcessInfos) bool {
 	return slices.ContainsFunc(who, func(info rig.ProcessInfo) bool {
 		masks, err := c.Host.Signals(info)
@@ -34,6 +37,9 @@ func (c *Case) HasTimer(who rig.ProcessInfos) bool {
 			return true
 		}
 		timed, err := c.Host.WaitsWithTimer(info)
-		return err == nil && timed
+		if !errors.Is(err, os.ErrNotExist) { // or it has ended
+			c.Must(err)
+		}
+		return timed
 	})
 }

@@ -3,8 +3,6 @@
 package search
 
 import (
-	"errors"
-	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -35,13 +33,10 @@ func (p *player) killWorker(c *conversation) bool {
 	if len(workers) == 0 {
 		return false
 	}
-	killed, _, err := p.Lab.KillTogether(p.Context(), p.Host.Matching("the worker of "+c.String(), func(i rig.ProcessInfo) bool {
-		return slices.ContainsFunc(workers, i.Same)
-	}))
-	p.Must(err)
+	p.Apply(fault.Kill{Targets: p.Targets("the worker of "+c.String(), workers)})
 	c.excuse = "its worker was killed"
 	if !p.reachable(c) {
-		return killed > 0
+		return true
 	}
 	c.halfClosed = true // nothing but the end of the stream can come any more
 	if err := p.receive(c); judge.Hopeless(err) {
@@ -65,22 +60,16 @@ func (p *player) storm() bool {
 	if len(p.storms) > 0 {
 		return false
 	}
-	begin := func(s rig.Storm) {
-		s.RatePerSecond, s.Duration = stormRatePerSecond, maxStorm
-		running, err := p.Lab.StartStorm(s)
-		p.Must(err)
-		p.storms = append(p.storms, running)
+	begin := func(signals []syscall.Signal, targets []rig.Target) {
+		storm := rig.Storm{Signals: signals, Targets: targets, RatePerSecond: stormRatePerSecond, Duration: maxStorm}
+		p.storms = append(p.storms, p.Apply(&fault.Storm{Storm: storm, MayIdle: true}))
 	}
 	if signals := p.server.NeutralSignals(); len(signals) > 0 {
-		listeners := p.server.Listeners()
-		begin(rig.Storm{Signals: signals, Targets: []rig.Target{p.Host.Matching("the listener", func(i rig.ProcessInfo) bool {
-			return slices.ContainsFunc(listeners, i.Same)
-		})}})
+		begin(signals, p.server.ListenerTargets())
 	}
 	// Without a handler, too, these interrupt calls with a timeout, and cut a send
 	// short (signal(7)).
-	begin(rig.Storm{Signals: []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT},
-		Targets: []rig.Target{p.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !p.server.IsOwn(i) })}})
+	begin([]syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT}, p.server.WorkerTargets())
 	p.faultBegan = time.Now()
 	return true
 }
@@ -90,9 +79,8 @@ func (p *player) endStorm() bool {
 		return false
 	}
 	p.awaitMinFault()
-	for _, storm := range p.storms {
-		_, err := storm.Stop()
-		p.Must(err)
+	for _, end := range p.storms {
+		end()
 	}
 	p.storms = nil
 	return true
@@ -113,8 +101,7 @@ func (p *player) restart() bool {
 			c.drainedBy = &head
 		}
 	}
-	_, err := p.Lab.SignalAll(syscall.SIGTERM, p.Host.Matching("the first process", head.Same))
-	p.Must(err)
+	p.server.Terminate()
 	p.startAgain("SIGTERM")
 	return true
 }
@@ -126,20 +113,14 @@ func (p *player) crash() bool {
 	for _, c := range p.open() {
 		c.addExcuse("the listener was killed")
 	}
-	_, _, err := p.Lab.KillTogether(p.Context(), p.Host.Matching("the listener and its helpers", p.server.IsOwn))
-	p.Must(err)
+	p.Apply(fault.Kill{Targets: p.server.OwnTargets()})
 	p.startAgain("SIGKILL")
 	return true
 }
 
 // startAgain waits until no socket listens, and starts the server.
 func (p *player) startAgain(after string) {
-	last, err := p.Until("the end of listening", func() (bool, string, error) {
-		here, err := p.PortSockets()
-		left := here.In(rig.Listening)
-		return len(left) == 0, left.String(), err
-	})
-	if err != nil {
+	if last, err := p.AwaitNoListener(); err != nil {
 		p.Fail("a stopped server must not listen: close the listening socket at once, and in workers after fork",
 			"after %s a socket still listens: %s", after, last)
 	}
@@ -173,20 +154,18 @@ func (p *player) unplug(client int) bool {
 		return false
 	}
 	p.awaitResets(client)
-	applied, err := fault.Apply(p.Context(), p.Lab, fault.Unplugged{Host: p.Clients[client-1]})
-	p.Must(err)
-	p.unplugged[client] = applied
+	p.unplugged[client] = p.Apply(fault.Unplugged{Host: p.Clients[client-1]})
 	p.faultBegan = time.Now()
 	return true
 }
 
 func (p *player) plug(client int) bool {
-	applied := p.unplugged[client]
-	if applied == nil {
+	heal := p.unplugged[client]
+	if heal == nil {
 		return false
 	}
 	p.awaitMinFault()
-	p.Must(applied.Heal(p.Context()))
+	heal()
 	delete(p.unplugged, client)
 	p.unnoticed = slices.DeleteFunc(p.unnoticed, func(c *conversation) bool { return c.client == client })
 	return true
@@ -196,12 +175,7 @@ func (p *player) exhaustDescriptors() bool {
 	if p.shortage != nil {
 		return false
 	}
-	p.beginShortage()
-	for _, info := range p.server.Listeners() {
-		fds, err := p.Host.FDs(info)
-		p.Must(err)
-		p.limit(info, rig.OpenFiles, judge.LowestFree(fds))
-	}
+	p.beginShortage(fault.NoDescriptors{Targets: p.server.ListenerTargets()})
 	return true
 }
 
@@ -209,16 +183,14 @@ func (p *player) exhaustProcesses() bool {
 	if p.shortage != nil || !p.traits.forks {
 		return false
 	}
-	p.beginShortage()
-	for _, info := range p.server.Own {
-		p.limit(info, rig.UserProcesses, 0)
-	}
+	p.beginShortage(fault.Limit{Targets: p.server.OwnTargets(), Resource: rig.UserProcesses, Soft: 0})
 	return true
 }
 
-// beginShortage excuses the connections that may not have been accepted yet.
-func (p *player) beginShortage() {
-	p.shortage = []func() error{}
+// beginShortage begins a shortage, and excuses the connections that may not have been
+// accepted yet.
+func (p *player) beginShortage(f fault.Fault) {
+	p.shortage = p.Apply(f)
 	for _, c := range p.open() {
 		if !c.served {
 			c.addExcuse("a shortage began before it was served")
@@ -226,24 +198,12 @@ func (p *player) beginShortage() {
 	}
 }
 
-// limit limits what a process may have; a process that has ended is ignored.
-func (p *player) limit(info rig.ProcessInfo, resource rig.Resource, most uint64) {
-	restore, err := p.Host.SetLimit(info, resource, most)
-	if errors.Is(err, os.ErrNotExist) {
-		return
-	}
-	p.Must(err)
-	p.shortage = append(p.shortage, restore)
-}
-
 func (p *player) endShortage() bool {
 	if p.shortage == nil {
 		return false
 	}
 	p.awaitMinFault()
-	for _, restore := range p.shortage {
-		p.Must(restore())
-	}
+	p.shortage()
 	p.shortage = nil
 	return true
 }

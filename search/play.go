@@ -11,7 +11,6 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
-	"forkrig/rig/fault"
 	"forkrig/scorecard"
 )
 
@@ -80,9 +79,9 @@ type player struct {
 	// unnoticed are connections that were closed while their client was
 	// unplugged: the server does not know yet.
 	unnoticed   []*conversation
-	unplugged   map[int]*fault.Applied // by the number of the client
-	shortage    []func() error         // restores the limits; nil without a shortage
-	storms      []*rig.RunningStorm
+	unplugged   map[int]func()  // heal it, by the number of the client
+	shortage    func()          // ends it; nil without a shortage
+	storms      []func()        // end them
 	baseline    map[int]rig.FDs // of the listeners
 	timerReaped bool            // zombies were reaped by a timer
 	faultBegan  time.Time       // when the latest fault began, or a client connected during one
@@ -90,7 +89,7 @@ type player struct {
 
 // newPlayer starts the subject.
 func newPlayer(c *judge.Case, traits Traits, launch judge.Launch) *player {
-	p := &player{Case: c, traits: traits, launch: launch, unplugged: map[int]*fault.Applied{}}
+	p := &player{Case: c, traits: traits, launch: launch, unplugged: map[int]func(){}}
 	c.Must(p.start())
 	return p
 }
