@@ -71,7 +71,7 @@ func interruptible(c *judge.Case, s *judge.Instance, session *inject.Session) fu
 	c.MustServe(k.Begin())
 	inode, err := k.ServerInode()
 	c.Must(err)
-	workers := c.Serving(s, k)
+	workers := s.Serving(k)
 	endurance, err := endurance(c, workers, inode)
 	if !errors.Is(err, os.ErrNotExist) { // of a worker that has ended nothing is known
 		c.Must(err)

@@ -23,12 +23,7 @@ var forkFailure = judge.Check{
 		s.MustFork()
 		c.AwaitRest()
 		listeners := s.Listeners()
-		before := map[int]rig.FDs{}
-		for _, info := range listeners {
-			fds, err := c.Host.FDs(info)
-			c.Must(err)
-			before[info.PID] = fds
-		}
+		before := c.Descriptors(listeners)
 		lift := c.Apply(fault.Limit{Targets: s.OwnTargets(), Resource: rig.UserProcesses, Soft: 0})
 		const clients = 3
 		for range clients {
@@ -42,13 +37,9 @@ var forkFailure = judge.Check{
 		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close it and go on")
 		s.AwaitWorkersEnd("the client left")
 		c.AwaitRest()
-		for _, info := range listeners {
-			now, err := c.Host.FDs(info)
-			c.Must(err)
-			if leaked := judge.Gained(before[info.PID], now); len(leaked) > 0 {
-				c.Fail("the parent keeps the connection open when fork fails: close it",
-					"after %d failed forks the listener has %d more descriptors: %s", clients, len(leaked), judge.Kinds(leaked))
-			}
+		if leaked := before.Gained(c.Descriptors(listeners)); len(leaked) > 0 {
+			c.Fail("the parent keeps the connection open when fork fails: close it",
+				"after %d failed forks the listener has %d more descriptors: %s", clients, len(leaked), judge.Kinds(leaked))
 		}
 		c.Note("the kernel refused %d forks; each client saw the end of its connection", clients)
 	},
@@ -79,8 +70,7 @@ func connectionStays(c *judge.Case, s *judge.Instance) *judge.Conn {
 		c.Must(err)
 	}
 	if c.Subject.Service != judge.None {
-		said, _ := c.Message(0)
-		_ = k.Send([]byte(said)) // a reset may come before
+		_, _ = k.Ask() // a reset may come before
 	}
 	answer := make([]byte, 1<<10)
 	n, err := k.ReadFull(answer)

@@ -24,17 +24,14 @@ var reapBurst = judge.Check{
 		} {
 			clients := c.Hold(20)
 			s.Worker(clients[0])
-			workers, err := s.WorkersAlive()
+			workers, err := s.Workers()
 			c.Must(err)
 			thaw := s.Freeze() // its SIGCHLDs become one
 			end.act()
-			last, err := c.Until("the end of all workers", func() (bool, string, error) {
-				left, err := s.WorkersAlive()
-				return len(left) == 0, left.String(), err
-			})
+			left, err := s.AwaitWorkers(0)
 			thaw()
 			if err != nil {
-				c.Broken("the workers do not end while the listener is stopped: %v", last)
+				c.Broken("the workers do not end while the listener is stopped: %v", left)
 			}
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)

@@ -19,7 +19,7 @@ var term = judge.Check{
 		s := c.Start("")
 		k := c.MustDial(0)
 		c.MustServe(k.Begin())
-		who := c.Serving(s, k)
+		who := s.Serving(k)
 		if c.AwaitRest(); !s.Listens() {
 			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
 		}

@@ -32,7 +32,7 @@ var vanishedClient = judge.Check{
 		k := c.MustDial(1)
 		c.MustServe(k.Begin())
 		c.AwaitRest() // the worker has set what it sets
-		who := c.Serving(s, k)
+		who := s.Serving(k)
 		inode, err := k.ServerInode()
 		c.Must(err)
 		if inode == 0 {

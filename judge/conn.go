@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -123,24 +122,21 @@ func (k *Conn) Reset() {
 	}
 }
 
-// Message returns something to say and the answer it must get.
-func (c *Case) Message(n int) (said, answer string) {
-	said = fmt.Sprintf("message %d of a client\n", n)
-	if c.Subject.Service == Upper {
-		return said, strings.ToUpper(said)
-	}
-	return said, said
+// Ask sends the next message, and returns the answer that it must get.
+func (k *Conn) Ask() (answer string, err error) {
+	message := fmt.Sprintf("message %d of a client\n", k.count)
+	k.count++
+	return k.Case.Subject.Service.Answer(message), k.Send([]byte(message))
 }
 
-// Exchange says something and checks the answer. With a service of none it
-// checks that the connection stands.
+// Exchange sends a message and checks the answer. With a service of none it checks that
+// the connection stands.
 func (k *Conn) Exchange() error {
 	if k.Case.Subject.Service == None {
 		return k.AwaitAccepted()
 	}
-	said, answer := k.Case.Message(k.count)
-	k.count++
-	if err := k.Send([]byte(said)); err != nil {
+	answer, err := k.Ask()
+	if err != nil {
 		return err
 	}
 	return k.Expect([]byte(answer))

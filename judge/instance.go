@@ -247,21 +247,11 @@ func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
 		if err != nil || inode == 0 {
 			// It may have ended already, and show as a zombie.
 			all, listErr := s.Case.Host.Processes()
-			workers = rig.ProcessInfos{}
-			for _, info := range all.Zombies() {
-				if !s.IsOwn(info) {
-					workers = append(workers, info)
-				}
-			}
+			workers = slices.DeleteFunc(all.Zombies(), s.IsOwn)
 			return len(workers) > 0, "no process has the connection open", errors.Join(err, listErr)
 		}
 		holders := s.Case.Holders(inode)
-		workers = nil
-		for _, info := range holders {
-			if !s.IsOwn(info) {
-				workers = append(workers, info)
-			}
-		}
+		workers = slices.DeleteFunc(slices.Clone(holders), s.IsOwn)
 		return len(workers) > 0, "the connection is open in " + s.Describe(holders), nil
 	})
 	switch {

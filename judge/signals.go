@@ -15,30 +15,29 @@ const SignalTimes = 5
 
 // Serving returns the processes that have the subject's side of the connection
 // open: its workers or, where there is no process per connection, the listener.
-func (c *Case) Serving(s *Instance, k *Conn) rig.ProcessInfos {
+func (s *Instance) Serving(k *Conn) rig.ProcessInfos {
 	inode, err := k.ServerInode()
-	c.Must(err)
-	holders := c.Holders(inode)
+	s.Case.Must(err)
+	holders := s.Case.Holders(inode)
 	if workers := slices.DeleteFunc(slices.Clone(holders), s.IsOwn); len(workers) > 0 {
 		return workers
 	}
 	return holders
 }
 
-// PauseServing stops and continues the processes that serve the connection, a
-// few times. No handler is needed for this to interrupt a call: reads and writes
+// PauseServing stops and continues the processes that serve the connection, [SignalTimes]
+// times. No handler is needed for this to interrupt a call: reads and writes
 // with a timeout give EINTR, and a write that has sent a part returns that part
-// (signal(7)). It returns how often the processes were woken, and how often they
-// were paused.
-func (c *Case) PauseServing(s *Instance, k *Conn) (woken uint64, pauses int) {
-	who := c.Serving(s, k)
+// (signal(7)). It returns how many calls were woken.
+func (s *Instance) PauseServing(k *Conn) (woken uint64) {
+	who := s.Serving(k)
 	if len(who) == 0 {
-		c.Broken("no process has the connection open")
+		s.Case.Broken("no process has the connection open")
 	}
 	for range SignalTimes {
-		woken += c.Pause(who)
+		woken += s.Case.Pause(who)
 	}
-	return woken, SignalTimes
+	return woken
 }
 
 // Pause stops the processes, waits until they have stopped, continues them and

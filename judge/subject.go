@@ -54,6 +54,14 @@ const (
 	None  Service = "none"  // something else: only connections are looked at
 )
 
+// Answer returns what the service answers to a text.
+func (s Service) Answer(to string) string {
+	if s == Upper {
+		return strings.ToUpper(to)
+	}
+	return to
+}
+
 // Services are all of them.
 var Services = []Service{Echo, Upper, None}
 

@@ -54,10 +54,7 @@ func message(service judge.Service, conn, n, size int) (message, answer []byte) 
 		}
 		text = b.String()[:size-1] + "\n"
 	}
-	if service == judge.Upper {
-		return []byte(text), []byte(strings.ToUpper(text))
-	}
-	return []byte(text), []byte(text)
+	return []byte(text), []byte(service.Answer(text))
 }
 
 // reachable says whether packets of the connection pass.

@@ -25,11 +25,9 @@ func (p *player) awaitMinFault() {
 }
 
 func (p *player) killWorker(c *conversation) bool {
-	inode := p.serverInode(c)
-	if inode == 0 {
-		return false
-	}
-	workers := slices.DeleteFunc(p.socketOwners()[inode], p.server.IsOwn)
+	inode, err := c.ServerInode()
+	p.Must(err)
+	workers := p.workersOf(c)
 	if len(workers) == 0 {
 		return false
 	}
@@ -41,7 +39,7 @@ func (p *player) killWorker(c *conversation) bool {
 	c.halfClosed = true // nothing but the end of the stream can come any more
 	if err := p.receive(c); judge.Hopeless(err) {
 		p.Fail("the end of a worker must end its connection: close it in the parent and in all other workers",
-			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, judge.FirstLine(err), p.server.Describe(p.socketOwners()[inode]))
+			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, judge.FirstLine(err), p.server.Describe(p.Holders(inode)))
 	} else {
 		p.checkConversation(c, err)
 	}
@@ -90,12 +88,10 @@ func (p *player) endStorm() bool {
 func (p *player) restart() bool {
 	p.endStorm()
 	p.endShortage()
-	owners := p.socketOwners()
 	head := p.server.Head()
 	for _, c := range p.open() {
 		workersGoOn := p.Subject.OnTerm == judge.Drain || p.Subject.OnTerm == judge.Leave
-		hasWorker := slices.ContainsFunc(owners[p.serverInode(c)], func(i rig.ProcessInfo) bool { return !p.server.IsOwn(i) })
-		if !workersGoOn || !hasWorker {
+		if !workersGoOn || len(p.workersOf(c)) == 0 {
 			c.addExcuse("the server was stopped")
 		} else if c.drainedBy == nil {
 			c.drainedBy = &head

@@ -159,11 +159,11 @@ func (p *player) socketOwners() map[uint32]rig.ProcessInfos {
 	return found
 }
 
-// serverInode is the inode of the server's side of the connection, or 0.
-func (p *player) serverInode(c *conversation) uint32 {
-	socket, _, err := c.ServerSocket()
+// workersOf are the workers that have the server's side of the connection open.
+func (p *player) workersOf(c *conversation) rig.ProcessInfos {
+	inode, err := c.ServerInode()
 	p.Must(err)
-	return socket.Inode
+	return slices.DeleteFunc(p.Holders(inode), p.server.IsOwn)
 }
 
 // checkSingleOwner fails the subject if two processes keep a connection open: the
@@ -214,36 +214,23 @@ func (p *player) mayShare(l rig.ProcessInfos) bool {
 // checkDescriptors fails the subject if its listener has more descriptors than that
 // many clients explain.
 func (p *player) checkDescriptors(clients int) {
-	allowed := clients + p.traits.keptDescriptors
-	var beyond rig.FDs
-	_, err := p.Until("descriptors to be closed", func() (bool, string, error) {
-		beyond = nil
-		for pid, now := range p.descriptors() {
-			beyond = append(beyond, judge.Gained(p.baseline[pid], now)...)
-		}
-		return len(beyond) <= allowed, beyond.String(), nil
-	})
+	gained, err := p.AwaitGained(p.server.Listeners(), p.baseline, clients+p.traits.keptDescriptors)
 	if err != nil {
 		p.Fail("close each connection in the parent after fork, also if fork failed or the client has left",
-			"with %d clients the listener has %d descriptors more than before its first client: %s", clients, len(beyond), judge.Kinds(beyond))
+			"with %d clients the listener has %d descriptors more than before its first client: %s", clients, len(gained), judge.Kinds(gained))
 	}
 }
 
 // checkBaseline fails the subject if processes, descriptors or sockets are left when
 // all clients have left.
 func (p *player) checkBaseline() {
-	last, err := p.Until("the end of every worker", func() (bool, string, error) {
-		all, err := p.Host.Processes()
-		left := slices.DeleteFunc(all.Alive(), p.server.IsOwn)
-		return len(left) == 0, left.String(), err
-	})
-	if err != nil {
+	if left, err := p.server.AwaitWorkers(0); err != nil {
 		p.Fail("a worker must end with its client, and a stopped server with its last worker",
-			"all clients have left, but these processes are still there: %s", last)
+			"all clients have left, but these processes are still there: %v", left)
 	}
 	p.checkReaped()
 	p.checkDescriptors(0)
-	last, err = p.Until("the end of every connection", func() (bool, string, error) {
+	last, err := p.Until("the end of every connection", func() (bool, string, error) {
 		here, err := p.PortSockets()
 		var left []string
 		for _, socket := range here {

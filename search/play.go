@@ -79,12 +79,12 @@ type player struct {
 	// unnoticed are connections that were closed while their client was
 	// unplugged: the server does not know yet.
 	unnoticed   []*conversation
-	unplugged   map[int]func()  // heal it, by the number of the client
-	shortage    func()          // ends it; nil without a shortage
-	storms      []func()        // end them
-	baseline    map[int]rig.FDs // of the listeners
-	timerReaped bool            // zombies were reaped by a timer
-	faultBegan  time.Time       // when the latest fault began, or a client connected during one
+	unplugged   map[int]func()    // heal it, by the number of the client
+	shortage    func()            // ends it; nil without a shortage
+	storms      []func()          // end them
+	baseline    judge.Descriptors // of the listeners
+	timerReaped bool              // zombies were reaped by a timer
+	faultBegan  time.Time         // when the latest fault began, or a client connected during one
 }
 
 // newPlayer starts the subject.
@@ -101,19 +101,8 @@ func (p *player) start() error {
 		return err
 	}
 	p.server = server
-	p.baseline = p.descriptors()
+	p.baseline = p.Descriptors(server.Listeners())
 	return nil
-}
-
-// descriptors are those of the listeners, by process.
-func (p *player) descriptors() map[int]rig.FDs {
-	all := map[int]rig.FDs{}
-	for _, info := range p.server.Listeners() {
-		if fds, err := p.Host.FDs(info); err == nil { // or it has ended
-			all[info.PID] = fds
-		}
-	}
-	return all
 }
 
 // hastenNeighbourDiscovery makes hosts that look for a neighbour's link address, as

@@ -47,16 +47,11 @@ func Examine(tb rig.TB, subject judge.Subject, family rig.Family) (Traits, error
 			c.Broken("a client cannot connect")
 		}
 		p.exchange(first, 40)
-		owners := p.socketOwners()
-		for _, info := range owners[p.serverInode(first)] {
-			workers = workers || !p.server.IsOwn(info)
-		}
+		workers = len(p.workersOf(first)) > 0
 		p.checkEnd()
 		traits.reapsByTimer = p.timerReaped
 		c.AwaitRest()
-		for pid, now := range p.descriptors() {
-			traits.keptDescriptors = max(traits.keptDescriptors, len(judge.Gained(p.baseline[pid], now)))
-		}
+		traits.keptDescriptors = len(p.baseline.Gained(c.Descriptors(p.server.Listeners())))
 	}).Judge(tb, subject, family)
 	if result.Verdict != scorecard.Pass {
 		return traits, fmt.Errorf("%s %s", result.Observed, result.Cause)
