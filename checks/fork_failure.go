@@ -34,7 +34,7 @@ var forkFailure = judge.Check{
 			}
 		}
 		lift()
-		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close it and go on")
+		s.MustSurvive("EAGAIN from fork", failedFork)
 		s.AwaitWorkersEnd("the client left")
 		c.AwaitRest()
 		if leaked := before.Gained(c.Descriptors(listeners)); len(leaked) > 0 {
@@ -44,6 +44,8 @@ var forkFailure = judge.Check{
 		c.Note("the kernel refused %d forks; each client saw the end of its connection", clients)
 	},
 }
+
+const failedFork = "a failed fork concerns one connection: close it and go on"
 
 // startLimited starts the subject as a user whose processes the kernel limits.
 func startLimited(c *judge.Case) *judge.Instance {
@@ -61,7 +63,7 @@ func startLimited(c *judge.Case) *judge.Instance {
 func connectionStays(c *judge.Case, s *judge.Instance) *judge.Conn {
 	ended := func() {
 		if !s.ListensOn() {
-			c.Fail("a failed fork concerns one connection: close it and go on", "EAGAIN from fork ends the listener%s", s.HowItEnded())
+			c.Fail(failedFork, "EAGAIN from fork ends the listener%s", s.HowItEnded())
 		}
 	}
 	k, err := c.Dial(1)
@@ -105,7 +107,7 @@ func servedLater(c *judge.Case, s *judge.Instance, k *judge.Conn) {
 	switch {
 	case err == nil:
 		c.Note("the listener keeps the client and serves it when fork succeeds again")
-		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close it and go on")
+		s.MustSurvive("EAGAIN from fork", failedFork)
 	case inode == 0:
 		c.Fail("the listener stops accepting when fork fails: close the connection and call accept again",
 			"fork failed once, and the listener does not accept any more")

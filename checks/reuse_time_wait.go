@@ -42,7 +42,7 @@ var reuseTimeWait = judge.Check{
 		if err != nil {
 			c.Fail("bind fails with EADDRINUSE for up to 60 s: set SO_REUSEADDR to 1 on every listening socket before bind",
 				"the restarted subject does not listen while the port has %d connections in TIME_WAIT: %v%s",
-				len(here.In(rig.TimeWait)), judge.WhyNot(err), withoutTimeWait(c))
+				len(here.In(rig.TimeWait)), judge.StartFailure(err), withoutTimeWait(c))
 		}
 		s.MustServe("the restarted subject must serve new clients")
 		c.Note("it listens again while the port has %d connections in TIME_WAIT", len(here.In(rig.TimeWait)))
@@ -60,7 +60,7 @@ func withoutTimeWait(c *judge.Case) string {
 		return ""
 	}
 	if _, err := c.TryStart(judge.Launch{}); err != nil {
-		return fmt.Sprintf("; without them it does not listen either: %v", judge.WhyNot(err))
+		return fmt.Sprintf("; without them it does not listen either: %v", judge.StartFailure(err))
 	}
 	return "; without them it listens"
 }

@@ -3,6 +3,7 @@
 package checks
 
 import (
+	"sync"
 	"syscall"
 
 	"forkrig/judge"
@@ -32,7 +33,7 @@ var signalStorm = judge.Check{
 		c.Apply(onWorkers)
 		listeners := s.Listeners()
 		before := c.Wakeups(listeners)
-		// As long as it takes until many signals came at all points of a conversation.
+		// Clients converse until many signals have come, so that all points of a conversation are hit.
 		const many, maxRounds = 500, 20
 		var failed error
 		for round := 0; failed == nil && round < maxRounds && (onListener.Sent() < many || onWorkers.Sent() < many); round++ {
@@ -66,25 +67,19 @@ func converse(c *judge.Case) error {
 	}
 	const clients, messages = 8, 25
 	errs := make([]error, clients)
-	done := make(chan struct{})
+	var wait sync.WaitGroup
 	for i := range clients {
-		go func() {
-			defer func() { done <- struct{}{} }()
+		wait.Go(func() {
 			k, err := c.Dial(i)
-			for range messages {
-				if err != nil {
-					break
-				}
+			for n := 0; n < messages && err == nil; n++ {
 				err = k.Exchange()
 			}
 			if err == nil {
 				err = k.Finish()
 			}
 			errs[i] = err
-		}()
+		})
 	}
-	for range clients {
-		<-done
-	}
+	wait.Wait()
 	return judge.Summary(errs)
 }

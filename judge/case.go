@@ -23,14 +23,15 @@ type Case struct {
 
 	Check   Check
 	Subject Subject
-	tb      rig.TB
-	run     *Run
-	limit   context.Context // ends at the check's deadline or when the run is interrupted
 	Lab     *rig.Lab
 	Host    *rig.Host      // the subject's
 	Clients []*rig.Host    // those of its clients
 	Address netip.AddrPort // where the clients reach the subject
-	stall   *stallDetector
+
+	tb    rig.TB
+	run   *Run
+	limit context.Context // ends at the check's deadline or when the run is interrupted
+	stall *stallDetector
 	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
 	neverRests bool

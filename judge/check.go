@@ -19,20 +19,20 @@ type Check struct {
 	Needs   Need
 	// Binds says that it relies on the kernel's answers to bind.
 	Binds bool
-	// Hasty has waits given up after an eighth of [rig.Settling]. What is found then is a
-	// suspicion: on a busy machine it may be wrong.
+	// Hasty ends waits when nothing has happened for an eighth of [rig.Settling]. A failure
+	// is a suspicion then: on a busy machine it may be wrong.
 	Hasty bool
 
 	Run func(*Case)
 }
 
-// Need is what a check has to be able to say to a subject. The zero value is nothing.
+// Need is what a check must be able to say to a subject.
 type Need uint8
 
 const (
-	Connections Need = iota // nothing: connections are enough
-	Answers                 // something that is answered
-	Dialogue                // several things on one connection
+	Connections Need = iota // nothing: it only connects
+	Answers                 // a message that is answered
+	Dialogue                // several messages on one connection
 )
 
 // Judge judges the subject in one address family and returns the verdict. It does

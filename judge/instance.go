@@ -25,13 +25,12 @@ type Instance struct {
 	Own rig.ProcessInfos
 }
 
-// Start starts the subject and waits until it listens and has come to rest. A
-// subject that does not listen fails the check with that cause, or where it is
-// "" breaks it.
+// Start starts the subject and waits until it listens and has come to rest. A subject that
+// does not listen fails the check with causeOfFailure or, where that is "", breaks it.
 func (c *Case) Start(causeOfFailure string) *Instance {
 	s, err := c.TryStart(Launch{})
 	if err != nil && causeOfFailure != "" {
-		c.Fail(causeOfFailure, "the subject does not listen: %v", WhyNot(err))
+		c.Fail(causeOfFailure, "the subject does not listen: %v", StartFailure(err))
 	}
 	c.Must(err)
 	return s
@@ -193,9 +192,9 @@ func (s *Instance) Head() rig.ProcessInfo {
 	})
 }
 
-// NeutralSignals are the signals that may be sent to any server, as none takes them for
-// a command, and which the listener catches; and those that the user named, which
-// it should survive in whatever way.
+// NeutralSignals are the signals that the subject should survive: those that no server takes
+// for a command, where a listener catches them, and those that the user named, whether or not
+// it does.
 func (s *Instance) NeutralSignals() []syscall.Signal {
 	var caught rig.SignalSet
 	for _, info := range s.Listeners() {
@@ -209,7 +208,7 @@ func (s *Instance) NeutralSignals() []syscall.Signal {
 			signals = append(signals, signal)
 		}
 	}
-	for _, signal := range s.Case.Subject.StormSignals { // whether it catches them or not
+	for _, signal := range s.Case.Subject.StormSignals {
 		if !slices.Contains(signals, signal) {
 			signals = append(signals, signal)
 		}
@@ -217,7 +216,7 @@ func (s *Instance) NeutralSignals() []syscall.Signal {
 	return signals
 }
 
-// Role says what a process is to the server.
+// Role says what a process is to the subject: the listener, a helper or a worker.
 func (s *Instance) Role(info rig.ProcessInfo) string {
 	switch {
 	case slices.ContainsFunc(s.Listeners(), info.Same):
@@ -263,8 +262,8 @@ func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
 	return workers
 }
 
-// MustFork skips the check where the subject has no process for a connection. It
-// returns when the client that found out has left.
+// MustFork skips the check where the subject has no process for a connection. It uses one
+// client, and returns when the worker of that client has ended.
 func (s *Instance) MustFork() {
 	k := s.Case.MustDial(0)
 	s.Case.MustServe(k.Begin())
@@ -319,7 +318,8 @@ func (s *Instance) MustSurvive(what, cause string) {
 	}
 }
 
-// HowItEnded says how the process that was started ended, if it did.
+// HowItEnded says how the process that was started ended, such as " (exit status 1)", or is
+// "" where it runs.
 func (s *Instance) HowItEnded() string {
 	if s.Process.Running() {
 		return ""
@@ -331,9 +331,9 @@ func (s *Instance) HowItEnded() string {
 	return " (" + exit.String() + ")"
 }
 
-// WhyNot says in few words why what was started does not listen, without the
-// numbers that differ between families: the evidence has them.
-func WhyNot(err error) string {
+// StartFailure says in few words why a subject that was started does not listen. It leaves
+// out numbers that differ between families: the evidence has them.
+func StartFailure(err error) string {
 	line := FirstLine(err)
 	if i := strings.LastIndex(line, "the process ended"); i >= 0 {
 		return line[i:]
@@ -344,6 +344,7 @@ func WhyNot(err error) string {
 	return line
 }
 
+// FirstLine is the first line of an error: the others belong to the evidence.
 func FirstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line

@@ -63,7 +63,7 @@ func play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule, ha
 	return out
 }
 
-// check is the search as a check, which tells a story.
+// check is the search as a check: story is what happens in its lab.
 func check(hasty bool, story func(*judge.Case)) judge.Check {
 	return judge.Check{Name: checkName, Meaning: meaning, Clients: clientHosts, Hasty: hasty, Run: story}
 }
@@ -79,9 +79,9 @@ type player struct {
 	// unnoticed are connections that were closed while their client was
 	// unplugged: the server does not know yet.
 	unnoticed   []*conversation
-	unplugged   map[int]func()    // heal it, by the number of the client
-	shortage    func()            // ends it; nil without a shortage
-	storms      []func()          // end them
+	unplugged   map[int]func()    // plug a client in again, by its number
+	shortage    func()            // ends the shortage; nil where there is none
+	storms      []func()          // end the storms
 	baseline    judge.Descriptors // of the listeners
 	timerReaped bool              // zombies were reaped by a timer
 	faultBegan  time.Time         // when the latest fault began, or a client connected during one

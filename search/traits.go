@@ -40,7 +40,7 @@ func Examine(tb rig.TB, subject judge.Subject, family rig.Family) (Traits, error
 	var traits Traits
 	workers := false
 	result := check(false, func(c *judge.Case) {
-		p := newPlayer(c, Traits{reapsByTimer: true}, judge.Launch{}) // tolerated here, to see whether it does
+		p := newPlayer(c, Traits{reapsByTimer: true}, judge.Launch{}) // a timer is tolerated here, to see whether it has one
 		traits.own = len(p.server.Own)
 		first := p.connect(1, 1)
 		if first == nil {
