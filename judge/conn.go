@@ -372,6 +372,9 @@ func plain(err error) error {
 	if errors.As(err, &call) {
 		err = call.Err
 	}
+	if errors.Is(err, net.ErrClosed) {
+		return errDismissed // the check closed it while this client waited
+	}
 	return err
 }
 

@@ -41,9 +41,9 @@ type Launch struct {
 	// Own is how many processes it has before its first connection, where that is known.
 	// With 0 the start waits for rest, which takes longer.
 	Own int
-	// Limited runs it as a user whose number of processes the kernel limits, which it does
-	// not for root: [LimitedUser], unless the subject has a user of its own, or the sandbox
-	// was made without root and has one user only, who is limited.
+	// Limited runs it as [LimitedUser], because the kernel does not limit the processes of
+	// root. A subject with a user of its own keeps it; a sandbox made without root has one
+	// user only, who is limited.
 	Limited bool
 }
 
@@ -172,7 +172,8 @@ func (s *Instance) WorkerTargets() []rig.Target {
 	return []rig.Target{s.Case.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !s.IsOwn(i) })}
 }
 
-// Freeze stops the listener and its helpers until thaw is called.
+// Freeze stops the listener and its helpers until thaw is called. It returns when they have
+// stopped: until then an accept that waits may still take a connection.
 func (s *Instance) Freeze() (thaw func()) { return s.Case.Apply(fault.Stop{Targets: s.OwnTargets()}) }
 
 // Terminate sends SIGTERM to the first process, as an administrator would.
