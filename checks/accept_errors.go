@@ -7,7 +7,7 @@ import (
 	"syscall"
 
 	"forkrig/judge"
-	"forkrig/rig"
+	"forkrig/rig/fault"
 	"forkrig/rig/inject"
 )
 
@@ -80,23 +80,16 @@ func injectedAcceptErrors(c *judge.Case) {
 	c.Note("the listener survived %d errors of accept", len(errnos))
 }
 
-// outOfDescriptors lowers the listener's limit until no descriptor is free, so that accept
-// fails with EMFILE, and looks at how the listener waits. An injected
-// EMFILE would not show it: the real one comes again at once, until a descriptor is free.
+// outOfDescriptors leaves the listener no free descriptor, so that accept fails with EMFILE,
+// and looks at how the listener waits. An injected EMFILE would not show it: the real one
+// comes again at once, until a descriptor is free.
 func outOfDescriptors(c *judge.Case) {
 	s := c.Start("")
 	c.MustServe(c.Visit(0))
 	s.AwaitWorkersEnd("the client left")
 	c.AwaitRest()
 	listeners := s.Listeners()
-	var restores []func() error
-	for _, info := range listeners {
-		fds, err := c.Host.FDs(info)
-		c.Must(err)
-		restore, err := c.Host.SetLimit(info, rig.OpenFiles, judge.LowestFree(fds))
-		c.Must(err)
-		restores = append(restores, restore)
-	}
+	lift := c.Apply(fault.NoDescriptors{Targets: c.Targets("the listener", listeners)})
 	// An accept that waits has its descriptor already (it is reserved before the
 	// call blocks), so each thread that waits in one may still accept a client.
 	// A server that stops listening for a while refuses them.
@@ -120,9 +113,7 @@ func outOfDescriptors(c *judge.Case) {
 			unserved++
 		}
 	}
-	for _, restore := range restores {
-		c.Must(restore())
-	}
+	lift()
 	switch {
 	case !s.ListensOn():
 		c.Fail("a lack of descriptors must not end the listener: log EMFILE, wait a moment and call accept again", "EMFILE from accept ends the listener%s", s.HowItEnded())
@@ -137,7 +128,7 @@ func outOfDescriptors(c *judge.Case) {
 			c.Fail("no event says that descriptors are free again: after EMFILE call accept again when a timer ends",
 				"descriptors are free again, and a client in the backlog is not accepted: %v", judge.FirstLine(err))
 		}
-		k.End()
+		k.Close()
 	}
 	s.MustSurvive("EMFILE", "the listener does not accept after EMFILE: wait a moment and call accept again")
 	c.Note("it waits while it has no free descriptor, and serves clients afterwards")

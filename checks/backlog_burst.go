@@ -20,7 +20,7 @@ var backlogBurst = judge.Check{
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
 		s.AwaitWorkersEnd("the client left")
-		s.Freeze() // for a moment, so that it does not race with the clients
+		thaw := s.Freeze() // so that it accepts none before all have connected
 		const clients = 100
 		errs := make([]error, clients)
 		var wait sync.WaitGroup
@@ -38,7 +38,7 @@ var backlogBurst = judge.Check{
 			}
 			return queued == clients || full, here.In(rig.Listening).String(), err
 		})
-		c.Thaw(s.OwnTarget())
+		thaw()
 		unserved := awaitVisits(c, &wait, errs)
 		switch {
 		case arrived != nil:

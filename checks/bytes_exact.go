@@ -46,17 +46,14 @@ var bytesExact = judge.Check{
 			megabyte(c, k)
 			checkAnswer(c, k, "a byte after the megabyte", []string{"z"}) // finds surplus bytes
 		}
-		k.End()
+		k.Close()
 	},
 }
 
 // checkAnswer sends a message in pieces, each of which arrives on its own, and checks the answer.
 func checkAnswer(c *judge.Case, k *judge.Conn, what string, pieces []string) {
 	said := strings.Join(pieces, "")
-	wanted := said
-	if c.Subject.Service == judge.Upper {
-		wanted = strings.ToUpper(said)
-	}
+	wanted := c.Subject.Service.Answer(said)
 	for i, piece := range pieces {
 		err := k.Send([]byte(piece))
 		if err == nil && c.Subject.Service == judge.Echo {
@@ -84,19 +81,15 @@ func awaitRead(c *judge.Case, k *judge.Conn) error {
 func oneAnswerEach(c *judge.Case) {
 	for _, said := range []string{"x\n", "a line\n", strings.Repeat("long ", 16) + "\n", "short\n"} {
 		k := c.MustDial(0)
-		wanted := said
-		if c.Subject.Service == judge.Upper {
-			wanted = strings.ToUpper(said)
-		}
 		err := k.Send([]byte(said))
 		if err == nil {
-			err = k.Expect([]byte(wanted))
+			err = k.Expect([]byte(c.Subject.Service.Answer(said)))
 		}
 		if err == nil {
 			err = k.ExpectEnd()
 		}
 		mustBeExact(c, "one line", err)
-		k.End()
+		k.Close()
 	}
 }
 
@@ -108,7 +101,7 @@ func megabyte(c *judge.Case, k *judge.Conn) {
 	go func() { sent <- k.Send(said) }()
 	err := k.Expect(said)
 	if err != nil {
-		k.End()
+		k.Close()
 	}
 	if sendErr := <-sent; err == nil {
 		err = sendErr

@@ -18,7 +18,7 @@ var concurrent = judge.Check{
 		silent := c.MustDial(0)
 		c.MustServe(silent.AwaitAccepted())
 		c.AwaitRest()
-		alone, err := s.WorkersAlive()
+		alone, err := s.Workers()
 		c.Must(err)
 		if err := c.Visit(1); err != nil {
 			if errors.Is(err, judge.ErrQuiescent) {
@@ -28,7 +28,9 @@ var concurrent = judge.Check{
 			c.Broken("a client that sends a message is not served: %v", err)
 		}
 		// A worker has ended, and another one lives.
-		awaitWorkers(s, len(alone))
+		if _, err := s.AwaitWorkers(len(alone)); err != nil {
+			c.Broken("the worker of a client that left does not end: %v", judge.FirstLine(err))
+		}
 		c.AwaitRest() // the listener has reaped the worker, or is blocked
 		if err := c.Visit(1); err != nil {
 			c.Fail("waitpid without WNOHANG blocks the listener until another worker ends: call waitpid with WNOHANG",
@@ -39,15 +41,4 @@ var concurrent = judge.Check{
 				"the silent client is not served when it sends its first message: %v", err)
 		}
 	},
-}
-
-// awaitWorkers waits until no more than n processes of workers live.
-func awaitWorkers(s *judge.Instance, n int) {
-	_, err := s.Case.Until("the end of a worker", func() (bool, string, error) {
-		left, err := s.WorkersAlive()
-		return len(left) <= n, left.String(), err
-	})
-	if err != nil {
-		s.Case.Broken("the worker of a client that left does not end: %v", judge.FirstLine(err))
-	}
 }

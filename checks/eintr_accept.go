@@ -37,7 +37,7 @@ var eintrAccept = judge.Check{
 			}
 			survived(rig.SignalName(signal) + " during accept")
 		}
-		// The real thing: a worker that ends while the listener waits.
+		// The usual case: a worker ends while the listener waits, and SIGCHLD comes.
 		before := c.Wakeups(listeners)
 		for range judge.SignalTimes {
 			survived("the end of a worker")

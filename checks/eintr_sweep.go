@@ -18,7 +18,7 @@ import (
 
 var eintrSweep = judge.Check{
 	Name:    "eintr-sweep",
-	Meaning: "EINTR from any call that it waits in costs no connection and no byte",
+	Meaning: "EINTR from any call in which the subject waits costs no connection and no byte",
 	Defects: []string{"exit-on-eintr", "worker-exit-on-eintr"},
 	Run: func(c *judge.Case) {
 		s, session := c.StartTrapped(inject.SweepCalls...)
@@ -62,16 +62,16 @@ var eintrSweep = judge.Check{
 	},
 }
 
-// interruptible returns whether a call can be interrupted. It finds out which calls of the subject a signal can interrupt at
-// all. In each of its processes that is so where a handler was installed without
-// SA_RESTART; where the call has a timeout; and for the calls that wait for
-// several things, which are never restarted, where there is any handler (signal(7)).
+// interruptible finds out which calls of the subject a signal can interrupt, and returns
+// whether that of a result is one of them. It is in three cases (signal(7)): its process has a
+// handler without SA_RESTART; the call has a timeout; or the call waits for several things,
+// which the kernel never restarts, and its process has any handler.
 func interruptible(c *judge.Case, s *judge.Instance, session *inject.Session) func(inject.SweepResult) bool {
 	k := c.MustDial(0)
 	c.MustServe(k.Begin())
 	inode, err := k.ServerInode()
 	c.Must(err)
-	workers := c.Serving(s, k)
+	workers := s.Serving(k)
 	endurance, err := endurance(c, workers, inode)
 	if !errors.Is(err, os.ErrNotExist) { // of a worker that has ended nothing is known
 		c.Must(err)

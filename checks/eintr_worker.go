@@ -22,10 +22,9 @@ var eintrWorker = judge.Check{
 		c.MustServe(k.Exchange())
 
 		// It waits in read for the client to speak.
-		who := c.Serving(s, k)
+		who := s.Serving(k)
 		c.AwaitAsleep(who)
-		woken, pauses := c.PauseServing(s, k)
-		sent := pauses
+		woken, sent := s.PauseServing(k), judge.SignalTimes
 		for _, signal := range caughtByAll(c, who) {
 			for range judge.SignalTimes {
 				woken += c.SendSignal(signal, who)
@@ -44,11 +43,10 @@ var eintrWorker = judge.Check{
 		var more uint64
 		for range writeRounds {
 			said := k.Fill()
-			n, pauses := c.PauseServing(s, k)
-			more += n
+			more += s.PauseServing(k)
 			if err := k.ReadBack(said); err != nil {
 				c.Fail("a signal makes write return a short count or EINTR: write the rest in a loop",
-					"SIGSTOP and SIGCONT, %d times during write of %d bytes: %v", pauses, len(said), err)
+					"SIGSTOP and SIGCONT, %d times during write of %d bytes: %v", judge.SignalTimes, len(said), err)
 			}
 		}
 		if err := k.Finish(); err != nil {

@@ -3,9 +3,6 @@
 package checks
 
 import (
-	"errors"
-	"os"
-
 	"forkrig/judge"
 	"forkrig/rig"
 )
@@ -24,18 +21,19 @@ var fdSteady = judge.Check{
 		// What a server opens for its first clients it may keep, and a pool of
 		// descriptors may grow for a while. A leak, even one in 64, grows with every round.
 		const clients, together, rounds = 130, 4, 3
-		var before map[int]rig.FDs
+		var before judge.Descriptors
 		var leaked rig.FDs
 		for i := range 1 + rounds {
 			c.MustServe(c.Visits(clients, together))
 			s.AwaitWorkersEnd("the last client left")
 			if i == 0 {
 				c.AwaitRest()
-				before = descriptors(c, listeners)
+				before = c.Descriptors(listeners)
 				continue
 			}
 			grown := len(leaked)
-			if leaked = awaitBaseline(c, listeners, before, grown); len(leaked) <= grown {
+			var err error
+			if leaked, err = c.AwaitGained(listeners, before, grown); err == nil {
 				c.Note("%d descriptors before and after %d connections", len(before[listeners[0].PID])+len(leaked), clients)
 				return
 			}
@@ -43,31 +41,4 @@ var fdSteady = judge.Check{
 		c.Fail("connections leak descriptors until accept gives EMFILE: close each one in the parent, also when fork fails",
 			"%s has %d more descriptors after %d connections: %s", s.Describe(listeners), len(leaked), clients*rounds, judge.Kinds(leaked))
 	},
-}
-
-// descriptors reads what the processes have open.
-func descriptors(c *judge.Case, processes rig.ProcessInfos) map[int]rig.FDs {
-	all := map[int]rig.FDs{}
-	for _, info := range processes {
-		fds, err := c.Host.FDs(info)
-		if errors.Is(err, os.ErrNotExist) {
-			c.Broken("the listener ended: %v", info)
-		}
-		c.Must(err)
-		all[info.PID] = fds
-	}
-	return all
-}
-
-// awaitBaseline waits until the processes have no more descriptors beyond those
-// of before than allowed, and returns the ones that they have.
-func awaitBaseline(c *judge.Case, processes rig.ProcessInfos, before map[int]rig.FDs, allowed int) (beyond rig.FDs) {
-	_, _ = c.Until("descriptors at their baseline", func() (bool, string, error) { // the caller judges what stays
-		beyond = nil
-		for pid, now := range descriptors(c, processes) {
-			beyond = append(beyond, judge.Gained(before[pid], now)...)
-		}
-		return len(beyond) <= allowed, beyond.String(), nil
-	})
-	return beyond
 }

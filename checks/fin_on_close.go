@@ -8,6 +8,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var finOnClose = judge.Check{
@@ -25,10 +26,8 @@ var finOnClose = judge.Check{
 		c.Must(err)
 
 		// The later worker came when the first connection was open.
-		_, _, err = c.Lab.KillTogether(c.Context(), c.Host.Matching("the worker", func(i rig.ProcessInfo) bool {
-			return slices.ContainsFunc(worker, i.Same) && !slices.ContainsFunc(later, i.Same)
-		}))
-		c.Must(err)
+		worker = slices.DeleteFunc(worker, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(later, i.Same) })
+		c.Apply(fault.Kill{Targets: c.Targets("the worker", worker)})
 		buffer := make([]byte, 1<<10)
 		for err == nil {
 			_, err = k.ReadFull(buffer) // what a greeting server had sent, and then the end

@@ -10,6 +10,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var forkFailure = judge.Check{
@@ -22,68 +23,47 @@ var forkFailure = judge.Check{
 		s.MustFork()
 		c.AwaitRest()
 		listeners := s.Listeners()
-		before := map[int]rig.FDs{}
-		var restores []func() error
-		for _, info := range s.Own {
-			fds, err := c.Host.FDs(info)
-			c.Must(err)
-			before[info.PID] = fds
-			restore, err := c.Host.SetLimit(info, rig.UserProcesses, 0)
-			c.Must(err)
-			restores = append(restores, restore)
-		}
-
-		lift := func() {
-			for _, restore := range restores {
-				c.Must(restore())
-			}
-		}
+		before := c.Descriptors(listeners)
+		lift := c.Apply(fault.Limit{Targets: s.OwnTargets(), Resource: rig.UserProcesses, Soft: 0})
 		const clients = 3
 		for range clients {
-			if !connectionEnds(c, s) {
+			if k := connectionStays(c, s); k != nil {
 				lift()
-				servedLater(c, s)
+				servedLater(c, s, k)
 				return
 			}
 		}
 		lift()
-		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close it and go on")
+		s.MustSurvive("EAGAIN from fork", failedFork)
 		s.AwaitWorkersEnd("the client left")
 		c.AwaitRest()
-		for _, info := range listeners {
-			now, err := c.Host.FDs(info)
-			c.Must(err)
-			if leaked := judge.Gained(before[info.PID], now); len(leaked) > 0 {
-				c.Fail("the parent keeps the connection open when fork fails: close it",
-					"after %d failed forks the listener has %d more descriptors: %s", clients, len(leaked), judge.Kinds(leaked))
-			}
+		if leaked := before.Gained(c.Descriptors(listeners)); len(leaked) > 0 {
+			c.Fail("the parent keeps the connection open when fork fails: close it",
+				"after %d failed forks the listener has %d more descriptors: %s", clients, len(leaked), judge.Kinds(leaked))
 		}
 		c.Note("the kernel refused %d forks; each client saw the end of its connection", clients)
 	},
 }
 
+const failedFork = "a failed fork concerns one connection: close it and go on"
+
 // startLimited starts the subject as a user whose processes the kernel limits.
-// Root has no such limit.
 func startLimited(c *judge.Case) *judge.Instance {
-	if c.Subject.User != "" {
-		return c.Start("")
-	}
-	s, err := c.TryStartLimited()
-	if missing := (*rig.MissingError)(nil); errors.As(err, &missing) {
-		return c.Start("") // without root every user of the sandbox is limited
-	}
-	if err != nil {
+	s, err := c.TryStart(judge.Launch{Limited: true})
+	if err != nil && c.Subject.User == "" && !rig.Rootless() {
 		c.Skip("fork has no limit for root, and the subject does not start as user %s (see -subject-user): %v",
 			judge.LimitedUser, judge.FirstLine(err))
 	}
+	c.Must(err)
 	return s
 }
 
-// connectionEnds connects a client while fork fails, and says whether its connection ends.
-func connectionEnds(c *judge.Case, s *judge.Instance) bool {
+// connectionStays connects a client while fork fails, and returns its connection if that
+// does not end.
+func connectionStays(c *judge.Case, s *judge.Instance) *judge.Conn {
 	ended := func() {
 		if !s.ListensOn() {
-			c.Fail("a failed fork concerns one connection: close it and go on", "EAGAIN from fork ends the listener%s", s.HowItEnded())
+			c.Fail(failedFork, "EAGAIN from fork ends the listener%s", s.HowItEnded())
 		}
 	}
 	k, err := c.Dial(1)
@@ -92,8 +72,7 @@ func connectionEnds(c *judge.Case, s *judge.Instance) bool {
 		c.Must(err)
 	}
 	if c.Subject.Service != judge.None {
-		said, _ := c.Message(0)
-		_ = k.Send([]byte(said)) // a reset may come before
+		_, _ = k.Ask() // a reset may come before
 	}
 	answer := make([]byte, 1<<10)
 	n, err := k.ReadFull(answer)
@@ -102,7 +81,7 @@ func connectionEnds(c *judge.Case, s *judge.Instance) bool {
 	case errors.Is(err, judge.ErrQuiescent) && n > 0:
 		c.Skip("it serves a client without starting a process")
 	case errors.Is(err, judge.ErrQuiescent):
-		return false
+		return k
 	case errors.Is(err, judge.ErrBusy):
 		c.Fail("the listener repeats fork in a busy loop: log the error, close the connection and go on",
 			"fork failed, and the connection of the client stays open: %v", err)
@@ -110,14 +89,13 @@ func connectionEnds(c *judge.Case, s *judge.Instance) bool {
 		c.Fail("the parent keeps the connection open when fork fails: close it",
 			"fork failed, and the connection of the client stays open: %v", err)
 	}
-	k.End()
-	return true
+	k.Close()
+	return nil
 }
 
 // servedLater judges a subject that keeps the connection of a client when fork fails: it
 // may serve the client when fork succeeds again.
-func servedLater(c *judge.Case, s *judge.Instance) {
-	k := c.Conns[len(c.Conns)-1]
+func servedLater(c *judge.Case, s *judge.Instance, k *judge.Conn) {
 	inode, err := k.ServerInode()
 	c.Must(err)
 	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxRetryTime))
@@ -129,7 +107,7 @@ func servedLater(c *judge.Case, s *judge.Instance) {
 	switch {
 	case err == nil:
 		c.Note("the listener keeps the client and serves it when fork succeeds again")
-		s.MustSurvive("EAGAIN from fork", "a failed fork concerns one connection: close it and go on")
+		s.MustSurvive("EAGAIN from fork", failedFork)
 	case inode == 0:
 		c.Fail("the listener stops accepting when fork fails: close the connection and call accept again",
 			"fork failed once, and the listener does not accept any more")

@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"forkrig/judge"
-	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var logClosed = judge.Check{
@@ -16,10 +16,7 @@ var logClosed = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		mustLog(c, s)
-		for _, output := range outputs(s) {
-			_, err := output.Close(c.Context())
-			c.Must(err)
-		}
+		c.Apply(fault.ClosedOutput{Of: s.Process})
 		const clients = 3
 		for range clients {
 			s.MustSurvive("a log without a reader",
@@ -30,23 +27,12 @@ var logClosed = judge.Check{
 	},
 }
 
-// outputs are what the rig reads of the subject.
-func outputs(s *judge.Instance) []*rig.Output {
-	return []*rig.Output{s.Process.Stdout, s.Process.Stderr}
-}
-
 // mustLog skips the check where the subject writes nothing to stdout and stderr
 // when a client comes: it has no log there.
 func mustLog(c *judge.Case, s *judge.Instance) {
-	lines := func() (n int) {
-		for _, output := range outputs(s) {
-			n += output.Total()
-		}
-		return n
-	}
-	before := lines()
+	before := linesWritten(s)
 	c.MustServe(c.Visit(0))
-	_, err := c.Until("a line about a client", func() (bool, string, error) { return lines() > before, "", nil })
+	_, err := c.Until("a line about a client", func() (bool, string, error) { return linesWritten(s) > before, "", nil })
 	if errors.Is(err, judge.ErrQuiescent) {
 		c.Skip("the subject writes nothing about its clients to stdout and stderr")
 	}

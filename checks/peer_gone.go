@@ -2,10 +2,7 @@
 
 package checks
 
-import (
-	"forkrig/judge"
-	"forkrig/rig"
-)
+import "forkrig/judge"
 
 var peerGone = judge.Check{
 	Name:    "peer-gone",
@@ -17,7 +14,7 @@ var peerGone = judge.Check{
 		c.MustServe(c.Visit(0))
 		const cause = "SIGPIPE ends a process that writes to a reset connection: ignore SIGPIPE, or use MSG_NOSIGNAL, " +
 			"and handle EPIPE and ECONNRESET"
-		gone := min(5, int(backlog(s))) // more might not get in
+		gone := min(5, int(s.Listener.SendQueue)) // the backlog may hold no more
 		// Stopped, the listener accepts connections that are dead already.
 		for _, leave := range []struct {
 			what string
@@ -25,36 +22,22 @@ var peerGone = judge.Check{
 		}{
 			{"a reset before accept", (*judge.Conn).Reset},
 			{"a message and a reset before accept", func(k *judge.Conn) {
-				said, _ := c.Message(0)
-				_ = k.Send([]byte(said)) // the kernel takes it
+				_, _ = k.Ask() // the kernel takes it
 				k.Reset()
 			}},
 			{"a message and a close before accept", func(k *judge.Conn) {
-				said, _ := c.Message(0)
-				_ = k.Send([]byte(said)) // the kernel takes it
-				k.End()
+				_, _ = k.Ask()
+				k.Close()
 			}},
 		} {
-			s.Freeze()
+			thaw := s.Freeze()
 			for range gone {
 				leave.act(c.MustDial(1))
 			}
-			c.Thaw(s.OwnTarget())
+			thaw()
 			s.MustSurvive(leave.what, cause)
 		}
 		s.AwaitWorkersEnd("their clients left")
 		c.Note("%d clients left before they were accepted", 3*gone)
 	},
-}
-
-// backlog returns how many connections the kernel holds for accept.
-func backlog(s *judge.Instance) uint32 {
-	sockets, err := s.Case.Host.Sockets()
-	s.Case.Must(err)
-	for _, k := range sockets.In(rig.Listening) {
-		if k.Inode == s.Listener.Inode {
-			return k.SendQueue
-		}
-	}
-	return 0
 }

@@ -5,6 +5,7 @@ package checks
 import (
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var reapBurst = judge.Check{
@@ -19,24 +20,18 @@ var reapBurst = judge.Check{
 			act func()
 		}{
 			{"by themselves", c.CloseConnections},
-			{"by SIGKILL", func() {
-				_, _, err := c.Lab.KillTogether(c.Context(), s.WorkersTarget())
-				c.Must(err)
-			}},
+			{"by SIGKILL", func() { c.Apply(fault.Kill{Targets: s.WorkerTargets()}) }},
 		} {
 			clients := c.Hold(20)
 			s.Worker(clients[0])
-			workers, err := s.WorkersAlive()
+			workers, err := s.Workers()
 			c.Must(err)
-			s.Freeze() // its SIGCHLDs become one
+			thaw := s.Freeze() // its SIGCHLDs become one
 			end.act()
-			last, err := c.Until("the end of all workers", func() (bool, string, error) {
-				left, err := s.WorkersAlive()
-				return len(left) == 0, left.String(), err
-			})
-			c.Thaw(s.OwnTarget())
+			left, err := s.AwaitWorkers(0)
+			thaw()
 			if err != nil {
-				c.Broken("the workers do not end while the listener is stopped: %v", last)
+				c.Broken("the workers do not end while the listener is stopped: %v", left)
 			}
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)

@@ -20,8 +20,7 @@ var resetSurvived = judge.Check{
 		}{
 			{"an idle client", func(*judge.Conn) {}},
 			{"a client with a request in flight", func(k *judge.Conn) {
-				said, _ := c.Message(0)
-				_ = k.Send([]byte(said)) // whether it is answered is not the point
+				_, _ = k.Ask() // whether it is answered is not the point
 			}},
 			{"a client in the middle of an answer", func(k *judge.Conn) {
 				if c.Subject.Service != judge.None && c.Subject.Closes == judge.Client {
@@ -31,7 +30,7 @@ var resetSurvived = judge.Check{
 		} {
 			k := c.MustDial(1)
 			c.MustServe(k.Begin())
-			who := c.Serving(s, k)
+			who := s.Serving(k)
 			story.act(k)
 			k.Reset()
 			_, err := c.Until("the end of the worker of the reset connection", func() (bool, string, error) {

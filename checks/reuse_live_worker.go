@@ -7,6 +7,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var reuseLiveWorker = judge.Check{
@@ -20,13 +21,12 @@ var reuseLiveWorker = judge.Check{
 		old := c.MustDial(0)
 		c.MustServe(old.Begin())
 		worker := first.Worker(old)
-		_, _, err := c.Lab.KillTogether(c.Context(), first.OwnTarget())
-		c.Must(err)
+		c.Apply(fault.Kill{Targets: first.OwnTargets()})
 		if !outlives(c, worker) {
 			c.Skip("the workers of the subject end with the listener")
 		}
 
-		second, err := c.TryStart()
+		second, err := c.TryStart(judge.Launch{})
 		if err != nil {
 			failToStartBeside(c, first, worker, err)
 		}
@@ -69,9 +69,9 @@ func failToStartBeside(c *judge.Case, first *judge.Instance, worker rig.ProcessI
 		holders := c.Holders(listener.Inode)
 		if i := slices.IndexFunc(holders, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(worker, i.Same) }); i >= 0 {
 			c.Fail("a worker still holds the listening socket: close it in the child after fork, or make it close-on-exec",
-				"the restarted subject does not listen: the listening socket is still held by %s; %v", first.Describe(holders[i:i+1]), judge.WhyNot(err))
+				"the restarted subject does not listen: the listening socket is still held by %s; %v", first.Describe(holders[i:i+1]), judge.StartFailure(err))
 		}
 	}
 	c.Fail("bind fails with EADDRINUSE while an old connection is open: set SO_REUSEADDR to 1 on every listening socket before bind",
-		"the restarted subject does not listen while an old worker lives: %v", judge.WhyNot(err))
+		"the restarted subject does not listen while an old worker lives: %v", judge.StartFailure(err))
 }

@@ -7,6 +7,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var reuseTimeWait = judge.Check{
@@ -23,7 +24,7 @@ var reuseTimeWait = judge.Check{
 		for _, k := range clients {
 			rest := make([]byte, 1<<10)
 			_, _ = k.ReadFull(rest) // the end, or what a greeting server had sent before it
-			k.End()
+			k.Close()
 		}
 		last, err := c.Until("TIME_WAIT and nothing else on the port", func() (bool, string, error) {
 			here, err := c.PortSockets()
@@ -32,7 +33,7 @@ var reuseTimeWait = judge.Check{
 		if err != nil {
 			c.Broken("no TIME_WAIT on the port before the restart: %s", last)
 		}
-		s, err := c.TryStart()
+		s, err := c.TryStart(judge.Launch{})
 		here, listErr := c.PortSockets()
 		c.Must(listErr)
 		if len(here.In(rig.TimeWait)) == 0 {
@@ -41,7 +42,7 @@ var reuseTimeWait = judge.Check{
 		if err != nil {
 			c.Fail("bind fails with EADDRINUSE for up to 60 s: set SO_REUSEADDR to 1 on every listening socket before bind",
 				"the restarted subject does not listen while the port has %d connections in TIME_WAIT: %v%s",
-				len(here.In(rig.TimeWait)), judge.WhyNot(err), withoutTimeWait(c))
+				len(here.In(rig.TimeWait)), judge.StartFailure(err), withoutTimeWait(c))
 		}
 		s.MustServe("the restarted subject must serve new clients")
 		c.Note("it listens again while the port has %d connections in TIME_WAIT", len(here.In(rig.TimeWait)))
@@ -52,11 +53,14 @@ var reuseTimeWait = judge.Check{
 // shows that it was the reason.
 func withoutTimeWait(c *judge.Case) string {
 	c.KillSubject()
-	if err := c.Host.Destroy(func(k rig.Socket) bool { return k.Local.Port() == c.Subject.ListenPort() && k.State == rig.TimeWait }); err != nil {
+	_, err := fault.Apply(c.Context(), c.Lab, fault.Destroy{Host: c.Host, What: "connections in TIME_WAIT", Match: func(k rig.Socket) bool {
+		return k.Local.Port() == c.Subject.ListenPort() && k.State == rig.TimeWait
+	}})
+	if err != nil {
 		return ""
 	}
-	if _, err := c.TryStart(); err != nil {
-		return fmt.Sprintf("; without them it does not listen either: %v", judge.WhyNot(err))
+	if _, err := c.TryStart(judge.Launch{}); err != nil {
+		return fmt.Sprintf("; without them it does not listen either: %v", judge.StartFailure(err))
 	}
 	return "; without them it listens"
 }

@@ -3,10 +3,12 @@
 package checks
 
 import (
+	"sync"
 	"syscall"
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var signalStorm = judge.Check{
@@ -19,29 +21,27 @@ var signalStorm = judge.Check{
 		c.MustServe(c.Visit(0))
 		storm := rig.Storm{
 			Signals:       append(s.NeutralSignals(), syscall.SIGSTOP, syscall.SIGCONT),
-			Targets:       []rig.Target{s.ListenersTarget()},
+			Targets:       s.ListenerTargets(),
 			RatePerSecond: 2000,
 		}
-		onListener, err := c.Lab.StartStorm(storm)
-		c.Must(err)
+		onListener := &fault.Storm{Storm: storm, MayIdle: true}
+		c.Apply(onListener)
 		// Workers get the signals that need no handler: the handlers of workers are not known yet.
 		storm.Signals = []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT}
-		storm.Targets = []rig.Target{s.WorkersTarget()}
-		onWorkers, err := c.Lab.StartStorm(storm)
-		c.Must(err)
+		storm.Targets = s.WorkerTargets()
+		onWorkers := &fault.Storm{Storm: storm, MayIdle: true}
+		c.Apply(onWorkers)
 		listeners := s.Listeners()
 		before := c.Wakeups(listeners)
-		// As long as it takes until many signals came at all points of a conversation.
+		// Clients converse until many signals have come, so that all points of a conversation are hit.
 		const many, maxRounds = 500, 20
 		var failed error
 		for round := 0; failed == nil && round < maxRounds && (onListener.Sent() < many || onWorkers.Sent() < many); round++ {
 			failed = converse(c)
 		}
-		listenerStorm, err := onListener.Stop()
+		listenerStorm, err := onListener.Result()
 		c.Must(err)
-		workerStorm, err := onWorkers.Stop()
-		c.Must(err)
-		_, err = c.Lab.SignalAll(syscall.SIGCONT, c.Host.Matching("every process", nil))
+		workerStorm, err := onWorkers.Result()
 		c.Must(err)
 		woken := c.Wakeups(listeners) - before
 		if !s.ListensOn() {
@@ -67,25 +67,19 @@ func converse(c *judge.Case) error {
 	}
 	const clients, messages = 8, 25
 	errs := make([]error, clients)
-	done := make(chan struct{})
+	var wait sync.WaitGroup
 	for i := range clients {
-		go func() {
-			defer func() { done <- struct{}{} }()
+		wait.Go(func() {
 			k, err := c.Dial(i)
-			for range messages {
-				if err != nil {
-					break
-				}
+			for n := 0; n < messages && err == nil; n++ {
 				err = k.Exchange()
 			}
 			if err == nil {
 				err = k.Finish()
 			}
 			errs[i] = err
-		}()
+		})
 	}
-	for range clients {
-		<-done
-	}
+	wait.Wait()
 	return judge.Summary(errs)
 }

@@ -4,7 +4,6 @@ package checks
 
 import (
 	"slices"
-	"syscall"
 
 	"forkrig/judge"
 	"forkrig/rig"
@@ -20,25 +19,19 @@ var term = judge.Check{
 		s := c.Start("")
 		k := c.MustDial(0)
 		c.MustServe(k.Begin())
-		who := c.Serving(s, k)
+		who := s.Serving(k)
 		if c.AwaitRest(); !s.Listens() {
 			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
 		}
-		head := s.Head()
-		_, err := c.Lab.SignalAll(syscall.SIGTERM, c.Host.Matching("the first process", head.Same))
-		c.Must(err)
-		last, err := c.Until("the end of listening", func() (bool, string, error) {
-			here, err := c.PortSockets()
-			return len(here.In(rig.Listening)) == 0, here.In(rig.Listening).String(), err
-		})
-		if err != nil {
+		s.Terminate()
+		if last, err := c.AwaitNoListener(); err != nil {
 			failToEnd(c, s, k, last)
 		}
 		c.AwaitRest() // what SIGTERM does to workers has been done
 		policy(c, s, who, k)
 
-		k.End()
-		_, err = c.Until("the end of every process", func() (bool, string, error) {
+		k.Close()
+		_, err := c.Until("the end of every process", func() (bool, string, error) {
 			left, err := c.Host.Processes()
 			return len(left) == 0, left.String(), err
 		})
@@ -60,7 +53,7 @@ func failToEnd(c *judge.Case, s *judge.Instance, k *judge.Conn, last string) {
 		c.Fail("a worker still holds the listening socket: close it in the child after fork, or make it close-on-exec",
 			"the listener has ended after SIGTERM, but the listening socket is still held by %s", s.Describe(holders))
 	}
-	k.End()
+	k.Close()
 	if _, err := c.Until("the end of listening", func() (bool, string, error) { return !s.Listens(), "", nil }); err == nil {
 		c.Fail("new clients connect and are not served: close the listening socket first, and then wait for the workers",
 			"it listens on after SIGTERM until its last client has left: %s", last)

@@ -11,6 +11,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 var vanishedClient = judge.Check{
@@ -31,7 +32,7 @@ var vanishedClient = judge.Check{
 		k := c.MustDial(1)
 		c.MustServe(k.Begin())
 		c.AwaitRest() // the worker has set what it sets
-		who := c.Serving(s, k)
+		who := s.Serving(k)
 		inode, err := k.ServerInode()
 		c.Must(err)
 		if inode == 0 {
@@ -39,13 +40,13 @@ var vanishedClient = judge.Check{
 		}
 		endurance, err := endurance(c, who, inode)
 		c.Must(err)
-		timed := c.HasTimer(who)
-		c.Must(c.Clients[1].Unplug())
+		after, why := silentLifetime(endurance)
+		timed := after == 0 && c.HasTimer(who)
+		c.Apply(fault.Unplugged{Host: c.Clients[1]})
 		vanished := time.Now()
 
-		after, why := silentLifetime(endurance)
 		switch {
-		case after == 0 && timed:
+		case timed:
 			c.Skip("the process waits with a timer whose purpose is not visible; the connection has neither keep-alive nor a timeout")
 		case after == 0:
 			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+

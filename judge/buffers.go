@@ -53,8 +53,5 @@ func (k *Conn) Fill() []byte {
 
 // ReadBack reads the answer to what was said.
 func (k *Conn) ReadBack(said []byte) error {
-	if k.Case.Subject.Service == Upper {
-		said = bytes.ToUpper(said)
-	}
-	return k.Expect(said)
+	return k.Expect([]byte(k.Case.Subject.Service.Answer(string(said))))
 }

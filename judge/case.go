@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 
 	"forkrig/rig"
+	"forkrig/rig/fault"
 	"forkrig/scorecard"
 )
 
@@ -20,24 +23,24 @@ type Case struct {
 
 	Check   Check
 	Subject Subject
-	tb      rig.TB
-	run     *Run
-	limit   context.Context // ends at the check's deadline or when the run is interrupted
 	Lab     *rig.Lab
 	Host    *rig.Host      // the subject's
 	Clients []*rig.Host    // those of its clients
 	Address netip.AddrPort // where the clients reach the subject
-	stall   *stallDetector
+
+	tb    rig.TB
+	run   *Run
+	limit context.Context // ends at the check's deadline or when the run is interrupted
+	stall *stallDetector
 	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
 	neverRests bool
-	shortWaits bool // waits end early: see Stage.Hasty
 
 	mu        sync.Mutex
 	result    scorecard.Result
 	notes     []string
 	servers   []*Instance // every start of the subject, oldest first
-	Conns     []*Conn
+	conns     []*Conn
 	dismissed bool // by DismissClients: no client waits any more
 }
 
@@ -78,28 +81,31 @@ func (c *Case) DismissClients() {
 // CloseConnections closes all connections of clients.
 func (c *Case) CloseConnections() {
 	c.mu.Lock()
-	conns := c.Conns
-	c.Conns = nil
+	conns := c.conns
+	c.conns = nil
 	c.mu.Unlock()
 	for _, k := range conns {
-		k.End()
+		k.Close()
 	}
 }
 
-// KillSubject kills every process of the subject at one instant, and again those
-// that were being forked meanwhile. Of a subject that forks faster than it is
-// killed, the kernel ends everything.
-func (c *Case) KillSubject() {
-	const maxKills = 10
-	kills := 0
-	err := rig.Await(context.Background(), "the end of the subject", func() (bool, string, error) {
-		if kills++; kills > maxKills {
-			return true, "", c.Host.KillAll()
-		}
-		killed, _, err := c.Lab.KillTogether(context.Background(), c.Host.Matching("every process", nil))
-		return killed == 0, fmt.Sprintf("%d processes killed", killed), err
-	})
+// KillSubject kills every process of the subject at one instant.
+func (c *Case) KillSubject() { c.Apply(fault.KillAll{Host: c.Host}) }
+
+// Apply applies a fault, and returns what heals it. A fault of processes of which none is
+// alive does nothing: what the check looks at next says why.
+func (c *Case) Apply(f fault.Fault) (heal func()) {
+	applied, err := fault.Apply(c.Context(), c.Lab, f)
+	if errors.Is(err, os.ErrProcessDone) {
+		return func() {}
+	}
 	c.Must(err)
+	return func() { c.Must(applied.Heal(c.Context())) }
+}
+
+// Targets targets these processes as long as they live. what names them in a few words.
+func (c *Case) Targets(what string, who rig.ProcessInfos) []rig.Target {
+	return []rig.Target{c.Host.Matching(what, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(who, i.Same) })}
 }
 
 // applies skips the check where it does not apply.

@@ -19,23 +19,26 @@ type Check struct {
 	Needs   Need
 	// Binds says that it relies on the kernel's answers to bind.
 	Binds bool
+	// Hasty ends waits when nothing has happened for an eighth of [rig.Settling]. A failure
+	// is a suspicion then: on a busy machine it may be wrong.
+	Hasty bool
 
 	Run func(*Case)
 }
 
-// Need is what a check has to be able to say to a subject. The zero value is nothing.
+// Need is what a check must be able to say to a subject.
 type Need uint8
 
 const (
-	Connections Need = iota // nothing: connections are enough
-	Answers                 // something that is answered
-	Dialogue                // several things on one connection
+	Connections Need = iota // nothing: it only connects
+	Answers                 // a message that is answered
+	Dialogue                // several messages on one connection
 )
 
 // Judge judges the subject in one address family and returns the verdict. It does
 // not fail tb, whatever the verdict. It runs in a lab of its own, so that calls
 // may run at the same time. It returns soon after the context of tb has ended, or
-// after [CheckDeadline]; the result says then that nothing was judged.
+// after four times [rig.Patience]; the result says then that nothing was judged.
 func (check Check) Judge(tb rig.TB, subject Subject, family rig.Family) scorecard.Result {
 	tb.Helper()
 	return (&Run{Check: check, Family: family}).judge(tb, subject, nil)

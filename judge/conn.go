@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -70,7 +69,7 @@ func (c *Case) Dial(n int) (*Conn, error) {
 	}
 	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c}
 	c.mu.Lock()
-	c.Conns = append(c.Conns, k)
+	c.conns = append(c.conns, k)
 	c.mu.Unlock()
 	return k, nil
 }
@@ -105,11 +104,13 @@ func (c *Case) backlogFull() bool {
 	return false
 }
 
-// End closes the connection. Further calls do nothing.
-func (k *Conn) End() {
-	if !k.ended.Swap(true) {
-		k.TCPConn.Close()
+// Close closes the connection, with a reset where an answer is unread. Further calls do
+// nothing.
+func (k *Conn) Close() error {
+	if k.ended.Swap(true) {
+		return nil
 	}
+	return k.TCPConn.Close()
 }
 
 // Reset ends the connection with a reset, as the kernel does for a client that
@@ -121,24 +122,21 @@ func (k *Conn) Reset() {
 	}
 }
 
-// Message returns something to say and the answer it must get.
-func (c *Case) Message(n int) (said, answer string) {
-	said = fmt.Sprintf("message %d of a client\n", n)
-	if c.Subject.Service == Upper {
-		return said, strings.ToUpper(said)
-	}
-	return said, said
+// Ask sends the next message, and returns the answer that it must get.
+func (k *Conn) Ask() (answer string, err error) {
+	message := fmt.Sprintf("message %d of a client\n", k.count)
+	k.count++
+	return k.Case.Subject.Service.Answer(message), k.Send([]byte(message))
 }
 
-// Exchange says something and checks the answer. With a service of none it
-// checks that the connection stands.
+// Exchange sends a message and checks the answer. With a service of none it checks that
+// the connection stands.
 func (k *Conn) Exchange() error {
 	if k.Case.Subject.Service == None {
 		return k.AwaitAccepted()
 	}
-	said, answer := k.Case.Message(k.count)
-	k.count++
-	if err := k.Send([]byte(said)); err != nil {
+	answer, err := k.Ask()
+	if err != nil {
 		return err
 	}
 	return k.Expect([]byte(answer))
@@ -179,8 +177,7 @@ func (k *Conn) Finish() error {
 			return err
 		}
 	}
-	k.End()
-	return nil
+	return k.Close()
 }
 
 // AwaitEnd reads the end of the stream, after what a service of none sends before it.
@@ -204,7 +201,7 @@ func (c *Case) Visit(n int) error {
 	if err != nil {
 		return err
 	}
-	defer k.End()
+	defer k.Close()
 	return k.Finish()
 }
 
@@ -264,7 +261,21 @@ func (k *Conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int
 		_ = setDeadline(time.Now().Add(lookInterval)) // cannot fail on an open socket
 		return wait(b)
 	}
-	_ = setDeadline(time.Time{})
+	if n, err = k.now(ask, b); n == 0 && err == nil {
+		err = os.ErrDeadlineExceeded
+	}
+	return n, err
+}
+
+// ReadNow reads what has come, without waiting. There is nothing where n is 0 and err nil;
+// the end of the stream is io.EOF.
+func (k *Conn) ReadNow(b []byte) (n int, err error) { return k.now(syscall.Read, b) }
+
+// WriteNow sends what the kernel takes at once, and returns how much that was.
+func (k *Conn) WriteNow(b []byte) (n int, err error) { return k.now(syscall.Write, b) }
+
+// now asks the kernel to read or write, and does not wait.
+func (k *Conn) now(ask func(int, []byte) (int, error), b []byte) (n int, err error) {
 	raw, err := k.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -280,7 +291,7 @@ func (k *Conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int
 	}
 	switch {
 	case err == syscall.EAGAIN:
-		return 0, os.ErrDeadlineExceeded
+		return 0, nil
 	case err != nil:
 		return 0, err
 	case n == 0 && len(b) > 0:
@@ -289,7 +300,7 @@ func (k *Conn) attempt(setDeadline func(time.Time) error, wait func([]byte) (int
 	return n, nil
 }
 
-// Expect reads as many bytes as wanted has and compares them.
+// Expect reads as many bytes as wanted has and compares them: see [ErrWrongBytes].
 func (k *Conn) Expect(wanted []byte) error {
 	got := make([]byte, len(wanted))
 	n, err := k.ReadFull(got)
@@ -315,11 +326,16 @@ func (k *Conn) ExpectEnd() error {
 	return fmt.Errorf("no end of the stream: %w", err)
 }
 
+// ErrWrongBytes is wrapped where bytes came that are not those of the answer.
+var ErrWrongBytes = errors.New("wrong bytes")
+
 // wrongBytes says where an answer differs from what it should be.
 type wrongBytes struct {
 	at          int
 	got, wanted []byte
 }
+
+func (w *wrongBytes) Unwrap() error { return ErrWrongBytes }
 
 func (w *wrongBytes) Error() string {
 	const maxShown = 24
@@ -355,6 +371,9 @@ func plain(err error) error {
 	var call *os.SyscallError
 	if errors.As(err, &call) {
 		err = call.Err
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return errDismissed // the check closed it while this client waited
 	}
 	return err
 }

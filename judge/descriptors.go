@@ -3,26 +3,56 @@
 package judge
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"forkrig/rig"
 )
 
-// Gained returns the descriptors of now whose numbers are not open in before.
-// Anonymous ones (epoll, eventfd, …) are those of a runtime, which may
-// open them when it first needs them.
-func Gained(before, now rig.FDs) rig.FDs {
-	open := map[int]bool{}
-	for _, fd := range before {
-		open[fd.Number] = true
+// Descriptors are what processes have open, by the number of the process.
+type Descriptors map[int]rig.FDs
+
+// Descriptors reads what the processes have open. One that has ended is left out.
+func (c *Case) Descriptors(of rig.ProcessInfos) Descriptors {
+	all := Descriptors{}
+	for _, info := range of {
+		fds, err := c.Host.FDs(info)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		c.Must(err)
+		all[info.PID] = fds
 	}
-	var found rig.FDs
-	for _, fd := range now {
-		if !open[fd.Number] && fd.Kind != rig.FDAnon {
-			found = append(found, fd)
+	return all
+}
+
+// Gained returns the descriptors of now whose numbers were not open before. Anonymous ones
+// (epoll, eventfd, …) are those of a runtime, which may open them when it first needs them.
+func (before Descriptors) Gained(now Descriptors) rig.FDs {
+	var gained rig.FDs
+	for pid, fds := range now {
+		open := map[int]bool{}
+		for _, fd := range before[pid] {
+			open[fd.Number] = true
+		}
+		for _, fd := range fds {
+			if !open[fd.Number] && fd.Kind != rig.FDAnon {
+				gained = append(gained, fd)
+			}
 		}
 	}
-	return found
+	return gained
+}
+
+// AwaitGained waits until the processes have gained no more descriptors than allowed, and
+// returns those that they have gained.
+func (c *Case) AwaitGained(of rig.ProcessInfos, before Descriptors, allowed int) (gained rig.FDs, err error) {
+	_, err = c.Until("descriptors to be closed", func() (bool, string, error) {
+		gained = before.Gained(c.Descriptors(of))
+		return len(gained) <= allowed, gained.String(), nil
+	})
+	return gained, err
 }
 
 // Kinds counts descriptors by kind.
@@ -34,17 +64,4 @@ func Kinds(fds rig.FDs) string {
 		}
 	}
 	return text + "(" + fds[0].Target + ")"
-}
-
-// LowestFree is the number that the next descriptor would get.
-func LowestFree(fds rig.FDs) uint64 {
-	open := map[int]bool{}
-	for _, fd := range fds {
-		open[fd.Number] = true
-	}
-	n := 0
-	for open[n] {
-		n++
-	}
-	return uint64(n)
 }

@@ -3,9 +3,10 @@
 // Package judge tries a subject, which is a server under test, and returns verdicts.
 //
 // A [Trial] runs each [Check] in a lab of its own for each address family. The check gets a
-// [Case]: it starts the subject as an [Instance], connects clients as [Conn], and ends with
-// pass, fail, broken or skip. A [Scene] is the same for random stories: see package search.
-// All waits end when the subject is quiescent or in a busy loop, or after [rig.Patience].
+// [Case]: it starts the subject as an [Instance], connects clients as [Conn], applies faults
+// ([Case.Apply]), waits for observations ([Case.Until]), and ends with pass, fail, broken or
+// skip. All waits end when the subject is quiescent or in a busy loop, or after
+// [rig.Patience].
 //
 // The package does not know which checks exist: see package checks.
 package judge

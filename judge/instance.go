@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 // Instance is a started subject that listens.
@@ -24,44 +25,40 @@ type Instance struct {
 	Own rig.ProcessInfos
 }
 
-// Start starts the subject and waits until it listens and has come to rest. A
-// subject that does not listen fails the check with that cause, or where it is
-// "" breaks it.
+// Start starts the subject and waits until it listens and has come to rest. A subject that
+// does not listen fails the check with causeOfFailure or, where that is "", breaks it.
 func (c *Case) Start(causeOfFailure string) *Instance {
-	s, err := c.TryStart()
+	s, err := c.TryStart(Launch{})
 	if err != nil && causeOfFailure != "" {
-		c.Fail(causeOfFailure, "the subject does not listen: %v", WhyNot(err))
+		c.Fail(causeOfFailure, "the subject does not listen: %v", StartFailure(err))
 	}
 	c.Must(err)
 	return s
 }
 
-// TryStart is [Case.Start] where a subject that does not listen is an error.
-func (c *Case) TryStart() (*Instance, error) { return c.launch(c.Subject.At(c.Address), 0) }
+// Launch says how a subject is started.
+type Launch struct {
+	// Own is how many processes it has before its first connection, where that is known.
+	// With 0 the start waits for rest, which takes longer.
+	Own int
+	// Limited runs it as [LimitedUser], because the kernel does not limit the processes of
+	// root. A subject with a user of its own keeps it; a sandbox made without root has one
+	// user only, who is limited.
+	Limited bool
+}
 
-// LimitedUser is a user whose processes the kernel limits, which it does not for root.
+// LimitedUser is a user whose number of processes the kernel limits.
 const LimitedUser = "65534"
 
-// TryStartLimited is [Case.TryStart] as a user whose number of processes the kernel
-// limits: [LimitedUser], unless the subject has a user of its own. The error wraps a
-// [rig.MissingError] in a sandbox made without root, where every user is limited.
-func (c *Case) TryStartLimited() (*Instance, error) { return c.launchLimited(0) }
-
-func (c *Case) launchLimited(own int) (*Instance, error) {
+// TryStart is [Case.Start] where a subject that does not listen is an error.
+func (c *Case) TryStart(how Launch) (*Instance, error) {
 	command := c.Subject.At(c.Address)
-	if command.User == "" {
+	if how.Limited && command.User == "" && !rig.Rootless() {
 		command.User = LimitedUser
 		if err := c.Host.SetSysctl("net.ipv4.ip_unprivileged_port_start", "0"); err != nil { // of IPv6, too
 			return nil, err
 		}
 	}
-	return c.launch(command, own)
-}
-
-// launch starts the command, which starts the subject. own is how many processes it has
-// before its first connection, where that is known. Otherwise launch waits for rest,
-// which takes longer.
-func (c *Case) launch(command rig.Command, own int) (*Instance, error) {
 	before, err := c.Host.Processes()
 	if err != nil {
 		return nil, err
@@ -70,11 +67,11 @@ func (c *Case) launch(command rig.Command, own int) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.await(p, before, own)
+	return c.await(p, before, how.Own)
 }
 
-// await waits until what was started listens. Its processes are those that were not
-// there before.
+// await waits until what was started listens. Its processes are those that were not there
+// before. own is that of [Launch].
 func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instance, error) {
 	s := &Instance{Case: c, Process: p}
 	c.mu.Lock()
@@ -160,26 +157,33 @@ func (s *Instance) Listeners() rig.ProcessInfos {
 	return found
 }
 
-// ListenersTarget targets the processes that listen.
-func (s *Instance) ListenersTarget() rig.Target {
-	listeners := s.Listeners()
-	return s.Case.Host.Matching("the listener", func(i rig.ProcessInfo) bool {
-		return slices.ContainsFunc(listeners, i.Same)
-	})
+// ListenerTargets targets the processes that listen.
+func (s *Instance) ListenerTargets() []rig.Target {
+	return s.Case.Targets("the listener", s.Listeners())
 }
 
-// OwnTarget targets all processes that were there before the first connection.
-func (s *Instance) OwnTarget() rig.Target {
-	return s.Case.Host.Matching("the listener and its helpers", s.IsOwn)
+// OwnTargets targets all processes that were there before the first connection.
+func (s *Instance) OwnTargets() []rig.Target {
+	return s.Case.Targets("the listener and its helpers", s.Own)
 }
 
-// WorkersTarget targets all processes that came with connections.
-func (s *Instance) WorkersTarget() rig.Target {
-	return s.Case.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !s.IsOwn(i) })
+// WorkerTargets targets all processes that came with connections, and those that will.
+func (s *Instance) WorkerTargets() []rig.Target {
+	return []rig.Target{s.Case.Host.Matching("the workers", func(i rig.ProcessInfo) bool { return !s.IsOwn(i) })}
 }
 
-// Head is the process to send signals to as an administrator would: the oldest
-// of those that were there before the first connection.
+// Freeze stops the listener and its helpers until thaw is called. It returns when they have
+// stopped: until then an accept that waits may still take a connection.
+func (s *Instance) Freeze() (thaw func()) { return s.Case.Apply(fault.Stop{Targets: s.OwnTargets()}) }
+
+// Terminate sends SIGTERM to the first process, as an administrator would.
+func (s *Instance) Terminate() {
+	head := rig.ProcessInfos{s.Head()}
+	s.Case.Apply(fault.Signal{Signal: syscall.SIGTERM, Targets: s.Case.Targets("the first process", head)})
+}
+
+// Head is the first process: the oldest of those that were there before the first
+// connection.
 func (s *Instance) Head() rig.ProcessInfo {
 	return slices.MinFunc(s.Own, func(a, b rig.ProcessInfo) int {
 		if a.StartedBefore(b) {
@@ -189,29 +193,23 @@ func (s *Instance) Head() rig.ProcessInfo {
 	})
 }
 
-// Caught are the signals that one of the listeners catches.
-func (s *Instance) Caught() rig.SignalSet {
+// NeutralSignals are the signals that the subject should survive: those that no server takes
+// for a command, where a listener catches them, and those that the user named, whether or not
+// it does.
+func (s *Instance) NeutralSignals() []syscall.Signal {
 	var caught rig.SignalSet
 	for _, info := range s.Listeners() {
 		if masks, err := s.Case.Host.Signals(info); err == nil {
 			caught |= masks.Caught
 		}
 	}
-	return caught
-}
-
-// NeutralSignals are the signals that may be sent to any server, as none takes them for
-// a command, and which the listener catches; and those that the user named, which
-// it should survive in whatever way.
-func (s *Instance) NeutralSignals() []syscall.Signal {
-	caught := s.Caught()
 	var signals []syscall.Signal
 	for _, signal := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGURG, syscall.SIGCONT} {
 		if caught.Has(signal) {
 			signals = append(signals, signal)
 		}
 	}
-	for _, signal := range s.Case.Subject.StormSignals { // whether it catches them or not
+	for _, signal := range s.Case.Subject.StormSignals {
 		if !slices.Contains(signals, signal) {
 			signals = append(signals, signal)
 		}
@@ -219,7 +217,7 @@ func (s *Instance) NeutralSignals() []syscall.Signal {
 	return signals
 }
 
-// Role says what a process is to the server.
+// Role says what a process is to the subject: the listener, a helper or a worker.
 func (s *Instance) Role(info rig.ProcessInfo) string {
 	switch {
 	case slices.ContainsFunc(s.Listeners(), info.Same):
@@ -249,21 +247,11 @@ func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
 		if err != nil || inode == 0 {
 			// It may have ended already, and show as a zombie.
 			all, listErr := s.Case.Host.Processes()
-			workers = rig.ProcessInfos{}
-			for _, info := range all.Zombies() {
-				if !s.IsOwn(info) {
-					workers = append(workers, info)
-				}
-			}
+			workers = slices.DeleteFunc(all.Zombies(), s.IsOwn)
 			return len(workers) > 0, "no process has the connection open", errors.Join(err, listErr)
 		}
 		holders := s.Case.Holders(inode)
-		workers = nil
-		for _, info := range holders {
-			if !s.IsOwn(info) {
-				workers = append(workers, info)
-			}
-		}
+		workers = slices.DeleteFunc(slices.Clone(holders), s.IsOwn)
 		return len(workers) > 0, "the connection is open in " + s.Describe(holders), nil
 	})
 	switch {
@@ -275,8 +263,8 @@ func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
 	return workers
 }
 
-// MustFork skips the check where the subject has no process for a connection. It
-// returns when the client that found out has left.
+// MustFork skips the check where the subject has no process for a connection. It uses one
+// client, and returns when the worker of that client has ended.
 func (s *Instance) MustFork() {
 	k := s.Case.MustDial(0)
 	s.Case.MustServe(k.Begin())
@@ -297,6 +285,16 @@ func (s *Instance) Listens() bool {
 	here, err := s.Case.PortSockets()
 	s.Case.Must(err)
 	return len(here.In(rig.Listening)) > 0
+}
+
+// AwaitNoListener waits until no socket listens on the port. Otherwise last is what still
+// listens.
+func (c *Case) AwaitNoListener() (last string, err error) {
+	return c.Until("the end of listening", func() (bool, string, error) {
+		here, err := c.PortSockets()
+		left := here.In(rig.Listening)
+		return len(left) == 0, left.String(), err
+	})
 }
 
 // ListensOn waits for the subject to listen, and says whether it does. Some servers close
@@ -321,7 +319,8 @@ func (s *Instance) MustSurvive(what, cause string) {
 	}
 }
 
-// HowItEnded says how the process that was started ended, if it did.
+// HowItEnded says how the process that was started ended, such as " (exit status 1)", or is
+// "" where it runs.
 func (s *Instance) HowItEnded() string {
 	if s.Process.Running() {
 		return ""
@@ -333,9 +332,9 @@ func (s *Instance) HowItEnded() string {
 	return " (" + exit.String() + ")"
 }
 
-// WhyNot says in few words why what was started does not listen, without the
-// numbers that differ between families: the evidence has them.
-func WhyNot(err error) string {
+// StartFailure says in few words why a subject that was started does not listen. It leaves
+// out numbers that differ between families: the evidence has them.
+func StartFailure(err error) string {
 	line := FirstLine(err)
 	if i := strings.LastIndex(line, "the process ended"); i >= 0 {
 		return line[i:]
@@ -346,6 +345,7 @@ func WhyNot(err error) string {
 	return line
 }
 
+// FirstLine is the first line of an error: the others belong to the evidence.
 func FirstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line

@@ -14,18 +14,18 @@ import (
 	"forkrig/rig"
 )
 
-// Some kernels answer bind wrongly (see the commits below). That is no error of the subject,
-// so the checks that rely on bind first ask the kernel
-// itself, and are broken where its answers are wrong.
+// Some kernels answer bind wrongly (see the commits below), which is no error of the subject.
+// So the checks that rely on bind ask the kernel first, and are broken where its answers are
+// wrong.
 
 // bindCell is one question to bind and listen, and the right answer.
 type bindCell struct {
 	name  string
-	ipv6  bool // needs it
+	ipv6  bool // whether it needs IPv6
 	setUp func(*binder) error
 	last  binding // the one that is judged
 	inUse bool    // whether it must be refused with EADDRINUSE
-	// known is the commit that mended, or made, a kernel that answers wrongly.
+	// known names the commits that made and that mended wrong answers.
 	known string
 }
 

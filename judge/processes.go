@@ -3,38 +3,22 @@
 package judge
 
 import (
-	"errors"
-	"os"
+	"slices"
 
 	"forkrig/rig"
 )
 
 // InBoth returns the processes that are in both lists.
 func InBoth(a, b rig.ProcessInfos) rig.ProcessInfos {
-	var both rig.ProcessInfos
-	for _, x := range a {
-		for _, y := range b {
-			if x.Same(y) {
-				both = append(both, x)
-			}
-		}
-	}
-	return both
+	return a.Where(func(info rig.ProcessInfo) bool { return slices.ContainsFunc(b, info.Same) })
 }
 
 // Holders returns the processes of the host that have the socket open.
 func (c *Case) Holders(inode uint32) rig.ProcessInfos {
 	processes, err := c.Host.Processes()
 	c.Must(err)
-	var found rig.ProcessInfos
-	for _, info := range processes.Alive() {
+	return processes.Alive().Where(func(info rig.ProcessInfo) bool {
 		fds, err := c.Host.FDs(info)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err == nil && fds.Socket(inode) {
-			found = append(found, info)
-		}
-	}
-	return found
+		return err == nil && fds.Socket(inode) // or it has ended
+	})
 }

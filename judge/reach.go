@@ -37,7 +37,7 @@ func reach(tb rig.TB, subject Subject, family rig.Family) (err error) {
 	trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
 		c.build(tb)
 		var s *Instance
-		if s, err = c.TryStart(); err != nil {
+		if s, err = c.TryStart(Launch{}); err != nil {
 			return
 		}
 		if err = c.answers(); err != nil && s.Process.Running() {
@@ -60,7 +60,7 @@ func (c *Case) answers() error {
 	if err != nil {
 		return fmt.Errorf("a client cannot connect: %w", err)
 	}
-	defer k.End()
+	defer k.Close()
 	err = k.Exchange()
 	var wrong *wrongBytes
 	switch {

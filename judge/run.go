@@ -22,7 +22,7 @@ type Run struct {
 
 	waits    rig.Waits
 	journal  func(rig.Event)  // nil where the journal is not followed
-	deadline time.Duration    // 0 means [CheckDeadline]
+	deadline time.Duration    // 0 means [checkDeadline]
 	leaving  time.Duration    // 0 means [cleanupTime]
 	ended    chan rig.Outcome // gets the outcome, also of a check that was left behind
 }
@@ -30,10 +30,10 @@ type Run struct {
 // Waiting returns what the check waits for now, or waited for last.
 func (r *Run) Waiting() rig.Waiting { return r.waits.Latest() }
 
-// CheckDeadline is how long one check may take: four times as long as the longest single
+// checkDeadline is how long one check may take: four times as long as the longest single
 // wait of the rig, on this machine. It bounds a run, and decides no verdict: a check
 // that passes it is broken.
-func CheckDeadline() time.Duration { return 4 * rig.Patience() }
+func checkDeadline() time.Duration { return 4 * rig.Patience() }
 
 // cleanupTime is how long an ended check may take to end its subject and its lab. After
 // that the run goes on without it, and the end of the sandbox ends it.
@@ -52,7 +52,7 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	if r.journal = journal; r.Began.IsZero() {
 		r.Began = time.Now()
 	}
-	deadline := cmp.Or(r.deadline, CheckDeadline())
+	deadline := cmp.Or(r.deadline, checkDeadline())
 	ctx, cancel := context.WithTimeoutCause(tb.Context(), deadline, &EndedError{By: "the check's own deadline of " + deadline.String()})
 	defer cancel()
 	ctx = rig.WithWaits(ctx, &r.waits)

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"forkrig/rig"
+	"forkrig/rig/fault"
 )
 
 // SignalTimes is how often a signal is sent at each point of a conversation.
@@ -14,63 +15,39 @@ const SignalTimes = 5
 
 // Serving returns the processes that have the subject's side of the connection
 // open: its workers or, where there is no process per connection, the listener.
-func (c *Case) Serving(s *Instance, k *Conn) rig.ProcessInfos {
+func (s *Instance) Serving(k *Conn) rig.ProcessInfos {
 	inode, err := k.ServerInode()
-	c.Must(err)
-	holders := c.Holders(inode)
+	s.Case.Must(err)
+	holders := s.Case.Holders(inode)
 	if workers := slices.DeleteFunc(slices.Clone(holders), s.IsOwn); len(workers) > 0 {
 		return workers
 	}
 	return holders
 }
 
-// PauseServing stops and continues the processes that serve the connection, a
-// few times. No handler is needed for this to interrupt a call: reads and writes
+// PauseServing stops and continues the processes that serve the connection, [SignalTimes]
+// times. No handler is needed for this to interrupt a call: reads and writes
 // with a timeout give EINTR, and a write that has sent a part returns that part
-// (signal(7)). It returns how often the processes were woken, and how often they
-// were paused.
-func (c *Case) PauseServing(s *Instance, k *Conn) (woken uint64, pauses int) {
-	who := c.Serving(s, k)
+// (signal(7)). It returns how many calls were woken.
+func (s *Instance) PauseServing(k *Conn) (woken uint64) {
+	who := s.Serving(k)
 	if len(who) == 0 {
-		c.Broken("no process has the connection open")
+		s.Case.Broken("no process has the connection open")
 	}
 	for range SignalTimes {
-		woken += c.Pause(who)
+		woken += s.Case.Pause(who)
 	}
-	return woken, SignalTimes
+	return woken
 }
 
 // Pause stops the processes, waits until they have stopped, continues them and
 // waits until they sleep again. It returns how many calls were woken.
 func (c *Case) Pause(who rig.ProcessInfos) uint64 {
-	target := c.Host.Matching("the serving processes", func(i rig.ProcessInfo) bool { return slices.ContainsFunc(who, i.Same) })
 	before := c.Wakeups(who)
-	c.stop(target, who)
-	c.Thaw(target)
+	thaw := c.Apply(fault.Stop{Targets: c.Targets("the serving processes", who)})
+	thaw()
 	c.AwaitAsleep(who)
 	return c.Wakeups(who) - before
-}
-
-// Freeze stops the listener and its helpers, and returns when they have stopped:
-// until then an accept that waits may still take a connection.
-func (s *Instance) Freeze() { s.Case.stop(s.OwnTarget(), s.Own) }
-
-// Thaw lets what was stopped go on.
-func (c *Case) Thaw(target rig.Target) {
-	_, err := c.Lab.SignalAll(syscall.SIGCONT, target)
-	c.Must(err)
-}
-
-// stop stops the target, which is who, and waits until they have stopped.
-func (c *Case) stop(target rig.Target, who rig.ProcessInfos) {
-	_, err := c.Lab.SignalAll(syscall.SIGSTOP, target)
-	c.Must(err)
-	_, err = c.Host.AwaitProcesses(c.Context(), "processes stopped", func(all rig.ProcessInfos) bool {
-		return !slices.ContainsFunc(all.Alive(), func(info rig.ProcessInfo) bool {
-			return info.State != rig.Stopped && slices.ContainsFunc(who, info.Same)
-		})
-	})
-	c.Must(err)
 }
 
 // AwaitAsleep waits until the processes sleep or have ended. Where one never sleeps
@@ -91,10 +68,7 @@ func (c *Case) AwaitAsleep(who rig.ProcessInfos) {
 // and they sleep again. It returns how many calls were woken.
 func (c *Case) SendSignal(signal syscall.Signal, who rig.ProcessInfos) uint64 {
 	before := c.Wakeups(who)
-	_, err := c.Lab.SignalAll(signal, c.Host.Matching("the serving processes", func(i rig.ProcessInfo) bool {
-		return slices.ContainsFunc(who, i.Same)
-	}))
-	c.Must(err)
+	c.Apply(fault.Signal{Signal: signal, Targets: c.Targets("the serving processes", who)})
 	_, _ = c.Until("the delivery of the signal", func() (bool, string, error) {
 		for _, info := range who {
 			masks, err := c.Host.Signals(info)

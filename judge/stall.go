@@ -38,6 +38,12 @@ var (
 	errDismissed = errors.New("not served until the check ended")
 )
 
+// Hopeless says whether a wait ended because the subject is quiescent or in a busy loop, or
+// because the longest time of a wait was over.
+func Hopeless(err error) bool {
+	return errors.Is(err, ErrQuiescent) || errors.Is(err, ErrBusy) || errors.Is(err, rig.ErrNotObserved)
+}
+
 const (
 	// lookInterval is the time between two looks, which cost a millisecond and more each.
 	lookInterval = 100 * time.Millisecond
@@ -124,7 +130,7 @@ func (w *wait) over() error {
 
 // settling is for how long nothing must have happened for a wait to be given up.
 func (c *Case) settling() time.Duration {
-	if c.shortWaits {
+	if c.Check.Hasty {
 		return rig.Scaled(rig.Settling) / 8
 	}
 	return rig.Scaled(rig.Settling)
@@ -167,8 +173,8 @@ func (c *Case) retransmissionPending() bool {
 	return false
 }
 
-// Until waits until seen says yes, or until it is not worth waiting any more.
-// last is what was seen last.
+// Until waits until seen says yes, or until it is not worth waiting any more, which the
+// error says: see [Hopeless]. last is what was seen last.
 func (c *Case) Until(what string, seen func() (yes bool, last string, err error)) (last string, err error) {
 	w := c.wait()
 	err = rig.Await(c.Context(), what, func() (bool, string, error) {

@@ -54,8 +54,16 @@ const (
 	None  Service = "none"  // something else: only connections are looked at
 )
 
-// Services are all of them.
-var Services = []Service{Echo, Upper, None}
+// Answer returns what the service answers to a text.
+func (s Service) Answer(to string) string {
+	if s == Upper {
+		return strings.ToUpper(to)
+	}
+	return to
+}
+
+// services are all of them.
+var services = []Service{Echo, Upper, None}
 
 // Side is one side of a connection.
 type Side string
@@ -66,8 +74,8 @@ const (
 	Server Side = "server"
 )
 
-// Sides are all of them.
-var Sides = []Side{Client, Server}
+// sides are all of them.
+var sides = []Side{Client, Server}
 
 // Policy is what a server does on SIGTERM to the workers that still converse.
 type Policy string
@@ -99,9 +107,9 @@ func (s Subject) Check() error {
 		return errors.New("the subject's command is empty: give the program and its arguments")
 	case s.Port == 0 && !hasPort:
 		return fmt.Errorf("the subject %q has no {port}: write {port} in place of its port, or give the built-in port with -port", s)
-	case !slices.Contains(Services, s.Service):
+	case !slices.Contains(services, s.Service):
 		return fmt.Errorf("service %q: give echo, upper or none", s.Service)
-	case !slices.Contains(Sides, s.Closes):
+	case !slices.Contains(sides, s.Closes):
 		return fmt.Errorf("side %q that closes first: give client or server", s.Closes)
 	case s.OnTerm != Unstated && !slices.Contains(Policies, s.OnTerm):
 		return fmt.Errorf("policy on SIGTERM %q: give drain, kill or leave", s.OnTerm)

@@ -4,6 +4,8 @@ package judge
 
 import (
 	"context"
+	"errors"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -11,18 +13,23 @@ import (
 	"forkrig/rig"
 )
 
-// ReapedByTimer waits for a subject that looks for ended workers now and then.
-func (c *Case) ReapedByTimer() bool {
-	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxReapInterval))
+// ReapedByTimer says whether the subject looks for ended workers now and then: it waits
+// until one that has a timer has reaped them all.
+func (s *Instance) ReapedByTimer() bool {
+	if !s.Case.HasTimer(s.Listeners()) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(s.Case.Context(), rig.Scaled(maxReapInterval))
 	defer cancel()
-	_, err := c.Host.AwaitProcesses(ctx, "zombies reaped by a timer", func(l rig.ProcessInfos) bool { return len(l.Zombies()) == 0 })
+	_, err := s.Case.Host.AwaitProcesses(ctx, "zombies reaped by a timer", func(l rig.ProcessInfos) bool { return len(l.Zombies()) == 0 })
 	return err == nil
 }
 
 // maxReapInterval is how seldom a subject may look for ended workers.
 const maxReapInterval = 10 * time.Second
 
-// HasTimer says whether a process may be waiting with a timer of its own.
+// HasTimer says whether a process may be waiting with a timer of its own. It skips the check
+// where the kernel does not show that ([rig.FeatureProcSyscall]).
 func (c *Case) HasTimer(who rig.ProcessInfos) bool {
 	return slices.ContainsFunc(who, func(info rig.ProcessInfo) bool {
 		masks, err := c.Host.Signals(info)
@@ -30,6 +37,9 @@ func (c *Case) HasTimer(who rig.ProcessInfos) bool {
 			return true
 		}
 		timed, err := c.Host.WaitsWithTimer(info)
-		return err == nil && timed
+		if !errors.Is(err, os.ErrNotExist) { // or it has ended
+			c.Must(err)
+		}
+		return timed
 	})
 }

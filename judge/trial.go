@@ -21,7 +21,8 @@ type Trial struct {
 	Subject  Subject
 	Checks   []Check
 	Families []rig.Family // none means all of them
-	// Parallel is how many checks run at a time; 0 means [DefaultParallel].
+	// Parallel is how many checks run at a time; 0 means five for each
+	// processor, because a check waits more than it computes.
 	Parallel int
 	// Reproduce returns the command that repeats one check; nil leaves it out.
 	Reproduce func(Check, rig.Family) string
@@ -41,10 +42,6 @@ type Event struct {
 	// Journal is an event of the check's lab.
 	Journal *rig.Event
 }
-
-// DefaultParallel is how many checks run side by side: five for each processor, because
-// a check waits more than it computes.
-func DefaultParallel() int { return 5 * runtime.GOMAXPROCS(0) }
 
 // ErrUnreachable is wrapped where the subject does not listen in any family, so that no
 // check can begin.
@@ -88,7 +85,7 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 	results := make([]scorecard.Result, t.Size())
 	parallel := t.Parallel
 	if parallel <= 0 {
-		parallel = DefaultParallel()
+		parallel = 5 * runtime.GOMAXPROCS(0)
 	}
 	turns := make(chan struct{}, parallel)
 	var wait sync.WaitGroup

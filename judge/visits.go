@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"forkrig/rig"
@@ -43,7 +44,7 @@ func (c *Case) Hold(n int) []*Conn {
 			err = k.Begin()
 		}
 		if errors.Is(err, ErrQuiescent) && i >= 2 {
-			k.End()
+			k.Close()
 			c.Note("the subject serves %d clients at a time", i)
 			break
 		}
@@ -77,30 +78,26 @@ func Summary(errs []error) error {
 	return fmt.Errorf("%d of %d clients: %w", failed, len(errs), first)
 }
 
-// AwaitWorkersEnd waits until no process is left that came with a connection, zombies
-// aside, and fails the check where one stays.
-func (s *Instance) AwaitWorkersEnd(after string) {
-	c := s.Case
-	_, err := c.Until("the end of the workers", func() (bool, string, error) {
-		left, err := s.WorkersAlive()
-		return len(left) == 0, left.String(), err
-	})
-	if err == nil {
-		return
-	}
-	left, listErr := s.WorkersAlive()
-	c.Must(listErr)
-	c.Fail("workers outlive their clients: read until read returns 0 or an error, and exit then",
-		"%d workers live on after %s: %v", len(left), after, FirstLine(err))
+// Workers are the processes that came with connections and are alive.
+func (s *Instance) Workers() (rig.ProcessInfos, error) {
+	processes, err := s.Case.Host.Processes()
+	return slices.DeleteFunc(processes.Alive(), s.IsOwn), err
 }
 
-func (s *Instance) WorkersAlive() (rig.ProcessInfos, error) {
-	processes, err := s.Case.Host.Processes()
-	var left rig.ProcessInfos
-	for _, info := range processes.Alive() {
-		if !s.IsOwn(info) {
-			left = append(left, info)
-		}
+// AwaitWorkers waits until at most n workers are alive, and returns those that are.
+func (s *Instance) AwaitWorkers(n int) (alive rig.ProcessInfos, err error) {
+	_, err = s.Case.Until("the end of the workers", func() (bool, string, error) {
+		var err error
+		alive, err = s.Workers()
+		return len(alive) <= n, alive.String(), err
+	})
+	return alive, err
+}
+
+// AwaitWorkersEnd waits until no worker is alive, and fails the check where one stays.
+func (s *Instance) AwaitWorkersEnd(after string) {
+	if left, err := s.AwaitWorkers(0); err != nil {
+		s.Case.Fail("workers outlive their clients: read until read returns 0 or an error, and exit then",
+			"%d workers live on after %s: %v", len(left), after, FirstLine(err))
 	}
-	return left, err
 }

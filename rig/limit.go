@@ -91,7 +91,7 @@ func (h *Host) SetLimit(of ProcessInfo, resource Resource, soft uint64) (restore
 
 // SetLimits is [Host.SetLimit] for every targeted process as it is now. Where one
 // of them cannot be limited, none is. A process that ends meanwhile is left out.
-// It returns how many are limited, and the error says so where there is none.
+// It returns how many are limited. The error wraps os.ErrProcessDone where there is none.
 func (l *Lab) SetLimits(resource Resource, soft uint64, targets ...Target) (limited int, restore func() error, err error) {
 	return l.SetEachLimit(resource, func(*Host, ProcessInfo) (uint64, error) { return soft, nil }, targets...)
 }
@@ -131,7 +131,7 @@ func (l *Lab) SetEachLimit(resource Resource, soft func(*Host, ProcessInfo) (uin
 		}
 	}
 	if len(restores) == 0 {
-		return 0, nil, fmt.Errorf("limit %s: no targeted process is alive", resource)
+		return 0, nil, fmt.Errorf("limit %s: no targeted process is alive: %w", resource, os.ErrProcessDone)
 	}
 	return len(restores), restore, nil
 }

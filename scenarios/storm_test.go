@@ -125,7 +125,7 @@ func TestStormOfSIGCHLDWithoutChildrenCatches(t *testing.T) {
 func floodWithSIGCHLD(tb testing.TB, s *stage, serverArgs ...string) {
 	tb.Helper()
 	srv := s.serve(tb, serverArgs...)
-	flood := s.strike(tb, fault.Storm{Storm: rig.Storm{
+	flood := s.strike(tb, &fault.Storm{Storm: rig.Storm{
 		Signals: []syscall.Signal{syscall.SIGCHLD}, Targets: []rig.Target{srv.Itself()}, Burst: 50, Pause: time.Millisecond,
 	}})
 	// It has no child at all.

@@ -5,8 +5,10 @@ package search
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"forkrig/judge"
@@ -15,7 +17,7 @@ import (
 
 // conversation is a connection of a client, and the answers that the client waits for.
 type conversation struct {
-	judge.Link
+	*judge.Conn
 	number   int
 	client   int // from 1
 	messages int // sent so far
@@ -52,10 +54,7 @@ func message(service judge.Service, conn, n, size int) (message, answer []byte) 
 		}
 		text = b.String()[:size-1] + "\n"
 	}
-	if service == judge.Upper {
-		return []byte(text), []byte(strings.ToUpper(text))
-	}
-	return []byte(text), []byte(text)
+	return []byte(text), []byte(service.Answer(text))
 }
 
 // reachable says whether packets of the connection pass.
@@ -68,7 +67,7 @@ func (p *player) answerable(c *conversation) bool {
 }
 
 // complete says that the subject closes the connection, because it has answered.
-func (p *player) complete(c *conversation) bool { return c.served && p.subject.Closes == judge.Server }
+func (p *player) complete(c *conversation) bool { return c.served && p.Subject.Closes == judge.Server }
 
 // connect opens a connection, and returns nil where that could not be.
 func (p *player) connect(number, client int) *conversation {
@@ -76,14 +75,14 @@ func (p *player) connect(number, client int) *conversation {
 	if known || p.unplugged[client] != nil {
 		return nil
 	}
-	link, err := p.Dial(client - 1)
+	conn, err := p.Dial(client - 1)
 	if err != nil {
 		if p.shortage != nil {
 			return nil // the subject may refuse, or close its listener for a while
 		}
 		p.Fail("a client that no fault affects must be able to connect: call listen, with a backlog", "a client cannot connect: %v", err)
 	}
-	c := &conversation{Link: link, number: number, client: client}
+	c := &conversation{Conn: conn, number: number, client: client}
 	if p.shortage != nil {
 		c.addExcuse("it was opened during a shortage")
 		p.faultBegan = time.Now()
@@ -93,7 +92,7 @@ func (p *player) connect(number, client int) *conversation {
 }
 
 func (p *player) send(c *conversation, size int) bool {
-	if c.halfClosed || p.subject.Service == judge.None || p.complete(c) {
+	if c.halfClosed || p.Subject.Service == judge.None || p.complete(c) {
 		return false
 	}
 	p.exchange(c, size)
@@ -102,8 +101,8 @@ func (p *player) send(c *conversation, size int) bool {
 
 // exchange sends a message and, if the subject can answer now, reads the answer.
 func (p *player) exchange(c *conversation, size int) {
-	if p.subject.Service == judge.None {
-		p.checkConversation(c, c.Accepted())
+	if p.Subject.Service == judge.None {
+		p.checkConversation(c, c.AwaitAccepted())
 		c.served = true
 		return
 	}
@@ -125,8 +124,8 @@ func (p *player) halfClose(c *conversation, size int) bool {
 	if c.halfClosed || size > 0 && p.complete(c) {
 		return false
 	}
-	text, answer := message(p.subject.Service, c.number, c.messages, max(size, 1))
-	if size == 0 || p.subject.Service == judge.None {
+	text, answer := message(p.Subject.Service, c.number, c.messages, max(size, 1))
+	if size == 0 || p.Subject.Service == judge.None {
 		text, answer = nil, nil
 	}
 	if !p.answerable(c) {
@@ -134,7 +133,7 @@ func (p *player) halfClose(c *conversation, size int) bool {
 			p.checkConversation(c, p.sendPart(c, size))
 		}
 		if !c.ended {
-			_ = c.FinishSending() // it may have been reset
+			_ = c.CloseWrite() // it may have been reset
 			c.halfClosed = true
 		}
 		return true
@@ -142,9 +141,9 @@ func (p *player) halfClose(c *conversation, size int) bool {
 	c.messages++
 	sent := make(chan error, 1)
 	go func() {
-		err := c.Say(text)
+		err := c.Send(text)
 		if err == nil {
-			err = c.FinishSending()
+			err = c.CloseWrite()
 		}
 		sent <- err
 	}()
@@ -182,7 +181,7 @@ func (p *player) kill(c *conversation, size int) bool {
 	if c.halfClosed || !p.reachable(c) {
 		return false
 	}
-	if p.subject.Service != judge.None && !p.complete(c) {
+	if p.Subject.Service != judge.None && !p.complete(c) {
 		p.checkConversation(c, p.sendPart(c, size))
 	}
 	if !c.ended && p.answerable(c) && len(c.owed) > 0 && c.excuse == "" {
@@ -196,7 +195,7 @@ func (p *player) reset(c *conversation, size int) bool {
 	if !p.reachable(c) {
 		return false // the reset would be lost
 	}
-	if size > 0 && !c.halfClosed && p.subject.Service != judge.None && !p.complete(c) {
+	if size > 0 && !c.halfClosed && p.Subject.Service != judge.None && !p.complete(c) {
 		p.checkConversation(c, p.sendPart(c, size))
 	}
 	c.Reset()
@@ -209,15 +208,15 @@ const bufferedSize = 5000
 
 // sendWhole sends a message while the subject can answer it.
 func (p *player) sendWhole(c *conversation, size int) error {
-	text, answer := message(p.subject.Service, c.number, c.messages, size)
+	text, answer := message(p.Subject.Service, c.number, c.messages, size)
 	c.messages++
 	c.owed = append(c.owed, answer...)
 	if size <= bufferedSize {
-		return c.Say(text)
+		return c.Send(text)
 	}
 	// The subject may stop reading until its answer is read.
 	sent := make(chan error, 1)
-	go func() { sent <- c.Say(text) }()
+	go func() { sent <- c.Send(text) }()
 	return p.receiveWhileSending(c, sent)
 }
 
@@ -238,8 +237,8 @@ func (p *player) receiveWhileSending(c *conversation, sent <-chan error) error {
 // sendPart sends as much of a message as the kernel takes at once, to a subject that
 // cannot answer now.
 func (p *player) sendPart(c *conversation, size int) error {
-	text, answer := message(p.subject.Service, c.number, c.messages, min(size, bufferedSize))
-	n, err := c.SayNow(text)
+	text, answer := message(p.Subject.Service, c.number, c.messages, min(size, bufferedSize))
+	n, err := c.WriteNow(text)
 	if n > 0 {
 		c.messages++
 	}
@@ -259,7 +258,7 @@ func (p *player) receive(c *conversation) error {
 		c.owed, c.served = nil, true
 	}
 	if c.halfClosed || p.complete(c) {
-		if err := c.End(); err != nil {
+		if err := c.AwaitEnd(); err != nil {
 			return err
 		}
 		c.end()
@@ -272,7 +271,7 @@ func (p *player) receive(c *conversation) error {
 // its next message: the connection counts as ended when the server's side is gone.
 func (p *player) receiveOrEnd(c *conversation) error {
 	_, err := p.Until("an answer, or the end of "+c.String(), func() (bool, string, error) {
-		_, there, err := c.Server()
+		_, there, err := c.ServerSocket()
 		if err != nil {
 			return false, "", err
 		}
@@ -293,7 +292,7 @@ func (p *player) receiveNow(c *conversation) (done bool, err error) {
 		if c.ended || len(c.owed) == 0 && !c.halfClosed {
 			return true, nil
 		}
-		n, err := c.TakeNow(buffer)
+		n, err := c.ReadNow(buffer)
 		switch {
 		case err != nil: // the end of the stream, or a reset
 			c.end()
@@ -307,19 +306,16 @@ func (p *player) receiveNow(c *conversation) (done bool, err error) {
 	}
 }
 
-// errWrongAnswer is wrapped where other bytes came than the answer has.
-var errWrongAnswer = errors.New("wrong bytes")
-
 func wrongAnswer(owed, got []byte) error {
 	const shown = 40
 	if len(owed) == 0 {
-		return fmt.Errorf("%w: %q came after the end of the answer", errWrongAnswer, got[:min(len(got), shown)])
+		return fmt.Errorf("%w: %q came after the end of the answer", judge.ErrWrongBytes, got[:min(len(got), shown)])
 	}
 	i := 0
 	for i < min(len(got), len(owed)) && got[i] == owed[i] {
 		i++
 	}
-	return fmt.Errorf("%w: %q came instead of %q", errWrongAnswer, got[i:min(len(got), i+shown)], owed[i:min(len(owed), i+shown)])
+	return fmt.Errorf("%w: %q came instead of %q", judge.ErrWrongBytes, got[i:min(len(got), i+shown)], owed[i:min(len(owed), i+shown)])
 }
 
 // end closes the connection, and notes that it has ended.
@@ -332,25 +328,20 @@ func (c *conversation) end() {
 func (p *player) checkConversation(c *conversation, err error) {
 	switch {
 	case err == nil:
-	case judge.WrongBytes(err) || errors.Is(err, errWrongAnswer):
+	case errors.Is(err, judge.ErrWrongBytes):
 		p.Fail("each byte of an answer must arrive exactly once: after a short write, send the rest",
 			"%v: %v", c, err)
 	case c.ended:
 	case judge.Hopeless(err) && c.excuse != "":
 		p.Fail("a client that is not served must see the end of its connection: close it in every process",
-			"%v is neither served nor closed after a fault (%s): %v", c, c.excuse, firstLine(err))
+			"%v is neither served nor closed after a fault (%s): %v", c, c.excuse, judge.FirstLine(err))
 	case judge.Hopeless(err):
-		p.Fail("a client that no fault affects must be served", "%v is not served: %v", c, firstLine(err))
+		p.Fail("a client that no fault affects must be served", "%v is not served: %v", c, judge.FirstLine(err))
 	case c.excuse != "":
 		c.end()
-	case judge.Ended(err):
-		p.Fail("a connection that no fault affects must not end", "%v ended although no fault affected it: %v", c, firstLine(err))
+	case errors.Is(err, io.EOF) || errors.As(err, new(syscall.Errno)):
+		p.Fail("a connection that no fault affects must not end", "%v ended although no fault affected it: %v", c, judge.FirstLine(err))
 	default:
 		p.Must(err)
 	}
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }

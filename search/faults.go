@@ -3,8 +3,6 @@
 package search
 
 import (
-	"errors"
-	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -27,26 +25,21 @@ func (p *player) awaitMinFault() {
 }
 
 func (p *player) killWorker(c *conversation) bool {
-	inode := p.serverInode(c)
-	if inode == 0 {
-		return false
-	}
-	workers := slices.DeleteFunc(p.socketOwners()[inode], p.IsOwn)
+	inode, err := c.ServerInode()
+	p.Must(err)
+	workers := p.workersOf(c)
 	if len(workers) == 0 {
 		return false
 	}
-	killed, _, err := p.Lab().KillTogether(p.Context(), p.Host().Matching("the worker of "+c.String(), func(i rig.ProcessInfo) bool {
-		return slices.ContainsFunc(workers, i.Same)
-	}))
-	p.Must(err)
+	p.Apply(fault.Kill{Targets: p.Targets("the worker of "+c.String(), workers)})
 	c.excuse = "its worker was killed"
 	if !p.reachable(c) {
-		return killed > 0
+		return true
 	}
 	c.halfClosed = true // nothing but the end of the stream can come any more
 	if err := p.receive(c); judge.Hopeless(err) {
 		p.Fail("the end of a worker must end its connection: close it in the parent and in all other workers",
-			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, firstLine(err), p.Described(p.socketOwners()[inode]))
+			"the worker of %v was killed, but its client does not see the end: %v; the connection is open in %s", c, judge.FirstLine(err), p.server.Describe(p.Holders(inode)))
 	} else {
 		p.checkConversation(c, err)
 	}
@@ -65,22 +58,16 @@ func (p *player) storm() bool {
 	if len(p.storms) > 0 {
 		return false
 	}
-	begin := func(s rig.Storm) {
-		s.RatePerSecond, s.Duration = stormRatePerSecond, maxStorm
-		running, err := p.Lab().StartStorm(s)
-		p.Must(err)
-		p.storms = append(p.storms, running)
+	begin := func(signals []syscall.Signal, targets []rig.Target) {
+		storm := rig.Storm{Signals: signals, Targets: targets, RatePerSecond: stormRatePerSecond, Duration: maxStorm}
+		p.storms = append(p.storms, p.Apply(&fault.Storm{Storm: storm, MayIdle: true}))
 	}
-	if signals := p.Neutral(); len(signals) > 0 {
-		listeners := p.Listeners()
-		begin(rig.Storm{Signals: signals, Targets: []rig.Target{p.Host().Matching("the listener", func(i rig.ProcessInfo) bool {
-			return slices.ContainsFunc(listeners, i.Same)
-		})}})
+	if signals := p.server.NeutralSignals(); len(signals) > 0 {
+		begin(signals, p.server.ListenerTargets())
 	}
 	// Without a handler, too, these interrupt calls with a timeout, and cut a send
 	// short (signal(7)).
-	begin(rig.Storm{Signals: []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT},
-		Targets: []rig.Target{p.Host().Matching("the workers", func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })}})
+	begin([]syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT}, p.server.WorkerTargets())
 	p.faultBegan = time.Now()
 	return true
 }
@@ -90,9 +77,8 @@ func (p *player) endStorm() bool {
 		return false
 	}
 	p.awaitMinFault()
-	for _, storm := range p.storms {
-		_, err := storm.Stop()
-		p.Must(err)
+	for _, end := range p.storms {
+		end()
 	}
 	p.storms = nil
 	return true
@@ -102,19 +88,16 @@ func (p *player) endStorm() bool {
 func (p *player) restart() bool {
 	p.endStorm()
 	p.endShortage()
-	owners := p.socketOwners()
-	head := p.Head()
+	head := p.server.Head()
 	for _, c := range p.open() {
-		workersGoOn := p.subject.OnTerm == judge.Drain || p.subject.OnTerm == judge.Leave
-		hasWorker := slices.ContainsFunc(owners[p.serverInode(c)], func(i rig.ProcessInfo) bool { return !p.IsOwn(i) })
-		if !workersGoOn || !hasWorker {
+		workersGoOn := p.Subject.OnTerm == judge.Drain || p.Subject.OnTerm == judge.Leave
+		if !workersGoOn || len(p.workersOf(c)) == 0 {
 			c.addExcuse("the server was stopped")
 		} else if c.drainedBy == nil {
 			c.drainedBy = &head
 		}
 	}
-	_, err := p.Lab().SignalAll(syscall.SIGTERM, p.Host().Matching("the first process", head.Same))
-	p.Must(err)
+	p.server.Terminate()
 	p.startAgain("SIGTERM")
 	return true
 }
@@ -126,28 +109,21 @@ func (p *player) crash() bool {
 	for _, c := range p.open() {
 		c.addExcuse("the listener was killed")
 	}
-	_, _, err := p.Lab().KillTogether(p.Context(), p.Host().Matching("the listener and its helpers", p.IsOwn))
-	p.Must(err)
+	p.Apply(fault.Kill{Targets: p.server.OwnTargets()})
 	p.startAgain("SIGKILL")
 	return true
 }
 
 // startAgain waits until no socket listens, and starts the server.
 func (p *player) startAgain(after string) {
-	last, err := p.Until("the end of listening", func() (bool, string, error) {
-		here, err := p.Sockets()
-		left := here.In(rig.Listening)
-		return len(left) == 0, left.String(), err
-	})
-	if err != nil {
+	if last, err := p.AwaitNoListener(); err != nil {
 		p.Fail("a stopped server must not listen: close the listening socket at once, and in workers after fork",
 			"after %s a socket still listens: %s", after, last)
 	}
-	if err := p.Start(p.traits.own, p.limited); err != nil {
+	if err := p.start(); err != nil {
 		p.Fail("a stopped server must start again on its port at once: set SO_REUSEADDR to 1 before bind",
-			"after %s the server does not start again: %v", after, firstLine(err))
+			"after %s the server does not start again: %v", after, judge.FirstLine(err))
 	}
-	p.baseline = descriptors(p.Scene)
 }
 
 // awaitResets waits until the server's kernel has processed the resets of the client:
@@ -158,7 +134,7 @@ func (p *player) awaitResets(client int) {
 			if c.client != client || !c.ended {
 				continue
 			}
-			if socket, there, err := c.Server(); err != nil || there && socket.State == rig.Established {
+			if socket, there, err := c.ServerSocket(); err != nil || there && socket.State == rig.Established {
 				return false, socket.String(), err
 			}
 		}
@@ -174,20 +150,18 @@ func (p *player) unplug(client int) bool {
 		return false
 	}
 	p.awaitResets(client)
-	applied, err := fault.Apply(p.Context(), p.Lab(), fault.Unplugged{Host: p.Clients()[client-1]})
-	p.Must(err)
-	p.unplugged[client] = applied
+	p.unplugged[client] = p.Apply(fault.Unplugged{Host: p.Clients[client-1]})
 	p.faultBegan = time.Now()
 	return true
 }
 
 func (p *player) plug(client int) bool {
-	applied := p.unplugged[client]
-	if applied == nil {
+	heal := p.unplugged[client]
+	if heal == nil {
 		return false
 	}
 	p.awaitMinFault()
-	p.Must(applied.Heal(p.Context()))
+	heal()
 	delete(p.unplugged, client)
 	p.unnoticed = slices.DeleteFunc(p.unnoticed, func(c *conversation) bool { return c.client == client })
 	return true
@@ -197,12 +171,7 @@ func (p *player) exhaustDescriptors() bool {
 	if p.shortage != nil {
 		return false
 	}
-	p.beginShortage()
-	for _, info := range p.Listeners() {
-		fds, err := p.Host().FDs(info)
-		p.Must(err)
-		p.limit(info, rig.OpenFiles, judge.LowestFree(fds))
-	}
+	p.beginShortage(fault.NoDescriptors{Targets: p.server.ListenerTargets()})
 	return true
 }
 
@@ -210,16 +179,14 @@ func (p *player) exhaustProcesses() bool {
 	if p.shortage != nil || !p.traits.forks {
 		return false
 	}
-	p.beginShortage()
-	for _, info := range p.Own() {
-		p.limit(info, rig.UserProcesses, 0)
-	}
+	p.beginShortage(fault.Limit{Targets: p.server.OwnTargets(), Resource: rig.UserProcesses, Soft: 0})
 	return true
 }
 
-// beginShortage excuses the connections that may not have been accepted yet.
-func (p *player) beginShortage() {
-	p.shortage = []func() error{}
+// beginShortage begins a shortage, and excuses the connections that may not have been
+// accepted yet.
+func (p *player) beginShortage(f fault.Fault) {
+	p.shortage = p.Apply(f)
 	for _, c := range p.open() {
 		if !c.served {
 			c.addExcuse("a shortage began before it was served")
@@ -227,24 +194,12 @@ func (p *player) beginShortage() {
 	}
 }
 
-// limit limits what a process may have; a process that has ended is ignored.
-func (p *player) limit(info rig.ProcessInfo, resource rig.Resource, most uint64) {
-	restore, err := p.Host().SetLimit(info, resource, most)
-	if errors.Is(err, os.ErrNotExist) {
-		return
-	}
-	p.Must(err)
-	p.shortage = append(p.shortage, restore)
-}
-
 func (p *player) endShortage() bool {
 	if p.shortage == nil {
 		return false
 	}
 	p.awaitMinFault()
-	for _, restore := range p.shortage {
-		p.Must(restore())
-	}
+	p.shortage()
 	p.shortage = nil
 	return true
 }

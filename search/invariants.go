@@ -75,13 +75,13 @@ func (p *player) checkEnd() {
 // checkListening fails the subject if no socket listens.
 func (p *player) checkListening() {
 	_, err := p.Until("listening", func() (bool, string, error) {
-		here, err := p.Sockets()
+		here, err := p.PortSockets()
 		if err != nil || len(here.In(rig.Listening)) > 0 {
 			return true, "", err
 		}
-		if ended := p.HowItEnded(); ended != "" {
-			all, err := p.Host().Processes()
-			if !slices.ContainsFunc(all.Alive(), p.IsOwn) {
+		if ended := p.server.HowItEnded(); ended != "" {
+			all, err := p.Host.Processes()
+			if !slices.ContainsFunc(all.Alive(), p.server.IsOwn) {
 				return false, "", errors.Join(fmt.Errorf("the listener has ended%s", ended), err)
 			}
 		}
@@ -89,33 +89,33 @@ func (p *player) checkListening() {
 	})
 	if err != nil {
 		p.Fail("faults and shortages must not end the listener: handle each error of accept and fork, and go on",
-			"the server does not listen any more%s", p.HowItEnded())
+			"the server does not listen any more%s", p.server.HowItEnded())
 	}
 }
 
 // checkReaped fails the subject if a zombie lasts.
 func (p *player) checkReaped() {
-	all, err := p.Host().Processes()
+	all, err := p.Host.Processes()
 	p.Must(err)
 	if len(all.Zombies()) == 0 {
 		return
 	}
 	_, err = p.Until("zombies reaped", func() (bool, string, error) {
-		all, err = p.Host().Processes()
+		all, err = p.Host.Processes()
 		return len(all.Zombies()) == 0, all.Zombies().String(), err
 	})
 	if err == nil {
 		return
 	}
-	if !p.Hasty() {
-		lasting, err := p.Host().AwaitReaped(p.Context())
+	if !p.Check.Hasty {
+		lasting, err := p.Host.AwaitReaped(p.Context())
 		p.Must(err)
 		all = lasting
 	}
 	if len(all.Zombies()) == 0 {
 		return
 	}
-	if p.traits.reapsByTimer && p.ReapedByTimer() {
+	if p.traits.reapsByTimer && p.server.ReapedByTimer() {
 		p.timerReaped = true
 		return
 	}
@@ -126,10 +126,10 @@ func (p *player) checkReaped() {
 // checkDrained fails a subject that must wait for its workers after SIGTERM and has
 // ended before them.
 func (p *player) checkDrained() {
-	if p.subject.OnTerm != judge.Drain {
+	if p.Subject.OnTerm != judge.Drain {
 		return
 	}
-	all, err := p.Host().Processes()
+	all, err := p.Host.Processes()
 	p.Must(err)
 	for _, c := range p.open() {
 		if c.excuse == "" && !c.halfClosed && c.drainedBy != nil && !slices.ContainsFunc(all.Alive(), c.drainedBy.Same) {
@@ -141,11 +141,11 @@ func (p *player) checkDrained() {
 
 // socketOwners are the processes that have each socket open, by its inode.
 func (p *player) socketOwners() map[uint32]rig.ProcessInfos {
-	all, err := p.Host().Processes()
+	all, err := p.Host.Processes()
 	p.Must(err)
 	found := map[uint32]rig.ProcessInfos{}
 	for _, info := range all.Alive() {
-		fds, err := p.Host().FDs(info)
+		fds, err := p.Host.FDs(info)
 		if err != nil {
 			continue // it has ended
 		}
@@ -159,11 +159,11 @@ func (p *player) socketOwners() map[uint32]rig.ProcessInfos {
 	return found
 }
 
-// serverInode is the inode of the server's side of the connection, or 0.
-func (p *player) serverInode(c *conversation) uint32 {
-	socket, _, err := c.Server()
+// workersOf are the workers that have the server's side of the connection open.
+func (p *player) workersOf(c *conversation) rig.ProcessInfos {
+	inode, err := c.ServerInode()
 	p.Must(err)
-	return socket.Inode
+	return slices.DeleteFunc(p.Holders(inode), p.server.IsOwn)
 }
 
 // checkSingleOwner fails the subject if two processes keep a connection open: the
@@ -174,14 +174,14 @@ func (p *player) checkSingleOwner() {
 	}
 	var owners rig.ProcessInfos
 	_, err := p.Until("each connection to be open in one process", func() (bool, string, error) {
-		here, err := p.Sockets()
+		here, err := p.PortSockets()
 		if err != nil {
 			return false, "", err
 		}
 		all := p.socketOwners()
 		for _, socket := range here.In(rig.Established, rig.CloseWait) {
 			if owners = all[socket.Inode]; socket.Inode != 0 && !p.mayShare(owners) {
-				return false, fmt.Sprintf("%v is open in %s", socket, p.Described(owners)), nil
+				return false, fmt.Sprintf("%v is open in %s", socket, p.server.Describe(owners)), nil
 			}
 		}
 		return true, "", nil
@@ -190,7 +190,7 @@ func (p *player) checkSingleOwner() {
 		return
 	}
 	p.Fail("one process must serve a connection: close it in the parent after fork, and in all other workers",
-		"a connection is open in several processes at the same time: %s", p.Described(owners))
+		"a connection is open in several processes at the same time: %s", p.server.Describe(owners))
 }
 
 // mayShare says whether the processes may share a connection: all of them are workers,
@@ -201,7 +201,7 @@ func (p *player) mayShare(l rig.ProcessInfos) bool {
 	}
 	roots := 0
 	for _, info := range l {
-		if p.IsOwn(info) != p.IsOwn(l[0]) {
+		if p.server.IsOwn(info) != p.server.IsOwn(l[0]) {
 			return false
 		}
 		if !slices.ContainsFunc(l, func(o rig.ProcessInfo) bool { return o.PID == info.ParentPID }) {
@@ -214,37 +214,24 @@ func (p *player) mayShare(l rig.ProcessInfos) bool {
 // checkDescriptors fails the subject if its listener has more descriptors than that
 // many clients explain.
 func (p *player) checkDescriptors(clients int) {
-	allowed := clients + p.traits.keptDescriptors
-	var beyond rig.FDs
-	_, err := p.Until("descriptors to be closed", func() (bool, string, error) {
-		beyond = nil
-		for pid, now := range descriptors(p.Scene) {
-			beyond = append(beyond, judge.Gained(p.baseline[pid], now)...)
-		}
-		return len(beyond) <= allowed, beyond.String(), nil
-	})
+	gained, err := p.AwaitGained(p.server.Listeners(), p.baseline, clients+p.traits.keptDescriptors)
 	if err != nil {
 		p.Fail("close each connection in the parent after fork, also if fork failed or the client has left",
-			"with %d clients the listener has %d descriptors more than before its first client: %s", clients, len(beyond), judge.Kinds(beyond))
+			"with %d clients the listener has %d descriptors more than before its first client: %s", clients, len(gained), judge.Kinds(gained))
 	}
 }
 
 // checkBaseline fails the subject if processes, descriptors or sockets are left when
 // all clients have left.
 func (p *player) checkBaseline() {
-	last, err := p.Until("the end of every worker", func() (bool, string, error) {
-		all, err := p.Host().Processes()
-		left := slices.DeleteFunc(all.Alive(), p.IsOwn)
-		return len(left) == 0, left.String(), err
-	})
-	if err != nil {
+	if left, err := p.server.AwaitWorkers(0); err != nil {
 		p.Fail("a worker must end with its client, and a stopped server with its last worker",
-			"all clients have left, but these processes are still there: %s", last)
+			"all clients have left, but these processes are still there: %v", left)
 	}
 	p.checkReaped()
 	p.checkDescriptors(0)
-	last, err = p.Until("the end of every connection", func() (bool, string, error) {
-		here, err := p.Sockets()
+	last, err := p.Until("the end of every connection", func() (bool, string, error) {
+		here, err := p.PortSockets()
 		var left []string
 		for _, socket := range here {
 			if socket.State != rig.Listening && socket.State != rig.TimeWait {

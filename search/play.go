@@ -11,7 +11,6 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
-	"forkrig/rig/fault"
 	"forkrig/scorecard"
 )
 
@@ -42,62 +41,74 @@ func Play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule) Ou
 func play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule, hasty bool) Outcome {
 	tb.Helper()
 	out := Outcome{Acted: make([]bool, len(schedule.Actions))}
-	stage := judge.Stage{Name: checkName, Meaning: meaning, Subject: subject, Family: schedule.Family, Clients: clientHosts, Hasty: hasty}
-	out.Result = judge.Tell(tb, stage, func(s *judge.Scene) {
-		s.Must(schedule.Check())
+	out.Result = check(hasty, func(c *judge.Case) {
+		c.Must(schedule.Check())
 		has := func(verb Verb) bool {
 			return slices.ContainsFunc(schedule.Actions, func(a Action) bool { return a.Verb == verb })
 		}
-		p := player{Scene: s, subject: subject, traits: traits, limited: has(ExhaustProcesses)}
-		s.Must(s.Start(traits.own, p.limited))
-		p.begin()
+		p := newPlayer(c, traits, judge.Launch{Own: traits.own, Limited: has(ExhaustProcesses)})
 		if has(Unplug) {
 			p.hastenNeighbourDiscovery()
 		}
 		for i, action := range schedule.Actions {
 			out.At = i
-			s.Lab().Journal.Record("story", "%d. %v", i+1, action)
+			c.Lab.Journal.Record("story", "%d. %v", i+1, action)
 			out.Acted[i] = p.act(action)
 			p.checkInvariants()
 		}
 		out.At = len(schedule.Actions)
-		s.Lab().Journal.Record("story", "the end: all faults are healed, and all clients leave")
+		c.Lab.Journal.Record("story", "the end: all faults are healed, and all clients leave")
 		p.checkEnd()
-	})
+	}).Judge(tb, subject, schedule.Family)
 	return out
+}
+
+// check is the search as a check: story is what happens in its lab.
+func check(hasty bool, story func(*judge.Case)) judge.Check {
+	return judge.Check{Name: checkName, Meaning: meaning, Clients: clientHosts, Hasty: hasty, Run: story}
 }
 
 // player plays actions. It knows which faults there are, and which answers clients wait for.
 type player struct {
-	*judge.Scene
-	subject judge.Subject
-	traits  Traits
-	limited bool // the subject runs as a user whose number of processes can be limited
+	*judge.Case
+	traits Traits
+	launch judge.Launch
+	server *judge.Instance // the one that was started last
 
 	conversations []*conversation
 	// unnoticed are connections that were closed while their client was
 	// unplugged: the server does not know yet.
 	unnoticed   []*conversation
-	unplugged   map[int]*fault.Applied // by the number of the client
-	shortage    []func() error         // restores the limits; nil without a shortage
-	storms      []*rig.RunningStorm
-	baseline    map[int]rig.FDs // of the listeners
-	timerReaped bool            // zombies were reaped by a timer
-	faultBegan  time.Time       // when the latest fault began, or a client connected during one
+	unplugged   map[int]func()    // plug a client in again, by its number
+	shortage    func()            // ends the shortage; nil where there is none
+	storms      []func()          // end the storms
+	baseline    judge.Descriptors // of the listeners
+	timerReaped bool              // zombies were reaped by a timer
+	faultBegan  time.Time         // when the latest fault began, or a client connected during one
 }
 
-// begin notes the descriptors before the first connection.
-func (p *player) begin() {
-	p.baseline = descriptors(p.Scene)
-	if p.unplugged == nil {
-		p.unplugged = map[int]*fault.Applied{}
+// newPlayer starts the subject.
+func newPlayer(c *judge.Case, traits Traits, launch judge.Launch) *player {
+	p := &player{Case: c, traits: traits, launch: launch, unplugged: map[int]func(){}}
+	c.Must(p.start())
+	return p
+}
+
+// start starts the subject, and notes its descriptors before the first connection.
+func (p *player) start() error {
+	server, err := p.TryStart(p.launch)
+	if err != nil {
+		return err
 	}
+	p.server = server
+	p.baseline = p.Descriptors(server.Listeners())
+	return nil
 }
 
 // hastenNeighbourDiscovery makes hosts that look for a neighbour's link address, as
 // they do after an unplugged host is back, ask a hundred times a second instead of once (arp(7)).
 func (p *player) hastenNeighbourDiscovery() {
-	for i, host := range append([]*rig.Host{p.Host()}, p.Clients()...) {
+	for i, host := range append([]*rig.Host{p.Host}, p.Clients...) {
 		for eth := range clientHosts {
 			if i > 0 && eth > 0 {
 				continue // a client has one link

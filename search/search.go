@@ -95,8 +95,7 @@ func (s Search) generator() generator {
 }
 
 // Run searches until the search ends, or the context of tb, and returns what it found. It
-// never fails tb. A
-// Search that cannot run gives a report that is broken and says why.
+// never fails tb. A Search that cannot run gives a report that is broken and says why.
 func (s Search) Run(tb rig.TB) Report {
 	tb.Helper()
 	if err := s.check(); err != nil {

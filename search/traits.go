@@ -39,43 +39,31 @@ func Examine(tb rig.TB, subject judge.Subject, family rig.Family) (Traits, error
 	tb.Helper()
 	var traits Traits
 	workers := false
-	stage := judge.Stage{Name: checkName, Meaning: meaning, Subject: subject, Family: family, Clients: clientHosts}
-	result := judge.Tell(tb, stage, func(s *judge.Scene) {
-		s.Must(s.Start(0, false))
-		traits.own = len(s.Own())
-		before := descriptors(s)
-		p := player{Scene: s, subject: subject, traits: traits}
-		p.traits.reapsByTimer = true // tolerated here, to see whether it does
-		p.begin()
-		c := p.connect(1, 1)
-		if c == nil {
-			s.Broken("a client cannot connect")
+	result := check(false, func(c *judge.Case) {
+		p := newPlayer(c, Traits{reapsByTimer: true}, judge.Launch{}) // a timer is tolerated here, to see whether it has one
+		traits.own = len(p.server.Own)
+		first := p.connect(1, 1)
+		if first == nil {
+			c.Broken("a client cannot connect")
 		}
-		p.exchange(c, 40)
-		owners := p.socketOwners()
-		for _, info := range owners[p.serverInode(c)] {
-			workers = workers || !s.IsOwn(info)
-		}
+		p.exchange(first, 40)
+		workers = len(p.workersOf(first)) > 0
 		p.checkEnd()
 		traits.reapsByTimer = p.timerReaped
-		s.Settled()
-		for pid, now := range descriptors(s) {
-			traits.keptDescriptors = max(traits.keptDescriptors, len(judge.Gained(before[pid], now)))
-		}
-	})
+		c.AwaitRest()
+		traits.keptDescriptors = len(p.baseline.Gained(c.Descriptors(p.server.Listeners())))
+	}).Judge(tb, subject, family)
 	if result.Verdict != scorecard.Pass {
 		return traits, fmt.Errorf("%s %s", result.Observed, result.Cause)
 	}
 	if !workers {
 		return traits, nil
 	}
-	result = judge.Tell(tb, stage, func(s *judge.Scene) {
-		s.Must(s.Start(traits.own, true))
-		p := player{Scene: s, subject: subject, traits: traits}
-		p.begin()
+	result = check(false, func(c *judge.Case) {
+		p := newPlayer(c, traits, judge.Launch{Own: traits.own, Limited: true})
 		p.connect(1, 1)
 		p.checkEnd()
-	})
+	}).Judge(tb, subject, family)
 	if traits.forks = result.Verdict == scorecard.Pass; !traits.forks {
 		traits.NoProcessShortage = strings.TrimSpace(result.Observed + " " + result.Cause)
 	}
@@ -87,14 +75,3 @@ const (
 	checkName = "search"
 	meaning   = "whatever happens, clients receive their answers, and the server returns to its baseline"
 )
-
-// descriptors are those of the listeners, by process.
-func descriptors(s *judge.Scene) map[int]rig.FDs {
-	all := map[int]rig.FDs{}
-	for _, info := range s.Listeners() {
-		if fds, err := s.Host().FDs(info); err == nil { // or it has ended
-			all[info.PID] = fds
-		}
-	}
-	return all
-}

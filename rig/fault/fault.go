@@ -37,7 +37,8 @@ type Applied struct {
 }
 
 // Apply breaks what f says. What [Applied.Heal] has not healed by then is healed
-// at the end of the lab.
+// at the end of the lab. The error wraps os.ErrProcessDone where f targets processes
+// of which none is alive.
 func Apply(ctx context.Context, lab *rig.Lab, f Fault) (*Applied, error) {
 	if f == nil {
 		return nil, errors.New("apply a fault: it is nil: give a fault")

@@ -28,6 +28,8 @@ type wire struct {
 	a, b   *rig.Host
 	link   *rig.Link
 	family rig.Family
+
+	listener net.Listener // on b, since listen
 }
 
 const echoPort = 7
@@ -67,20 +69,24 @@ func (w *wire) heal(applied *fault.Applied) {
 // address is where b can be reached.
 func (w *wire) address() netip.AddrPort { return netip.AddrPortFrom(w.b.MustAddr(w.family), echoPort) }
 
-// listen opens the echo server's socket.
+// listen returns the listener of the echo server. It is opened once: a process that another
+// test starts at this moment holds a copy, and would keep the port after a close.
 func (w *wire) listen() net.Listener {
 	w.tb.Helper()
-	listener, err := w.b.Listen(w.tb.Context(), w.address())
+	if w.listener != nil {
+		return w.listener
+	}
+	var err error
+	w.listener, err = w.b.Listen(w.tb.Context(), w.address())
 	require.NoError(w.tb, err)
-	w.tb.Cleanup(func() { listener.Close() })
-	return listener
+	w.tb.Cleanup(func() { w.listener.Close() })
+	return w.listener
 }
 
 // pair returns both ends of a connection from a to b.
 func (w *wire) pair() (near, far net.Conn) {
 	w.tb.Helper()
 	listener := w.listen()
-	defer listener.Close()
 	near, err := w.a.Dial(w.tb.Context(), w.address())
 	require.NoError(w.tb, err)
 	far, err = listener.Accept()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"forkrig/rig"
@@ -138,7 +139,7 @@ func (r Restart) Break(ctx context.Context, lab *rig.Lab) (func(context.Context)
 	return nil, err
 }
 
-var errNoneAlive = errors.New("no targeted process is alive")
+var errNoneAlive = fmt.Errorf("no targeted process is alive: %w", os.ErrProcessDone)
 
 func someTargets(targets []rig.Target) error {
 	if len(targets) == 0 {

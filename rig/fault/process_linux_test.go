@@ -4,6 +4,7 @@ package fault_test
 
 import (
 	"net/netip"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestKillEndsAllAndNobodyElse(t *testing.T) {
 		assert.True(t, info.PID == spared.PID || info.ParentPID == spared.PID, info.String())
 	}
 	_, err = fault.Apply(t.Context(), lab, fault.Kill{Targets: []rig.Target{doomed.Family()}})
-	assert.ErrorContains(t, err, "no targeted process is alive")
+	assert.ErrorIs(t, err, os.ErrProcessDone)
 	endFamily(t, lab, spared)
 }
 
@@ -109,7 +110,7 @@ func TestStopHoldsEveryThread(t *testing.T) {
 	assert.NotZero(t, threadStates(t, parent.PID)[rig.Sleeping], "the parent is no target")
 	endFamily(t, lab, parent)
 	_, err := fault.Apply(t.Context(), lab, fault.Stop{Targets: []rig.Target{parent.Itself()}})
-	assert.ErrorContains(t, err, "no targeted process is alive")
+	assert.ErrorIs(t, err, os.ErrProcessDone)
 }
 
 // TestStopIsHealedAtTheEnd: a stopped process would outlive the stop of its lab.
@@ -182,7 +183,7 @@ func TestFaultsOfProcessesThatMakeNoSense(t *testing.T) {
 		"no host loses power: there is no host":                         fault.PowerCut{},
 		"the jump By is 0: give the time by which":                      fault.ClockJump{Process: p},
 		"-1 hogs: give a number from 1 up":                              fault.Busy{Hogs: -1},
-		"a storm of  at : start a storm: the storm has no signals: nam": fault.Storm{},
+		"a storm of  at : start a storm: the storm has no signals: nam": &fault.Storm{},
 	} {
 		_, err := fault.Apply(t.Context(), lab, f)
 		assert.ErrorContains(t, err, want)

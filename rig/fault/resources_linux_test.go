@@ -158,7 +158,7 @@ func TestLimit(t *testing.T) {
 			_, err = p.Wait(t.Context())
 			require.NoError(t, err)
 			_, err = fault.Apply(t.Context(), lab, limit)
-			require.ErrorContains(t, err, "no targeted process is alive")
+			require.ErrorIs(t, err, os.ErrProcessDone)
 		})
 	}
 }
@@ -183,7 +183,7 @@ func TestNoDescriptors(t *testing.T) {
 	_, err := p.Wait(t.Context())
 	require.NoError(t, err)
 	_, err = fault.Apply(t.Context(), lab, fault.NoDescriptors{Targets: []rig.Target{p.Itself()}})
-	require.ErrorContains(t, err, "no targeted process is alive")
+	require.ErrorIs(t, err, os.ErrProcessDone)
 }
 
 // addressSpace returns how many bytes of address space the process has.

@@ -15,25 +15,30 @@ import (
 // in bursts or as fast as possible, to processes or to single threads, with data or
 // without. It is broken when the first signal has reached a process, and goes on
 // until it is healed, or until its count, its duration or its last target ends. Where
-// it left processes stopped by SIGSTOP, healing continues them. What it did stands
-// in the journal; [rig.Lab.StartStorm] returns it.
+// it left processes stopped by SIGSTOP, healing continues them.
 //
 // Whether a signal interrupts anything, or is a command, depends on the target: see
-// [rig.Process.Signals].
+// [rig.Process.Signals]. A storm is given to [Apply] as a pointer, and tells afterwards
+// what it did.
 type Storm struct {
 	rig.Storm
+	// MayIdle says that the targets may come later, as workers do: the storm is broken
+	// when it has begun, whether or not a targeted process is alive.
+	MayIdle bool
+
+	running *rig.RunningStorm // since it was applied
 }
 
-func (s Storm) String() string { return "a storm of " + s.Storm.String() }
+func (s *Storm) String() string { return "a storm of " + s.Storm.String() }
 
 // Break implements [Fault].
-func (s Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
+func (s *Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) error, error) {
 	running, err := lab.StartStorm(s.Storm)
 	if err != nil {
 		return nil, err
 	}
 	err = rig.Await(ctx, "the first signal of "+s.String(), func() (bool, string, error) {
-		if running.Sent() > 0 {
+		if s.MayIdle || running.Sent() > 0 {
 			return true, "", nil
 		}
 		select {
@@ -48,10 +53,27 @@ func (s Storm) Break(ctx context.Context, lab *rig.Lab) (func(context.Context) e
 		_, stopErr := running.Stop()
 		return nil, errors.Join(err, stopErr)
 	}
+	s.running = running
 	return func(context.Context) error {
 		_, err := running.Stop()
 		return err
 	}, nil
+}
+
+// Sent returns how many signals have reached a living process so far.
+func (s *Storm) Sent() int {
+	if s.running == nil {
+		return 0
+	}
+	return s.running.Sent()
+}
+
+// Result ends the storm, as healing does, and says what it did.
+func (s *Storm) Result() (result rig.StormResult, err error) {
+	if s.running != nil {
+		result, err = s.running.Stop()
+	}
+	return result, err
 }
 
 // Signal sends one signal to processes, such as the SIGTERM of an administrator. It is

@@ -3,6 +3,7 @@
 package fault_test
 
 import (
+	"os"
 	"syscall"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestStormGoesOnUntilHealed(t *testing.T) {
 	t.Parallel()
 	lab := rig.New(t)
 	p := startReady(t, lab.NewHost("h"), "threads")
-	storm := apply(t, lab, fault.Storm{Storm: rig.Storm{
+	storm := apply(t, lab, &fault.Storm{Storm: rig.Storm{
 		Signals: []syscall.Signal{syscall.SIGUSR1}, Targets: []rig.Target{p.Itself()}, RatePerSecond: 2000,
 	}})
 	used := func() int {
@@ -50,6 +51,7 @@ func TestSignalHitsItsTargetsOnce(t *testing.T) {
 	assert.True(t, other.Running())
 	_, err = fault.Apply(t.Context(), lab, terminate)
 	assert.ErrorContains(t, err, "no targeted process is alive")
+	assert.ErrorIs(t, err, os.ErrProcessDone)
 }
 
 // TestStormThatReachesNobodyIsNoFault: its target has ended.
@@ -58,10 +60,33 @@ func TestStormThatReachesNobodyIsNoFault(t *testing.T) {
 	lab := rig.New(t)
 	p := startReady(t, lab.NewHost("h"), "threads")
 	require.NoError(t, p.Kill(t.Context()))
-	_, err := fault.Apply(t.Context(), lab, fault.Storm{Storm: rig.Storm{
+	_, err := fault.Apply(t.Context(), lab, &fault.Storm{Storm: rig.Storm{
 		Signals: []syscall.Signal{syscall.SIGUSR1}, Targets: []rig.Target{p.Itself()},
 	}})
 	assert.ErrorContains(t, err, "without reaching a process")
+}
+
+// TestStormThatMayIdle begins without a target, reaches the one that comes, and tells how often.
+func TestStormThatMayIdle(t *testing.T) {
+	t.Parallel()
+	lab := rig.New(t)
+	host := lab.NewHost("h")
+	storm := &fault.Storm{MayIdle: true, Storm: rig.Storm{
+		Signals: []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT}, Targets: []rig.Target{host.Matching("every process", nil)}, RatePerSecond: 2000,
+	}}
+	none, err := storm.Result()
+	require.NoError(t, err)
+	assert.Zero(t, none)
+	applied := apply(t, lab, storm)
+	assert.Zero(t, storm.Sent())
+	p := host.MustStart(rig.Program("threads"))
+	require.NoError(t, rig.Await(t.Context(), "signals", func() (bool, string, error) { return storm.Sent() > 100, "", nil }))
+	result, err := storm.Result()
+	require.NoError(t, err)
+	assert.Equal(t, result.Sent, storm.Sent())
+	assert.Positive(t, result.Idle)
+	require.NoError(t, applied.Heal(t.Context()))
+	require.NoError(t, p.Kill(t.Context()))
 }
 
 // TestFloodOfSIGCHLDWithoutChildren: there is nothing to wait for.
@@ -80,7 +105,7 @@ func TestFloodOfSIGCHLDWithoutChildren(t *testing.T) {
 		return n
 	}
 	before := wakeups()
-	apply(t, lab, fault.Storm{Storm: rig.Storm{
+	apply(t, lab, &fault.Storm{Storm: rig.Storm{
 		Signals: []syscall.Signal{syscall.SIGCHLD}, Targets: []rig.Target{p.Itself()}, Burst: 100, Pause: 1e6,
 	}})
 	require.NoError(t, rig.Await(t.Context(), "wake-ups", func() (bool, string, error) { return wakeups() > before+20, "", nil }))
