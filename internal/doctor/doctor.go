@@ -8,36 +8,21 @@
 // small lab in a sandbox. A probe counts more than a sign: where a host and a process
 // work, no sign can say that nothing runs.
 //
-// # Two processes
-//
-// A sandbox that cannot start prints one error and ends with status 1. [Main] needs
-// that error as a finding. So it starts this program again, with the same arguments
-// and with [childEnv] in the environment, and reads the standard streams of the child:
-//
-//   - The first process reads the signs, starts the child and prints everything.
-//   - The child comes to Main by the same arguments, sees the variable, and calls
-//     [rig.Sandboxed]. In the sandbox it tries the probes and writes each finding at once,
-//     as one line of JSON. It prints no sign.
-//   - Where no line came, the sandbox did not start, and the standard error of the
-//     child says why. Where the child failed later, what it found until then is kept.
-//
-// The first process kills the child after [childPatience] times [rig.Patience]. Should the
-// first process die, the next line that the child writes ends it, and the sandbox with it.
+// [Main] is called in two processes, as every function is that calls [rig.Sandboxed]: the
+// first reads the signs and hands them to the second in [signsEnv]. The second, in the
+// sandbox, tries the probes and prints everything. Where the sandbox does not start, the
+// first prints the signs and why.
 package doctor
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -88,10 +73,8 @@ func runs(findings []finding) bool {
 	return !slices.ContainsFunc(findings, func(f finding) bool { return f.Essential && f.State == missing })
 }
 
-const (
-	childEnv      = "FORKRIG_DOCTOR" // tells the child that it is one
-	childPatience = 3                // times rig.Patience is how long the child may take
-)
+// signsEnv hands the signs to the process in the sandbox, as JSON.
+const signsEnv = "FORKRIG_DOCTOR_SIGNS"
 
 // The exit statuses of [Main].
 const (
@@ -101,95 +84,42 @@ const (
 
 // Main finds out what the machine lacks, prints it to out, and returns the exit status
 // of the program: 0 where the rig can run, 3 where it cannot or where out cannot be written
-// to. With colour it prints for a terminal. It starts this program again, with the same
-// arguments, so the program must come to Main by them before it has an effect, and it has
-// called [rig.Dispatch] with [Program] as [ProgramName] and inject.Shim as "inject".
+// to. With colour it prints for a terminal. The program comes to Main by its arguments
+// alone, and has called [rig.Dispatch] with [Program] as [ProgramName] and inject.Shim as
+// "inject".
 func Main(out io.Writer, colour bool) int {
-	if os.Getenv(childEnv) != "" {
-		return childMain()
+	var seen []finding
+	show := func(found ...finding) int {
+		all := joined(seen, found)
+		if _, err := out.Write(text(all, colour)); err != nil || !runs(all) {
+			return exitRunsNot
+		}
+		return exitRuns
 	}
-	all := signs()
-	if runtime.GOOS == "linux" {
-		all = joined(all, askChild())
+	if json.Unmarshal([]byte(os.Getenv(signsEnv)), &seen) != nil {
+		seen = signs()
+		handed, _ := json.Marshal(seen)         // strings and a flag can be written
+		_ = os.Setenv(signsEnv, string(handed)) // JSON has no zero byte
 	}
-	if _, err := out.Write(text(all, colour)); err != nil || !runs(all) {
-		return exitRunsNot
-	}
-	return exitRuns
-}
-
-// childMain is Main of the child, before the sandbox and in it.
-func childMain() int {
 	status, err := rig.Sandboxed(func() int {
-		lines := json.NewEncoder(os.Stdout)
-		var failed error
+		found := []finding{{Name: "sandbox", State: works, Detail: "it starts", Essential: true}}
 		outcome := rig.Run(context.Background(), "doctor", func(tb rig.TB) {
-			tryAll(tb, func(f finding) { failed = errors.Join(failed, lines.Encode(f)) })
+			tryAll(tb, func(f finding) { found = append(found, f) })
 		})
 		if outcome.Failed {
-			failed = errors.Join(failed, errors.New(firstLine(outcome.Log)))
+			found[0] = finding{Name: "sandbox", State: limited, Detail: firstLine(outcome.Log), Costs: "features may not have been tried",
+				Remedy: "run forkrig doctor again; if it happens again, report it with this output"}
 		}
-		if failed != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: %v\n", failed)
-			return 1
-		}
-		return 0
+		return show(found...)
 	})
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-		return 1
+		return show(finding{Name: "sandbox", State: missing, Detail: "it does not start: " + err.Error(), Essential: true,
+			Costs: nothingRuns, Remedy: "do what the message says"})
 	}
 	return status
 }
 
-// askChild starts the child and returns its findings, with one about the sandbox
-// before them.
-func askChild() []finding {
-	ctx, cancel := context.WithTimeout(context.Background(), childPatience*rig.Patience())
-	defer cancel()
-	child := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
-	child.Args[0] = os.Args[0]
-	child.Env = append(os.Environ(), childEnv+"=yes")
-	child.WaitDelay = 5 * time.Second // for the streams, which the sandbox's processes have, too
-	var stdout, stderr bytes.Buffer
-	child.Stdout, child.Stderr = &stdout, &stderr
-	err := child.Run()
-	if ctx.Err() != nil {
-		err = fmt.Errorf("no answer after %v", childPatience*rig.Patience())
-	}
-	return findingsOf(stdout.Bytes(), stderr.String(), err)
-}
-
-// findingsOf makes findings of what the child wrote and of how it ended.
-func findingsOf(stdout []byte, stderr string, ended error) []finding {
-	var found []finding
-	for line := range bytes.Lines(stdout) {
-		var f finding
-		if json.Unmarshal(line, &f) == nil && f.Name != "" { // other lines are not ours
-			found = append(found, f)
-		}
-	}
-	said := strings.TrimSpace(stderr)
-	if said == "" && ended != nil {
-		said = ended.Error()
-	}
-	said = strings.ReplaceAll(strings.TrimPrefix(said, "forkrig: "), "\nforkrig: ", "; ")
-	sandbox := finding{Name: "sandbox", Essential: true, State: limited, Detail: "it starts, and leaves nothing behind"}
-	switch {
-	case len(found) == 0:
-		sandbox.State, sandbox.Detail = missing, "it does not start: "+said
-		sandbox.Costs, sandbox.Remedy = nothingRuns, "do what the message says"
-	case ended != nil:
-		sandbox.Detail = "it did not end as it should: " + said
-		sandbox.Costs = "features were not tried, or runs may end with status 1 although every check passed"
-		sandbox.Remedy = "run forkrig doctor again; if it happens again, report it with this output"
-	default:
-		sandbox.State = works
-	}
-	return append([]finding{sandbox}, found...)
-}
-
-// joined joins the signs with what the child found. Where the sandbox, the first of that,
+// joined joins the signs with what was tried. Where the sandbox, the first of that,
 // does not start, its remedy names the signs why.
 func joined(signs, found []finding) []finding {
 	signs, found = slices.Clone(signs), slices.Clone(found)

@@ -298,36 +298,20 @@ forkrig runs here: 1 missing, 1 limited, 1 unknown.
 	assert.Contains(t, string(text(findings, false)), "\nforkrig cannot run here: 1 missing, 1 limited, 1 unknown.\n")
 }
 
-// TestFindingsOfTheChild reads what a child may write, and how it may end, and joins it with
-// signs.
-func TestFindingsOfTheChild(t *testing.T) {
-	const line = "noise\n" + `{"Name":"host","State":"works","Detail":"d","Essential":true}` + "\n" + `{"Na`
-	exit := errors.New("exit status 1")
+// TestJoined: what was tried counts more than a sign, and signs say why nothing runs.
+func TestJoined(t *testing.T) {
 	covered := finding{Name: "proc", State: missing, Essential: true, Detail: "covered"}
 	filter := finding{Name: "seccomp", State: limited, Essential: true}
-	for _, c := range []struct {
-		stdout, stderr string
-		ended          error
-		sign           finding
-		state          state
-		says           string
-	}{
-		{line, "", nil, covered, works, "it starts, and leaves nothing behind"},
-		{line, "forkrig: c\nforkrig: d\n", exit, filter, limited, "it did not end as it should: c; d"},
-		{"", "forkrig: start the sandbox: no\n", exit, covered, missing, "it does not start: start the sandbox: no"},
-		{"", "", exit, filter, missing, "it does not start: exit status 1"},
+	all := joined([]finding{covered, filter}, []finding{{Name: "sandbox", State: works, Essential: true}})
+	assert.True(t, runs(all))
+	assert.Equal(t, "covered; the sandbox starts all the same", all[0].Detail)
+	for remedy, signs := range map[string][]finding{
+		"see the remedy of proc":                                  {filter, covered},
+		"do what the message says, and see the remedy of seccomp": {filter},
+		"do what the message says":                                nil,
 	} {
-		found := findingsOf([]byte(c.stdout), c.stderr, c.ended)
-		all := joined([]finding{c.sign}, found)
-		sign, sandbox := all[0], all[1]
-		assert.Equal(t, c.state, sandbox.State)
-		assert.Equal(t, c.says, sandbox.Detail)
-		assert.Equal(t, c.state != missing, runs(all))
-		if c.state == missing {
-			assert.Contains(t, sandbox.Remedy, "see the remedy of "+c.sign.Name)
-			continue
-		}
-		assert.Equal(t, finding{Name: "host", State: works, Detail: "d", Essential: true}, all[2])
-		assert.NotEqual(t, missing, sign.State, "what was tried counts more than a sign")
+		all := joined(signs, []finding{{Name: "sandbox", State: missing, Essential: true, Remedy: "do what the message says"}})
+		assert.False(t, runs(all))
+		assert.Equal(t, remedy, all[len(signs)].Remedy)
 	}
 }
