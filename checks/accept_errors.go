@@ -31,13 +31,14 @@ var acceptCalls = []inject.Call{"accept", "accept4"}
 func injectedAcceptErrors(c *judge.Case) {
 	s, session := c.StartTrapped(acceptCalls...)
 	c.MustServe(c.Visit(0))
-	var ends []string
+	var ends, tried []string
 	errnos := []struct {
 		name  string
 		errno syscall.Errno
 	}{{"ECONNABORTED", syscall.ECONNABORTED}, {"EPROTO", syscall.EPROTO}, {"ENFILE", syscall.ENFILE},
 		{"EMFILE", syscall.EMFILE}, {"ENOBUFS", syscall.ENOBUFS}}
 	for _, e := range errnos {
+		tried = append(tried, e.name)
 		c.Must(session.Set(inject.Rule{Calls: acceptCalls, Nth: 1, Errno: e.errno}))
 		// The accept that waits was called before. The next one fails, and the
 		// client waits for the one after that.
@@ -77,7 +78,7 @@ func injectedAcceptErrors(c *judge.Case) {
 	}
 	session.Clear()
 	c.KillSubject()
-	c.Note("the listener survived %d errors of accept", len(errnos))
+	c.Note("the listener survived %s from accept", strings.Join(tried, ", "))
 }
 
 // outOfDescriptors leaves the listener no free descriptor, so that accept fails with EMFILE,

@@ -92,7 +92,9 @@ func policy(c *judge.Case, s *judge.Instance, who rig.ProcessInfos, k *judge.Con
 	}[found]
 	wanted := c.Subject.OnTerm
 	switch {
-	case wanted == judge.Unstated || wanted == found:
+	case wanted == judge.Unstated:
+		c.Note("%s (%s; without -on-term each policy is right)", meaning, found)
+	case wanted == found:
 		c.Note("%s (%s)", meaning, found)
 	case wanted == judge.Drain && found == judge.Leave:
 		c.Fail("the listener ends before its workers: wait for the workers, and end then",

@@ -13,6 +13,7 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/rig/observe"
 )
 
 // Instance is a started subject that listens.
@@ -118,23 +119,25 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 	return s, nil
 }
 
-// awaitListen waits until what was started listens, for as long as it may take and
-// then while it still does something, as it does when it waits for a processor.
+// awaitListen waits until what was started listens, for as long as it may take, and up to
+// maxReady times as long while it still does something, as when it waits for a processor.
 func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, error) {
+	const maxReady = 4
 	began := time.Now()
-	for longest := ready; ; longest = rig.Scaled(rig.Settling) {
-		from := c.stall.now()
+	var late error // says how long the subject may take
+	from := time.Duration(0)
+	for longest := ready; ; longest = observe.MaxGap {
 		ctx, cancel := context.WithTimeout(c.Context(), longest)
 		listener, err := c.Host.AwaitListen(ctx, p, c.Subject.ListenPort())
 		cancel()
-		if !errors.Is(err, rig.ErrNotObserved) || time.Since(began) >= rig.Patience() || c.Context().Err() != nil {
+		if !errors.Is(err, rig.ErrNotObserved) || c.Context().Err() != nil {
 			return listener, err
 		}
-		if longest == ready {
-			continue // no look was made yet
+		if late == nil {
+			late, from = err, c.stall.now()
 		}
-		if still, lookErr := c.stall.stillFor(from); lookErr != nil || still > 0 {
-			return listener, err
+		if still, err := c.stall.stillFor(from); err != nil || still >= restTime || time.Since(began) >= maxReady*ready {
+			return listener, late
 		}
 	}
 }

@@ -72,7 +72,10 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 	tb.Helper()
 	absent := Reach(tb, t.Subject, t.families()...)
 	if len(absent) == len(t.families()) && tb.Context().Err() == nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, absent[t.families()[0]])
+		// A subject that the rig had to end fails: see notServed.
+		if err := absent[t.families()[0]]; !errors.Is(err, errOvercrowded) {
+			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
 	}
 	var mu sync.Mutex
 	tell := func(e Event) {
@@ -140,8 +143,12 @@ func (t Trial) reproduce(check Check, family rig.Family) string {
 	return t.Reproduce(check, family)
 }
 
-// notServed is the result of a check in a family in which the subject does not listen.
+// notServed is the result of a check in a family in which the subject does not listen. One
+// that the rig had to end fails.
 func notServed(check Check, family rig.Family, reason error) scorecard.Result {
+	if errors.Is(reason, errOvercrowded) {
+		return scorecard.Result{Name: check.Name, Verdict: scorecard.Fail, Family: family.String(), Expected: check.Meaning, Cause: reason.Error()}
+	}
 	lines := strings.Split(strings.TrimSpace(reason.Error()), "\n")
 	line := strings.TrimSpace(lines[len(lines)-1]) // what it wrote last, or else the error
 	return scorecard.Result{Name: check.Name, Verdict: scorecard.Skip, Family: family.String(), Expected: check.Meaning,

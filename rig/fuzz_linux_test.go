@@ -69,6 +69,7 @@ func FuzzSeed(f *testing.F) {
 
 func FuzzOutput(f *testing.F) {
 	f.Add([]byte("one\ntwo\n\nthree"))
+	f.Add(bytes.Repeat([]byte("y\n"), 100_000)) // of which most are skipped
 	f.Fuzz(func(t *testing.T, written []byte) {
 		output := newOutput()
 		output.collect(newChunks(written))

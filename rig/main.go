@@ -52,7 +52,7 @@ type Programs map[string]func(args []string) int
 func Main(m interface{ Run() int }, programs Programs) {
 	Dispatch(programs)
 	os.Args = testArgs(os.Args)
-	os.Exit(statusOf(Sandboxed(m.Run)))
+	os.Exit(statusOf(sandboxed(m.Run)))
 }
 
 // statusOf is the exit status of a test binary, which prints why there is no sandbox.
@@ -90,7 +90,7 @@ func testArgs(args []string) []string {
 func Dispatch(programs Programs) {
 	withBuiltins(programs).runIfAsked()
 	if sandbox.IsInit() {
-		os.Exit(statusOf(Sandboxed(nil)))
+		os.Exit(statusOf(sandboxed(nil)))
 	}
 }
 
@@ -100,11 +100,33 @@ func Dispatch(programs Programs) {
 // called [Dispatch] before. A signal that the outer process gets is passed on to the
 // one that runs f. The error names the cause and the remedy where the kernel forbids the
 // sandbox; f was not called then.
+//
+// SIGQUIT is left to f, where [Main] has the watchdog and the runtime print what they know.
 func Sandboxed(f func() int) (status int, err error) {
-	if _, err := timeScale(); err != nil {
+	return sandboxed(func() int {
+		dog.ignoreQuit()
+		return f()
+	})
+}
+
+func sandboxed(f func() int) (status int, err error) {
+	if err := CheckEnvironment(); err != nil {
 		return 0, err
 	}
 	return runInSandbox(func() int { return runAndAudit(f) })
+}
+
+// CheckEnvironment returns what is wrong with the environment variables that a person sets:
+// [TimeScaleEnv], [WatchdogEnv] and [SeedEnv].
+func CheckEnvironment() error {
+	if _, err := timeScale(); err != nil {
+		return err
+	}
+	if _, err := watchdogLimit(); err != nil {
+		return err
+	}
+	_, err := seedFromEnv()
+	return err
 }
 
 // knownPrograms are those that this binary contains, as it contains its tests.

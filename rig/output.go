@@ -37,8 +37,9 @@ func newOutput() *Output { return &Output{changed: make(chan struct{})} }
 // outputReadBytes is what a pipe holds (pipe(7)).
 const outputReadBytes = 64 << 10
 
-// collect reads r to its end. It takes the lock once for all that a read returned:
-// what writes nothing but line ends would wait for the rig otherwise.
+// collect reads r to its end. It takes the lock once for all that a read returned, and
+// skips lines that would not be kept: what floods its output would wait for the rig
+// otherwise, and be taken for one that sleeps now and then.
 func (o *Output) collect(r io.Reader) {
 	chunk := make([]byte, outputReadBytes)
 	line := make([]byte, 0, outputLineBytes) // what was read of the last line, or of its beginning
@@ -46,8 +47,14 @@ func (o *Output) collect(r io.Reader) {
 	for {
 		n, err := r.Read(chunk)
 		o.mu.Lock()
-		for rest := chunk[:n]; len(rest) > 0; {
-			part, after, complete := bytes.Cut(rest, []byte{'\n'})
+		rest := chunk[:n]
+		if skipped := bytes.Count(rest, newline) - outputTail; skipped > 0 && len(o.head) == outputHead {
+			rest = lastLines(rest, outputTail)
+			o.total += skipped
+			line = line[:0]
+		}
+		for len(rest) > 0 {
+			part, after, complete := bytes.Cut(rest, newline)
 			line = append(line, part[:min(len(part), outputLineBytes-len(line))]...)
 			if begun = !complete; complete {
 				o.add(string(line))
@@ -65,6 +72,17 @@ func (o *Output) collect(r io.Reader) {
 			return
 		}
 	}
+}
+
+var newline = []byte{'\n'}
+
+// lastLines returns the last n whole lines of b, of which it has more, and what follows them.
+func lastLines(b []byte, n int) []byte {
+	end := len(b)
+	for range n + 1 {
+		end = bytes.LastIndexByte(b[:end], '\n')
+	}
+	return b[end+1:]
 }
 
 // add keeps a line. The caller holds the lock.

@@ -219,6 +219,19 @@ func credentialOf(name string) (*syscall.Credential, error) {
 	if !manyUsers() {
 		return nil, &MissingError{Feature: FeatureUsers, Remedy: "run as root (sudo): a sandbox made without root has one user only"}
 	}
+	return lookUpUser(name)
+}
+
+// CheckUser returns an error where [Command.User] names a user that this machine does not have.
+func CheckUser(name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := lookUpUser(name)
+	return err
+}
+
+func lookUpUser(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		var idErr error

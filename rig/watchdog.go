@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"forkrig/rig/observe"
@@ -46,6 +47,8 @@ type watchdog struct {
 	limit time.Duration
 	stop  chan struct{}
 	ended chan struct{}
+
+	quitIgnored atomic.Bool
 
 	// mu is held while the watchdog looks at a lab, so that the lab does not end meanwhile.
 	mu       sync.Mutex
@@ -99,6 +102,13 @@ func (w *watchdog) add(l *Lab) {
 	}
 }
 
+// ignoreQuit leaves SIGQUIT to the program.
+func (w *watchdog) ignoreQuit() {
+	if w != nil {
+		w.quitIgnored.Store(true)
+	}
+}
+
 // remove ends the watch over a lab, and waits for a look at it to end.
 func (w *watchdog) remove(l *Lab) {
 	if w == nil {
@@ -132,6 +142,9 @@ func (w *watchdog) run() {
 		case <-w.stop:
 			return
 		case <-quit:
+			if w.quitIgnored.Load() {
+				continue
+			}
 			w.bark("SIGQUIT came", nil)
 			quitMyself() // the runtime prints goroutines once more and ends the process
 			return

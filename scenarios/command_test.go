@@ -59,7 +59,7 @@ func TestReplay(t *testing.T) {
 	if options.StoryAsked() == "" {
 		t.Skip("-replay FILE asks for it")
 	}
-	if status := options.ReplayFile(t, rig.Announce()); status != 0 {
+	if status := options.Replay(t, rig.Announce()); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 }

@@ -107,8 +107,8 @@ func TestWriters(t *testing.T) {
 	for name, card := range cards {
 		t.Run(name, func(t *testing.T) {
 			var table, colours, markdown, text bytes.Buffer
-			require.NoError(t, card.WriteTable(&table, false))
-			require.NoError(t, card.WriteTable(&colours, true))
+			require.NoError(t, card.WriteTable(&table, Style{Columns: 100}))
+			require.NoError(t, card.WriteTable(&colours, Style{Colour: true, Columns: 100}))
 			require.NoError(t, card.WriteMarkdown(&markdown))
 			golden(t, name+".txt", table.Bytes())
 			golden(t, name+".ansi", colours.Bytes())
@@ -190,6 +190,7 @@ func TestParse(t *testing.T) {
 		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 257`},
 		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 257`},
 		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 253`},
+		{"a check twice", `"duration_ms": 0.5}`, `"duration_ms": 0.5}, {"name": "n", "verdict": "fail", "family": "IPv4"}`, `check 2 ("n"): it is there twice over "IPv4"`},
 		{"nothing", oneCheck, ``, `unexpected end of JSON input at byte 0`},
 		{"another type", oneCheck, `"card"`, `this is JSON string, and an object is required`},
 	} {

@@ -39,24 +39,23 @@ type Difference struct {
 //   - Otherwise the order is pass, skip, broken, fail, and what comes later is worse.
 //     From broken to fail, too: nothing was known, and now a defect is.
 //
-// Where a check comes several times in a family, the gravest verdict counts. The
-// cards may be of different subjects, kernels and versions.
+// A card has each check once in a family; an invalid verdict counts as broken. The cards
+// may be of different subjects, kernels and versions.
 func Diff(old, new Card) Difference {
 	d := Difference{Old: old, New: new}
-	before, after := old.verdicts(), new.verdicts()
-	for _, r := range after {
-		change := Change{Name: r.Name, Family: r.Family, New: r.Verdict}
-		if r.Verdict != Pass {
+	for _, r := range new.Checks {
+		to, _ := r.Verdict.kind()
+		change := Change{Name: r.Name, Family: r.Family, New: to.Verdict}
+		if to.Verdict != Pass {
 			change.Cause = r.remark()
 		}
-		i := slices.IndexFunc(before, r.sameCheck)
+		i := slices.IndexFunc(old.Checks, r.sameCheck)
 		if i < 0 {
 			d.Added = append(d.Added, change)
 			continue
 		}
-		change.Old = before[i].Verdict
-		from, _ := change.Old.kind()
-		to, _ := change.New.kind()
+		from, _ := old.Checks[i].Verdict.kind()
+		change.Old = from.Verdict
 		switch {
 		case from.Verdict == to.Verdict:
 			d.Same = append(d.Same, change)
@@ -66,30 +65,13 @@ func Diff(old, new Card) Difference {
 			d.Improved = append(d.Improved, change)
 		}
 	}
-	for _, r := range before {
-		if !slices.ContainsFunc(after, r.sameCheck) {
-			d.Removed = append(d.Removed, Change{Name: r.Name, Family: r.Family, Old: r.Verdict})
+	for _, r := range old.Checks {
+		if !slices.ContainsFunc(new.Checks, r.sameCheck) {
+			from, _ := r.Verdict.kind()
+			d.Removed = append(d.Removed, Change{Name: r.Name, Family: r.Family, Old: from.Verdict})
 		}
 	}
 	return d
-}
-
-// verdicts returns one result for each check and family: the first with the gravest
-// verdict. An invalid verdict is broken.
-func (c Card) verdicts() []Result {
-	var all []Result
-	for _, r := range c.Checks {
-		k, _ := r.Verdict.kind()
-		r.Verdict = k.Verdict
-		i := slices.IndexFunc(all, r.sameCheck)
-		switch {
-		case i < 0:
-			all = append(all, r)
-		case graver(all[i].Verdict, r.Verdict) != all[i].Verdict:
-			all[i] = r
-		}
-	}
-	return all
 }
 
 func (r Result) sameCheck(other Result) bool { return r.Name == other.Name && r.Family == other.Family }
@@ -134,18 +116,13 @@ func (c Card) origin() string {
 	return text
 }
 
-// WriteText writes the changes for a terminal: where the cards are from, a line for
-// each check that became worse or better, is new or gone, with its families, the old
-// and the new verdict and the new cause, and a line of counts. Colours are as in
-// [Card.WriteTable]. A line of a check has at most about 100 columns.
-func (d Difference) WriteText(w io.Writer, colour bool) error {
+// WriteText writes the changes for a terminal or a log: where the cards are from, a line
+// for each check that became worse or better, is new or gone, with its families, the old
+// and the new verdict and the new cause, and a line of counts.
+func (d Difference) WriteText(w io.Writer, style Style) error {
 	var b bytes.Buffer
-	for _, card := range []struct {
-		label string
-		Card
-	}{{"old", d.Old}, {"new", d.New}} {
-		fmt.Fprintf(&b, "%s  %s\n     %s\n", card.label, cut(oneLine(card.Subject), tableColumns-5), card.origin())
-	}
+	fmt.Fprintf(&b, "old  %s\n     %s\n", style.rest(oneLine(d.Old.Subject), 5), d.Old.origin())
+	fmt.Fprintf(&b, "new  %s\n     %s\n", style.rest(oneLine(d.New.Subject), 5), d.New.origin())
 	for _, s := range d.sections() {
 		if len(s.changes) == 0 {
 			continue
@@ -158,34 +135,11 @@ func (d Difference) WriteText(w io.Writer, colour bool) error {
 		}
 		for _, l := range lines {
 			start := "  " + pad(l.name(), names) + "  " + pad(l.who(), who) + "  "
-			cause := cut(oneLine(l.Cause), max(tableColumns-width(start)-steps-2, remarkColumns))
-			step := l.step(colour) + pad("", steps-width(l.step(false)))
-			fmt.Fprintln(&b, strings.TrimRight(start+step+"  "+cause, " "))
+			step := l.step(style.Colour) + pad("", steps-width(l.step(false)))
+			fmt.Fprintln(&b, strings.TrimRight(start+step+"  "+style.rest(oneLine(l.Cause), width(start)+steps+2), " "))
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", d.summary())
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// WriteMarkdown writes the same as GitHub Flavored Markdown.
-func (d Difference) WriteMarkdown(w io.Writer) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "## Changes of the scorecard: %s\n\n", d.summary())
-	for _, card := range []struct {
-		label string
-		Card
-	}{{"old", d.Old}, {"new", d.New}} {
-		fmt.Fprintf(&b, "- %s: %s, %s\n", card.label, codeSpan(shorten(printable(card.Subject), 1<<10)), prose(card.origin()))
-	}
-	heading := "\n| | check | family | verdict | cause |\n|---|---|---|---|---|\n"
-	for _, s := range d.sections() {
-		for _, l := range join(s.changes) {
-			fmt.Fprintf(&b, "%s| %s | %s | %s | %s | %s |\n", heading, s.heading,
-				prose(l.name()), prose(l.who()), l.step(false), prose(cut(oneLine(l.Cause), 300)))
-			heading = ""
-		}
-	}
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -62,11 +62,6 @@ func TestDiffOfCards(t *testing.T) {
 	assert.True(t, d.Worse())
 	cut.Complete = true
 	assert.False(t, Diff(cards["right"], cut).Worse(), "left out on purpose")
-
-	// The gravest of several results counts, whatever their order.
-	twice := Card{Complete: true, Checks: []Result{{Name: "a", Verdict: Pass}, {Name: "a", Verdict: Fail, Cause: "x"}, {Name: "a", Verdict: Skip}}}
-	d = Diff(Card{Checks: twice.Checks[:1]}, twice)
-	assert.Equal(t, []Change{{Name: "a", Old: Pass, New: Fail, Cause: "x"}}, d.Worsened)
 }
 
 // changed is the wrong card after some work on the server, cut short.
@@ -91,16 +86,14 @@ func changed() Card {
 
 func TestDifferenceText(t *testing.T) {
 	d := Diff(cards["wrong"], changed())
-	var text, colours, markdown bytes.Buffer
-	require.NoError(t, d.WriteText(&text, false))
-	require.NoError(t, d.WriteText(&colours, true))
-	require.NoError(t, d.WriteMarkdown(&markdown))
+	var text, colours bytes.Buffer
+	require.NoError(t, d.WriteText(&text, Style{Columns: 100}))
+	require.NoError(t, d.WriteText(&colours, Style{Colour: true, Columns: 100}))
 	golden(t, "difference.txt", text.Bytes())
 	golden(t, "difference.ansi", colours.Bytes())
-	golden(t, "difference.md", markdown.Bytes())
 
 	text.Reset()
-	require.NoError(t, Diff(cards["empty"], cards["empty"]).WriteText(&text, false))
+	require.NoError(t, Diff(cards["empty"], cards["empty"]).WriteText(&text, Style{Columns: 100}))
 	assert.Equal(t, `old  ./server
      kernel 6.12.0, seed 1
 new  ./server

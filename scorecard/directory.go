@@ -57,8 +57,8 @@ func (s Shards) OK() bool {
 //
 // Cards that do not belong together are an error that names the cards and the field:
 // their subjects or what they expect of a check differ, they divide the search by
-// different numbers of shards, two are the same shard, or one has a check twice in a
-// family. That shards are missing is no error, see [Shards.OK]. The directory out is
+// different numbers of shards, or two are the same
+// shard or the same card. That shards are missing is no error, see [Shards.OK]. The directory out is
 // made if it does not exist, and must be empty: an old card there could be taken for the
 // new one, or be merged. In case of an error in a card nothing is written.
 func MergeDirectories(out string, names ...string) (Shards, error) {

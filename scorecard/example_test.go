@@ -23,7 +23,7 @@ func ExampleCard_WriteTable() {
 				Cause: "the listener does not pass SIGTERM on", Reproduce: "forkrig judge -checks term -family 4 -- ./server"},
 		},
 	}
-	if err := card.WriteTable(os.Stdout, false); err != nil {
+	if err := card.WriteTable(os.Stdout, scorecard.Style{}); err != nil {
 		fmt.Println(err)
 	}
 	// Output:
@@ -47,7 +47,7 @@ func ExampleResult_Line() {
 		{Name: "reuse-live-worker", Family: "IPv4", Verdict: scorecard.Broken, Cause: "not judged: ended by SIGINT", Unjudged: true},
 	}}
 	for _, result := range card.Checks {
-		fmt.Println(result.Line(false))
+		fmt.Println(result.Line(scorecard.Style{}))
 	}
 	fmt.Println(card.Summary(false))
 	// Output:
@@ -77,7 +77,7 @@ func ExampleDiff() {
 		return
 	}
 	difference := scorecard.Diff(before, after)
-	if err := difference.WriteText(os.Stdout, false); err != nil {
+	if err := difference.WriteText(os.Stdout, scorecard.Style{}); err != nil {
 		fmt.Println(err)
 	}
 	fmt.Println("worse:", difference.Worse())

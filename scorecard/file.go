@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -18,8 +19,10 @@ import (
 // it whose name has .md instead of the extension. It replaces each file as a whole:
 // a reader sees the old card or the new one, and an error leaves the old one. A new
 // file has the mode 0666 without the umask; one that is replaced keeps its mode and, if
-// root replaces it, its owner; a symbolic link to it stays a link. Where the directory does not allow to replace
-// a file, WriteFile writes into the file that is there.
+// root replaces it, its owner. A symbolic link stays one: what it leads to is written,
+// and made where it does not exist. Where the directory does not allow to replace a file,
+// WriteFile writes into the file that is there. The Markdown replaces no file that does not
+// begin as a card's does: that is an error, and nothing is written.
 //
 // Into a name that is not a regular file, such as /dev/stdout or a pipe, it writes the
 // JSON alone, and does so at each call: write such a name once, when the run has ended.
@@ -28,6 +31,9 @@ func WriteFile(name string, card Card) error {
 	if markdownName == name {
 		return fmt.Errorf("write scorecard: %s is the name for the Markdown: give the name of the JSON, such as %s.json",
 			name, strings.TrimSuffix(name, ".md"))
+	}
+	if err := checkMarkdown(name, markdownName); err != nil {
+		return fmt.Errorf("write scorecard: %w", err)
 	}
 	var text, markdown bytes.Buffer
 	if err := errors.Join(card.WriteJSON(&text), card.WriteMarkdown(&markdown)); err != nil {
@@ -43,10 +49,38 @@ func WriteFile(name string, card Card) error {
 	return nil
 }
 
+// checkMarkdown returns an error where the Markdown would replace what is no card.
+func checkMarkdown(name, markdownName string) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil // no Markdown is written
+	}
+	info, err := os.Stat(markdownName)
+	if err != nil || info.Mode().IsRegular() && info.Size() == 0 {
+		return nil // what is wrong with the name, the write says
+	}
+	var start []byte
+	if info.Mode().IsRegular() {
+		file, err := os.Open(markdownName)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		start = make([]byte, len(markdownStart))
+		_, _ = io.ReadFull(file, start) // what is short does not match
+	}
+	if string(start) != markdownStart {
+		return fmt.Errorf("%s would be replaced by the Markdown of the card, and is something else: give the card another name", markdownName)
+	}
+	return nil
+}
+
 // writeFile replaces the content of a regular file, or writes into another kind of file.
 func writeFile(name string, content []byte) (regular bool, err error) {
 	info, err := os.Stat(name)
 	if err != nil { // there is no file, or the error comes again when it is written
+		if link, err := os.Lstat(name); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return true, overwrite(name, content)
+		}
 		return true, replace(name, nil, content)
 	}
 	for _, standard := range []*os.File{os.Stdout, os.Stderr} { // replaced, they would lose what follows
@@ -72,7 +106,8 @@ func writeFile(name string, content []byte) (regular bool, err error) {
 
 // replace writes a temporary file and renames it. The old file is nil if there is none.
 func replace(name string, old fs.FileInfo, content []byte) (err error) {
-	temporary := filepath.Join(filepath.Dir(name), fmt.Sprintf(".forkrig-%016x", rand.Uint64()))
+	dir, _ := filepath.Split(name) // not cleaned: a link and .. may lead elsewhere
+	temporary := dir + fmt.Sprintf(".forkrig-%016x", rand.Uint64())
 	// Not os.CreateTemp: its files are readable by their owner only.
 	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
@@ -101,7 +136,7 @@ func replace(name string, old fs.FileInfo, content []byte) (err error) {
 
 // overwrite writes into what has the name already.
 func overwrite(name string, content []byte) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
 	}

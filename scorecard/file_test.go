@@ -53,6 +53,12 @@ func TestWriteFile(t *testing.T) {
 	card, err := Parse(bytes.NewReader(content))
 	require.NoError(t, err)
 	assert.Equal(t, cards["wrong"], card)
+
+	// What a link leads to is made.
+	require.NoError(t, os.Remove(name))
+	require.NoError(t, WriteFile(link, cards["wrong"]))
+	assert.NotZero(t, modeOf(t, link)&os.ModeSymlink)
+	assert.FileExists(t, name)
 }
 
 // TestWriteFileIsAtomic: one reads the file all the time while another writes it.
@@ -129,12 +135,13 @@ func TestWriteFileToStandardOutput(t *testing.T) {
 func TestWriteFileErrors(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "taken.json"), 0o777))
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "other.md"), 0o777))
+	writeText(t, filepath.Join(dir, "other.md"), "# Notes\n")
 	for name, want := range map[string]string{
 		"card.md":            "is the name for the Markdown: give the name of the JSON, such as " + dir + "/card.json",
 		"no/card.json":       "no such file or directory",
 		"taken.json":         "is a directory",
-		"other.json":         "is a directory",
+		"other.json":         dir + "/other.md would be replaced by the Markdown of the card, and is something else",
+		"no/../card.json":    dir + "/no/../card.json: no such file or directory",
 		"taken.json/../no/x": "no such file or directory",
 	} {
 		err := WriteFile(dir+"/"+name, cards["right"])
@@ -143,7 +150,7 @@ func TestWriteFileErrors(t *testing.T) {
 		assert.NotContains(t, err.Error(), "/.forkrig", "the name of a temporary file")
 	}
 	assert.ErrorContains(t, WriteFile(filepath.Join(dir, "invalid.json"), cards["hostile"]), `verdict "odd" is unknown`)
-	assert.Equal(t, []string{"other.json", "other.md", "taken.json"}, names(t, dir), "no temporary file is left")
+	assert.Equal(t, []string{"other.md", "taken.json"}, names(t, dir), "no temporary file is left")
 }
 
 // TestWriteFileKeepsTheOwner: who judges with sudo may still write the own file afterwards.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -88,6 +89,9 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 				return fmt.Errorf("check %d (%q): %w", i+1, result.Name, err)
 			}
 			return fmt.Errorf("check %d: %w", i+1, err)
+		}
+		if slices.ContainsFunc(results, result.sameCheck) {
+			return fmt.Errorf("check %d (%q): it is there twice over %q", i+1, result.Name, result.Family)
 		}
 		results = append(results, result)
 	}
@@ -229,8 +233,8 @@ func (c Card) WriteJSON(w io.Writer) error {
 // of this and of every earlier version: a card without a schema (0.1.0) is
 // complete. It ignores fields that it does not know, and refuses a schema that it
 // does not know. An unknown verdict is an error, and so is anything after the card.
-// A card needs its subject, kernel, seed and checks, a result its name and verdict.
-// It does not check that texts are not empty, nor that a check comes once per family.
+// A card needs its subject, kernel, seed and checks, a result its name and verdict; a
+// check comes once in each family. That texts are not empty is not checked.
 func Parse(r io.Reader) (Card, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {

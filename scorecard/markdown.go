@@ -4,7 +4,6 @@ package scorecard
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -13,6 +12,9 @@ import (
 // GitHub refuses a step summary above 1 MiB; a little room is left for the
 // caller's own lines.
 const summaryBytes = 1000 << 10
+
+// markdownStart is how the Markdown of a card begins.
+const markdownStart = "## Scorecard of "
 
 // WriteMarkdown writes the card as GitHub Flavored Markdown: a heading, a table
 // of the checks, and a section for what failed or is broken. Texts are shown as
@@ -41,7 +43,7 @@ func (c Card) WriteMarkdown(w io.Writer) error {
 func (c Card) markdown(limit int) []byte {
 	short := min(limit, 4<<10)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "## Scorecard of %s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
+	fmt.Fprintf(&b, markdownStart+"%s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
 	b.WriteString(prose(c.Origin()))
 	fmt.Fprintf(&b, ": **%s**\n", prose(c.Summary(false)))
 
@@ -52,7 +54,7 @@ func (c Card) markdown(limit int) []byte {
 		for _, family := range columns {
 			fmt.Fprintf(&b, " %s |", prose(cut(oneLine(family), 40)))
 		}
-		fmt.Fprintf(&b, " what was observed |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
+		fmt.Fprintf(&b, " cause, or what was observed |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
 	}
 	for _, row := range rows {
 		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row.name), 100)))
@@ -64,13 +66,7 @@ func (c Card) markdown(limit int) []byte {
 				fmt.Fprintf(&b, " %s |", v)
 			}
 		}
-		observed := row.remark(func(r Result) string {
-			if r.Verdict == Skip {
-				return cmp.Or(r.Cause, r.Observed)
-			}
-			return cmp.Or(r.Observed, r.Cause)
-		})
-		fmt.Fprintf(&b, " %s |\n", prose(cut(observed, 300)))
+		fmt.Fprintf(&b, " %s |\n", prose(cut(row.remark(), 300)))
 	}
 
 	for _, row := range rows {
@@ -92,9 +88,9 @@ func (c Card) markdown(limit int) []byte {
 				fmt.Fprintf(&b, "\n%s:\n\n", strings.TrimRight("Evidence "+prose(whose), " "))
 				b.WriteString(codeBlock("text", excerpt(evidence, limit)))
 			}
-			if commands := f.commands(); len(commands) > 0 {
+			if command := lines(f.Reproduce); len(command) > 0 {
 				b.WriteString("\nReproduce:\n\n")
-				b.WriteString(codeBlock("sh", excerpt(commands, short)))
+				b.WriteString(codeBlock("sh", excerpt(command, short)))
 			}
 		}
 	}

@@ -3,6 +3,7 @@
 package scorecard
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"slices"
@@ -119,6 +120,7 @@ func merge(sources ...Source) (Card, error) {
 	place := map[key]int{}
 	expected := map[key]string{} // the name of the card that expects what is expected
 	shards := map[Shard]string{}
+	contents := map[[sha256.Size]byte]string{}
 	divided := "" // the name of the first card of a shard
 	of := 0
 
@@ -128,6 +130,11 @@ func merge(sources ...Source) (Card, error) {
 		if s.Card.Subject != merged.Subject {
 			return Card{}, contradiction(s.Name, first.Name, "subject", s.Card.Subject, merged.Subject)
 		}
+		content := sha256.Sum256(fmt.Appendf(nil, "%+v", s.Card))
+		if other, twice := contents[content]; twice {
+			return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same card: leave one out", s.Name, other)
+		}
+		contents[content] = s.Name
 		for _, run := range s.Card.runs() {
 			if run.Shard != (Shard{}) {
 				if other, twice := shards[run.Shard]; twice {
@@ -143,13 +150,8 @@ func merge(sources ...Source) (Card, error) {
 			}
 			merged.Runs = append(merged.Runs, run)
 		}
-		own := map[key]bool{}
 		for _, r := range s.Card.Checks {
 			k := key{r.Name, r.Family}
-			if own[k] {
-				return Card{}, fmt.Errorf("merge scorecards: %s has check %q over %q twice", s.Name, r.Name, r.Family)
-			}
-			own[k] = true
 			r.Runs = r.runs()
 			i, known := place[k]
 			if !known {

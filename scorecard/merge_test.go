@@ -57,7 +57,7 @@ func TestMergeKeepsTheWorst(t *testing.T) {
 	assert.False(t, merged.OK())
 
 	var table, markdown bytes.Buffer
-	require.NoError(t, merged.WriteTable(&table, false))
+	require.NoError(t, merged.WriteTable(&table, Style{Columns: 100}))
 	assert.Contains(t, table.String(), "search  fail    in 2 of 4 runs: because\n")
 	assert.Contains(t, table.String(), "\nsearch over IPv4: fail in 2 of 4 runs\n")
 	require.NoError(t, merged.WriteMarkdown(&markdown))
@@ -99,7 +99,9 @@ func TestMergeOfIncompleteCards(t *testing.T) {
 func TestMergeOfRealCards(t *testing.T) {
 	for name, card := range cards {
 		t.Run(name, func(t *testing.T) {
-			merged, err := merge(named(card, card)...)
+			again := card
+			again.Seed++
+			merged, err := merge(named(card, again)...)
 			require.NoError(t, err)
 			require.Len(t, merged.Checks, len(card.Checks))
 			for i, r := range merged.Checks {
@@ -123,9 +125,8 @@ func TestMergeRefusesContradictions(t *testing.T) {
 			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks[0].Expected = "other" })},
 		`field "shard" is "…/4" in b and "2/5" in c; merge cards of the same search only`: {
 			shard("", 1, Pass, "x"), first, shard("2/5", 1, Pass, "x")},
-		`c and a are the same: field "shard" is "0/4" in both; leave one out`: {first, shard("1/4", 1, Pass, "x"), first},
-		`b has check "search" over "IPv4" twice`: {
-			first, change(shard("1/4", 1, Pass, "x"), func(c *Card) { c.Checks = append(c.Checks, c.Checks[0]) })},
+		`c and a are the same: field "shard" is "0/4" in both; leave one out`: {first, shard("1/4", 1, Pass, "x"), shard("0/4", 2, Pass, "x")},
+		`b and a are the same card: leave one out`:                            {shard("", 1, Pass, "x"), shard("", 1, Pass, "x")},
 	} {
 		merged, err := merge(named(cards...)...)
 		assert.EqualError(t, err, "merge scorecards: "+want)
@@ -182,7 +183,7 @@ func FuzzMerge(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(text, text)
+		f.Add(text, bytes.Replace(text, []byte(`"seed": `), []byte(`"seed": 1`), 1))
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		a, err := Parse(bytes.NewReader(first))

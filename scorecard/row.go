@@ -56,9 +56,9 @@ func (w row) in(family string) Verdict {
 	return worst(slices.DeleteFunc(slices.Clone(w.results), func(r Result) bool { return r.Family != family }))
 }
 
-// remark returns in one line what text returns for the results with the gravest
-// verdict, each after its families unless all results say the same.
-func (w row) remark(text func(Result) string) string {
+// remark returns in one line what the results with the gravest verdict say, each after
+// its families unless all results say the same.
+func (w row) remark() string {
 	gravest := worst(w.results)
 	var texts []string
 	by := map[string][]Result{}
@@ -66,7 +66,7 @@ func (w row) remark(text func(Result) string) string {
 		if r.Verdict != gravest {
 			continue
 		}
-		t := r.withRuns(oneLine(text(r)))
+		t := r.remark()
 		if _, ok := by[t]; !ok {
 			texts = append(texts, t)
 		}
@@ -92,11 +92,9 @@ func (r Result) short() string {
 	return cmp.Or(r.Cause, r.Observed)
 }
 
-// remark is short in one line, after how many runs of a merged card say so.
-func (r Result) remark() string { return r.withRuns(oneLine(r.short())) }
-
-// withRuns puts in front how many runs of a merged card have the verdict.
-func (r Result) withRuns(text string) string {
+// remark is short in one line, after how many runs of a merged card have the verdict.
+func (r Result) remark() string {
+	text := oneLine(r.short())
 	if how := r.often(); how != "" && r.Verdict != Pass {
 		return strings.TrimSuffix(how+": "+text, ": ")
 	}
@@ -104,7 +102,7 @@ func (r Result) withRuns(text string) string {
 }
 
 // A finding is what one or several families say alike about a failed or broken
-// check. Their evidence and commands may differ; evidence is that of the first.
+// check. Their evidence and commands may differ; those of the first are shown.
 type finding struct {
 	Result
 	results []Result
@@ -156,16 +154,4 @@ func (f finding) evidence() (all []string, whose string) {
 		whose = "over " + oneLine(f.Family)
 	}
 	return all, whose
-}
-
-// commands returns the lines of the distinct commands that repeat the finding.
-func (f finding) commands() []string {
-	var distinct, all []string
-	for _, r := range f.results {
-		if !slices.Contains(distinct, r.Reproduce) {
-			distinct = append(distinct, r.Reproduce)
-			all = append(all, lines(r.Reproduce)...)
-		}
-	}
-	return all
 }

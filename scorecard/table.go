@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	tableColumns  = 100 // of a line of the table
 	nameColumns   = 40
 	familyColumns = 12
 	remarkColumns = 20 // at least, however many families there are
@@ -21,14 +20,17 @@ const (
 	lineNameColumns = len("reuse-live-worker") // of a line without a table
 )
 
-// WriteTable writes the card for a terminal: a line for each check with its
-// verdicts in all families and a short remark, the findings, see
-// [Card.WriteFindings], and the summary, see [Card.Summary]. It does not write the
-// subject, the kernel and the seed, see [Card.Origin]. Colours are ANSI escape
-// sequences, and only there if colour is true, see [Colour]; what is not printable in
-// the texts of the card is escaped in any case. A line of the table has at most about
-// 100 columns.
-func (c Card) WriteTable(w io.Writer, colour bool) error {
+// Heading returns the subject and the origin of the card in two printable lines.
+func (c Card) Heading() string { return printable(c.Subject) + "\n" + c.Origin() }
+
+// WriteTable writes the card for a terminal or a log: a line for each check with its
+// verdicts in all families and a short remark; a paragraph for each check that failed or
+// is broken, with what was expected and observed, the cause, the evidence and the command
+// that repeats it; and the summary, see [Card.Summary]. It does not write what
+// [Card.Heading] returns. What is not printable in the texts of the card is escaped. A
+// check that was not judged has a paragraph only if there is evidence. Paragraphs are
+// neither cut nor wrapped.
+func (c Card) WriteTable(w io.Writer, style Style) error {
 	var b bytes.Buffer
 	columns := families(c.Checks)
 	rows := c.rows()
@@ -37,69 +39,54 @@ func (c Card) WriteTable(w io.Writer, colour bool) error {
 	for _, row := range rows {
 		nameWidth = min(max(nameWidth, width(oneLine(row.name))), nameColumns)
 	}
+	heading := pad("check", nameWidth)
 	headings := make([]string, len(columns))
-	remarkWidth := tableColumns - nameWidth
 	for i, family := range columns {
 		headings[i] = pad(cut(oneLine(family), familyColumns), verdictColumns)
-		remarkWidth -= 2 + width(headings[i])
+		heading += "  " + headings[i]
 	}
-	remarkWidth = max(remarkWidth-2, remarkColumns)
-
 	if len(rows) > 0 {
-		line := pad("check", nameWidth) + "  " + strings.Join(headings, "  ")
-		fmt.Fprintln(&b, strings.TrimRight(line, " "))
+		fmt.Fprintln(&b, strings.TrimRight(heading, " "))
 	}
 	for _, row := range rows {
 		line := pad(cut(oneLine(row.name), nameWidth), nameWidth)
 		for i, family := range columns {
 			v := row.in(family)
 			cell := cmp.Or(string(v), "-")
-			line += "  " + paint(cell, v, colour) + pad("", width(headings[i])-len(cell))
+			line += "  " + paint(cell, v, style.Colour) + pad("", width(headings[i])-len(cell))
 		}
-		remark := cut(row.remark(Result.short), remarkWidth)
-		fmt.Fprintln(&b, strings.TrimRight(line+"  "+remark, " "))
+		fmt.Fprintln(&b, strings.TrimRight(line+"  "+style.rest(row.remark(), width(heading)+2), " "))
 	}
 
-	c.writeFindings(&b, colour)
+	for _, row := range rows {
+		for _, f := range row.findings() {
+			f.writeParagraph(&b, style.Colour)
+		}
+	}
 	if len(rows) > 0 {
 		fmt.Fprintln(&b)
 	}
-	fmt.Fprintln(&b, c.Summary(colour))
+	fmt.Fprintln(&b, c.Summary(style.Colour))
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// WriteFindings writes a paragraph for each check that failed or is broken, after an
-// empty line: what was expected and observed, the cause, the evidence, and the command
-// that repeats the check. A check that was not judged has one only if there is
-// evidence. Paragraphs are neither cut nor wrapped.
-func (c Card) WriteFindings(w io.Writer, colour bool) error {
-	var b bytes.Buffer
-	c.writeFindings(&b, colour)
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-func (c Card) writeFindings(b *bytes.Buffer, colour bool) {
-	for _, row := range c.rows() {
-		for _, f := range row.findings() {
-			f.writeParagraph(b, colour)
-		}
-	}
 }
 
 // Line returns the result in one line, for a list that grows as checks end:
 // "pass   reap               IPv4  41 workers ended, all are reaped". Lines have their
-// columns in common, and at most about 100 columns.
-func (r Result) Line(colour bool) string {
+// columns in common. It says what was observed, and the cause where nothing was: the table
+// has the causes.
+func (r Result) Line(style Style) string {
 	verdict := string(cmp.Or(r.Verdict, "-"))
 	if _, valid := r.Verdict.kind(); !valid {
 		verdict = cut(oneLine(verdict), verdictColumns)
 	}
 	start := pad("", verdictColumns-width(verdict)) + " " + pad(cut(oneLine(r.Name), nameColumns), lineNameColumns) + "  " +
 		pad(cut(oneLine(r.Family), familyColumns), len("IPv4")) + "  "
-	room := max(tableColumns-width(verdict)-width(start), remarkColumns)
-	return strings.TrimRight(paint(verdict, r.Verdict, colour)+start+cut(r.remark(), room), " ")
+	text := cmp.Or(r.Observed, r.Cause)
+	if r.Verdict == Skip {
+		text = r.short()
+	}
+	return strings.TrimRight(paint(verdict, r.Verdict, style.Colour)+start+style.rest(oneLine(text), width(verdict)+width(start)), " ")
 }
 
 // Summary returns the counts in one line, and says so where the run did not come to
@@ -129,7 +116,7 @@ func (f finding) writeParagraph(w io.Writer, colour bool) {
 		{"observed", lines(f.Observed), labelColumns},
 		{"cause", lines(f.Cause), labelColumns},
 		{"evidence", evidence, 4},
-		{"reproduce", f.commands(), labelColumns},
+		{"reproduce", lines(f.Reproduce), labelColumns},
 	} {
 		for i, line := range item.lines {
 			start := strings.Repeat(" ", item.indent)

@@ -19,24 +19,23 @@ import (
 // requireAllPrintable shows a card in every form, and looks for characters that are not printable.
 func requireAllPrintable(t *testing.T, card Card) {
 	t.Helper()
-	var table, colours, markdown, text, difference, differenceMarkdown bytes.Buffer
-	require.NoError(t, card.WriteTable(&table, false))
-	require.NoError(t, card.WriteTable(&colours, true))
+	var table, colours, markdown, text, difference bytes.Buffer
+	require.NoError(t, card.WriteTable(&table, Style{Columns: 100}))
+	require.NoError(t, card.WriteTable(&colours, Style{Colour: true, Columns: 100}))
 	require.NoError(t, card.WriteMarkdown(&markdown))
 	require.NoError(t, card.WriteJSON(&text))
 	d := Diff(card, Card{Subject: card.Subject, Kernel: card.Kernel, EndedBy: card.EndedBy})
-	require.NoError(t, d.WriteText(&difference, false))
-	require.NoError(t, d.WriteMarkdown(&differenceMarkdown))
-	lines := []string{card.Summary(false), card.Origin()}
+	require.NoError(t, d.WriteText(&difference, Style{Columns: 100}))
+	lines := []string{card.Summary(false), strings.Replace(card.Heading(), "\n", "", 1)}
 	for _, r := range card.Checks {
-		lines = append(lines, r.Line(false))
-		require.LessOrEqual(t, width(r.Line(false)), tableColumns)
+		lines = append(lines, r.Line(Style{Columns: 100}))
+		require.LessOrEqual(t, width(r.Line(Style{Columns: 100})), 100)
 	}
 	require.Equal(t, strings.Join(lines, ""), oneLine(strings.Join(lines, "")))
 	painted := regexp.MustCompile("\x1b\\[(2|31|32|33|0)m").ReplaceAllString(colours.String(), "")
 	require.Equal(t, table.String(), painted, "colours are all that differs")
 	for form, shown := range map[string]string{"table": table.String(), "Markdown": markdown.String(), "JSON": text.String(),
-		"difference": difference.String(), "Markdown of the difference": differenceMarkdown.String()} {
+		"difference": difference.String()} {
 		require.True(t, utf8.ValidString(shown), form)
 		i := strings.IndexFunc(shown, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
 		require.Negative(t, i, "%s is not printable at byte %d: %q", form, i, shown)
@@ -62,28 +61,14 @@ func TestLine(t *testing.T) {
 	}{
 		{Result{}, "-                               "},
 		{Result{Name: "reap", Family: "IPv4", Verdict: Pass, Observed: "all are reaped", Cause: "not shown"}, "pass   reap               IPv4  all are reaped"},
-		{Result{Name: "reap", Family: "IPv6", Verdict: Fail, Observed: "2 zombies", Cause: "no wait\nafter SIGCHLD"}, "fail   reap               IPv6  no wait after SIGCHLD"},
+		{Result{Name: "reap", Family: "IPv6", Verdict: Fail, Observed: "2 zombies", Cause: "no wait"}, "fail   reap               IPv6  2 zombies"},
 		{Result{Name: "reap", Family: "IPv4", Verdict: Broken, Observed: "no worker"}, "broken reap               IPv4  no worker"},
 		{Result{Name: "a-name-that-is-longer", Family: "IPv4", Verdict: "odd\x1b", Cause: strings.Repeat("cause ", 20)},
 			`odd\x… a-name-that-is-longer  IPv4  cause cause cause cause cause cause cause cause cause cause cau…`},
 	} {
-		assert.Equal(t, strings.TrimRight(v.want, " "), v.Line(false))
+		assert.Equal(t, strings.TrimRight(v.want, " "), v.Line(Style{Columns: 100}))
 	}
-	assert.Equal(t, "\x1b[32mpass\x1b[0m   reap               IPv4", Result{Name: "reap", Family: "IPv4", Verdict: Pass}.Line(true))
-}
-
-// TestFindings: a table is its rows, the findings and the summary.
-func TestFindings(t *testing.T) {
-	for name, card := range cards {
-		var table, findings bytes.Buffer
-		require.NoError(t, card.WriteTable(&table, true))
-		require.NoError(t, card.WriteFindings(&findings, true))
-		if rows, _, found := strings.Cut(table.String(), "\n\n"); found {
-			assert.Equal(t, rows+"\n"+findings.String()+"\n"+card.Summary(true)+"\n", table.String(), name)
-		} else {
-			assert.Empty(t, card.Checks, name)
-		}
-	}
+	assert.Equal(t, "\x1b[32mpass\x1b[0m   reap               IPv4", Result{Name: "reap", Family: "IPv4", Verdict: Pass}.Line(Style{Colour: true}))
 }
 
 func TestEveryByteIsPrintable(t *testing.T) {
@@ -177,28 +162,24 @@ func TestEnumerate(t *testing.T) {
 	assert.Equal(t, "a, b and c", enumerate([]string{"a", "b", "c"}))
 }
 
-func TestColour(t *testing.T) {
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	require.NoError(t, err)
-	defer null.Close()
+func TestStyleOf(t *testing.T) {
 	file, err := os.Create(t.TempDir() + "/file")
 	require.NoError(t, err)
 	defer file.Close()
 	t.Setenv("NO_COLOR", "")
 	t.Setenv("TERM", "xterm")
-	assert.False(t, Colour(nil))
-	assert.False(t, Colour(null))
-	assert.False(t, Colour(file))
+	assert.Zero(t, StyleOf(nil))
+	assert.Zero(t, StyleOf(file))
 
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("no terminal here: %v", err)
 	}
 	defer terminal.Close()
-	assert.True(t, Colour(terminal))
+	assert.Equal(t, Style{Colour: true, Columns: 100}, StyleOf(terminal), "of a terminal without a size")
 	t.Setenv("NO_COLOR", "1")
-	assert.False(t, Colour(terminal))
+	assert.Equal(t, Style{Columns: 100}, StyleOf(terminal))
 	t.Setenv("NO_COLOR", "")
 	t.Setenv("TERM", "dumb")
-	assert.False(t, Colour(terminal))
+	assert.Equal(t, Style{Columns: 100}, StyleOf(terminal))
 }

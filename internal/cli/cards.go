@@ -37,23 +37,20 @@ func list(w io.Writer) {
 }
 
 // show prints a card.
-func show(w *os.File, name string) (status int, err error) {
+func show(out *output, name string) (status int, err error) {
 	card, err := readCard(name)
 	if err != nil {
 		return statusUsage, err
 	}
-	fmt.Fprintf(w, "%s\n%s\n\n", scorecard.Printable(card.Subject), card.Origin())
-	if err := card.WriteTable(w, scorecard.Colour(w)); err != nil {
-		return statusWrong, err
-	}
-	if !card.OK() {
-		return statusWrong, nil
+	fmt.Fprintf(out, "%s\n\n", card.Heading())
+	if err := card.WriteTable(out, out.style()); err != nil || !card.OK() {
+		return statusWrong, nil // what could not be written, out knows
 	}
 	return statusRight, nil
 }
 
 // diff prints how two cards differ. The status says whether something became worse.
-func diff(w *os.File, before, after string) (status int, err error) {
+func diff(out *output, before, after string) (status int, err error) {
 	older, err := readCard(before)
 	if err != nil {
 		return statusUsage, err
@@ -63,46 +60,40 @@ func diff(w *os.File, before, after string) (status int, err error) {
 		return statusUsage, err
 	}
 	difference := scorecard.Diff(older, newer)
-	if err := difference.WriteText(w, scorecard.Colour(w)); err != nil {
-		return statusWrong, err
-	}
+	_ = difference.WriteText(out, out.style())                                 // out knows an error
 	if difference.Worse() || len(newer.Checks) == 0 && len(older.Checks) > 0 { // what judges nothing proves nothing
 		return statusWrong, nil
 	}
 	return statusRight, nil
 }
 
-// Merge merges the cards and failing stories of several runs into the new directory out,
-// and tells w what came of it. The status is 0 if all shards are there and nothing failed.
-func Merge(w io.Writer, out string, directories []string) (status int, err error) {
-	if out == "" || len(directories) == 0 {
+// merge merges the cards and failing stories of several runs into the new directory dir,
+// and tells out what came of it. The status is 0 if all shards are there and nothing failed.
+func merge(out *output, dir string, sources []string) (status int, err error) {
+	if dir == "" || len(sources) == 0 {
 		return statusUsage, errors.New("merge: give the directory to write, and then the cards or directories to merge: merge OUT CARD…")
 	}
-	shards, err := scorecard.MergeDirectories(out, directories...)
+	shards, err := scorecard.MergeDirectories(dir, sources...)
 	if err != nil {
 		return statusUsage, err
 	}
 	line := func(format string, args ...any) {
-		fmt.Fprintln(w, scorecard.Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(out, scorecard.Printable(fmt.Sprintf(format, args...)))
 	}
-	line("%s", shards.Card.Subject)
-	line("%s\n", shards.Card.Origin())
-	file, _ := w.(*os.File)
-	if err := shards.Card.WriteTable(w, file != nil && scorecard.Colour(file)); err != nil {
-		return statusWrong, err
-	}
+	fmt.Fprintf(out, "%s\n\n", shards.Card.Heading())
+	_ = shards.Card.WriteTable(out, out.style()) // out knows an error
 	for _, s := range shards.Sources {
 		if !s.Card.OK() {
 			line("failed or broken: %s: %v", s.Name, s.Card.Counts())
 		}
 	}
-	for _, dir := range shards.Without {
-		line("no scorecard: %s: the run did not finish", dir)
+	for _, name := range shards.Without {
+		line("no scorecard: %s: the run did not finish", name)
 	}
 	for _, name := range shards.Stories {
 		line("failing story: %s", name)
 	}
-	line("merged into %s", out)
+	line("merged into %s", dir)
 	if !shards.OK() {
 		return statusWrong, nil
 	}

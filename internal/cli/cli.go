@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -18,7 +19,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"forkrig/internal/doctor"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 // Main is the whole program. It dispatches the helper programs that this binary
@@ -26,13 +29,34 @@ import (
 // and returns the exit status.
 func Main(args []string, programs rig.Programs) int {
 	rig.Dispatch(programs)
+	out := &output{file: os.Stdout}
 	status := statusRight
-	err := command(&status).Run(context.Background(), args)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %s\n", strings.TrimPrefix(err.Error(), "forkrig: "))
-		return max(status, statusUsage)
+	if err := command(&status, out).Run(context.Background(), plainArgs(args)); err != nil {
+		fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(strings.TrimPrefix(err.Error(), "forkrig: ")))
+		status = max(status, statusUsage)
 	}
-	return status
+	return out.status(status)
+}
+
+// plainArgs has the other ways to ask for help and for the version be one each: "help
+// COMMAND", and -help anywhere before "--", which the library would take for a topic.
+func plainArgs(args []string) []string {
+	end := len(args)
+	if i := slices.Index(args, "--"); i >= 0 {
+		end = i
+	}
+	isHelp := func(arg string) bool { return slices.Contains([]string{"-h", "--h", "-help", "--help"}, arg) }
+	words := slices.DeleteFunc(slices.Clone(args[min(1, end):end]), isHelp)
+	switch {
+	case slices.Contains(args, "--generate-shell-completion"):
+	case len(words) > 0 && words[0] == "help":
+		return append([]string{args[0]}, append(words[1:], "-help")...)
+	case slices.ContainsFunc(args[:end], isHelp) && len(words) > 0 && !strings.HasPrefix(words[0], "-"):
+		return []string{args[0], words[0], "-help"}
+	case len(words) > 0 && slices.Contains([]string{"-version", "--version"}, words[0]):
+		return append([]string{args[0], "version"}, words[1:]...)
+	}
+	return args
 }
 
 func init() {
@@ -57,10 +81,29 @@ func describeFlag(f cli.Flag) string {
 }
 
 // command is the command line. The status is that of the subcommand that ran.
-func command(status *int) *cli.Command {
+func command(status *int, out *output) *cli.Command {
 	usage := func(_ context.Context, _ *cli.Command, err error, _ bool) error {
 		*status = statusUsage
 		return err
+	}
+	run := func(f func(c *cli.Command) (int, error)) cli.ActionFunc {
+		return func(_ context.Context, c *cli.Command) (err error) {
+			*status, err = f(c)
+			return err
+		}
+	}
+	// plain is a subcommand without flags that takes some arguments.
+	plain := func(name, usage, args string, least, most int, f func(args []string) (int, error)) *cli.Command {
+		return &cli.Command{Name: name, Usage: usage, UsageText: strings.TrimSpace("forkrig " + name + " " + args), ArgsUsage: args,
+			Action: run(func(c *cli.Command) (int, error) {
+				switch n := c.NArg(); {
+				case n > most && most == 0:
+					return statusUsage, fmt.Errorf("%s takes no arguments: omit %q", name, c.Args().First())
+				case n < least || n > most:
+					return statusUsage, fmt.Errorf("the arguments are wrong: forkrig %s %s", name, args)
+				}
+				return f(c.Args().Slice())
+			})}
 	}
 	root := &cli.Command{
 		Name:  "forkrig",
@@ -71,85 +114,46 @@ func command(status *int) *cli.Command {
 			"forkrig search -soak 10m -- ./server -listen {ip}:{port}",
 		Description: "forkrig starts a server and its clients on hosts of their own (network namespaces), applies faults,\n" +
 			"and checks by what the kernel shows that the server behaves right. Exit status: 0 right, 1 a check failed\n" +
-			"or is broken, 2 the command line is wrong, 3 the rig could not run.",
-		EnableShellCompletion: true,
-		Suggest:               false,
-		HideHelpCommand:       true,
-		OnUsageError:          usage,
-		ExitErrHandler:        func(context.Context, *cli.Command, error) {},
+			"or is broken, 2 the command line is wrong, 3 the rig could not run, or its output could not be written.",
+		Writer:                          out,
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: func(c *cli.Command) { nameCompletion(c, out) },
+		HideHelpCommand:                 true,
+		OnUsageError:                    usage,
+		CommandNotFound: func(_ context.Context, _ *cli.Command, name string) { // of help
+			*status = statusUsage
+			fmt.Fprintf(os.Stderr, "forkrig: "+noCommand+"\n", name)
+		},
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				*status = statusUsage
-				return fmt.Errorf("there is no command %q: forkrig -help lists them", c.Args().First())
+				return fmt.Errorf(noCommand, c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
-	}
-	run := func(f func(c *cli.Command) (int, error)) cli.ActionFunc {
-		return func(_ context.Context, c *cli.Command) (err error) {
-			*status, err = f(c)
-			return err
-		}
-	}
-	root.Commands = []*cli.Command{
-		judgeCommand(run), searchCommand(run), replayCommand(run),
-		{
-			Name: "list", Usage: "print the checks and what they mean", UsageText: "forkrig list",
-			Action: run(func(c *cli.Command) (int, error) {
-				if err := withoutArguments(c); err != nil {
-					return statusUsage, err
-				}
-				list(os.Stdout)
+		Commands: []*cli.Command{
+			judgeCommand(run, out), searchCommand(run, out), replayCommand(run, out),
+			plain("list", "print the checks and what they mean", "", 0, 0, func([]string) (int, error) {
+				list(out)
 				return statusRight, nil
 			}),
-		},
-		{
-			Name: "show", Usage: "print a scorecard", UsageText: "forkrig show CARD.json", ArgsUsage: "CARD.json",
-			Action: run(func(c *cli.Command) (int, error) {
-				if c.NArg() != 1 {
-					return statusUsage, errors.New("show: give one scorecard, as judge -scorecard FILE writes it")
-				}
-				return show(os.Stdout, c.Args().First())
+			plain("show", "print a scorecard, as judge -scorecard FILE writes it", "CARD.json", 1, 1, func(args []string) (int, error) {
+				return show(out, args[0])
 			}),
-		},
-		{
-			Name: "diff", Usage: "say what became worse and better from one scorecard to another", UsageText: "forkrig diff OLD.json NEW.json",
-			ArgsUsage:   "OLD.json NEW.json",
-			Description: "The exit status is 1 if something became worse.",
-			Action: run(func(c *cli.Command) (int, error) {
-				if c.NArg() != 2 {
-					return statusUsage, errors.New("diff: give two scorecards: diff OLD.json NEW.json")
-				}
-				return diff(os.Stdout, c.Args().Get(0), c.Args().Get(1))
+			plain("diff", "say what became worse (exit status 1) and better", "OLD.json NEW.json", 2, 2, func(args []string) (int, error) {
+				return diff(out, args[0], args[1])
 			}),
-		},
-		{
-			Name: "merge", Usage: "merge the scorecards and failing stories of several runs", UsageText: "forkrig merge OUT CARD…",
-			ArgsUsage:   "OUT CARD…",
-			Description: "OUT is a new directory. Each CARD is a scorecard or a directory in which a run left one.\nThe exit status is 1 if something failed or a shard is missing.",
-			Action: run(func(c *cli.Command) (int, error) {
-				args := c.Args().Slice()
-				if len(args) == 0 {
-					args = []string{""}
-				}
-				return Merge(os.Stdout, args[0], args[1:])
+			plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory",
+				"OUT CARD…", 2, math.MaxInt, func(args []string) (int, error) { return merge(out, args[0], args[1:]) }),
+			plain("doctor", "say what this machine lacks, what that costs, and what to do", "", 0, 0, func([]string) (int, error) {
+				return doctor.Main(out, out.style().Colour), nil
 			}),
-		},
-		{
-			Name: "doctor", Usage: "say what this machine lacks, what that costs, and what to do", UsageText: "forkrig doctor",
-			Action: run(func(c *cli.Command) (int, error) {
-				if err := withoutArguments(c); err != nil {
-					return statusUsage, err
-				}
-				return examineMachine(os.Stdout), nil
-			}),
-		},
-		{
-			Name: "version", Usage: "print the version", UsageText: "forkrig version",
-			Action: run(func(c *cli.Command) (int, error) {
-				fmt.Println(version())
+			plain("version", "print the version", "", 0, 0, func([]string) (int, error) {
+				fmt.Fprintln(out, version())
 				return statusRight, nil
 			}),
+			plain("help", "list the commands, or describe one", "[COMMAND]", 0, 1, nil), // see plainArgs
 		},
 	}
 	for _, c := range root.Commands {
@@ -159,10 +163,26 @@ func command(status *int) *cli.Command {
 	return root
 }
 
+const noCommand = "there is no command %q: forkrig help lists them"
+
+// nameCompletion has the scripts for completion name this program and not the library.
+func nameCompletion(c *cli.Command, out *output) {
+	for _, shell := range c.Commands {
+		print := shell.Action
+		shell.Action = func(ctx context.Context, c *cli.Command) error {
+			var script strings.Builder
+			c.Root().Writer = &script
+			err := print(ctx, c)
+			fmt.Fprint(out, strings.Replace(script.String(), "auto-generated by https://github.com/urfave/cli", "of forkrig", 1))
+			return err
+		}
+	}
+}
+
 // runner makes the action of a subcommand of a function that returns the exit status.
 type runner func(func(c *cli.Command) (int, error)) cli.ActionFunc
 
-func judgeCommand(run runner) *cli.Command {
+func judgeCommand(run runner, out *output) *cli.Command {
 	o := &Options{program: os.Args[0]}
 	return &cli.Command{
 		Name:      "judge",
@@ -177,22 +197,18 @@ func judgeCommand(run runner) *cli.Command {
 		Flags: flagsOf(o.subjectFlags, o.trialFlags, o.programFlags),
 		Action: run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {
-				list(os.Stdout)
+				list(out)
 				return statusRight, nil
 			}
-			o.command = c.Args().Slice()
-			if err := checkSeparator(o.command); err != nil {
+			if err := o.checkCommand(c.Args().Slice()); err != nil {
 				return statusUsage, err
 			}
-			if err := o.check(); err != nil {
-				return statusUsage, err
-			}
-			return inSandbox(func(tb rig.TB) int { return o.Judge(tb, os.Stdout) }), nil
+			return inSandbox(func(tb rig.TB) int { return o.judge(tb, out) }), nil
 		}),
 	}
 }
 
-func searchCommand(run runner) *cli.Command {
+func searchCommand(run runner, out *output) *cli.Command {
 	o := &Options{program: os.Args[0]}
 	return &cli.Command{
 		Name:      "search",
@@ -207,19 +223,15 @@ func searchCommand(run runner) *cli.Command {
 			o.note(f)
 		}),
 		Action: run(func(c *cli.Command) (int, error) {
-			o.command = c.Args().Slice()
-			if err := checkSeparator(o.command); err != nil {
+			if err := o.checkCommand(c.Args().Slice()); err != nil {
 				return statusUsage, err
 			}
-			if err := o.check(); err != nil {
-				return statusUsage, err
-			}
-			return inSandbox(func(tb rig.TB) int { return o.Search(tb, os.Stdout) }), nil
+			return inSandbox(func(tb rig.TB) int { return o.search(tb, out) }), nil
 		}),
 	}
 }
 
-func replayCommand(run runner) *cli.Command {
+func replayCommand(run runner, out *output) *cli.Command {
 	o := &Options{program: os.Args[0]}
 	return &cli.Command{
 		Name:      "replay",
@@ -233,37 +245,31 @@ func replayCommand(run runner) *cli.Command {
 			if c.NArg() == 0 {
 				return statusUsage, errors.New("replay: give the file of a story, such as soak/story-12.json")
 			}
-			o.replay, o.command = c.Args().First(), c.Args().Tail()
-			if err := checkSeparator(o.command); err != nil {
-				return statusUsage, err
-			}
-			if err := o.check(); err != nil {
+			o.replay = c.Args().First()
+			if err := o.checkCommand(c.Args().Tail()); err != nil {
 				return statusUsage, err
 			}
 			story, err := readStory(o.replay)
 			if err != nil {
 				return statusUsage, err
 			}
-			return inSandbox(func(tb rig.TB) int { return o.Replay(tb, os.Stdout, story) }), nil
+			return inSandbox(func(tb rig.TB) int { return o.replayStory(tb, out, story) }), nil
 		}),
 	}
 }
 
-// checkSeparator refuses a command line with -- and no command after it, as an empty
-// variable makes one: the built-in server must not be judged instead.
-func checkSeparator(command []string) error {
+// checkCommand takes the subject's command and refuses flags that are wrong, and a command
+// line with -- and no command after it, as an empty variable makes one: the built-in server
+// must not be judged instead.
+func (o *Options) checkCommand(command []string) error {
 	if len(command) == 0 && slices.Contains(os.Args, "--") {
 		return errors.New("the command after -- is empty: give the subject's command, or omit -- to mean the built-in server")
 	}
-	return nil
-}
-
-// withoutArguments refuses words that would have no effect.
-func withoutArguments(c *cli.Command) error {
-	if c.NArg() > 0 {
-		return fmt.Errorf("%s takes no arguments: omit %q", c.Name, c.Args().First())
+	o.command = command
+	if err := rig.CheckEnvironment(); err != nil {
+		return err
 	}
-	return nil
+	return o.check()
 }
 
 // inSandbox calls f in a sandbox and returns the exit status.

@@ -64,7 +64,11 @@ var wrongServer = []string{"--", rig.Program("server").Args[0], "-listen", "{ip}
 
 func TestStatusesAndErrors(t *testing.T) {
 	t.Parallel()
-	missing := filepath.Join(t.TempDir(), "missing.json")
+	dir := t.TempDir()
+	missing, foreign, card := filepath.Join(dir, "missing.json"), filepath.Join(dir, "other.json"), filepath.Join(dir, "card.json")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "other.md"), []byte("# Notes\n"), 0o666))
+	require.NoError(t, scorecard.WriteFile(card, scorecard.Card{Subject: "a \n b", Complete: true, Checks: []scorecard.Result{{Name: "reap", Verdict: scorecard.Pass}}}))
+	server := rig.Program("server").Args[0]
 	for _, v := range []struct {
 		args   []string
 		status int
@@ -93,8 +97,25 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-baseline", missing}, statusUsage, "no such file"},
 		{[]string{"judge", "-within", "-1s"}, statusUsage, "of 0 or more"},
 		{[]string{"show", missing}, statusUsage, "no such file"},
-		{[]string{"diff", missing}, statusUsage, "give two scorecards"},
-		{[]string{"merge", "out"}, statusUsage, "give the directory to write"},
+		{[]string{"diff", missing}, statusUsage, "forkrig diff OLD.json NEW.json"},
+		{[]string{"merge", "out"}, statusUsage, "forkrig merge OUT CARD"},
+		{[]string{"version", "extra"}, statusUsage, "takes no arguments"},
+		{[]string{"-version"}, statusRight, "forkrig"},
+		{[]string{"help"}, statusRight, "COMMANDS"},
+		{[]string{"help", "judge"}, statusRight, "-scorecard FILE"},
+		{[]string{"help", "juge"}, statusUsage, `no command "juge"`},
+		{[]string{"judge", "-h", "--", "server", "{port}"}, statusRight, "-scorecard FILE"},
+		{[]string{"completion", "bash"}, statusRight, "completion script of forkrig for bash"},
+		{[]string{"judge", "-scorecard", "-"}, statusUsage, "or /dev/stdout"},
+		{[]string{"judge", "-checks", "reap", "-scorecard", foreign}, statusUsage, "other.md would be replaced"},
+		{[]string{"judge", "-checks", "reap", "-scorecard", "no/../card.json"}, statusUsage, "open no/../card.json: no such file"},
+		{[]string{"judge", "-parallel", "1001"}, statusUsage, "-parallel 1001: give at most 1000"},
+		{[]string{"judge", "-subject-user", "no-such-user", "--", "a", "{port}"}, statusUsage, `-subject-user: look up user "no-such-user"`},
+		{[]string{"replay", card}, statusUsage, "this is a scorecard and not a story"},
+		{[]string{"show", card}, statusRight, `a \x0a b`},
+		{[]string{"judge", "-checks", "reap", "-family", "4", "-ready", "1s", "--", "sh", "-c", "sleep 1000", "{port}"}, statusUnable, "listening on port 9999"},
+		{[]string{"judge", "-checks", "reap", "-family", "4", "--", "sh", "-c", "f() { f | f & }; f # {port}"}, statusWrong, "1,000 processes"},
+		{[]string{"judge", "-checks", "reap", "-family", "4", "-port", "7777", "--", server, "-listen", "{ip}:{port}"}, statusRight, "1 pass"},
 		{[]string{"replay"}, statusUsage, "give the file of a story"},
 		{[]string{"replay", missing}, statusUsage, "no such file"},
 		{[]string{"search", "-shard", "4/4"}, statusUsage, "the first is 0"},
@@ -106,6 +127,40 @@ func TestStatusesAndErrors(t *testing.T) {
 			assert.Equal(t, v.status, status, output)
 			assert.Contains(t, output, v.says)
 		})
+	}
+}
+
+// TestWrongEnvironment is refused as wrong flags are.
+func TestWrongEnvironment(t *testing.T) {
+	t.Parallel()
+	for variable, says := range map[string]string{
+		"FORKRIG_TIME_SCALE=fast": `FORKRIG_TIME_SCALE="fast" is not a factor`,
+		"FORKRIG_WATCHDOG=never":  `FORKRIG_WATCHDOG="never" is no time above 0`,
+		"FORKRIG_SEED=x":          `FORKRIG_SEED="x" is not a seed`,
+		"FORKRIG_SUBJECT=a":       "by the environment variable FORKRIG_SUBJECT and after --",
+	} {
+		cmd := forkrig("judge", "-checks", "reap", "--", "server", "{port}")
+		cmd.Env = append(cmd.Env, variable)
+		text, _ := cmd.CombinedOutput()
+		assert.Equal(t, statusUsage, cmd.ProcessState.ExitCode(), "%s: %s", variable, text)
+		assert.Contains(t, string(text), says)
+		assert.Equal(t, 1, strings.Count(string(text), "\n"), "%s", text)
+	}
+}
+
+// TestFullDisk: what cannot be printed does not look right.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	for _, args := range []string{"list", "version", "help", "judge -checks reap -family 4"} {
+		cmd := forkrig(strings.Fields(args)...)
+		var complaint bytes.Buffer
+		cmd.Stdout, cmd.Stderr = full, &complaint
+		require.Error(t, cmd.Run(), args)
+		assert.Equal(t, statusUnable, cmd.ProcessState.ExitCode(), args)
+		assert.Equal(t, "forkrig: print the result: write /dev/stdout: no space left on device\n", complaint.String(), args)
 	}
 }
 
@@ -149,7 +204,7 @@ func TestJudgeWritesACard(t *testing.T) {
 // ended.
 func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 	t.Parallel()
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGKILL} {
 		t.Run(rig.SignalName(s), func(t *testing.T) {
 			t.Parallel()
 			card := filepath.Join(t.TempDir(), "card.json")
@@ -267,14 +322,12 @@ func TestMergeTellsWhatCameOfIt(t *testing.T) {
 		{"a missing one", []string{first, third}, "shards missing: 1 of 3", "not right"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			var b strings.Builder
 			out := filepath.Join(in, fmt.Sprint(len(v.directories), "-out"))
-			status, err := Merge(&b, out, v.directories)
-			require.NoError(t, err)
+			text, status := run(t, append([]string{"merge", out}, v.directories...)...)
 			assert.NoError(t, os.RemoveAll(out))
 			assert.Equal(t, statusWrong, status)
-			assert.Contains(t, b.String(), v.says)
-			assert.NotContains(t, b.String(), v.hides)
+			assert.Contains(t, text, v.says)
+			assert.NotContains(t, text, v.hides)
 		})
 	}
 }

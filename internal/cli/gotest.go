@@ -35,13 +35,15 @@ func TestFlags(f *flag.FlagSet) *Options {
 func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
 	rig.Dispatch(programs)
 	flag.Parse()
-	if o.given["merge"] {
+	if _, given := o.given["merge"]; given {
 		// It needs no sandbox: what was judged with privileges is merged without.
-		status, err := Merge(os.Stdout, o.merge, flag.Args())
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
-		}
-		os.Exit(status)
+		os.Exit(printed(os.Stdout, func(out *output) int {
+			status, err := merge(out, o.merge, flag.Args())
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
+			}
+			return status
+		}))
 	}
 	rig.Main(suite{m, o}, programs)
 }
@@ -123,12 +125,29 @@ func (o *Options) chooseTest() error {
 	return nil
 }
 
-// ReplayFile is [Options.Replay] of the story in the file that was asked for.
-func (o *Options) ReplayFile(tb rig.TB, out *os.File) int {
+// printed calls f with the file as its output.
+func printed(file *os.File, f func(*output) int) int {
+	out := &output{file: file}
+	return out.status(f(out))
+}
+
+// Judge judges the subject, tells file what happens, writes the card that was asked for as
+// it grows, and returns the exit status. It does not fail tb.
+func (o *Options) Judge(tb rig.TB, file *os.File) int {
+	return printed(file, func(out *output) int { return o.judge(tb, out) })
+}
+
+// Search plays random stories at the subject, and is otherwise as [Options.Judge].
+func (o *Options) Search(tb rig.TB, file *os.File) int {
+	return printed(file, func(out *output) int { return o.search(tb, out) })
+}
+
+// Replay plays the story in the file that was asked for, and is otherwise as [Options.Judge].
+func (o *Options) Replay(tb rig.TB, file *os.File) int {
 	story, err := readStory(o.replay)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "forkrig: -replay: %v\n", err)
 		return statusUsage
 	}
-	return o.Replay(tb, out, story)
+	return printed(file, func(out *output) int { return o.replayStory(tb, out, story) })
 }

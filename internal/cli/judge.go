@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,32 +24,41 @@ const (
 	statusRight  = 0 // everything that was judged is right
 	statusWrong  = 1 // something failed or is broken, or the run was ended before its end
 	statusUsage  = 2 // the command line is wrong
-	statusUnable = 3 // the rig could not run, so that no check could begin
+	statusUnable = 3 // the rig could not run, so that no check could begin, or its output could not be written
 )
 
-// Judge judges the subject that the options describe, tells out what happens, writes the
+// judge judges the subject that the options describe, tells out what happens, writes the
 // card that was asked for as it grows, and returns the exit status. It does not fail tb.
-func (o *Options) Judge(tb rig.TB, out *os.File) int {
+func (o *Options) judge(tb rig.TB, out *output) int {
 	ctx, stop := o.bounded(tb.Context())
 	defer stop()
-	trial, card, err := o.prepare()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-		return statusUsage
+	complain := func(what string, err error) {
+		fmt.Fprintf(os.Stderr, "forkrig: %s%s\n", what, scorecard.Printable(err.Error()))
 	}
+	seed := newSeed() // that of all labs of the run
+	if err := os.Setenv(rig.SeedEnv, fmt.Sprint(seed)); err != nil {
+		complain("set the seed: ", err)
+		return statusUnable
+	}
+	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel, Journal: o.verbose,
+		Reproduce: func(check judge.Check, family rig.Family) string {
+			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
+		}}
+	card := scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,
+		Machine: fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH),
+		Checks:  trial.Unbegun("not judged: the run did not finish")}
 	baseline, err := o.readBaseline()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: -baseline: %v\n", err)
+		complain("-baseline: ", err)
 		return statusUsage
 	}
-	card.Checks = trial.Unbegun("not judged: the run did not finish")
 	keep := o.keeper(&card)
 	if err := keep(false); err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: -scorecard: %v\n", err)
+		complain("-scorecard: ", err)
 		return statusUsage
 	}
-	screen := newScreen(out, trial.Size(), o.verbose)
-	fmt.Fprintf(out, "%s\n%s\n\n", scorecard.Printable(card.Subject), card.Origin())
+	fmt.Fprintf(out, "%s\n\n", card.Heading())
+	screen := newScreen(out, card.Checks, o.verbose)
 	began := false
 	var keepErr error
 	var mu sync.Mutex // guards the card and keepErr while the trial runs
@@ -82,10 +92,11 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 	}
 	if err != nil {
 		card.EndedBy = "the subject cannot be judged"
-		card.Checks = trial.Unbegun("not judged: " + scorecard.Printable(firstLine(err.Error())))
-		fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		card.Checks = trial.Unbegun("not judged: " + scorecard.Printable(line))
+		complain("", err)
 		if err := keep(true); err != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: -scorecard: %v\n", err)
+			complain("-scorecard: ", err)
 		}
 		return statusUnable
 	}
@@ -93,28 +104,30 @@ func (o *Options) Judge(tb rig.TB, out *os.File) int {
 	card.Complete = ctx.Err() == nil
 	card.EndedBy = endedBy(ctx)
 	if err := appendSummary(card); err != nil { // which says nothing of the subject
-		fmt.Fprintf(os.Stderr, "forkrig: GITHUB_STEP_SUMMARY: %v\n", err)
+		complain("GITHUB_STEP_SUMMARY: ", err)
 	}
 	if err := errors.Join(keepErr, keep(true)); err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: write the scorecard: %v\n", err)
+		complain("", err)
 		return statusWrong
 	}
-	if err := o.conclude(out, card, baseline); err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-		return statusWrong
+	fmt.Fprintln(out)
+	_ = card.WriteTable(out, out.style()) // out knows an error
+	worse := !card.OK()
+	if baseline != nil {
+		difference := scorecard.Diff(*baseline, card)
+		fmt.Fprintf(out, "\ncompared with %s:\n", o.baseline)
+		_ = difference.WriteText(out, out.style())
+		if card.Complete {
+			worse = difference.Worse()
+		}
 	}
 	switch {
 	case !card.Complete && !began:
 		return statusUnable
-	case card.Complete && baseline != nil:
-		if scorecard.Diff(*baseline, card).Worse() {
-			return statusWrong
-		}
-		return statusRight
-	case card.OK():
-		return statusRight
+	case worse:
+		return statusWrong
 	}
-	return statusWrong
+	return statusRight
 }
 
 // endedBy says what ended the context of a run, "" where it has not ended.
@@ -132,47 +145,6 @@ func enter(results []scorecard.Result, r scorecard.Result) {
 			results[i] = r
 		}
 	}
-}
-
-// conclude prints what the whole run says.
-func (o *Options) conclude(out *os.File, card scorecard.Card, baseline *scorecard.Card) error {
-	colour := scorecard.Colour(out)
-	fmt.Fprintln(out)
-	if err := card.WriteTable(out, colour); err != nil {
-		return err
-	}
-	if baseline == nil {
-		return nil
-	}
-	fmt.Fprintf(out, "\ncompared with %s:\n", o.baseline)
-	return scorecard.Diff(*baseline, card).WriteText(out, colour)
-}
-
-// prepare returns the trial that the options describe and its card.
-func (o *Options) prepare() (judge.Trial, scorecard.Card, error) {
-	subject, err := o.theSubject()
-	if err != nil {
-		return judge.Trial{}, scorecard.Card{}, err
-	}
-	selected, err := o.selected()
-	if err != nil {
-		return judge.Trial{}, scorecard.Card{}, err
-	}
-	families, err := o.families()
-	if err != nil {
-		return judge.Trial{}, scorecard.Card{}, err
-	}
-	seed, err := oneSeed()
-	if err != nil {
-		return judge.Trial{}, scorecard.Card{}, err
-	}
-	trial := judge.Trial{Subject: subject, Checks: selected, Families: families, Parallel: o.parallel, Journal: o.verbose,
-		Reproduce: func(check judge.Check, family rig.Family) string {
-			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
-		}}
-	card := scorecard.Card{Subject: subject.String(), Kernel: rig.Kernel(), Seed: seed,
-		Machine: fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH)}
-	return trial, card, nil
 }
 
 // keeper returns a function that writes the card to the file that was asked for. What is
@@ -216,8 +188,8 @@ func appendSummary(card scorecard.Card) error {
 	return errors.Join(card.WriteMarkdown(file), file.Close())
 }
 
-// bounded returns a context that ends at the time limit and at the first SIGINT, SIGTERM
-// or SIGHUP, with a cause that says so. A second signal ends the program at once.
+// bounded returns a context that ends at the time limit and at the first SIGINT, SIGTERM,
+// SIGHUP or SIGQUIT, with a cause that says so. A second signal ends the program at once.
 func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var end context.CancelFunc = func() {}
@@ -225,7 +197,7 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 		ctx, end = context.WithTimeoutCause(ctx, o.within, &judge.EndedError{By: "-within " + o.within.String()})
 	}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	done := make(chan struct{})
 	go func() {
 		for n := 1; ; n++ {
@@ -236,8 +208,9 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 				if n > 1 {
 					os.Exit(statusWrong)
 				}
-				fmt.Fprintf(os.Stderr, "forkrig: %s: ending the checks that run; a second signal ends the program at once\n", signalName(s))
-				cancel(&judge.EndedError{By: signalName(s)})
+				name := rig.SignalName(s.(syscall.Signal))
+				fmt.Fprintf(os.Stderr, "forkrig: %s: ending the checks that run; a second signal ends the program at once\n", name)
+				cancel(&judge.EndedError{By: name})
 			}
 		}
 	}()
@@ -247,22 +220,6 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 		end()
 		cancel(nil)
 	}
-}
-
-func signalName(s os.Signal) string {
-	if number, ok := s.(syscall.Signal); ok {
-		return rig.SignalName(number)
-	}
-	return s.String()
-}
-
-func firstLine(text string) string {
-	for i := range len(text) {
-		if text[i] == '\n' {
-			return text[:i]
-		}
-	}
-	return text
 }
 
 // since is how long ago it was, for people.

@@ -61,8 +61,15 @@ type Options struct {
 	command []string
 	// program is how the program was called, for commands that repeat something.
 	program string
-	// given are the flags that were set, in the environment or on the command line.
-	given map[string]bool
+	// given has the text of each flag that was set on the command line.
+	given map[string]string
+
+	// What check made of it.
+	judged   judge.Subject
+	selected []judge.Check
+	families []rig.Family
+	part     search.Shard
+	leftOut  []search.Verb
 }
 
 // subjectFlags adds the flags that describe a subject.
@@ -71,10 +78,10 @@ func (o *Options) subjectFlags(f *flag.FlagSet) {
 		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
 	f.StringVar(&o.service, "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
 	f.StringVar(&o.closes, "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
-	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject, where its command has no {port}")
+	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject; where its command has {port}, the one that it stands for")
 	f.StringVar(&o.user, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
-	f.DurationVar(&o.ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens")
-	f.StringVar(&o.onTerm, "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, what it does is reported")
+	f.DurationVar(&o.ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
+	f.StringVar(&o.onTerm, "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, each is right and reported")
 	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
 	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
 	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
@@ -86,7 +93,7 @@ const subjectEnv = "FORKRIG_SUBJECT"
 // trialFlags adds the flags of a trial that go test has no flags of its own for.
 func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.checks, "checks", "", "run only these `CHECKS`, such as reap,eintr-accept; list prints them all")
-	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown beside it, as the checks end")
+	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md, as the checks end")
 	f.StringVar(&o.baseline, "baseline", "", "compare with the card in this `FILE`: the exit status is 1 only where something became worse")
 	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; the card keeps the results until then")
 	o.note(f)
@@ -94,7 +101,7 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
-	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time; 0 means five for each processor")
+	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means five for each processor")
 	f.BoolVar(&o.verbose, "v", false, "print what is done to the subject, as it happens")
 	o.note(f)
 }
@@ -114,16 +121,13 @@ func (o *Options) searchFlags(f *flag.FlagSet) {
 // note has every flag of the set note that it was set.
 func (o *Options) note(f *flag.FlagSet) {
 	if o.given == nil {
-		o.given = map[string]bool{}
+		o.given = map[string]string{}
 	}
 	f.VisitAll(func(g *flag.Flag) {
 		if _, noted := g.Value.(noted); !noted && o.owns(g.Name) {
-			g.Value = notedValue(g.Value, func() { o.given[g.Name] = true })
+			g.Value = notedValue(g.Value, func(text string) { o.given[g.Name] = text })
 		}
 	})
-	if _, set := os.LookupEnv(subjectEnv); set {
-		o.given["subject"] = true
-	}
 }
 
 // ours are the flags of Options; a flag set may have others.
@@ -135,17 +139,17 @@ func (o *Options) owns(name string) bool { return slices.Contains(ours, name) }
 // noted is the value of a flag that notes when it is set.
 type noted struct {
 	flag.Getter
-	set func()
+	set func(text string)
 }
 
-func notedValue(v flag.Value, set func()) flag.Value {
+func notedValue(v flag.Value, set func(text string)) flag.Value {
 	getter, _ := v.(flag.Getter) // those of package flag are
 	return noted{getter, set}
 }
 
 // Set implements [flag.Value].
 func (n noted) Set(text string) error {
-	n.set()
+	n.set(text)
 	return n.Getter.Set(text)
 }
 
@@ -163,28 +167,39 @@ func (o *Options) foreign() bool { return len(o.command) > 0 || o.subject != "" 
 
 // check refuses flags that are wrong, or that would be without effect: a mistake must
 // not look like a subject that is right.
-func (o *Options) check() error {
-	if len(o.command) > 0 && o.given["subject"] {
-		return errors.New("the subject is given twice: give -subject COMMAND, or the command after --")
+func (o *Options) check() (err error) {
+	from := "-subject"
+	_, given := o.given["subject"]
+	if _, set := os.LookupEnv(subjectEnv); set && !given {
+		from, given = "the environment variable "+subjectEnv, true
 	}
-	if o.given["subject"] && o.subject == "" {
-		return errors.New("-subject (or " + subjectEnv + ") is empty: give a command, or omit it to judge the built-in server")
+	if len(o.command) > 0 && given {
+		return fmt.Errorf("the subject is given twice, by %s and after --: omit one", from)
+	}
+	if given && o.subject == "" {
+		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
 	for name, value := range map[string]string{"checks": o.checks, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
-		if o.given[name] && value == "" {
+		if _, given := o.given[name]; given && value == "" {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}
 	}
 	for _, name := range aboutSubject {
-		if o.given[name] && !o.foreign() {
+		if _, given := o.given[name]; given && !o.foreign() {
 			return fmt.Errorf("-%s describes a subject, but no subject is given: give the subject's command, too", name)
 		}
 	}
 	if strings.EqualFold(filepath.Ext(o.card), ".md") {
 		return fmt.Errorf("-scorecard %s: give the name of the JSON file; the Markdown is written beside it", o.card)
 	}
+	if o.card == "-" {
+		return errors.New("-scorecard -: give the name of a file, or /dev/stdout")
+	}
 	if o.parallel < 0 || o.within < 0 || o.atOnce < 0 || o.schedules < 0 || o.soak < 0 {
 		return errors.New("-parallel, -within, -at-once, -schedules and -soak take a number or a time of 0 or more")
+	}
+	if o.parallel > maxParallel {
+		return fmt.Errorf("-parallel %d: give at most %d", o.parallel, maxParallel)
 	}
 	if o.soak > 0 && o.schedules > 0 {
 		return errors.New("-soak and -schedules exclude each other: give one of them")
@@ -194,46 +209,31 @@ func (o *Options) check() error {
 			return fmt.Errorf("-%s %s: the sandbox has a /dev/shm of its own: choose another directory", flag, path)
 		}
 	}
-	if _, err := o.families(); err != nil {
+	switch o.family {
+	case "":
+		o.families = rig.Families[:]
+	case "4":
+		o.families = []rig.Family{rig.IPv4}
+	case "6":
+		o.families = []rig.Family{rig.IPv6}
+	default:
+		return fmt.Errorf("-family %q: give 4 or 6", o.family)
+	}
+	if o.part, err = search.ChooseShard(o.shard, os.LookupEnv); err != nil {
 		return err
 	}
-	if _, err := search.ChooseShard(o.shard, os.LookupEnv); err != nil {
-		return err
-	}
-	if _, err := firstSeed(); err != nil {
-		return err
-	}
-	if _, err := search.ParseVerbs(o.without); err != nil {
+	if o.leftOut, err = search.ParseVerbs(o.without); err != nil {
 		return fmt.Errorf("-without: %w", err)
 	}
-	if _, err := o.selected(); err != nil {
-		return err
+	if o.selected, err = checks.Select(o.checks); err != nil {
+		return fmt.Errorf("-checks: %w", err)
 	}
-	_, err := o.theSubject()
+	o.judged, err = o.theSubject()
 	return err
 }
 
-// selected returns the checks that were asked for.
-func (o *Options) selected() ([]judge.Check, error) {
-	selected, err := checks.Select(o.checks)
-	if err != nil {
-		return nil, fmt.Errorf("-checks: %w", err)
-	}
-	return selected, nil
-}
-
-// families returns the address families that were asked for.
-func (o *Options) families() ([]rig.Family, error) {
-	switch o.family {
-	case "":
-		return rig.Families[:], nil
-	case "4":
-		return []rig.Family{rig.IPv4}, nil
-	case "6":
-		return []rig.Family{rig.IPv6}, nil
-	}
-	return nil, fmt.Errorf("-family %q: give 4 or 6", o.family)
-}
+// maxParallel is more checks than there are.
+const maxParallel = 1000
 
 // theSubject is the server that the flags describe.
 func (o *Options) theSubject() (judge.Subject, error) {
@@ -250,6 +250,9 @@ func (o *Options) theSubject() (judge.Subject, error) {
 	}
 	if o.port > 65535 {
 		return subject, fmt.Errorf("-port %d: give one from 1 to 65535", o.port)
+	}
+	if err := rig.CheckUser(o.user); err != nil {
+		return subject, fmt.Errorf("-subject-user: %w", err)
 	}
 	subject.Service, subject.Closes, subject.Port = judge.Service(o.service), judge.Side(o.closes), uint16(o.port)
 	subject.User, subject.Ready, subject.OnTerm = o.user, o.ready, judge.Policy(o.onTerm)
@@ -292,52 +295,28 @@ func parseSignals(list string) ([]syscall.Signal, error) {
 	return found, nil
 }
 
-// firstSeed is where a search begins: FORKRIG_SEED, or anywhere.
-func firstSeed() (uint64, error) {
-	text := os.Getenv(rig.SeedEnv)
-	if text == "" {
-		return rand.Uint64N(search.MaxSeed + 1), nil
-	}
-	seed, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s=%q is not a seed: give the number that a failure printed", rig.SeedEnv, text)
-	}
-	return seed % (search.MaxSeed + 1), nil
-}
-
-// oneSeed makes sure that all labs of the run have the same seed, and returns it.
-func oneSeed() (uint64, error) {
-	if os.Getenv(rig.SeedEnv) == "" {
-		if err := os.Setenv(rig.SeedEnv, fmt.Sprint(rand.Uint64())); err != nil {
-			return 0, fmt.Errorf("set the seed: %w", err)
-		}
-	}
+// newSeed is that of the environment, which [rig.CheckEnvironment] has looked at, or any.
+func newSeed() uint64 {
 	seed, err := strconv.ParseUint(os.Getenv(rig.SeedEnv), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s=%q is not a seed: give the number that a failure printed", rig.SeedEnv, os.Getenv(rig.SeedEnv))
+		return rand.Uint64N(search.MaxSeed + 1)
 	}
-	return seed, nil
+	return seed
 }
 
 // repeatCommand is a command line that does one thing of the run again: the subcommand,
 // what is special to the thing, and the flags about the subject.
 func (o *Options) repeatCommand(seed uint64, subcommand string, special ...string) string {
 	words := append([]string{cmp.Or(o.program, "forkrig"), subcommand}, special...)
-	current := map[string]string{"service": o.service, "closes": o.closes, "port": fmt.Sprint(o.port), "subject-user": o.user,
-		"ready": o.ready.String(), "on-term": o.onTerm, "storm-signals": o.storm, "keeps-vanished": fmt.Sprint(o.vanishing),
-		"at-once": fmt.Sprint(o.atOnce), "without": o.without}
 	for _, name := range append(slices.Clone(aboutSubject), "without") {
-		if !o.given[name] || name == "at-once" && subcommand != "search" || name == "without" && subcommand != "search" {
+		text, given := o.given[name]
+		if !given || (name == "at-once" || name == "without") && subcommand != "search" {
 			continue
 		}
-		if name == "keeps-vanished" {
-			words = append(words, "-"+name+"="+current[name])
-			continue
-		}
-		words = append(words, "-"+name, current[name])
+		words = append(words, "-"+name+"="+text)
 	}
-	if subject, err := o.theSubject(); err == nil && o.foreign() {
-		words = append(append(words, "--"), subject.Command...)
+	if o.foreign() {
+		words = append(append(words, "--"), o.judged.Command...)
 	}
 	command := fmt.Sprintf("%s=%d %s", rig.SeedEnv, seed, rig.Command{Args: words})
 	if os.Geteuid() == 0 && !rig.Rootless() {

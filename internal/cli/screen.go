@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,20 +16,18 @@ import (
 	"forkrig/scorecard"
 )
 
-// screen shows how a trial goes on: a line for each check as it ends, with what is wrong
-// where something is. On a terminal the checks that go on stand below these lines, each
-// with its time and what it waits for, and how many are left. Its methods are safe for
-// concurrent use.
+// screen shows how a trial goes on: a line for each check as it ends. On a terminal the
+// checks that go on stand below these lines, each with its time and what it waits for, and
+// how many are left. Its methods are safe for concurrent use.
 type screen struct {
-	out     *os.File
+	out     *output
 	live    bool // out is a terminal
-	colour  bool
 	verbose bool
-	total   int
+	all     []scorecard.Result // every check, in the order of the table
 
 	mu      sync.Mutex
 	ended   int
-	running []*judge.Run // in the order in which they began
+	running []*judge.Run // in the order of the table
 	drawn   int          // lines below the results that are drawn now
 	quit    chan struct{}
 	done    chan struct{}
@@ -42,11 +39,16 @@ const redrawEvery = 200 * time.Millisecond
 // maxRunning is how many checks that go on are shown.
 const maxRunning = 8
 
-func newScreen(out *os.File, total int, verbose bool) *screen {
-	s := &screen{out: out, live: term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb", colour: scorecard.Colour(out), verbose: verbose, total: total,
+func newScreen(out *output, all []scorecard.Result, verbose bool) *screen {
+	s := &screen{out: out, live: term.IsTerminal(int(out.file.Fd())) && os.Getenv("TERM") != "dumb", verbose: verbose, all: slices.Clone(all),
 		quit: make(chan struct{}), done: make(chan struct{})}
 	go s.redraw()
 	return s
+}
+
+// place is where the run stands in the table.
+func (s *screen) place(run *judge.Run) int {
+	return slices.IndexFunc(s.all, func(r scorecard.Result) bool { return r.Name == run.Check.Name && r.Family == run.Family.String() })
 }
 
 // end takes the lower part away.
@@ -57,7 +59,7 @@ func (s *screen) end() {
 	defer s.mu.Unlock()
 	var b bytes.Buffer
 	s.erase(&b)
-	_, _ = s.out.Write(b.Bytes()) // where it cannot be written, the card can
+	_, _ = s.out.Write(b.Bytes()) // out knows an error
 }
 
 func (s *screen) redraw() {
@@ -88,28 +90,15 @@ func (s *screen) tell(e judge.Event) {
 		s.print(fmt.Sprintf("%s %v %s\n", e.Run.Check.Name, e.Run.Family, scorecard.Printable(e.Journal.String())))
 	case e.Result == nil:
 		s.running = append(s.running, e.Run)
+		slices.SortFunc(s.running, func(a, b *judge.Run) int { return s.place(a) - s.place(b) })
 		if s.verbose {
 			s.print(fmt.Sprintf("%s %v begins\n", e.Run.Check.Name, e.Run.Family))
 		}
 	default:
 		s.ended++
 		s.running = slices.DeleteFunc(s.running, func(r *judge.Run) bool { return r == e.Run })
-		s.print(s.lines(*e.Result))
+		s.print(e.Result.Line(s.out.style()) + "\n")
 	}
-}
-
-// lines are what is shown of a result: one line, and for what is wrong two more.
-func (s *screen) lines(r scorecard.Result) string {
-	text := r.Line(s.colour) + "\n"
-	if r.Verdict != scorecard.Fail && r.Verdict != scorecard.Broken {
-		return text
-	}
-	for _, part := range []struct{ label, text string }{{"observed", r.Observed}, {"cause", r.Cause}} {
-		if part.text != "" {
-			text += fmt.Sprintf("       %-9s %s\n", part.label, scorecard.Printable(strings.Join(strings.Fields(part.text), " ")))
-		}
-	}
-	return text
 }
 
 // print writes text above the lower part, which is drawn again. The caller holds the lock.
@@ -120,7 +109,7 @@ func (s *screen) print(text string) {
 	if s.live {
 		s.draw(&b)
 	}
-	_, _ = s.out.Write(b.Bytes()) // where it cannot be written, the card can
+	_, _ = s.out.Write(b.Bytes()) // out knows an error
 }
 
 // erase moves to the begin of the lower part and erases it.
@@ -133,7 +122,7 @@ func (s *screen) erase(b *bytes.Buffer) {
 
 // draw writes the lower part.
 func (s *screen) draw(b *bytes.Buffer) {
-	width, height, err := term.GetSize(int(s.out.Fd()))
+	width, height, err := term.GetSize(int(s.out.file.Fd()))
 	if err != nil || width < 20 {
 		width, height = 80, 24
 	}
@@ -150,7 +139,7 @@ func (s *screen) draw(b *bytes.Buffer) {
 		}
 		line("  ...    %-18s %v  %6v  %s", run.Check.Name, run.Family, since(run.Began), waiting)
 	}
-	if left := s.total - s.ended; left > 0 {
-		line("%d of %d checks have ended, %d are running, %d have not begun", s.ended, s.total, len(s.running), left-len(s.running))
+	if left := len(s.all) - s.ended; left > 0 {
+		line("%d of %d checks have ended, %d are running, %d have not begun", s.ended, len(s.all), len(s.running), left-len(s.running))
 	}
 }

@@ -3,8 +3,11 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -51,7 +54,7 @@ func Limited(args ...string) Setup {
 
 // Examine returns the traits of the subject in each of the families in which it listens.
 // The error says why there is none. What the search leaves out is told out.
-func (s Setup) Examine(tb rig.TB, out *os.File, families ...rig.Family) (map[rig.Family]search.Traits, error) {
+func (s Setup) Examine(tb rig.TB, out io.Writer, families ...rig.Family) (map[rig.Family]search.Traits, error) {
 	tb.Helper()
 	found := map[rig.Family]search.Traits{}
 	var absent error
@@ -73,15 +76,15 @@ func (s Setup) Examine(tb rig.TB, out *os.File, families ...rig.Family) (map[rig
 	return found, nil
 }
 
-// Search plays random stories at the subject that the options describe, tells out what it
+// search plays random stories at the subject that the options describe, tells out what it
 // finds, and returns the exit status. It does not fail tb.
-func (o *Options) Search(tb rig.TB, out *os.File) int {
+func (o *Options) search(tb rig.TB, out *output) int {
 	ctx, stop := o.bounded(tb.Context())
 	defer stop()
 	status := statusUnable
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 		var err error
-		if status, err = o.search(tb, out); err != nil {
+		if status, err = o.searchSetups(tb, out); err != nil {
 			fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
 		}
 	})
@@ -94,30 +97,11 @@ func (o *Options) Search(tb rig.TB, out *os.File) int {
 	return status
 }
 
-func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
-	shard, err := search.ChooseShard(o.shard, os.LookupEnv)
-	if err != nil {
-		return statusUsage, err
-	}
-	seed, err := firstSeed()
-	if err != nil {
-		return statusUsage, err
-	}
-	without, err := search.ParseVerbs(o.without)
-	if err != nil {
-		return statusUsage, err
-	}
-	families, err := o.families()
-	if err != nil {
-		return statusUsage, err
-	}
+func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
+	seed := newSeed() % (search.MaxSeed + 1)
 	setups := BuiltInSetups()
 	if o.foreign() {
-		subject, err := o.theSubject()
-		if err != nil {
-			return statusUsage, err
-		}
-		setups = []Setup{{Name: "subject", Subject: subject, AtOnce: o.atOnce}}
+		setups = []Setup{{Name: "subject", Subject: o.judged, AtOnce: o.atOnce}}
 	}
 	var dir *soakDir
 	if o.soak > 0 {
@@ -125,23 +109,20 @@ func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
 			return statusUsage, err
 		}
 		dir.card = scorecard.Card{Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}
-		if shard.Of > 1 {
-			dir.card.Shard = scorecard.Shard(shard)
+		if o.part.Of > 1 {
+			dir.card.Shard = scorecard.Shard(o.part)
 		}
-		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, shard, seed, dir.path)
+		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
 	status = statusRight
 	for _, setup := range setups {
-		traits, err := setup.Examine(tb, out, families...)
+		traits, err := setup.Examine(tb, out, o.families...)
 		if err != nil {
 			return statusUnable, err
 		}
-		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: shard, Without: without, Short: true}
+		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part, Without: o.leftOut, Short: true}
 		if dir == nil {
-			s.Schedules, s.First, s.AtOnce = o.schedules, true, 2
-			if s.Schedules == 0 {
-				s.Schedules = modestSearch
-			}
+			s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
 		} else {
 			s.Until = time.Now().Add(o.soak / time.Duration(len(setups)))
 			s.Progress = dir.progress(out, setup, len(setups) > 1, traits, o.repeatStory)
@@ -167,7 +148,7 @@ func (o *Options) search(tb rig.TB, out *os.File) (status int, err error) {
 }
 
 // tellReport prints what a search found, and says whether all is right.
-func tellReport(out *os.File, setup Setup, report search.Report, repeat func(search.Story) string) bool {
+func tellReport(out io.Writer, setup Setup, report search.Report, repeat func(search.Story) string) bool {
 	for _, story := range report.Stories {
 		fmt.Fprintf(out, "%s: after %d stories\n%v\nrepeat the story in which it was found with:\n    %s\nas a Go test:\n%s\n",
 			setup.Name, report.Found, story, repeat(story), story.GoTest("scenarios"))
@@ -195,23 +176,22 @@ func readStory(name string) (search.Story, error) {
 	}
 	story, err := search.ParseStory(text)
 	if err != nil {
+		if _, notCard := scorecard.Parse(bytes.NewReader(text)); notCard == nil {
+			err = errors.New("this is a scorecard and not a story: forkrig show prints it")
+		}
 		return story, fmt.Errorf("%s: %w", name, err)
 	}
 	return story, nil
 }
 
-// Replay plays the story again, tells out how it ends, and returns the exit status. It
-// does not fail tb.
-func (o *Options) Replay(tb rig.TB, out *os.File, story search.Story) int {
+// replayStory plays the story again, tells out how it ends, and returns the exit status.
+// It does not fail tb.
+func (o *Options) replayStory(tb rig.TB, out *output, story search.Story) int {
 	ctx, stop := o.bounded(tb.Context())
 	defer stop()
 	subject := story.Subject
 	if o.foreign() {
-		var err error
-		if subject, err = o.theSubject(); err != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-			return statusUsage
-		}
+		subject = o.judged
 	}
 	fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
@@ -243,7 +223,7 @@ func newSoakDir(path string) (*soakDir, error) {
 }
 
 // progress returns what is called as the search of a setup goes on.
-func (d *soakDir) progress(out *os.File, setup Setup, several bool, families map[rig.Family]search.Traits, repeat func(search.Story) string) func(search.Report) {
+func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits, repeat func(search.Story) string) func(search.Report) {
 	checks := d.card.Checks
 	began, last := time.Now(), time.Time{}
 	return func(report search.Report) {
