@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 		if !sandbox.IsInit() {
 			os.Args = testArgs(os.Args)
 		}
-		os.Exit(statusOf(Sandboxed(victim)))
+		os.Exit(statusOf(sandboxed(victim)))
 	}
 	Main(m, programs)
 }

@@ -166,6 +166,8 @@ func TestSandboxPassesArgumentsAndSignalsOn(t *testing.T) {
 	require.Equal(t, "ready\n", line)
 	// SIGQUIT is how go test asks a binary that hangs for its goroutines.
 	require.NoError(t, cmd.Process.Signal(syscall.SIGQUIT))
+	late := time.AfterFunc(Patience(), func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
 	require.Error(t, cmd.Wait())
 	assert.Equal(t, 2, cmd.ProcessState.ExitCode())
 	assert.Contains(t, stderr.String(), "SIGQUIT: quit")
@@ -235,7 +237,7 @@ func procless([]string) int {
 }
 
 // startAsVictim becomes a victim in this very process.
-func startAsVictim(name string) int { return statusOf(Sandboxed(victims[name])) }
+func startAsVictim(name string) int { return statusOf(sandboxed(victims[name])) }
 
 func TestSandboxThatCannotBeSaysWhy(t *testing.T) {
 	t.Parallel()
