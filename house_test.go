@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"checks":          {"judge", "rig"},
 	"judge":           {"scorecard", "rig"},
 	"scorecard":       {},
+	"dialogue":        {},
 	"rig":             {},
 	"rig/observe":     {"rig/internal"},
 	"rig/fault":       {"rig"},
