@@ -99,7 +99,8 @@ func (p *parser) dialogue() (d Dialogue, err error) {
 			err = p.refuse("the steps before this word belong to no part", "begin with hello or round, or leave hello, round and bye out")
 		}
 		if slices.ContainsFunc(d.Hello, Step.numbered) && err == nil {
-			err = p.wrong(0, len(p.src), numberWord+" stands in the hello, which has no number", "write it in the round, or begin with the word round")
+			at := strings.Index(p.src, numberWord)
+			err = p.wrong(at, at+len(numberWord), "this is the number of the round, and what is read before the first > is the hello", "begin with the word round")
 		}
 	}
 	if len(d.Hello) == 0 {
@@ -165,9 +166,6 @@ func (p *parser) steps(name string) (steps []Step, err error) {
 // items reads the items of one step.
 func (p *parser) items(sends bool, part string) (items []item, err error) {
 	for ; p.tok.item != nil; err = p.next() {
-		if err != nil {
-			return nil, err
-		}
 		it := *p.tok.item
 		var before kind
 		if len(items) > 0 {

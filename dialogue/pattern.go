@@ -92,13 +92,14 @@ func checkTree(tree *syntax.Regexp) error {
 		return &patternError{"$ would have to look at what follows", `write the bytes that follow, such as \r\n, or eof after the regular expression`}
 	case syntax.OpWordBoundary, syntax.OpNoWordBoundary:
 		return &patternError{`\b and \B would have to look at what follows`, "write the bytes that follow"}
-	case syntax.OpNoMatch:
-		return &patternError{"the regular expression matches nothing", "write a class that is not empty"}
 	case syntax.OpLiteral:
 		if slices.ContainsFunc(tree.Rune, func(r rune) bool { return r > unicode.MaxASCII && !isMark(r) }) {
 			return &patternError{"the regular expression has a character that is not in ASCII", `match bytes above 7f as x"hex", or with .`}
 		}
-	case syntax.OpCharClass:
+	case syntax.OpCharClass, syntax.OpNoMatch:
+		if len(tree.Rune) == 0 {
+			return &patternError{"the regular expression has a class without a character", "write one in it"}
+		}
 		// What is not in ASCII must be in the class as a whole, as in [^a], or not at all. The
 		// long s and the sign of Kelvin come with s and k where case does not matter.
 		const all = unicode.MaxRune - unicode.MaxASCII - 2
