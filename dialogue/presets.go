@@ -116,7 +116,7 @@ var Presets = []Service{
 	preset("smtp", "a mail server (RFC 5321)",
 		`hello < /(220-[^\n]*\n)*220[ \r][^\n]*\n/ round > "NOOP\r\n" < "250" .. "\n" bye > "QUIT\r\n" < "221" .. eof`),
 	preset("ftp", "a file server (RFC 959), before any login",
-		`hello < /(220-([^\n]*\n)+)?220[ \r][^\n]*\n/ round > "NOOP\r\n" < /(200|5[0-9][0-9]) [^\n]*\n/ bye > "QUIT\r\n" < "221" .. eof`),
+		`hello < /(220-([^\n]*\n)+)?220[ \r][^\n]*\n/ round > "NOOP\r\n" < /(200|530) [^\n]*\n/ bye > "QUIT\r\n" < "221" .. eof`),
 	preset("pop3", "a mailbox server (RFC 1939), before any login; it must know CAPA (RFC 2449)",
 		`hello < "+OK" .. "\n" round > "CAPA\r\n" < "+OK" .. "\r\n.\r\n" bye > "QUIT\r\n" < "+OK" .. eof`, Pipelines),
 	preset("imap", "a mailbox server (RFC 9051), before any login",
