@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -77,6 +78,25 @@ func (c *Conversation) Bye(ctx context.Context) error {
 		return nil
 	}
 	return c.steps(ctx, "bye", c.dialogue.Bye, 0, true, true)
+}
+
+// Whole says the dialogue from the hello to the bye, with so many rounds, or as many as it has.
+// Without an error, the dialogue has matched.
+func (c *Conversation) Whole(ctx context.Context, rounds int) error {
+	switch abilities := c.dialogue.Abilities(); {
+	case len(c.dialogue.Round) == 0:
+		rounds = 0
+	case !slices.Contains(abilities, Repeats):
+		rounds = min(rounds, 1)
+	}
+	err := c.Hello(ctx)
+	for i := 0; i < rounds && err == nil; i++ {
+		err = c.Round(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return c.Bye(ctx)
 }
 
 // Finish ends this side of the connection with a FIN and reads until the other side has ended

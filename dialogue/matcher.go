@@ -189,7 +189,7 @@ func (m *Matcher) begin() {
 	case text:
 		m.take = exactly(it.bytes(m.number))
 		if floats {
-			m.take = search(it.bytes(m.number))
+			m.take = newPatternRun(literal(it.bytes(m.number)), true).step
 		}
 	case count:
 		left := it.count
@@ -200,11 +200,7 @@ func (m *Matcher) begin() {
 			return more
 		}
 	case pattern:
-		prog, err := compilePattern(it.tree, m.number)
-		if err != nil {
-			panic(err) // it was compiled when it was read
-		}
-		m.take = newPatternRun(prog, floats).step
+		m.take = newPatternRun(compile(withNumber(it.tree, strconv.Itoa(m.number))), floats).step
 	case end:
 		m.atEnd = true
 		m.take = func(byte) outcome {
@@ -241,33 +237,6 @@ func exactly(wanted []byte) func(byte) outcome {
 			return complete
 		}
 		wanted = wanted[1:]
-		return more
-	}
-}
-
-// search takes anything up to and including these bytes (Knuth, Morris and Pratt).
-func search(wanted []byte) func(byte) outcome {
-	back := make([]int, len(wanted)) // how many bytes still fit when the one after i does not
-	for i, n := 1, 0; i < len(wanted); i++ {
-		for n > 0 && wanted[i] != wanted[n] {
-			n = back[n-1]
-		}
-		if wanted[i] == wanted[n] {
-			n++
-		}
-		back[i] = n
-	}
-	n := 0
-	return func(b byte) outcome {
-		for n > 0 && b != wanted[n] {
-			n = back[n-1]
-		}
-		if b == wanted[n] {
-			n++
-		}
-		if n == len(wanted) {
-			return complete
-		}
 		return more
 	}
 }

@@ -94,7 +94,12 @@ func (p *parser) dialogue() (d Dialogue, err error) {
 		if first < 0 {
 			first = len(steps)
 		}
-		d.Hello, d.Round = slices.Clip(steps[:first]), steps[first:]
+		if first > 0 {
+			d.Hello = slices.Clip(steps[:first])
+		}
+		if first < len(steps) {
+			d.Round = steps[first:]
+		}
 		if p.tok.raw != "" && err == nil {
 			err = p.refuse("the steps before this word belong to no part", "begin with hello or round, or leave hello, round and bye out")
 		}
@@ -102,12 +107,6 @@ func (p *parser) dialogue() (d Dialogue, err error) {
 			at := strings.Index(p.src, numberWord)
 			err = p.wrong(at, at+len(numberWord), "this is the number of the round, and what is read before the first > is the hello", "begin with the word round")
 		}
-	}
-	if len(d.Hello) == 0 {
-		d.Hello = nil
-	}
-	if len(d.Round) == 0 {
-		d.Round = nil
 	}
 	return d, err
 }

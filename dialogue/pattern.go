@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 )
@@ -44,8 +43,8 @@ func readPattern(source string) (*syntax.Regexp, error) {
 	if err != nil {
 		return nil, &patternError{numberWord + " stands where a number has no place", "write it outside of classes and escapes"}
 	}
-	prog, err := compilePattern(tree, 1)
-	if err != nil || len(prog.Inst) > maxPattern {
+	prog := compile(withNumber(tree, "1"))
+	if len(prog.Inst) > maxPattern {
 		return nil, &patternError{"the regular expression is too large", "repeat less, or read a number of bytes"}
 	}
 	if newPatternRun(prog, false).matched {
@@ -130,9 +129,22 @@ func numbered(tree *syntax.Regexp) bool {
 	return slices.Contains(tree.Rune, numberMark) || slices.ContainsFunc(tree.Sub, numbered)
 }
 
-// compilePattern returns the program for the round with this number.
-func compilePattern(tree *syntax.Regexp, number int) (*syntax.Prog, error) {
-	return syntax.Compile(withNumber(tree, strconv.Itoa(number)).Simplify())
+// literal returns a program for these bytes, each of which is one character.
+func literal(b []byte) *syntax.Prog {
+	runes := make([]rune, len(b))
+	for i, c := range b {
+		runes[i] = rune(c)
+	}
+	return compile(&syntax.Regexp{Op: syntax.OpLiteral, Rune: runes})
+}
+
+// compile returns the program of a tree. Compiling has no errors: parsing has them.
+func compile(tree *syntax.Regexp) *syntax.Prog {
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		panic(err)
+	}
+	return prog
 }
 
 // withNumber returns a copy of the tree in which the number stands in the place of its marks.

@@ -3,6 +3,7 @@
 package dialogue
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,8 +11,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,13 +36,7 @@ func TestRecordedServers(t *testing.T) {
 			s := resolve(t, r.preset)
 			for _, size := range []int{1, 7, 1 << 20} {
 				c := converse(t, s.Dialogue, played(r, size))
-				require.NoError(t, c.Hello(t.Context()))
-				for range 2 {
-					if s.Lacks(Answers) == "" && !c.over {
-						require.NoError(t, c.Round(t.Context()))
-					}
-				}
-				require.NoError(t, c.Bye(t.Context()))
+				require.NoError(t, c.Whole(deadline(t), 2))
 				assert.Empty(t, c.unread)
 				assert.Equal(t, r.closes, c.over, "the dialogue knows who closes")
 				assert.Equal(t, r.closes, s.Lacks(ServerCloses) == "")
@@ -56,11 +53,7 @@ func TestForeignServers(t *testing.T) {
 				return errors.Join(err, conn.Close())
 			})
 			c.stream = deaf{c.stream}
-			err := c.Hello(t.Context())
-			if err == nil {
-				err = c.Round(t.Context())
-			}
-			assert.True(t, errors.As(err, new(*ReplyError)), "%v", err)
+			assert.ErrorAs(t, c.Whole(deadline(t), 1), new(*ReplyError))
 		})
 	}
 }
@@ -99,6 +92,65 @@ func TestProbesAreHarmless(t *testing.T) {
 		for _, step := range s.Dialogue.Round {
 			assert.NotContains(t, string(step.Bytes(1)), "Host:", "Redis takes it for an attack")
 		}
+	}
+}
+
+// TestProbesFind asks servers as a user of [Auto] does. A reset would be an error of the
+// server.
+func TestProbesFind(t *testing.T) {
+	answer := func(request, reply string) func(net.Conn) error {
+		return func(conn net.Conn) error {
+			asked := make([]byte, 0, 100)
+			for !strings.HasSuffix(string(asked), "\n") { // one write of a probe is one read here or several
+				n, err := conn.Read(asked[len(asked):cap(asked)])
+				if asked = asked[:len(asked)+n]; err != nil {
+					return err
+				}
+			}
+			if strings.HasPrefix(string(asked), request) {
+				if _, err := conn.Write([]byte(reply)); err != nil {
+					return err
+				}
+			}
+			err := conn.(*net.TCPConn).CloseWrite()
+			_, readErr := io.Copy(io.Discard, conn)
+			return errors.Join(err, readErr)
+		}
+	}
+	upper := func(conn net.Conn) error {
+		lines := bufio.NewReader(conn)
+		for {
+			line, err := lines.ReadString('\n')
+			if err == io.EOF {
+				return conn.Close()
+			} else if err != nil {
+				return err
+			}
+			if _, err := conn.Write([]byte(strings.ToUpper(line))); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range []struct {
+		preset string
+		server func(net.Conn) error
+	}{
+		{"echo", echo}, {"upper", upper},
+		{"http", answer("GET / HTTP/1.0\r\n", "HTTP/1.0 404 Not Found\r\n\r\n")},
+		{"none", answer("GET", "no\n")}, {"none", answer("", "")}, {"none", answer("message", "message 1 of a client\n")},
+	} {
+		found := "none"
+		for _, name := range Probes {
+			conversation := NewConversation(resolve(t, name).Dialogue, OverNet(loopback(t, c.server)), 1)
+			err := conversation.Whole(deadline(t), 2)
+			_, finishErr := conversation.Finish(deadline(t))
+			require.NoError(t, finishErr)
+			if err == nil {
+				found = name
+				break
+			}
+		}
+		assert.Equal(t, c.preset, found)
 	}
 }
 
@@ -163,8 +215,8 @@ func TestTLS(t *testing.T) {
 			return conn.Close()
 		})
 		c := NewConversation(resolve(t, "tls").Dialogue, OverNet(conn), 1)
-		require.NoError(t, c.Hello(t.Context()), name)
-		_, err := c.Finish(t.Context())
+		require.NoError(t, c.Whole(deadline(t), 1), name)
+		_, err := c.Finish(deadline(t))
 		require.NoError(t, err, name)
 	}
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // Probes are the presets that [Auto] tries, in this order, on a server without a greeting, each
-// on a connection of its own. The first whose dialogue matches as a whole wins: hello, a round,
-// a second one if it repeats, and the bye. With none of them the preset is none.
+// on a connection of its own. The first whose dialogue matches wins, with two rounds if it
+// repeats: see [Conversation.Whole]. With none of them the preset is none.
 //
 // No probe changes anything at a server that understands it. After each one, right or wrong,
 // [Conversation.Finish] sends a FIN and reads to the end, so that no probe resets a connection
