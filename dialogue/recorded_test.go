@@ -2,8 +2,8 @@
 
 package dialogue
 
-// recording is what a real server and a client said on a loopback connection. Names of hosts,
-// and nothing else, were replaced.
+// recording is what a real server and a client said on a loopback connection, round by round.
+// Names of hosts were replaced, and the list of capabilities in one greeting was shortened.
 type recording struct {
 	preset, server string
 	greeting       string
@@ -86,7 +86,7 @@ var recordings = []recording{
 	},
 }
 
-// foreign are what probes get from servers of other kinds.
+// foreign are what probes get from servers of other kinds, shortened.
 var foreign = []struct{ probe, server, reply string }{
 	{"http", "redis 7.0.15", "-ERR wrong number of arguments for 'get' command\r\n"},
 	{"http", "memcached 1.6.18", ""},
