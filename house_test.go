@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/dialogue"
 )
 
 // mayImport says which packages of this module a package may import, by directory. A
@@ -32,6 +33,7 @@ var mayImport = map[string][]string{
 	"checks":          {"judge", "rig"},
 	"judge":           {"scorecard", "rig"},
 	"scorecard":       {},
+	"dialogue":        {},
 	"rig":             {},
 	"rig/observe":     {"rig/internal"},
 	"rig/fault":       {"rig"},
@@ -109,6 +111,36 @@ func TestDocsNameEveryCheck(t *testing.T) {
 	}
 	const general = 1 // the section on what holds for every check
 	assert.Equal(t, general+len(checks.All()), strings.Count(text, "\n## "), "sections of docs/checks.md")
+}
+
+// TestDocsNameEveryPreset compares docs/dialogues.md with the presets, their abilities and
+// dialogues, with the probes, and with the words of the grammar.
+func TestDocsNameEveryPreset(t *testing.T) {
+	text := document(t, "docs/dialogues.md")
+	row := func(cells ...string) string { return "\n| " + strings.Join(cells, " | ") + " |\n" }
+	for _, s := range dialogue.Presets {
+		var abilities []string
+		for _, ability := range s.Abilities {
+			abilities = append(abilities, string(ability))
+		}
+		assert.Contains(t, text, row("`"+s.Name+"`", s.Meaning, strings.Join(abilities, ", ")), "docs/dialogues.md")
+		if said := s.Dialogue.String(); said != "" {
+			assert.Contains(t, text, "\n# "+s.Name+"\n"+said+"\n", "docs/dialogues.md")
+		}
+	}
+	assert.Equal(t, len(dialogue.Presets), strings.Count(text, "\n| `")-6, "rows of presets, beside those of 6 items")
+	for _, ability := range dialogue.Abilities {
+		assert.Contains(t, text, "\n| "+string(ability)+" | ", "docs/dialogues.md")
+	}
+	probes := dialogue.Probes
+	last := len(probes) - 1
+	assert.Contains(t, text, "`"+strings.Join(probes[:last], "`, `")+"` and `"+probes[last]+"` are tried, in this order", "docs/dialogues.md")
+	_, examples, _ := strings.Cut(text, "\n```\n")
+	examples, _, _ = strings.Cut(examples, "\n```\n")
+	for line := range strings.Lines(examples) {
+		_, err := dialogue.Parse(line)
+		assert.NoError(t, err, "docs/dialogues.md: %s", line)
+	}
 }
 
 // TestReadmeIsShort keeps the README a page: what is more stands in docs.
