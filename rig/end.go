@@ -56,7 +56,7 @@ func (l *Lab) close() error {
 	found = append(found, namespacesInUse(hosts)...)
 	for _, h := range hosts {
 		observer.Remove(h.observed)
-		found = append(found, h.ownSockets(), h.ns.end())
+		found = append(found, h.ownSockets(), endNamespace(h.ns))
 	}
 	return errors.Join(found...)
 }
@@ -111,7 +111,7 @@ func (h *Host) endLeftovers(ctx context.Context) error {
 // test got them from Dial, Listen or Do and did not close them. On the way it
 // destroys the connections that no process has any more.
 func (h *Host) ownSockets() error {
-	sockets, err := h.ns.destroyOrphans()
+	sockets, err := h.ns.DestroyOrphans()
 	if err != nil {
 		return fmt.Errorf("end the connections of %s: %w", h.Name, err)
 	}

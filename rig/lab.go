@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 	"unicode"
+
+	"forkrig/rig/internal/netns"
 )
 
 // SeedEnv is the environment variable that gives back a seed a failure printed.
@@ -185,7 +187,7 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return nil, fmt.Errorf("make a host: the name %q has characters that cannot be printed: it is for people to read", name)
 	}
-	ns, err := newNamespace()
+	ns, err := newNamespace(name)
 	if err != nil {
 		return nil, fmt.Errorf("make host %s: %w", name, err)
 	}
@@ -194,13 +196,13 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	defer l.mu.Unlock()
 	for _, h := range l.hosts {
 		if h.Name == name {
-			return nil, errors.Join(fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name), ns.end())
+			return nil, errors.Join(fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name), endNamespace(ns))
 		}
 	}
 	if l.closed {
-		return nil, errors.Join(fmt.Errorf("make host %s: %w: it ended meanwhile", name, ErrClosed), ns.end())
+		return nil, errors.Join(fmt.Errorf("make host %s: %w: it ended meanwhile", name, ErrClosed), endNamespace(ns))
 	}
-	host.observed = observer.Add(ns.inode, ns.sockets)
+	host.observed = observer.Add(ns.Inode, ns.Sockets)
 	l.hosts = append(l.hosts, host)
 	l.Journal.Record("lab", "host %s", name)
 	return host, nil
@@ -225,10 +227,10 @@ func (l *Lab) addLink(a, b *Host, byDefault bool) (*Link, error) {
 	if err := l.number(link, byDefault); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	if err := createVeth(link.ends[0], link.ends[1]); err != nil {
+	if err := netns.Join(&link.ends[0].End, &link.ends[1].End); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	if err := link.up(context.Background()); err != nil {
+	if err := link.await(context.Background()); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	l.Journal.Record("lab", "link %s: %s %s %s, %s %s %s", link,
@@ -247,20 +249,17 @@ func (l *Lab) number(link *Link, byDefault bool) error {
 	}
 	l.links = append(l.links, link)
 	for i, end := range link.ends {
-		end.name = "eth" + strconv.Itoa(len(end.host.devices))
-		end.addresses = map[Family]netip.Prefix{}
+		end.Name, end.Index = "eth"+strconv.Itoa(len(end.host.devices)), firstDevice+len(end.host.devices)
+		end.In = end.host.ns
 		for _, family := range Families {
 			prefix := linkPrefix(family, n, i+1)
-			end.addresses[family] = prefix
+			end.Addresses = append(end.Addresses, prefix)
 			l.owners[prefix.Addr()] = end.host
+			if byDefault && i == 1 {
+				end.Gateways = append(end.Gateways, link.ends[0].addr(family))
+			}
 		}
 		end.host.devices = append(end.host.devices, end)
-	}
-	if byDefault {
-		link.ends[1].gateway = map[Family]netip.Addr{
-			IPv4: link.ends[0].addresses[IPv4].Addr(),
-			IPv6: link.ends[0].addresses[IPv6].Addr(),
-		}
 	}
 	return nil
 }

@@ -80,8 +80,11 @@ func TestDetourOutlastsALinkThatGoesDown(t *testing.T) {
 	require.NoError(t, back.End())
 
 	leadsTo := func(family Family) (string, int) {
-		neighbours, err := a.ns.route.NeighList(link.ends[0].index, 0)
-		require.NoError(t, err)
+		var neighbours []netlink.Neigh
+		require.NoError(t, a.Do(func() (err error) {
+			neighbours, err = netlink.NeighList(link.ends[0].Index, 0)
+			return err
+		}))
 		for _, n := range neighbours {
 			if n.IP.String() == link.Addr(b, family).String() {
 				return n.HardwareAddr.String(), n.State
