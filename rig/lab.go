@@ -144,40 +144,36 @@ func (l *Lab) NewStar(center, leaf string, n int) (*Host, []*Host) {
 	if n < 0 {
 		l.tb.Fatalf("make a star: %d leaves: give a number from 0 up", n)
 	}
-	middle := l.NewHost(center)
-	leaves := make([]*Host, n)
-	// Hosts are made on one processor while links are made on another.
-	type result struct {
-		host *Host
-		err  error
+	names := []string{center}
+	for i := range n {
+		names = append(names, leaf+strconv.Itoa(i+1))
 	}
-	made := make(chan result, n)
-	go func() {
-		defer close(made)
-		for i := range leaves {
-			host, err := l.addHost(leaf + strconv.Itoa(i+1))
-			made <- result{host, err}
-			if err != nil {
-				return
-			}
+	next, stop := makeNamespaces(names)
+	defer stop()
+	hosts, links := make([]*Host, n+1), make([]*Link, n)
+	var err error
+	for i := range hosts {
+		if hosts[i], err = l.enter(names[i], next); err == nil && i > 0 {
+			links[i-1], err = l.join(hosts[0], hosts[i], true)
 		}
-	}()
-	var failed error
-	for i := 0; i < n && failed == nil; i++ {
-		next := <-made
-		if leaves[i], failed = next.host, next.err; failed == nil {
-			_, failed = l.addLink(middle, leaves[i], true)
+		if err != nil {
+			l.tb.Fatal(err)
 		}
 	}
-	for range made { // until the goroutine has ended
+	for _, link := range links {
+		if err := link.begin(); err != nil {
+			l.tb.Fatal(err)
+		}
 	}
-	if failed != nil {
-		l.tb.Fatal(failed)
-	}
-	return middle, leaves
+	return hosts[0], hosts[1:]
 }
 
 func (l *Lab) addHost(name string) (*Host, error) {
+	return l.enter(name, func() (*netns.Namespace, error) { return newNamespace(name) })
+}
+
+// enter enters a host into the lab.
+func (l *Lab) enter(name string, newNamespace func() (*netns.Namespace, error)) (*Host, error) {
 	if err := l.checkOpen("make host " + name); err != nil {
 		return nil, err
 	}
@@ -187,7 +183,7 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return nil, fmt.Errorf("make a host: the name %q has characters that cannot be printed: it is for people to read", name)
 	}
-	ns, err := newNamespace(name)
+	ns, err := newNamespace()
 	if err != nil {
 		return nil, fmt.Errorf("make host %s: %w", name, err)
 	}
@@ -208,8 +204,16 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	return host, nil
 }
 
-// addLink joins a and b; with byDefault, b's default route leads to a.
 func (l *Lab) addLink(a, b *Host, byDefault bool) (*Link, error) {
+	link, err := l.join(a, b, byDefault)
+	if err != nil {
+		return nil, err
+	}
+	return link, link.begin()
+}
+
+// join makes a link of a and b, which is to begin; with byDefault, b's default route leads to a.
+func (l *Lab) join(a, b *Host, byDefault bool) (*Link, error) {
 	if a == nil || b == nil {
 		return nil, errors.New("make a link: a host is nil: make both hosts first")
 	}
@@ -230,12 +234,18 @@ func (l *Lab) addLink(a, b *Host, byDefault bool) (*Link, error) {
 	if err := netns.Join(&link.ends[0].End, &link.ends[1].End); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	if err := link.await(context.Background()); err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	l.Journal.Record("lab", "link %s: %s %s %s, %s %s %s", link,
-		a.Name, link.Addr(a, IPv4), link.Addr(a, IPv6), b.Name, link.Addr(b, IPv4), link.Addr(b, IPv6))
 	return link, nil
+}
+
+// begin returns when the link can be used.
+func (l *Link) begin() error {
+	a, b := l.ends[0].host, l.ends[1].host
+	if err := l.await(context.Background()); err != nil {
+		return fmt.Errorf("link %s and %s: %w", a.Name, b.Name, err)
+	}
+	l.lab.Journal.Record("lab", "link %s: %s %s %s, %s %s %s", l,
+		a.Name, l.Addr(a, IPv4), l.Addr(a, IPv6), b.Name, l.Addr(b, IPv4), l.Addr(b, IPv6))
+	return nil
 }
 
 // number enters the link into the lab and its ends into their hosts, with the
