@@ -33,6 +33,9 @@ func (h *Host) populated() (*population.Population, error) {
 			return h.people, nil
 		}
 	}
+	if err := h.ns.Furnish(); err != nil {
+		return nil, err
+	}
 	people, err := population.Begin(h.Name, h.ns.FD())
 	if err != nil {
 		return nil, fmt.Errorf("begin the processes of a host: %w", explainStartError(err))

@@ -22,6 +22,8 @@ type Namespace struct {
 	route *netlinkSocket  // owned
 	diag  *netlink.Handle // owned; NETLINK_INET_DIAG
 
+	keepDefaults func() error // calls keepTCPDefaults once, on a thread in the namespace
+
 	mu      sync.Mutex
 	ipv6Err error
 }
@@ -31,12 +33,7 @@ type Namespace struct {
 func New(name string) (*Namespace, error) {
 	tcpDefaults() // on a thread that is in the sandbox's namespace
 	unshare := func() error { return os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNET)) }
-	return open(name, unshare, func(ns *Namespace) error {
-		if err := keepTCPDefaults(); err != nil {
-			return err
-		}
-		return ns.route.execute(loopbackUp())
-	})
+	return open(name, unshare, func(ns *Namespace) error { return ns.route.execute(loopbackUp()) })
 }
 
 // Open opens the network namespace of a descriptor, which stays the caller's.
@@ -46,7 +43,7 @@ func Open(name string, fd int) (*Namespace, error) {
 
 // open opens everything in the namespace that enter leads to, and calls prepare there.
 func open(name string, enter func() error, prepare func(*Namespace) error) (*Namespace, error) {
-	ns := &Namespace{Name: name, fd: -1}
+	ns := &Namespace{Name: name, fd: -1, keepDefaults: sync.OnceValue(keepTCPDefaults)}
 	err := onForeignThread(enter, func() error {
 		if err := ns.openHere(); err != nil {
 			return fmt.Errorf("%w%s", err, limitRemedy(err))
@@ -123,8 +120,19 @@ func (ns *Namespace) Close() {
 // Do calls f on a thread that is in the namespace. f's goroutine is not the caller's: a
 // t.FailNow inside it is reported as an error.
 func (ns *Namespace) Do(f func() error) error {
-	return onForeignThread(func() error { return setns(ns.fd) }, f)
+	return onForeignThread(func() error { return setns(ns.fd) }, func() error {
+		if err := ns.keepDefaults(); err != nil {
+			return err
+		}
+		return f()
+	})
 }
+
+// Furnish prepares the namespace for processes that enter it by its descriptor, as the first
+// call of Do does. New leaves it undone, because it takes as long as a fifth of all the rest,
+// and more the more namespaces there are: names below /proc/sys/net are looked up in one list
+// for all.
+func (ns *Namespace) Furnish() error { return ns.Do(func() error { return nil }) }
 
 func setns(fd int) error { return os.NewSyscallError("setns", unix.Setns(fd, unix.CLONE_NEWNET)) }
 

@@ -28,6 +28,7 @@ func Prepare() error                       { return errUnsupported }
 func Join(a, b *End) error                 { return errUnsupported }
 
 func (*Namespace) FD() int                                        { return -1 }
+func (*Namespace) Furnish() error                                 { return errUnsupported }
 func (*Namespace) IPv6Err() error                                 { return nil }
 func (*Namespace) Do(func() error) error                          { return errUnsupported }
 func (*Namespace) Sockets() (observe.Sockets, error)              { return nil, errUnsupported }
