@@ -48,9 +48,7 @@ func (l *Lab) close() error {
 	}
 	found = append(found, stopAll(ctx, processes)...)
 	found = append(found, l.crashes())
-	for _, h := range hosts {
-		found = append(found, h.endLeftovers(ctx))
-	}
+	found = append(found, endAllLeftovers(ctx, hosts)...)
 	dog.remove(l) // which asks the namespaces
 	// While the lab still has its namespaces: another may get their numbers then.
 	found = append(found, namespacesInUse(hosts)...)
@@ -84,6 +82,17 @@ func stopAll(ctx context.Context, processes []*Process) []error {
 		if p.Running() {
 			wait.Go(func() { _, errs[i] = p.Stop(ctx) })
 		}
+	}
+	wait.Wait()
+	return errs
+}
+
+// endAllLeftovers looks at all hosts together.
+func endAllLeftovers(ctx context.Context, hosts []*Host) []error {
+	var wait sync.WaitGroup
+	errs := make([]error, len(hosts))
+	for i, h := range hosts {
+		wait.Go(func() { errs[i] = h.endLeftovers(ctx) })
 	}
 	wait.Wait()
 	return errs
