@@ -148,32 +148,49 @@ func (l *Lab) NewStar(center, leaf string, n int) (*Host, []*Host) {
 	for i := range n {
 		names = append(names, leaf+strconv.Itoa(i+1))
 	}
-	next, stop := makeNamespaces(names)
-	defer stop()
-	hosts, links := make([]*Host, n+1), make([]*Link, n)
-	var err error
-	for i := range hosts {
-		if hosts[i], err = l.enter(names[i], next); err == nil && i > 0 {
-			links[i-1], err = l.join(hosts[0], hosts[i], true)
-		}
-		if err != nil {
-			l.tb.Fatal(err)
-		}
-	}
-	for _, link := range links {
-		if err := link.begin(); err != nil {
-			l.tb.Fatal(err)
-		}
+	hosts, err := l.addStar(names)
+	if err != nil {
+		l.tb.Fatal(err)
 	}
 	return hosts[0], hosts[1:]
 }
 
-func (l *Lab) addHost(name string) (*Host, error) {
-	return l.enter(name, func() (*netns.Namespace, error) { return newNamespace(name) })
+// addStar adds the hosts and links the first with each of the others. The links are
+// awaited when all are made: until then the kernel's workers have seen to most of them.
+func (l *Lab) addStar(names []string) ([]*Host, error) {
+	next, stop := makeNamespaces(names)
+	defer stop()
+	var hosts []*Host
+	var links []*Link
+	for i, name := range names {
+		host, err := l.addHostIn(name, next)
+		if err != nil {
+			return nil, err
+		}
+		hosts = append(hosts, host)
+		if i == 0 {
+			continue
+		}
+		link, err := l.makeLink(hosts[0], host, true)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, link)
+	}
+	for _, link := range links {
+		if err := link.begin(); err != nil {
+			return nil, err
+		}
+	}
+	return hosts, nil
 }
 
-// enter enters a host into the lab.
-func (l *Lab) enter(name string, newNamespace func() (*netns.Namespace, error)) (*Host, error) {
+func (l *Lab) addHost(name string) (*Host, error) {
+	return l.addHostIn(name, func() (*netns.Namespace, error) { return newNamespace(name) })
+}
+
+// addHostIn adds a host whose network namespace newNamespace returns.
+func (l *Lab) addHostIn(name string, newNamespace func() (*netns.Namespace, error)) (*Host, error) {
 	if err := l.checkOpen("make host " + name); err != nil {
 		return nil, err
 	}
@@ -205,15 +222,16 @@ func (l *Lab) enter(name string, newNamespace func() (*netns.Namespace, error)) 
 }
 
 func (l *Lab) addLink(a, b *Host, byDefault bool) (*Link, error) {
-	link, err := l.join(a, b, byDefault)
+	link, err := l.makeLink(a, b, byDefault)
 	if err != nil {
 		return nil, err
 	}
 	return link, link.begin()
 }
 
-// join makes a link of a and b, which is to begin; with byDefault, b's default route leads to a.
-func (l *Lab) join(a, b *Host, byDefault bool) (*Link, error) {
+// makeLink joins a and b by a link that has not begun; with byDefault, b's default route
+// leads to a.
+func (l *Lab) makeLink(a, b *Host, byDefault bool) (*Link, error) {
 	if a == nil || b == nil {
 		return nil, errors.New("make a link: a host is nil: make both hosts first")
 	}
@@ -237,7 +255,7 @@ func (l *Lab) join(a, b *Host, byDefault bool) (*Link, error) {
 	return link, nil
 }
 
-// begin returns when the link can be used.
+// begin returns when the new link can be used.
 func (l *Link) begin() error {
 	a, b := l.ends[0].host, l.ends[1].host
 	if err := l.await(context.Background()); err != nil {

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+
+	"forkrig/rig/observe"
 )
 
 // TestWiring: who is linked with whom.
@@ -51,6 +53,44 @@ func TestUnpluggedHostIsPluggedInAgain(t *testing.T) {
 	require.NoError(t, conn.Close())
 	_, err = clients[0].Dial(t.Context(), address)
 	assert.ErrorContains(t, err, "unreachable")
+}
+
+// TestLinkBesideAnInterfaceMadeByHand: its number is not one that a link needs.
+func TestLinkBesideAnInterfaceMadeByHand(t *testing.T) {
+	lab := New(t)
+	a, b := lab.NewHost("a"), lab.NewHost("b")
+	make := func(name string) {
+		require.NoError(t, a.Do(func() error {
+			return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "peer"})
+		}))
+	}
+	make("before")
+	link := lab.NewLink(a, b)
+	make("after")
+	second := lab.NewLink(a, b)
+	assert.Equal(t, []string{"eth0", "eth1"}, []string{link.Device(a), second.Device(a)})
+}
+
+// TestStarThatFailsLeavesNothing: neither the namespaces of its hosts nor those that were
+// made ahead.
+func TestStarThatFailsLeavesNothing(t *testing.T) {
+	own := observe.ReadNamespace("/proc/thread-self/ns/net")
+	others := func() (n int) {
+		for _, inode := range heldNamespaces() {
+			if inode != own {
+				n++
+			}
+		}
+		return n
+	}
+	before := others()
+	trial := Try(t, func(tb testing.TB) {
+		lab := New(tb)
+		lab.NewHost("leaf2")
+		lab.NewStar("center", "leaf", 6)
+	})
+	assert.Contains(t, trial.Log, "make host leaf2: the lab already has a host of that name")
+	assert.Equal(t, before, others())
 }
 
 // TestClaim: one at a time.

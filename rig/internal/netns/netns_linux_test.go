@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"forkrig/rig/observe"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/observe"
 )
 
 // newNamespace makes a namespace that ends with the test.

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net"
 
-	"forkrig/rig/observe"
-
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/observe"
 )
 
 // Sockets lists the namespace's TCP sockets.
