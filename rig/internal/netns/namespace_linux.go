@@ -18,13 +18,13 @@ type Namespace struct {
 	Name  string // says whose it is, in errors
 	Inode uint64 // identifies it in /proc/PID/ns/net
 
-	fd    int             // owned; -1 where there is none
-	route *netlinkSocket  // owned
+	route *netlinkSocket  // owned; NETLINK_ROUTE
 	diag  *netlink.Handle // owned; NETLINK_INET_DIAG
 
 	keepDefaults func() error // calls keepTCPDefaults once, on a thread in the namespace
 
-	mu      sync.Mutex
+	mu      sync.Mutex // held while fd is used
+	fd      int        // owned; -1 where there is none
 	ipv6Err error
 }
 
@@ -87,7 +87,11 @@ func limitRemedy(err error) string {
 }
 
 // FD returns the descriptor of the namespace. It stays the namespace's.
-func (ns *Namespace) FD() int { return ns.fd }
+func (ns *Namespace) FD() int {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	return ns.fd
+}
 
 // IPv6Err says why the kernel refused the namespace an IPv6 address, or is nil.
 func (ns *Namespace) IPv6Err() error {
@@ -111,6 +115,8 @@ func (ns *Namespace) Close() {
 	if ns.diag != nil {
 		ns.diag.Close()
 	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
 	if ns.fd >= 0 {
 		unix.Close(ns.fd)
 		ns.fd = -1
@@ -120,7 +126,7 @@ func (ns *Namespace) Close() {
 // Do calls f on a thread that is in the namespace. f's goroutine is not the caller's: a
 // t.FailNow inside it is reported as an error.
 func (ns *Namespace) Do(f func() error) error {
-	return onForeignThread(func() error { return setns(ns.fd) }, func() error {
+	return onForeignThread(ns.enter, func() error {
 		if err := ns.keepDefaults(); err != nil {
 			return err
 		}
@@ -133,6 +139,12 @@ func (ns *Namespace) Do(f func() error) error {
 // and more the more namespaces there are: names below /proc/sys/net are looked up in one list
 // for all.
 func (ns *Namespace) Furnish() error { return ns.Do(func() error { return nil }) }
+
+func (ns *Namespace) enter() error {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	return setns(ns.fd)
+}
 
 func setns(fd int) error { return os.NewSyscallError("setns", unix.Setns(fd, unix.CLONE_NEWNET)) }
 

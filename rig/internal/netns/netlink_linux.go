@@ -24,7 +24,7 @@ type request struct {
 // netlinkSocket speaks to one network namespace from any thread (netlink(7)).
 type netlinkSocket struct {
 	mu       sync.Mutex
-	fd       int // owned
+	fd       int // owned; -1 where it is closed
 	sequence uint32
 	answers  [8 << 10]byte // a description of a device takes 2 KiB
 }
@@ -43,7 +43,14 @@ func newSocket(protocol int) (*netlinkSocket, error) {
 	return &netlinkSocket{fd: fd}, nil
 }
 
-func (s *netlinkSocket) close() { unix.Close(s.fd) }
+func (s *netlinkSocket) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd >= 0 {
+		unix.Close(s.fd)
+		s.fd = -1 // another descriptor may get its number
+	}
+}
 
 // execute sends the requests in one message and returns when the kernel has carried out
 // all of them. The error is the first that matters: the kernel goes on with the
@@ -67,36 +74,46 @@ func (s *netlinkSocket) execute(requests ...request) error {
 	}
 	var failed error
 	for {
+		answers, err := s.receive()
+		if err != nil {
+			return err
+		}
+		for len(answers) > 0 {
+			var header unix.NlMsghdr
+			var body []byte
+			if header, body, answers, err = cutMessage(answers); err != nil {
+				return err
+			}
+			i := header.Seq - first
+			if i >= uint32(len(requests)) {
+				continue // of a call that ended early
+			}
+			if header.Type != unix.NLMSG_ERROR {
+				requests[i].reply(body)
+				continue
+			}
+			if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(body))); errno != 0 && failed == nil {
+				failed = requests[i].explain(errno)
+			}
+			if i == uint32(len(requests)-1) {
+				return failed
+			}
+		}
+	}
+}
+
+// receive returns what the kernel sent next. It is valid until the next call.
+func (s *netlinkSocket) receive() ([]byte, error) {
+	for {
 		n, from, err := unix.Recvfrom(s.fd, s.answers[:], 0)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return os.NewSyscallError("recvfrom", err)
+			return nil, os.NewSyscallError("recvfrom", err)
 		}
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
-			continue // not the kernel
-		}
-		for rest := s.answers[:n]; len(rest) > 0; {
-			header, body, next, err := cutMessage(rest)
-			if err != nil {
-				return err
-			}
-			rest = next
-			i := header.Seq - first
-			switch {
-			case i >= uint32(len(requests)):
-			case header.Type != unix.NLMSG_ERROR:
-				requests[i].reply(body)
-				continue
-			default:
-				if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(body))); errno != 0 && failed == nil {
-					failed = requests[i].explain(errno)
-				}
-				if i == uint32(len(requests)-1) {
-					return failed
-				}
-			}
+		if sender, ok := from.(*unix.SockaddrNetlink); ok && sender.Pid == 0 { // else not the kernel
+			return s.answers[:n], nil
 		}
 	}
 }

@@ -17,11 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel tells no feature that is missing here by an error of its own, but for these.
-func lacksIPv6(err error) bool {
-	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES)
-}
-
 // Join makes a veth pair, and brings both ends up with their addresses and routes. The
 // ends appear in their namespaces at once, without passing through a third. Requires
 // CAP_NET_ADMIN and CONFIG_VETH.
@@ -43,7 +38,7 @@ func (e *End) create(peer *End) request {
 	other := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
 	nl.NewIfInfomsgChild(other, unix.AF_UNSPEC).Index = int32(peer.Index)
 	other.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(peer.Name))
-	other.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(peer.In.fd)))
+	other.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(peer.In.FD())))
 	r.AddData(info)
 	return request{NetlinkRequest: r, explain: explainVethError}
 }
@@ -121,7 +116,7 @@ func (e *End) addressed(prefix netip.Prefix) request {
 		r.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(prefix)))
 	}
 	return request{r, func(err error) error {
-		if prefix.Addr().Is6() && lacksIPv6(err) {
+		if prefix.Addr().Is6() && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES)) {
 			e.In.withoutIPv6(err)
 			return nil
 		}
