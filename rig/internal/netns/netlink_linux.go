@@ -85,11 +85,13 @@ func (s *netlinkSocket) execute(requests ...request) error {
 				return err
 			}
 			i := header.Seq - first
-			if i >= uint32(len(requests)) {
-				continue // of a call that ended early
-			}
-			if header.Type != unix.NLMSG_ERROR {
-				requests[i].reply(body)
+			switch {
+			case i >= uint32(len(requests)): // to a call that ended early
+				continue
+			case header.Type != unix.NLMSG_ERROR:
+				if requests[i].reply != nil {
+					requests[i].reply(body)
+				}
 				continue
 			}
 			if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(body))); errno != 0 && failed == nil {
