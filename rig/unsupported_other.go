@@ -10,8 +10,6 @@ import (
 	"os"
 	"runtime"
 	"syscall"
-
-	"forkrig/rig/internal/netns"
 )
 
 // What follows lets programs that use the rig compile on other systems, where
@@ -27,9 +25,7 @@ func checkSandbox() error { return errUnsupported }
 func quitSignals() (signals <-chan os.Signal, restore func()) { return nil, func() {} }
 func quitMyself()                                             {}
 
-func newNamespace(string) (*netns.Namespace, error) { return nil, errUnsupported }
-func endNamespace(*netns.Namespace) error           { return errUnsupported }
-func namespacesInUse([]*Host) []error               { return nil }
+func namespacesInUse([]*Host) []error { return nil }
 
 func manyUsers() bool { return false }
 func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {

@@ -4,9 +4,9 @@ package netns
 
 import (
 	"encoding/binary"
-	"fmt"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -78,26 +78,19 @@ func (s *netlinkSocket) execute(requests ...request) error {
 		if err != nil {
 			return err
 		}
-		for len(answers) > 0 {
-			var header unix.NlMsghdr
-			var body []byte
-			if header, body, answers, err = cutMessage(answers); err != nil {
-				return err
-			}
-			i := header.Seq - first
+		for _, answer := range answers {
+			i, isError := answer.Header.Seq-first, answer.Header.Type == unix.NLMSG_ERROR && len(answer.Data) >= 4
 			switch {
 			case i >= uint32(len(requests)): // to a call that ended early
 				continue
-			case header.Type != unix.NLMSG_ERROR:
-				if requests[i].reply != nil {
-					requests[i].reply(body)
+			case isError:
+				if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(answer.Data))); errno != 0 && failed == nil {
+					failed = requests[i].explain(errno)
 				}
-				continue
+			case requests[i].reply != nil:
+				requests[i].reply(answer.Data)
 			}
-			if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(body))); errno != 0 && failed == nil {
-				failed = requests[i].explain(errno)
-			}
-			if i == uint32(len(requests)-1) {
+			if isError && i == uint32(len(requests)-1) {
 				return failed
 			}
 		}
@@ -105,7 +98,7 @@ func (s *netlinkSocket) execute(requests ...request) error {
 }
 
 // receive returns what the kernel sent next. It is valid until the next call.
-func (s *netlinkSocket) receive() ([]byte, error) {
+func (s *netlinkSocket) receive() ([]syscall.NetlinkMessage, error) {
 	for {
 		n, from, err := unix.Recvfrom(s.fd, s.answers[:], 0)
 		if err == unix.EINTR {
@@ -115,23 +108,7 @@ func (s *netlinkSocket) receive() ([]byte, error) {
 			return nil, os.NewSyscallError("recvfrom", err)
 		}
 		if sender, ok := from.(*unix.SockaddrNetlink); ok && sender.Pid == 0 { // else not the kernel
-			return s.answers[:n], nil
+			return syscall.ParseNetlinkMessage(s.answers[:n])
 		}
 	}
-}
-
-// cutMessage returns the first of several netlink messages (netlink(7)).
-func cutMessage(b []byte) (header unix.NlMsghdr, body, rest []byte, err error) {
-	const headerLen = unix.SizeofNlMsghdr
-	if len(b) < headerLen {
-		return header, nil, nil, fmt.Errorf("read an answer of netlink: %d bytes are no header", len(b))
-	}
-	header.Len = binary.NativeEndian.Uint32(b)
-	header.Type = binary.NativeEndian.Uint16(b[4:])
-	header.Seq = binary.NativeEndian.Uint32(b[8:])
-	if header.Len < headerLen || uint64(header.Len) > uint64(len(b)) || header.Type == unix.NLMSG_ERROR && header.Len < headerLen+4 {
-		return header, nil, nil, fmt.Errorf("read an answer of netlink: a message of %d bytes in %d", header.Len, len(b))
-	}
-	aligned := min((int(header.Len)+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1), len(b))
-	return header, b[headerLen:header.Len], b[aligned:], nil
 }

@@ -241,26 +241,6 @@ func TestDestroy(t *testing.T) {
 	assert.EqualValues(t, 7, sockets[0].Local.Port())
 }
 
-// FuzzCutMessage: the parts are what there was, and each cut makes the rest shorter.
-func FuzzCutMessage(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(make([]byte, 16))
-	f.Add([]byte{20, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5})
-	f.Add([]byte{17, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		header, body, rest, err := cutMessage(b)
-		if err != nil {
-			return
-		}
-		if unix.SizeofNlMsghdr+len(body) != int(header.Len) || len(rest) > len(b)-int(header.Len) {
-			t.Errorf("%d bytes are a header, %d bytes and %d more", len(b), len(body), len(rest))
-		}
-		if header.Type == unix.NLMSG_ERROR && len(body) < 4 {
-			t.Errorf("an error of %d bytes", len(body))
-		}
-	})
-}
-
 // FuzzReadLink: whatever the kernel says.
 func FuzzReadLink(f *testing.F) {
 	f.Add(make([]byte, unix.SizeofIfInfomsg))
