@@ -33,7 +33,7 @@ type Namespace struct {
 func New(name string) (*Namespace, error) {
 	tcpDefaults() // on a thread that is in the sandbox's namespace
 	unshare := func() error { return os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNET)) }
-	return open(name, unshare, func(ns *Namespace) error { return ns.route.execute(loopbackUp()) })
+	return open(name, unshare, func(ns *Namespace) error { return ns.loopback().Up() })
 }
 
 // Open opens the network namespace of a descriptor, which stays the caller's.
@@ -218,8 +218,11 @@ func Prepare() error {
 		return fmt.Errorf("open a netlink socket: %w", err)
 	}
 	defer socket.close()
-	return socket.execute(loopbackUp())
+	return (&Namespace{Name: "the sandbox", route: socket}).loopback().Up()
 }
+
+// loopback is the first device of every namespace (LOOPBACK_IFINDEX).
+func (ns *Namespace) loopback() *End { return &End{In: ns, Name: "lo", Index: 1} }
 
 // tcpTableSize is how many buckets the table of TCP sockets of each namespace has. It
 // shares the machine's otherwise, and each look at its sockets goes through all of it:

@@ -21,6 +21,12 @@ type request struct {
 	reply func(body []byte)
 }
 
+func newRequest(kind, flags int, explain func(error) error, data ...nl.NetlinkRequestData) request {
+	r := nl.NewNetlinkRequest(kind, flags)
+	r.Data = data
+	return request{NetlinkRequest: r, explain: explain}
+}
+
 // netlinkSocket speaks to one network namespace from any thread (netlink(7)).
 type netlinkSocket struct {
 	mu       sync.Mutex

@@ -158,7 +158,7 @@ func TestErrorsNameNamespaceAndEnd(t *testing.T) {
 	assert.Equal(t, "10.0.9.1", addressOf(t, a), "the other requests are carried out")
 	a.Index = 9
 	require.EqualError(t, a.Up(), "bring eth7 on a up: no such device")
-	require.EqualError(t, a.Down(), "bring eth7 on a down: no such device")
+	require.EqualError(t, a.Down(), "take eth7 on a down: no such device")
 	_, err := a.State()
 	require.EqualError(t, err, "look at eth7 on a: no such device")
 	require.ErrorContains(t, a.SetNeighbour(netip.MustParseAddr("10.0.1.2"), net.HardwareAddr{2, 0, 0, 0, 0, 1}, true),

@@ -70,9 +70,9 @@ func (ns *Namespace) Destroy(match func(observe.Socket) bool) (n int, err error)
 // gets a reset. Requires CAP_NET_ADMIN, Linux 4.9 and CONFIG_INET_DIAG_DESTROY
 // (commit c1e64e298b8cad309091b95d8436a0255c84f54a).
 func destroy(row *netlink.Socket) request {
-	r := nl.NewNetlinkRequest(nl.SOCK_DESTROY, 0)
-	r.AddData(diagRequest{row})
-	return request{r, func(err error) error { return fmt.Errorf("destroy %v: %w", observe.SocketOf(row), err) }, nil}
+	return newRequest(nl.SOCK_DESTROY, 0, func(err error) error {
+		return fmt.Errorf("destroy %v: %w", observe.SocketOf(row), err)
+	}, diagRequest{row})
 }
 
 // diagRequest is struct inet_diag_req_v2 for just one socket, cookie included.

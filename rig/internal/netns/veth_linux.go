@@ -28,19 +28,19 @@ func Join(a, b *End) error {
 }
 
 func (e *End) create(peer *End) request {
-	r := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	message.Index = int32(e.Index)
-	r.AddData(message)
-	r.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(e.Name)))
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
 	other := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
-	nl.NewIfInfomsgChild(other, unix.AF_UNSPEC).Index = int32(peer.Index)
+	other.AddChild(device(peer.Index, 0, 0))
 	other.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(peer.Name))
 	other.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(peer.In.FD())))
-	r.AddData(info)
-	return request{NetlinkRequest: r, explain: explainVethError}
+	return newRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, explainVethError,
+		device(e.Index, 0, 0), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(e.Name)), info)
+}
+
+// device names a device, and says which of its flags become what.
+func device(index int, change, flags uint32) *nl.IfInfomsg {
+	return &nl.IfInfomsg{IfInfomsg: unix.IfInfomsg{Index: int32(index), Change: change, Flags: flags}}
 }
 
 // explainVethError turns the error of RTM_NEWLINK into what a person can do.
@@ -58,39 +58,23 @@ func (e *End) Up() error { return e.In.route.execute(e.up()...) }
 // up is what brings the end up. The kernel drops the routes and the IPv6 addresses when
 // the end goes down, and does not bring them back.
 func (e *End) up() []request {
-	return append([]request{e.setUp(true)}, e.addressing()...)
+	up := newRequest(unix.RTM_NEWLINK, 0, func(err error) error {
+		return fmt.Errorf("bring %s on %s up: %w", e.Name, e.In.Name, err)
+	}, device(e.Index, unix.IFF_UP, unix.IFF_UP))
+	return append([]request{up}, e.addressing()...)
 }
 
 // Down takes the end down.
-func (e *End) Down() error { return e.In.route.execute(e.setUp(false)) }
-
-func (e *End) setUp(up bool) request {
-	return request{setUp(e.Index, up), func(err error) error {
-		return fmt.Errorf("bring %s on %s %s: %w", e.Name, e.In.Name, map[bool]string{true: "up", false: "down"}[up], err)
-	}, nil}
-}
-
-func setUp(index int, up bool) *nl.NetlinkRequest {
-	r := nl.NewNetlinkRequest(unix.RTM_NEWLINK, 0)
-	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	message.Index, message.Change = int32(index), unix.IFF_UP
-	if up {
-		message.Flags = unix.IFF_UP
-	}
-	r.AddData(message)
-	return r
-}
-
-func loopbackUp() request {
-	const loopbackIndex = 1 // LOOPBACK_IFINDEX: the first device of every namespace
-	return request{setUp(loopbackIndex, true), func(err error) error { return fmt.Errorf("bring the loopback up: %w", err) }, nil}
+func (e *End) Down() error {
+	return e.In.route.execute(newRequest(unix.RTM_NEWLINK, 0, func(err error) error {
+		return fmt.Errorf("take %s on %s down: %w", e.Name, e.In.Name, err)
+	}, device(e.Index, unix.IFF_UP, 0)))
 }
 
 // Address gives the end its addresses and routes, where the kernel took them.
 func (e *End) Address() error { return e.In.route.execute(e.addressing()...) }
 
-func (e *End) addressing() []request {
-	var all []request
+func (e *End) addressing() (all []request) {
 	for _, prefix := range e.Addresses {
 		all = append(all, e.addressed(prefix))
 	}
@@ -102,26 +86,23 @@ func (e *End) addressing() []request {
 
 // addressed gives the end an address.
 func (e *End) addressed(prefix netip.Prefix) request {
-	r := nl.NewNetlinkRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
-	message := nl.NewIfAddrmsg(familyOf(prefix.Addr()))
-	message.Prefixlen, message.Index = uint8(prefix.Bits()), uint32(e.Index)
-	if prefix.Addr().Is6() {
+	address := prefix.Addr()
+	message := &nl.IfAddrmsg{IfAddrmsg: unix.IfAddrmsg{Family: familyOf(address), Prefixlen: uint8(prefix.Bits()), Index: uint32(e.Index)}}
+	data := []nl.NetlinkRequestData{message, nl.NewRtAttr(unix.IFA_LOCAL, address.AsSlice())}
+	if address.Is4() {
+		data = append(data, nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(prefix)))
+	} else {
 		// Duplicate-address detection holds an address back for a second or more (RFC 4862
 		// section 5.4); on a link of our own there is no duplicate.
 		message.IfAddrmsg.Flags = unix.IFA_F_NODAD
 	}
-	r.AddData(message)
-	r.AddData(nl.NewRtAttr(unix.IFA_LOCAL, prefix.Addr().AsSlice()))
-	if prefix.Addr().Is4() {
-		r.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(prefix)))
-	}
-	return request{r, func(err error) error {
-		if prefix.Addr().Is6() && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES)) {
+	return newRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, func(err error) error {
+		if address.Is6() && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES)) {
 			e.In.withoutIPv6(err)
 			return nil
 		}
 		return fmt.Errorf("give %s on %s the address %s: %w", e.Name, e.In.Name, prefix, err)
-	}, nil}
+	}, data...)
 }
 
 func broadcast(prefix netip.Prefix) []byte {
@@ -132,21 +113,17 @@ func broadcast(prefix netip.Prefix) []byte {
 
 // routed sets the default route of the gateway's family.
 func (e *End) routed(gateway netip.Addr) request {
-	r := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
-	message := nl.NewRtMsg()
-	message.Family = uint8(familyOf(gateway))
-	r.AddData(message)
-	r.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, gateway.AsSlice()))
-	r.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(e.Index))))
-	return request{r, func(err error) error {
+	message := nl.NewRtMsg() // a unicast route of the main table
+	message.Family = familyOf(gateway)
+	return newRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, func(err error) error {
 		if gateway.Is6() && e.In.IPv6Err() != nil {
 			return nil
 		}
 		return fmt.Errorf("route %s by default through %s: %w", e.In.Name, gateway, err)
-	}, nil}
+	}, message, nl.NewRtAttr(unix.RTA_GATEWAY, gateway.AsSlice()), nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(e.Index))))
 }
 
-func familyOf(address netip.Addr) int {
+func familyOf(address netip.Addr) uint8 {
 	if address.Is4() {
 		return unix.AF_INET
 	}
@@ -156,15 +133,13 @@ func familyOf(address netip.Addr) int {
 // State reads how the end is.
 func (e *End) State() (State, error) {
 	s := State{Addressed: true}
-	look := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	message.Index = int32(e.Index)
-	look.AddData(message)
-	requests := []request{{look, func(err error) error {
+	look := newRequest(unix.RTM_GETLINK, 0, func(err error) error {
 		return fmt.Errorf("look at %s on %s: %w", e.Name, e.In.Name, err)
-	}, s.readLink}}
+	}, device(e.Index, 0, 0))
+	look.reply = s.readLink
+	requests := []request{look}
 	for _, prefix := range e.Addresses {
-		// In IPv4 an address is the host's at once.
+		// In IPv4 an address is the namespace's at once.
 		if prefix.Addr().Is6() && e.In.IPv6Err() == nil {
 			s.Addressed = false
 			requests = append(requests, s.lookUp(prefix.Addr()))
@@ -198,17 +173,16 @@ func (s *State) readLink(body []byte) {
 // lookUp asks for the route to an IPv6 address of the namespace itself. Where there is
 // none, Addressed stays false.
 func (s *State) lookUp(address netip.Addr) request {
-	r := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
-	message := &nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET6, Dst_len: uint8(address.BitLen()),
+	r := newRequest(unix.RTM_GETROUTE, 0, func(error) error { return nil },
 		// The route as it is in the table (Linux 4.13): otherwise the kernel chooses a source
 		// for it, among all addresses of all devices.
-		Flags: unix.RTM_F_FIB_MATCH}}
-	r.AddData(message)
-	r.AddData(nl.NewRtAttr(unix.RTA_DST, address.AsSlice()))
-	const typeOffset = 7 // rtm_type of struct rtmsg
-	return request{r, func(error) error { return nil }, func(body []byte) {
+		&nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET6, Dst_len: uint8(address.BitLen()), Flags: unix.RTM_F_FIB_MATCH}},
+		nl.NewRtAttr(unix.RTA_DST, address.AsSlice()))
+	r.reply = func(body []byte) {
+		const typeOffset = 7 // rtm_type of struct rtmsg
 		s.Addressed = len(body) > typeOffset && body[typeOffset] == unix.RTN_LOCAL
-	}}
+	}
+	return r
 }
 
 // SetNeighbour says at which hardware address a neighbour is. A fixed entry is neither
@@ -219,17 +193,14 @@ func (e *End) SetNeighbour(address netip.Addr, at net.HardwareAddr, fixed bool) 
 	if fixed {
 		state = netlink.NUD_PERMANENT
 	}
-	r := nl.NewNetlinkRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
-	r.AddData(&netlink.Ndmsg{Family: uint8(familyOf(address)), Index: uint32(e.Index), State: state})
-	r.AddData(nl.NewRtAttr(netlink.NDA_DST, address.AsSlice()))
-	r.AddData(nl.NewRtAttr(netlink.NDA_LLADDR, at))
-	return e.In.route.execute(request{r, func(err error) error {
+	return e.In.route.execute(newRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, func(err error) error {
 		// An MTU below 1280 bytes has taken IPv6 off the device.
 		if address.Is6() && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV)) {
 			return nil
 		}
 		return fmt.Errorf("set the neighbour %v of %s on %s: %w", address, e.Name, e.In.Name, err)
-	}, nil})
+	}, &netlink.Ndmsg{Family: familyOf(address), Index: uint32(e.Index), State: state},
+		nl.NewRtAttr(netlink.NDA_DST, address.AsSlice()), nl.NewRtAttr(netlink.NDA_LLADDR, at)))
 }
 
 // SetSegmentation switches the end's TCP segmentation offload. Requires CAP_NET_ADMIN
