@@ -139,7 +139,7 @@ func (l *Link) up(ctx context.Context) error {
 // await waits until both ends can send and receive.
 func (l *Link) await(ctx context.Context) error {
 	// The end that came up last has had its carrier from the beginning.
-	return errors.Join(l.ends[0].await(ctx, true), l.ends[1].await(ctx, false))
+	return errors.Join(l.ends[0].await(ctx, isReady), l.ends[1].await(ctx, isAddressed))
 }
 
 // up brings the device up with its addresses and routes.
@@ -151,16 +151,20 @@ func (d *device) up() error {
 	return d.Up()
 }
 
-// await waits until the host takes packets to the device's addresses for its own, and,
-// with carrier, until the device can send. Workers of the kernel see to both, after both ends
-// came up (addrconf_dad_work, linkwatch_event); packets that come before are dropped, and
-// the first connection would wait a second for its SYN to be repeated.
-func (d *device) await(ctx context.Context, carrier bool) error {
+// await waits for a state. Workers of the kernel give a device its carrier, when both ends
+// are up, and see to it that the host takes packets to its addresses for its own
+// (linkwatch_event, addrconf_dad_work); packets that come before are dropped, and the first
+// connection would wait a second for its SYN to be repeated.
+func (d *device) await(ctx context.Context, seen func(netns.State) bool) error {
 	return Await(ctx, fmt.Sprintf("%s on %s ready", d.Name, d.host.Name), func() (bool, string, error) {
 		state, err := d.State()
-		return state.Addressed && (state.Carrier || !carrier), state.String(), err
+		return seen(state), state.String(), err
 	})
 }
+
+func hasCarrier(s netns.State) bool  { return s.Carrier }
+func isAddressed(s netns.State) bool { return s.Addressed }
+func isReady(s netns.State) bool     { return s.Carrier && s.Addressed }
 
 // addr returns the device's address of the family.
 func (d *device) addr(family Family) netip.Addr {

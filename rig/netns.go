@@ -82,7 +82,7 @@ func makeNamespaces(hosts []string) (next func() (*netns.Namespace, error), stop
 			select {
 			case r := <-left:
 				if r.err == nil {
-					_ = endNamespace(r.ns)
+					_ = endNamespace(r.ns) // the star has failed already
 				}
 			default:
 			}

@@ -104,7 +104,7 @@ func (l *Link) Readdress(ctx context.Context, host *Host) error {
 	if err := errors.Join(d.Address(), d.keepDetour()); err != nil {
 		return err
 	}
-	return d.await(ctx, false)
+	return d.await(ctx, isAddressed)
 }
 
 // Plug heals [Host.Unplug]: the host's own ends of all its links come up, with
@@ -128,9 +128,11 @@ func (h *Host) plug(ctx context.Context) error {
 	for _, link := range links {
 		near, far := link.end(h), link.farEnd(h)
 		state, err := far.State()
-		errs = append(errs, err, near.await(ctx, state.Up))
+		errs = append(errs, err, near.await(ctx, isAddressed))
 		if state.Up {
-			errs = append(errs, far.await(ctx, true))
+			// The end that came up last has had its carrier from the beginning; the
+			// other one learns of it from a kernel worker.
+			errs = append(errs, near.await(ctx, hasCarrier), far.await(ctx, hasCarrier))
 		}
 	}
 	return errors.Join(errs...)
