@@ -35,24 +35,22 @@ func TestWiring(t *testing.T) {
 func TestUnpluggedHostIsPluggedInAgain(t *testing.T) {
 	lab := New(t)
 	server, clients := lab.NewStar("server", "client", 2)
-	address := netip.AddrPortFrom(server.MustAddr(IPv4), 7)
-	listener, err := server.Listen(t.Context(), address)
-	require.NoError(t, err)
-	defer listener.Close()
 	require.NoError(t, clients[0].Unplug())
 	require.NoError(t, clients[1].Unplug())
 	require.NoError(t, server.Unplug())
 	require.NoError(t, server.Plug(t.Context()))
 	require.NoError(t, clients[1].Plug(t.Context()))
-	for family := range map[Family]bool{IPv4: true, IPv6: true} {
-		_, err := server.Addr(family)
+	for _, family := range Families {
+		address := netip.AddrPortFrom(server.MustAddr(family), 7) // which is that of another link
+		listener, err := server.Listen(t.Context(), address)
 		require.NoError(t, err)
+		defer listener.Close()
+		conn, err := clients[1].Dial(t.Context(), address)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		_, err = clients[0].Dial(t.Context(), address)
+		assert.ErrorContains(t, err, "unreachable")
 	}
-	conn, err := clients[1].Dial(t.Context(), address)
-	require.NoError(t, err)
-	require.NoError(t, conn.Close())
-	_, err = clients[0].Dial(t.Context(), address)
-	assert.ErrorContains(t, err, "unreachable")
 }
 
 // TestLinkBesideAnInterfaceMadeByHand: its number is not one that a link needs.
