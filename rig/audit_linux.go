@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"forkrig/rig/internal/machine"
+	"forkrig/rig/internal/netns"
 	"forkrig/rig/internal/sandbox"
 	"forkrig/rig/observe"
 )
@@ -37,8 +38,8 @@ func namespacesInUse(hosts []*Host) []error {
 	names := map[uint64]string{}
 	ours := map[string]bool{}
 	for _, h := range hosts {
-		names[h.ns.inode] = h.Name
-		ours[descriptorPlace(int(h.ns.handle))] = true
+		names[h.ns.Inode] = h.Name
+		ours[descriptorPlace(h.ns.FD())] = true
 	}
 	var found []error
 	for place, inode := range heldNamespaces() {
@@ -74,7 +75,7 @@ func descriptorPlace(fd int) string { return fmt.Sprintf("descriptor %d", fd) }
 
 // runInSandbox runs f in a sandbox whose network is prepared for hosts.
 func runInSandbox(f func() int) (status int, err error) {
-	return sandbox.Run(sandbox.Network{Prepare: prepareNetwork, EndConnections: endConnections}, f)
+	return sandbox.Run(sandbox.Network{Prepare: netns.Prepare, EndConnections: endConnections}, f)
 }
 
 // runAndAudit runs the tests and then looks for what they left in the sandbox. Only the

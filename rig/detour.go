@@ -96,6 +96,25 @@ func (d *Detour) End() error {
 	return nil
 }
 
+// hardwareAddress returns the device's own.
+func (d *device) hardwareAddress() (net.HardwareAddr, error) {
+	state, err := d.State()
+	return state.HardwareAddr, err
+}
+
+// setNeighbours says at which hardware address the other end has its addresses.
+func (d *device) setNeighbours(far *device, at net.HardwareAddr, fixed bool) error {
+	for _, family := range Families {
+		if family == IPv6 && (d.In.IPv6Err() != nil || far.In.IPv6Err() != nil) {
+			continue
+		}
+		if err := d.SetNeighbour(far.addr(family), at, fixed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // keepDetour sets again what the kernel forgot when the device went down.
 func (d *device) keepDetour() error {
 	d.host.lab.mu.Lock()

@@ -48,15 +48,13 @@ func (l *Lab) close() error {
 	}
 	found = append(found, stopAll(ctx, processes)...)
 	found = append(found, l.crashes())
-	for _, h := range hosts {
-		found = append(found, h.endLeftovers(ctx))
-	}
+	found = append(found, endAllLeftovers(ctx, hosts)...)
 	dog.remove(l) // which asks the namespaces
 	// While the lab still has its namespaces: another may get their numbers then.
 	found = append(found, namespacesInUse(hosts)...)
 	for _, h := range hosts {
 		observer.Remove(h.observed)
-		found = append(found, h.ownSockets(), h.ns.end())
+		found = append(found, h.ownSockets(), endNamespace(h.ns))
 	}
 	return errors.Join(found...)
 }
@@ -89,6 +87,17 @@ func stopAll(ctx context.Context, processes []*Process) []error {
 	return errs
 }
 
+// endAllLeftovers looks at all hosts together.
+func endAllLeftovers(ctx context.Context, hosts []*Host) []error {
+	var wait sync.WaitGroup
+	errs := make([]error, len(hosts))
+	for i, h := range hosts {
+		wait.Go(func() { errs[i] = h.endLeftovers(ctx) })
+	}
+	wait.Wait()
+	return errs
+}
+
 // endLeftovers ends what still runs on the host although everything that was
 // started there has been stopped, and names it.
 func (h *Host) endLeftovers(ctx context.Context) error {
@@ -111,7 +120,7 @@ func (h *Host) endLeftovers(ctx context.Context) error {
 // test got them from Dial, Listen or Do and did not close them. On the way it
 // destroys the connections that no process has any more.
 func (h *Host) ownSockets() error {
-	sockets, err := h.ns.destroyOrphans()
+	sockets, err := h.ns.DestroyOrphans()
 	if err != nil {
 		return fmt.Errorf("end the connections of %s: %w", h.Name, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"forkrig/rig/internal/netns"
 	"forkrig/rig/internal/population"
 	"forkrig/rig/observe"
 )
@@ -27,10 +28,9 @@ type Host struct {
 	Name string
 
 	lab      *Lab
-	ns       *namespace
+	ns       *netns.Namespace
 	observed *observe.Host
 	devices  []*device // guarded by lab.mu
-	ipv6Err  error     // why the host has no IPv6; guarded by lab.mu
 
 	peopling sync.Mutex
 	people   *population.Population // nil before the first process; guarded by peopling
@@ -40,20 +40,6 @@ type Host struct {
 
 // String returns the host's name.
 func (h *Host) String() string { return h.Name }
-
-// lacksIPv6 says whether the kernel refused the host an IPv6 address.
-func (h *Host) lacksIPv6() bool {
-	h.lab.mu.Lock()
-	defer h.lab.mu.Unlock()
-	return h.ipv6Err != nil
-}
-
-// withoutIPv6 notes that the kernel refused the host an IPv6 address.
-func (h *Host) withoutIPv6(err error) {
-	h.lab.mu.Lock()
-	defer h.lab.mu.Unlock()
-	h.ipv6Err = err
-}
 
 // Addr returns the host's address on its first link. Every host of a star
 // reaches the address of the center. The error is a [MissingError] where the
@@ -67,11 +53,11 @@ func (h *Host) Addr(family Family) (netip.Addr, error) {
 	if len(h.devices) == 0 {
 		return netip.Addr{}, fmt.Errorf("address of %s: the host has no link: make one first", h.Name)
 	}
-	if family == IPv6 && h.ipv6Err != nil {
-		return netip.Addr{}, &MissingError{Feature: FeatureIPv6, Err: h.ipv6Err,
+	if err := h.ns.IPv6Err(); family == IPv6 && err != nil {
+		return netip.Addr{}, &MissingError{Feature: FeatureIPv6, Err: err,
 			Remedy: "boot without ipv6.disable=1, on a kernel with CONFIG_IPV6"}
 	}
-	return h.devices[0].addresses[family].Addr(), nil
+	return h.devices[0].addr(family), nil
 }
 
 // MustAddr is [Host.Addr] for a test: it skips where IPv6 is missing and fails
@@ -94,7 +80,7 @@ func (h *Host) Do(f func() error) error {
 	if f == nil {
 		return fmt.Errorf("enter host %s: the function is nil", h.Name)
 	}
-	if err := h.ns.do(f); err != nil {
+	if err := h.ns.Do(f); err != nil {
 		return fmt.Errorf("on host %s: %w", h.Name, err)
 	}
 	return nil

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 	"unicode"
+
+	"forkrig/rig/internal/netns"
 )
 
 // SeedEnv is the environment variable that gives back a seed a failure printed.
@@ -142,40 +144,53 @@ func (l *Lab) NewStar(center, leaf string, n int) (*Host, []*Host) {
 	if n < 0 {
 		l.tb.Fatalf("make a star: %d leaves: give a number from 0 up", n)
 	}
-	middle := l.NewHost(center)
-	leaves := make([]*Host, n)
-	// Hosts are made on one processor while links are made on another.
-	type result struct {
-		host *Host
-		err  error
+	names := []string{center}
+	for i := range n {
+		names = append(names, leaf+strconv.Itoa(i+1))
 	}
-	made := make(chan result, n)
-	go func() {
-		defer close(made)
-		for i := range leaves {
-			host, err := l.addHost(leaf + strconv.Itoa(i+1))
-			made <- result{host, err}
-			if err != nil {
-				return
-			}
+	hosts, err := l.addStar(names)
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	return hosts[0], hosts[1:]
+}
+
+// addStar adds the hosts and links the first with each of the others. The links are
+// awaited when all are made: until then the kernel's workers have seen to most of them.
+func (l *Lab) addStar(names []string) ([]*Host, error) {
+	next, stop := makeNamespaces(names)
+	defer stop()
+	var hosts []*Host
+	var links []*Link
+	for i, name := range names {
+		host, err := l.addHostIn(name, next)
+		if err != nil {
+			return nil, err
 		}
-	}()
-	var failed error
-	for i := 0; i < n && failed == nil; i++ {
-		next := <-made
-		if leaves[i], failed = next.host, next.err; failed == nil {
-			_, failed = l.addLink(middle, leaves[i], true)
+		hosts = append(hosts, host)
+		if i == 0 {
+			continue
+		}
+		link, err := l.makeLink(hosts[0], host, true)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, link)
+	}
+	for _, link := range links {
+		if err := link.begin(); err != nil {
+			return nil, err
 		}
 	}
-	for range made { // until the goroutine has ended
-	}
-	if failed != nil {
-		l.tb.Fatal(failed)
-	}
-	return middle, leaves
+	return hosts, nil
 }
 
 func (l *Lab) addHost(name string) (*Host, error) {
+	return l.addHostIn(name, func() (*netns.Namespace, error) { return newNamespace(name) })
+}
+
+// addHostIn adds a host whose network namespace newNamespace returns.
+func (l *Lab) addHostIn(name string, newNamespace func() (*netns.Namespace, error)) (*Host, error) {
 	if err := l.checkOpen("make host " + name); err != nil {
 		return nil, err
 	}
@@ -194,20 +209,29 @@ func (l *Lab) addHost(name string) (*Host, error) {
 	defer l.mu.Unlock()
 	for _, h := range l.hosts {
 		if h.Name == name {
-			return nil, errors.Join(fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name), ns.end())
+			return nil, errors.Join(fmt.Errorf("make host %s: the lab already has a host of that name: choose another", name), endNamespace(ns))
 		}
 	}
 	if l.closed {
-		return nil, errors.Join(fmt.Errorf("make host %s: %w: it ended meanwhile", name, ErrClosed), ns.end())
+		return nil, errors.Join(fmt.Errorf("make host %s: %w: it ended meanwhile", name, ErrClosed), endNamespace(ns))
 	}
-	host.observed = observer.Add(ns.inode, ns.sockets)
+	host.observed = observer.Add(ns.Inode, ns.Sockets)
 	l.hosts = append(l.hosts, host)
 	l.Journal.Record("lab", "host %s", name)
 	return host, nil
 }
 
-// addLink joins a and b; with byDefault, b's default route leads to a.
 func (l *Lab) addLink(a, b *Host, byDefault bool) (*Link, error) {
+	link, err := l.makeLink(a, b, byDefault)
+	if err != nil {
+		return nil, err
+	}
+	return link, link.begin()
+}
+
+// makeLink joins a and b by a link that has not begun; with byDefault, b's default route
+// leads to a.
+func (l *Lab) makeLink(a, b *Host, byDefault bool) (*Link, error) {
 	if a == nil || b == nil {
 		return nil, errors.New("make a link: a host is nil: make both hosts first")
 	}
@@ -225,15 +249,21 @@ func (l *Lab) addLink(a, b *Host, byDefault bool) (*Link, error) {
 	if err := l.number(link, byDefault); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	if err := createVeth(link.ends[0], link.ends[1]); err != nil {
+	if err := netns.Join(&link.ends[0].End, &link.ends[1].End); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	if err := link.up(context.Background()); err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	l.Journal.Record("lab", "link %s: %s %s %s, %s %s %s", link,
-		a.Name, link.Addr(a, IPv4), link.Addr(a, IPv6), b.Name, link.Addr(b, IPv4), link.Addr(b, IPv6))
 	return link, nil
+}
+
+// begin returns when the new link can be used.
+func (l *Link) begin() error {
+	a, b := l.ends[0].host, l.ends[1].host
+	if err := l.await(context.Background()); err != nil {
+		return fmt.Errorf("link %s and %s: %w", a.Name, b.Name, err)
+	}
+	l.lab.Journal.Record("lab", "link %s: %s %s %s, %s %s %s", l,
+		a.Name, l.Addr(a, IPv4), l.Addr(a, IPv6), b.Name, l.Addr(b, IPv4), l.Addr(b, IPv6))
+	return nil
 }
 
 // number enters the link into the lab and its ends into their hosts, with the
@@ -247,20 +277,17 @@ func (l *Lab) number(link *Link, byDefault bool) error {
 	}
 	l.links = append(l.links, link)
 	for i, end := range link.ends {
-		end.name = "eth" + strconv.Itoa(len(end.host.devices))
-		end.addresses = map[Family]netip.Prefix{}
+		end.Name, end.Index = "eth"+strconv.Itoa(len(end.host.devices)), firstDevice+len(end.host.devices)
+		end.In = end.host.ns
 		for _, family := range Families {
 			prefix := linkPrefix(family, n, i+1)
-			end.addresses[family] = prefix
+			end.Addresses = append(end.Addresses, prefix)
 			l.owners[prefix.Addr()] = end.host
+			if byDefault && i == 1 {
+				end.Gateways = append(end.Gateways, link.ends[0].addr(family))
+			}
 		}
 		end.host.devices = append(end.host.devices, end)
-	}
-	if byDefault {
-		link.ends[1].gateway = map[Family]netip.Addr{
-			IPv4: link.ends[0].addresses[IPv4].Addr(),
-			IPv6: link.ends[0].addresses[IPv6].Addr(),
-		}
 	}
 	return nil
 }

@@ -274,7 +274,7 @@ func TestOrphanedConnectionsDoNotHoldTheNamespace(t *testing.T) {
 		return len(s.In(FinWait1)) == 1 && s.In(FinWait1)[0].Inode == 0
 	})
 	require.NoError(t, err)
-	_, err = client.ns.destroyOrphans()
+	_, err = client.ns.DestroyOrphans()
 	require.NoError(t, err)
 	left, err := client.Sockets()
 	require.NoError(t, err)

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"forkrig/rig/internal/netns"
 )
 
 // Family is an address family.
@@ -45,17 +47,18 @@ type Link struct {
 
 // device is one end of a link.
 type device struct {
-	host      *Host
-	name      string // the interface's name on the host
-	index     int
-	addresses map[Family]netip.Prefix
-	gateway   map[Family]netip.Addr // default routes through this device; nil: none
+	netns.End
+	host *Host
 
 	neighbour net.HardwareAddr // where a detour leads, see Detour; guarded by lab.mu
 
 	offload   sync.Mutex
 	segmented int // how many want segments, see Link.Segment; guarded by offload
 }
+
+// firstDevice is the number of a host's first interface. The numbers below it are left to
+// interfaces that others make on the host, which get the lowest one that is free.
+const firstDevice = 101
 
 // maxLinks is how many links a lab can number in its IPv4 range.
 const maxLinks = 1<<16 - 1
@@ -76,7 +79,7 @@ func (l *Link) String() string { return l.ends[0].host.Name + "-" + l.ends[1].ho
 func (l *Link) Addr(host *Host, family Family) netip.Addr {
 	for _, end := range l.ends {
 		if end.host == host {
-			return end.addresses[family].Addr()
+			return end.addr(family)
 		}
 	}
 	return netip.Addr{}
@@ -89,7 +92,7 @@ func (l *Link) Down() error {
 	if err := l.lab.checkOpen("take down link " + l.String()); err != nil {
 		return err
 	}
-	err := errors.Join(l.ends[0].down(), l.ends[1].down())
+	err := errors.Join(l.ends[0].Down(), l.ends[1].Down())
 	l.lab.Journal.Record("lab", "link %s down%s", l, errorSuffix(err))
 	return err
 }
@@ -117,7 +120,7 @@ func (h *Host) Unplug() error {
 	h.lab.mu.Unlock()
 	var errs []error
 	for _, d := range devices {
-		errs = append(errs, d.down())
+		errs = append(errs, d.Down())
 	}
 	err := errors.Join(errs...)
 	h.lab.Journal.Record(h.Name, "unplugged%s", errorSuffix(err))
@@ -130,16 +133,47 @@ func (l *Link) up(ctx context.Context) error {
 			return err
 		}
 	}
+	return l.await(ctx)
+}
+
+// await waits until both ends can send and receive.
+func (l *Link) await(ctx context.Context) error {
 	// The end that came up last has had its carrier from the beginning.
-	if err := l.ends[0].awaitCarrier(ctx); err != nil {
+	return errors.Join(l.ends[0].await(ctx, isReady), l.ends[1].await(ctx, isAddressed))
+}
+
+// up brings the device up with its addresses and routes.
+func (d *device) up() error {
+	// Before it can send: no packet misses a detour.
+	if err := d.keepDetour(); err != nil {
 		return err
 	}
-	for _, end := range l.ends {
-		if err := end.awaitAddress(ctx); err != nil {
-			return err
+	return d.Up()
+}
+
+// await waits for a state. Workers of the kernel give a device its carrier, when both ends
+// are up, and see to it that the host takes packets to its addresses for its own
+// (linkwatch_event, addrconf_dad_work); packets that come before are dropped, and the first
+// connection would wait a second for its SYN to be repeated.
+func (d *device) await(ctx context.Context, seen func(netns.State) bool) error {
+	return Await(ctx, fmt.Sprintf("%s on %s ready", d.Name, d.host.Name), func() (bool, string, error) {
+		state, err := d.State()
+		return seen(state), state.String(), err
+	})
+}
+
+func hasCarrier(s netns.State) bool  { return s.Carrier }
+func isAddressed(s netns.State) bool { return s.Addressed }
+func isReady(s netns.State) bool     { return s.Carrier && s.Addressed }
+
+// addr returns the device's address of the family.
+func (d *device) addr(family Family) netip.Addr {
+	for _, prefix := range d.Addresses {
+		if prefix.Addr().Is4() == (family == IPv4) {
+			return prefix.Addr()
 		}
 	}
-	return errors.Join(l.ends[0].routes(), l.ends[1].routes())
+	return netip.Addr{}
 }
 
 func errorSuffix(err error) string {

@@ -22,7 +22,7 @@ func (l *Link) Segment(from *Host) (undo func() error, err error) {
 		d.offload.Lock()
 		defer d.offload.Unlock()
 		if before := d.segmented; before == 0 || before+by == 0 {
-			if err := d.setSegmentation(by < 0); err != nil {
+			if err := d.SetSegmentation(by < 0); err != nil {
 				return fmt.Errorf("%s: %w", what, err)
 			}
 		}

@@ -33,7 +33,10 @@ func (h *Host) populated() (*population.Population, error) {
 			return h.people, nil
 		}
 	}
-	people, err := population.Begin(h.Name, h.ns.fd())
+	if err := h.ns.Furnish(); err != nil {
+		return nil, err
+	}
+	people, err := population.Begin(h.Name, h.ns.FD())
 	if err != nil {
 		return nil, fmt.Errorf("begin the processes of a host: %w", explainStartError(err))
 	}

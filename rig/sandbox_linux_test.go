@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"forkrig/rig/internal/netns"
 	"forkrig/rig/internal/program"
 	"forkrig/rig/internal/sandbox"
 	"forkrig/rig/observe"
@@ -69,7 +70,7 @@ func inherits() int {
 }
 
 func holdNamespace() int {
-	if _, err := newNamespace(); err != nil { // and nobody closes it
+	if _, err := newNamespace("held"); err != nil { // and nobody closes it
 		return 1
 	}
 	return 0
@@ -275,12 +276,6 @@ func TestSandboxThatCannotBeSaysWhy(t *testing.T) {
 	}
 }
 
-func TestKernelWithoutVethIsNamed(t *testing.T) {
-	t.Parallel()
-	assert.ErrorContains(t, explainVethError(unix.EOPNOTSUPP), "modprobe veth")
-	assert.ErrorIs(t, explainVethError(unix.EPERM), unix.EPERM)
-}
-
 // TestKilledSandboxLeavesNothing kills test binaries with SIGKILL at random
 // moments while they build labs: the outer process or the tests, and at last
 // init. Then it compares the machine with what it was before.
@@ -451,15 +446,15 @@ func onlyNamespacesOfOurOwn() error {
 	defer os.WriteFile(file, unlimited, 0)
 	// What was made is kept until the end: the kernel takes longer to free a
 	// namespace than the next look takes to come.
-	var made []*namespace
+	var made []*netns.Namespace
 	defer func() {
 		for _, ns := range made {
-			ns.close()
+			ns.Close()
 		}
 	}()
 	return Await(context.Background(), "every network namespace freed", func() (bool, string, error) {
 		for len(made) < few {
-			ns, err := newNamespace()
+			ns, err := newNamespace("counted")
 			if err != nil {
 				return false, fmt.Sprintf("%d of %d could be made: %v", len(made), few, err), nil
 			}

@@ -4,6 +4,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"forkrig/rig/observe"
@@ -51,7 +52,10 @@ func (h *Host) Destroy(match func(Socket) bool) error {
 	if err := h.lab.checkOpen("destroy sockets of " + h.Name); err != nil {
 		return err
 	}
-	n, err := h.ns.destroyMatching(match)
+	n, err := h.ns.Destroy(match)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = &MissingError{Feature: FeatureSockDestroy, Err: err, Remedy: "use a kernel with CONFIG_INET_DIAG_DESTROY"}
+	}
 	h.lab.Journal.Record(h.Name, "destroyed %d sockets%s", n, errorSuffix(err))
 	if err != nil {
 		return fmt.Errorf("destroy sockets of %s: %w", h.Name, err)

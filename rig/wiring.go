@@ -34,10 +34,10 @@ func (h *Host) Addrs() []netip.Addr {
 	var all []netip.Addr
 	for _, d := range h.devices {
 		for _, family := range Families {
-			if family == IPv6 && h.ipv6Err != nil {
+			if family == IPv6 && h.ns.IPv6Err() != nil {
 				continue
 			}
-			all = append(all, d.addresses[family].Addr())
+			all = append(all, d.addr(family))
 		}
 	}
 	return all
@@ -62,7 +62,7 @@ func (l *Link) Peer(host *Host) *Host {
 // the link does not reach that host.
 func (l *Link) Device(host *Host) string {
 	if d := l.end(host); d != nil {
-		return d.name
+		return d.Name
 	}
 	return ""
 }
@@ -97,14 +97,14 @@ func (l *Link) Readdress(ctx context.Context, host *Host) error {
 	if d == nil {
 		return fmt.Errorf("%s: the link does not reach the host: choose one of its ends", what)
 	}
-	up, err := d.isUp()
-	if err != nil || !up {
+	state, err := d.State()
+	if err != nil || !state.Up {
 		return err // Link.Up and Host.Plug give them
 	}
-	if err := errors.Join(d.address(), d.keepDetour()); err != nil {
+	if err := errors.Join(d.Address(), d.keepDetour()); err != nil {
 		return err
 	}
-	return errors.Join(d.awaitAddress(ctx), d.routes())
+	return d.await(ctx, isAddressed)
 }
 
 // Plug heals [Host.Unplug]: the host's own ends of all its links come up, with
@@ -126,13 +126,14 @@ func (h *Host) plug(ctx context.Context) error {
 		errs = append(errs, link.end(h).up())
 	}
 	for _, link := range links {
-		far, err := link.farEnd(h).isUp()
-		if err == nil && far {
+		near, far := link.end(h), link.farEnd(h)
+		state, err := far.State()
+		errs = append(errs, err, near.await(ctx, isAddressed))
+		if state.Up {
 			// The end that came up last has had its carrier from the beginning; the
 			// other one learns of it from a kernel worker.
-			err = errors.Join(link.end(h).awaitCarrier(ctx), link.farEnd(h).awaitCarrier(ctx))
+			errs = append(errs, near.await(ctx, hasCarrier), far.await(ctx, hasCarrier))
 		}
-		errs = append(errs, err, link.end(h).awaitAddress(ctx), link.end(h).routes())
 	}
 	return errors.Join(errs...)
 }

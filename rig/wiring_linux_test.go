@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+
+	"forkrig/rig/observe"
 )
 
 // TestWiring: who is linked with whom.
@@ -33,24 +35,60 @@ func TestWiring(t *testing.T) {
 func TestUnpluggedHostIsPluggedInAgain(t *testing.T) {
 	lab := New(t)
 	server, clients := lab.NewStar("server", "client", 2)
-	address := netip.AddrPortFrom(server.MustAddr(IPv4), 7)
-	listener, err := server.Listen(t.Context(), address)
-	require.NoError(t, err)
-	defer listener.Close()
 	require.NoError(t, clients[0].Unplug())
 	require.NoError(t, clients[1].Unplug())
 	require.NoError(t, server.Unplug())
 	require.NoError(t, server.Plug(t.Context()))
 	require.NoError(t, clients[1].Plug(t.Context()))
-	for family := range map[Family]bool{IPv4: true, IPv6: true} {
-		_, err := server.Addr(family)
+	for _, family := range Families {
+		address := netip.AddrPortFrom(server.MustAddr(family), 7) // which is that of another link
+		listener, err := server.Listen(t.Context(), address)
 		require.NoError(t, err)
+		defer listener.Close()
+		conn, err := clients[1].Dial(t.Context(), address)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		_, err = clients[0].Dial(t.Context(), address)
+		assert.ErrorContains(t, err, "unreachable")
 	}
-	conn, err := clients[1].Dial(t.Context(), address)
-	require.NoError(t, err)
-	require.NoError(t, conn.Close())
-	_, err = clients[0].Dial(t.Context(), address)
-	assert.ErrorContains(t, err, "unreachable")
+}
+
+// TestLinkBesideAnInterfaceMadeByHand: its number is not one that a link needs.
+func TestLinkBesideAnInterfaceMadeByHand(t *testing.T) {
+	lab := New(t)
+	a, b := lab.NewHost("a"), lab.NewHost("b")
+	make := func(name string) {
+		require.NoError(t, a.Do(func() error {
+			return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "peer"})
+		}))
+	}
+	make("before")
+	link := lab.NewLink(a, b)
+	make("after")
+	second := lab.NewLink(a, b)
+	assert.Equal(t, []string{"eth0", "eth1"}, []string{link.Device(a), second.Device(a)})
+}
+
+// TestStarThatFailsLeavesNothing: neither the namespaces of its hosts nor those that were
+// made ahead.
+func TestStarThatFailsLeavesNothing(t *testing.T) {
+	own := observe.ReadNamespace("/proc/thread-self/ns/net")
+	others := func() (n int) {
+		for _, inode := range heldNamespaces() {
+			if inode != own {
+				n++
+			}
+		}
+		return n
+	}
+	before := others()
+	trial := Try(t, func(tb testing.TB) {
+		lab := New(tb)
+		lab.NewHost("leaf2")
+		lab.NewStar("center", "leaf", 6)
+	})
+	assert.Contains(t, trial.Log, "make host leaf2: the lab already has a host of that name")
+	assert.Equal(t, before, others())
 }
 
 // TestClaim: one at a time.
@@ -80,8 +118,11 @@ func TestDetourOutlastsALinkThatGoesDown(t *testing.T) {
 	require.NoError(t, back.End())
 
 	leadsTo := func(family Family) (string, int) {
-		neighbours, err := a.ns.route.NeighList(link.ends[0].index, 0)
-		require.NoError(t, err)
+		var neighbours []netlink.Neigh
+		require.NoError(t, a.Do(func() (err error) {
+			neighbours, err = netlink.NeighList(link.ends[0].Index, 0)
+			return err
+		}))
 		for _, n := range neighbours {
 			if n.IP.String() == link.Addr(b, family).String() {
 				return n.HardwareAddr.String(), n.State

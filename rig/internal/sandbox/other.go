@@ -13,5 +13,7 @@ func Run(Network, func() int) (int, error)          { return 1, errors.ErrUnsupp
 func Inside() bool                                  { return false }
 func IsInit() bool                                  { return false }
 func IsFirst() bool                                 { return false }
+func Keep(uint64, int) error                        { return errors.ErrUnsupported }
+func Release(uint64) error                          { return errors.ErrUnsupported }
 func InvokerOutput() *os.File                       { return nil }
 func ExplainNamespaceError(err error, _ bool) error { return err }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rig
+package netns
 
 import (
 	"encoding/binary"
@@ -8,62 +8,59 @@ import (
 	"fmt"
 	"net"
 
-	"forkrig/rig/observe"
-
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"forkrig/rig/observe"
 )
 
-// sockets lists the namespace's TCP sockets.
-func (ns *namespace) sockets() (Sockets, error) { return observe.ReadSockets(ns.route) }
+// Sockets lists the namespace's TCP sockets.
+func (ns *Namespace) Sockets() (observe.Sockets, error) { return observe.ReadSockets(ns.diag) }
 
-// destroyOrphans destroys the connections that no process has any more, and
+// DestroyOrphans destroys the connections that no process has any more, and
 // returns the other sockets. A connection whose peer is out of reach would
 // otherwise hold the namespace for minutes after the last process is gone.
 // Kernels without CONFIG_INET_DIAG_DESTROY keep them, and end them by their own
 // timers.
-func (ns *namespace) destroyOrphans() (owned Sockets, err error) {
-	rows, err := observe.ReadSocketRows(ns.route)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		socket := observe.SocketOf(row)
-		switch {
-		case socket.Inode != 0:
+func (ns *Namespace) DestroyOrphans() (owned observe.Sockets, err error) {
+	_, err = ns.Destroy(func(socket observe.Socket) bool {
+		if socket.Inode != 0 {
 			owned = append(owned, socket)
-			continue
-		case socket.State == TimeWait:
-			continue // it does not hold the namespace
+			return false
 		}
-		err := ns.destroy(row)
-		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
-			return nil, fmt.Errorf("destroy %v: %w", socket, err)
-		}
+		return socket.State != observe.TimeWait // which does not hold the namespace
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		err = nil
 	}
-	return owned, nil
+	return owned, err
 }
 
-// destroyMatching destroys the sockets that match says yes to, and returns how many.
-func (ns *namespace) destroyMatching(match func(Socket) bool) (n int, err error) {
-	rows, err := observe.ReadSocketRows(ns.route)
+// Destroy destroys the sockets that match says yes to, and returns how many. A socket that
+// ended meanwhile is no error. The error wraps [errors.ErrUnsupported] on a kernel without
+// CONFIG_INET_DIAG_DESTROY.
+func (ns *Namespace) Destroy(match func(observe.Socket) bool) (n int, err error) {
+	rows, err := observe.ReadSocketRows(ns.diag)
 	if err != nil {
 		return 0, err
 	}
+	var socket *netlinkSocket // for this alone, because it is rare
 	for _, row := range rows {
 		if !match(observe.SocketOf(row)) {
 			continue
 		}
-		switch err := ns.destroy(row); {
+		if socket == nil {
+			if err := ns.Do(func() (err error) { socket, err = newSocket(unix.NETLINK_INET_DIAG); return err }); err != nil {
+				return 0, fmt.Errorf("open a sock_diag socket: %w", err)
+			}
+			defer socket.close()
+		}
+		switch err := socket.execute(destroy(row)); {
 		case err == nil:
 			n++
-		case errors.Is(err, unix.ENOENT):
-		case errors.Is(err, unix.EOPNOTSUPP):
-			return n, &MissingError{Feature: FeatureSockDestroy, Err: err, Remedy: "use a kernel with CONFIG_INET_DIAG_DESTROY"}
-		default:
-			return n, fmt.Errorf("%v: %w", observe.SocketOf(row), err)
+		case !errors.Is(err, unix.ENOENT):
+			return n, err
 		}
 	}
 	return n, nil
@@ -72,20 +69,10 @@ func (ns *namespace) destroyMatching(match func(Socket) bool) (n int, err error)
 // destroy closes a socket as if its owner had given it up (tcp_abort): the peer
 // gets a reset. Requires CAP_NET_ADMIN, Linux 4.9 and CONFIG_INET_DIAG_DESTROY
 // (commit c1e64e298b8cad309091b95d8436a0255c84f54a).
-func (ns *namespace) destroy(row *netlink.Socket) error {
-	// A socket for this alone: it is rare, and a second one of its kind costs
-	// every namespace a third of a millisecond.
-	socket, err := nl.GetNetlinkSocketAt(ns.handle, netns.None(), unix.NETLINK_INET_DIAG)
-	if err != nil {
-		return fmt.Errorf("open a sock_diag socket: %w", err)
-	}
-	handle := &nl.SocketHandle{Socket: socket}
-	defer handle.Close()
-	request := nl.NewNetlinkRequest(nl.SOCK_DESTROY, unix.NLM_F_ACK)
-	request.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_INET_DIAG: handle}
-	request.AddData(diagRequest{row})
-	_, err = request.Execute(unix.NETLINK_INET_DIAG, 0)
-	return err
+func destroy(row *netlink.Socket) request {
+	return newRequest(nl.SOCK_DESTROY, 0, func(err error) error {
+		return fmt.Errorf("destroy %v: %w", observe.SocketOf(row), err)
+	}, diagRequest{row})
 }
 
 // diagRequest is struct inet_diag_req_v2 for just one socket, cookie included.
