@@ -175,7 +175,7 @@ func TestJudgeWritesACard(t *testing.T) {
 	assert.Regexp(t, `(?m)^fail +reuse-time-wait +IPv4`, output)
 	assert.Contains(t, output, "judge -checks reuse-time-wait -family 4 -- forkrig:server -listen '{ip}:{port}' -defect no-reuseaddr")
 
-	read, err := readCard(card)
+	read, err := scorecard.ReadFile(card)
 	require.NoError(t, err)
 	assert.True(t, read.Complete)
 	assert.Empty(t, read.EndedBy)
@@ -228,7 +228,7 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 			if s != syscall.SIGKILL {
 				assert.Equal(t, statusWrong, cmd.ProcessState.ExitCode(), errors.String())
 			}
-			read, err := readCard(card)
+			read, err := scorecard.ReadFile(card)
 			require.NoError(t, err)
 			assert.False(t, read.Complete)
 			assert.False(t, read.OK())
@@ -264,7 +264,7 @@ func TestTimeLimit(t *testing.T) {
 	output, status := run(t, "judge", "-scorecard", card, "-within", "3s", "-parallel", "1")
 	assert.Contains(t, []int{statusWrong, statusUnable}, status, output)
 	assert.Contains(t, output, "incomplete: ended by -within 3s")
-	read, err := readCard(card)
+	read, err := scorecard.ReadFile(card)
 	require.NoError(t, err)
 	assert.Equal(t, "-within 3s", read.EndedBy)
 }
