@@ -269,9 +269,8 @@ func TestTimeLimit(t *testing.T) {
 	assert.Equal(t, "-within 3s", read.EndedBy)
 }
 
-// TestFlagsAreTheSame: each flag that both ways in have is described once, and none has
-// the name of a flag of go test's.
-func TestFlagsAreTheSame(t *testing.T) {
+// TestFlagsAreOurs: none has the name of a flag of go test's.
+func TestFlagsAreOurs(t *testing.T) {
 	set := flag.NewFlagSet("test", flag.ContinueOnError)
 	TestFlags(set)
 	gotest := strings.Fields("bench benchtime count cover cpu exec fullpath fuzz json list o outputdir parallel run short shuffle skip timeout trace v vet")
@@ -279,7 +278,6 @@ func TestFlagsAreTheSame(t *testing.T) {
 	set.VisitAll(func(f *flag.Flag) {
 		names++
 		assert.NotContains(t, gotest, f.Name, "a flag of go test")
-		assert.Contains(t, ours, f.Name)
 	})
 	assert.Positive(t, names)
 }

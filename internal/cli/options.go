@@ -61,8 +61,8 @@ type Options struct {
 	command []string
 	// program is how the program was called, for commands that repeat something.
 	program string
-	// given has the text of each flag that was set on the command line.
-	given map[string]string
+	// set has the flags, and knows which were set on the command line.
+	set *flag.FlagSet
 
 	// What check made of it.
 	judged   judge.Subject
@@ -85,7 +85,6 @@ func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
 	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
 	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
-	o.note(f)
 }
 
 const subjectEnv = "FORKRIG_SUBJECT"
@@ -96,14 +95,12 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md, as the checks end")
 	f.StringVar(&o.baseline, "baseline", "", "compare with the card in this `FILE`: the exit status is 1 only where something became worse")
 	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; the card keeps the results until then")
-	o.note(f)
 }
 
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
 	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means five for each processor")
 	f.BoolVar(&o.verbose, "v", false, "print what is done to the subject, as it happens")
-	o.note(f)
 }
 
 // searchFlags adds the flags of a search.
@@ -115,48 +112,16 @@ func (o *Options) searchFlags(f *flag.FlagSet) {
 	f.StringVar(&o.without, "without", "", "leave these `ACTIONS` out of random stories, such as exhaust-descriptors,storm")
 	f.StringVar(&o.shard, "shard", "", "search only a part of the seeds: `i/n`, from 0/n to n-1/n on n machines (environment: "+
 		"FORKRIG_SHARD, or JOB_COMPLETION_INDEX and JOB_COMPLETIONS)")
-	o.note(f)
 }
 
-// note has every flag of the set note that it was set.
-func (o *Options) note(f *flag.FlagSet) {
-	if o.given == nil {
-		o.given = map[string]string{}
-	}
-	f.VisitAll(func(g *flag.Flag) {
-		if _, noted := g.Value.(noted); !noted && o.owns(g.Name) {
-			g.Value = notedValue(g.Value, func(text string) { o.given[g.Name] = text })
+// given returns the text of a flag, and whether it was set on the command line.
+func (o *Options) given(name string) (text string, given bool) {
+	o.set.Visit(func(f *flag.Flag) {
+		if f.Name == name {
+			text, given = f.Value.String(), true
 		}
 	})
-}
-
-// ours are the flags of Options; a flag set may have others.
-var ours = strings.Fields("subject service closes port subject-user ready on-term storm-signals keeps-vanished family " +
-	"checks scorecard baseline within parallel v schedules soak soak-dir at-once without shard replay merge")
-
-func (o *Options) owns(name string) bool { return slices.Contains(ours, name) }
-
-// noted is the value of a flag that notes when it is set.
-type noted struct {
-	flag.Getter
-	set func(text string)
-}
-
-func notedValue(v flag.Value, set func(text string)) flag.Value {
-	getter, _ := v.(flag.Getter) // those of package flag are
-	return noted{getter, set}
-}
-
-// Set implements [flag.Value].
-func (n noted) Set(text string) error {
-	n.set(text)
-	return n.Getter.Set(text)
-}
-
-// IsBoolFlag says whether the flag needs no value: see [flag.Value].
-func (n noted) IsBoolFlag() bool {
-	b, ok := n.Getter.(interface{ IsBoolFlag() bool })
-	return ok && b.IsBoolFlag()
+	return text, given
 }
 
 // aboutSubject are the flags that say something about the subject.
@@ -169,7 +134,7 @@ func (o *Options) foreign() bool { return len(o.command) > 0 || o.subject != "" 
 // not look like a subject that is right.
 func (o *Options) check() (err error) {
 	from := "-subject"
-	_, given := o.given["subject"]
+	_, given := o.given("subject")
 	if _, set := os.LookupEnv(subjectEnv); set && !given {
 		from, given = "the environment variable "+subjectEnv, true
 	}
@@ -180,12 +145,12 @@ func (o *Options) check() (err error) {
 		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
 	for name, value := range map[string]string{"checks": o.checks, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
-		if _, given := o.given[name]; given && value == "" {
+		if _, given := o.given(name); given && value == "" {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}
 	}
 	for _, name := range aboutSubject {
-		if _, given := o.given[name]; given && !o.foreign() {
+		if _, given := o.given(name); given && !o.foreign() {
 			return fmt.Errorf("-%s describes a subject, but no subject is given: give the subject's command, too", name)
 		}
 	}
@@ -309,7 +274,7 @@ func newSeed() uint64 {
 func (o *Options) repeatCommand(seed uint64, subcommand string, special ...string) string {
 	words := append([]string{cmp.Or(o.program, "forkrig"), subcommand}, special...)
 	for _, name := range append(slices.Clone(aboutSubject), "without") {
-		text, given := o.given[name]
+		text, given := o.given(name)
 		if !given || (name == "at-once" || name == "without") && subcommand != "search" {
 			continue
 		}
