@@ -289,10 +289,8 @@ func TestGoTestFlags(t *testing.T) {
 	require.NoError(t, set.Parse([]string{"-subject", "socat 'TCP{family}-LISTEN:{port}' EXEC:cat", "-keeps-vanished", "-family", "6", "-checks=reap"}))
 	require.NoError(t, o.check())
 	assert.True(t, o.Asked())
-	subject, err := o.theSubject()
-	require.NoError(t, err)
-	assert.Equal(t, []string{"socat", "TCP{family}-LISTEN:{port}", "EXEC:cat"}, subject.Command)
-	assert.True(t, subject.KeepsVanished)
+	assert.Equal(t, []string{"socat", "TCP{family}-LISTEN:{port}", "EXEC:cat"}, o.judged.Command)
+	assert.True(t, o.judged.KeepsVanished)
 	assert.Contains(t, o.repeatCommand(7, "judge"), "FORKRIG_SEED=7 forkrig judge -keeps-vanished=true -- socat 'TCP{family}-LISTEN:{port}' EXEC:cat")
 }
 

@@ -27,16 +27,11 @@ import (
 // Options are what the flags say. They have the same names in forkrig and in go test
 // ./scenarios/..., which both get them from here.
 type Options struct {
-	// The subject.
-	subject   string
-	service   string
-	closes    string
-	port      uint
-	user      string
-	ready     time.Duration
-	onTerm    string
-	storm     string
-	vanishing bool
+	// The subject: what the flags say of a foreign one, and the one that is meant after check.
+	judged  judge.Subject
+	subject string
+	port    uint
+	storm   string
 
 	// The trial.
 	checks   string
@@ -65,7 +60,6 @@ type Options struct {
 	set *flag.FlagSet
 
 	// What check made of it.
-	judged   judge.Subject
 	selected []judge.Check
 	families []rig.Family
 	part     search.Shard
@@ -76,14 +70,14 @@ type Options struct {
 func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.subject, "subject", os.Getenv(subjectEnv),
 		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
-	f.StringVar(&o.service, "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
-	f.StringVar(&o.closes, "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
+	f.StringVar((*string)(&o.judged.Service), "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
+	f.StringVar((*string)(&o.judged.Closes), "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
 	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject; where its command has {port}, the one that it stands for")
-	f.StringVar(&o.user, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
-	f.DurationVar(&o.ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
-	f.StringVar(&o.onTerm, "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, each is right and reported")
+	f.StringVar(&o.judged.User, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
+	f.DurationVar(&o.judged.Ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
+	f.StringVar((*string)(&o.judged.OnTerm), "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, each is right and reported")
 	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
-	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
+	f.BoolVar(&o.judged.KeepsVanished, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
 	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
 }
 
@@ -193,41 +187,34 @@ func (o *Options) check() (err error) {
 	if o.selected, err = checks.Select(o.checks); err != nil {
 		return fmt.Errorf("-checks: %w", err)
 	}
-	o.judged, err = o.theSubject()
-	return err
+	return o.describe()
 }
 
 // maxParallel is more checks than there are.
 const maxParallel = 1000
 
-// theSubject is the server that the flags describe.
-func (o *Options) theSubject() (judge.Subject, error) {
+// describe completes the description of the server that is meant.
+func (o *Options) describe() (err error) {
 	if !o.foreign() {
-		return BuiltIn(), nil
+		o.judged = BuiltIn()
+		return nil
 	}
-	subject := judge.Subject{Command: o.command, Dir: rig.FromInvoker(".")}
+	o.judged.Command, o.judged.Dir, o.judged.Port = o.command, rig.FromInvoker("."), uint16(o.port)
 	if len(o.command) == 0 {
-		words, err := judge.SplitWords(o.subject)
-		if err != nil {
-			return subject, fmt.Errorf("-subject: %w", err)
+		if o.judged.Command, err = judge.SplitWords(o.subject); err != nil {
+			return fmt.Errorf("-subject: %w", err)
 		}
-		subject.Command = words
 	}
 	if o.port > 65535 {
-		return subject, fmt.Errorf("-port %d: give one from 1 to 65535", o.port)
+		return fmt.Errorf("-port %d: give one from 1 to 65535", o.port)
 	}
-	if err := rig.CheckUser(o.user); err != nil {
-		return subject, fmt.Errorf("-subject-user: %w", err)
+	if err := rig.CheckUser(o.judged.User); err != nil {
+		return fmt.Errorf("-subject-user: %w", err)
 	}
-	subject.Service, subject.Closes, subject.Port = judge.Service(o.service), judge.Side(o.closes), uint16(o.port)
-	subject.User, subject.Ready, subject.OnTerm = o.user, o.ready, judge.Policy(o.onTerm)
-	subject.KeepsVanished = o.vanishing
-	named, err := parseSignals(o.storm)
-	if err != nil {
-		return subject, fmt.Errorf("-storm-signals: %w", err)
+	if o.judged.StormSignals, err = parseSignals(o.storm); err != nil {
+		return fmt.Errorf("-storm-signals: %w", err)
 	}
-	subject.StormSignals = named
-	return subject, subject.Check()
+	return o.judged.Check()
 }
 
 // BuiltIn is the reference server as a subject, with further arguments. The program
