@@ -12,10 +12,12 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v3"
 
@@ -29,6 +31,9 @@ import (
 // and returns the exit status.
 func Main(args []string, programs rig.Programs) int {
 	rig.Dispatch(programs)
+	// Without this the runtime would print all goroutines and end with the status of a wrong
+	// command line, also before a run has its handler. SIGABRT still does.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGQUIT)
 	out := &output{file: os.Stdout}
 	status := statusRight
 	if err := command(&status, out).Run(context.Background(), plainArgs(args)); err != nil {
