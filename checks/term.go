@@ -93,7 +93,7 @@ func policy(c *judge.Case, s *judge.Instance, who rig.ProcessInfos, k *judge.Con
 	wanted := c.Subject.OnTerm
 	switch {
 	case wanted == judge.Unstated:
-		c.Note("%s (%s; without -on-term each policy is right)", meaning, found)
+		c.Note("%s (%s); without -on-term each policy is right", meaning, found)
 	case wanted == found:
 		c.Note("%s (%s)", meaning, found)
 	case wanted == judge.Drain && found == judge.Leave:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -71,11 +72,10 @@ func (t Trial) Unbegun(cause string) []scorecard.Result {
 func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 	tb.Helper()
 	absent := Reach(tb, t.Subject, t.families()...)
-	if len(absent) == len(t.families()) && tb.Context().Err() == nil {
-		// A subject that the rig had to end fails: see notServed.
-		if err := absent[t.families()[0]]; !errors.Is(err, errOvercrowded) {
-			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
-		}
+	// A subject that the rig had to end fails: see notServed.
+	overcrowded := slices.ContainsFunc(t.families(), func(f rig.Family) bool { return errors.Is(absent[f], errOvercrowded) })
+	if len(absent) == len(t.families()) && !overcrowded && tb.Context().Err() == nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, absent[t.families()[0]])
 	}
 	var mu sync.Mutex
 	tell := func(e Event) {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -23,9 +22,6 @@ const CardFile = "scorecard.json"
 const storyPrefix = "story-"
 
 var storySuffixes = []string{".md", ".json", ".go.txt"}
-
-// maxFileBytes is more than the length of any card or story.
-const maxFileBytes = 64 << 20
 
 // Shards is what [MergeDirectories] found and wrote.
 type Shards struct {
@@ -70,11 +66,16 @@ func MergeDirectories(out string, names ...string) (Shards, error) {
 	var shards Shards
 	var stories []story
 	for _, name := range names {
-		gather := gatherDirectory
-		if info, err := os.Stat(name); err == nil && !info.IsDir() {
-			gather = gatherCard
+		var sources []Source
+		var found []story
+		info, err := os.Stat(name)
+		if err == nil && !info.IsDir() {
+			sources = make([]Source, 1)
+			sources[0].Name = name
+			sources[0].Card, err = ReadFile(name)
+		} else {
+			sources, found, err = gatherDirectory(name)
 		}
-		sources, found, err := gather(name)
 		if err != nil {
 			return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 		}
@@ -105,23 +106,6 @@ func MergeDirectories(out string, names ...string) (Shards, error) {
 type story struct {
 	stem  string
 	files map[string][]byte
-}
-
-// gatherCard reads one card.
-func gatherCard(name string) ([]Source, []story, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	content, err := readAll(file)
-	if err == nil {
-		var card Card
-		if card, err = Parse(bytes.NewReader(content)); err == nil {
-			return []Source{{name, card}}, nil, nil
-		}
-	}
-	return nil, nil, fmt.Errorf("%s: %w", name, err)
 }
 
 // gatherDirectory reads the cards and the failing stories below a directory, in the
@@ -177,15 +161,6 @@ func readRegular(root *os.Root, name string, entry fs.DirEntry) ([]byte, error) 
 	}
 	defer file.Close()
 	return readAll(file)
-}
-
-// readAll reads a file of a length that a card or story can have.
-func readAll(file *os.File) ([]byte, error) {
-	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err == nil && len(content) > maxFileBytes {
-		err = fmt.Errorf("the file is longer than %d MiB", maxFileBytes>>20)
-	}
-	return content, err
 }
 
 // storyName takes the name of a story's file apart.

@@ -5,6 +5,7 @@ package scorecard_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -95,4 +96,32 @@ func ExampleDiff() {
 	//
 	// 2 worse, 1 better, 0 new, 0 gone, 0 the same
 	// worse: true
+}
+
+// Two shards of a search, as two machines wrote them.
+func ExampleMergeDirectories() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	for i, verdict := range []scorecard.Verdict{scorecard.Pass, scorecard.Fail} {
+		card := scorecard.Card{Subject: "./server", Kernel: "6.12.0", Seed: uint64(7 + i), Complete: true, Shard: scorecard.Shard{Index: i, Of: 2},
+			Checks: []scorecard.Result{{Name: "search", Family: "IPv4", Verdict: verdict}}}
+		if err := scorecard.WriteFile(filepath.Join(dir, fmt.Sprint(i, ".json")), card); err != nil {
+			fmt.Println(err)
+		}
+	}
+	merged, err := scorecard.MergeDirectories(filepath.Join(dir, "merged"), filepath.Join(dir, "0.json"), filepath.Join(dir, "1.json"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(merged.Card.Heading())
+	fmt.Println(merged.Card.Checks[0].Verdict, "in the runs:", merged.Card.Checks[0].Runs)
+	// Output:
+	// ./server
+	// 2 runs on kernel 6.12.0, first seed 7
+	// fail in the runs: 1 pass, 1 fail, 0 broken, 0 skip
 }

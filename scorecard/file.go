@@ -49,6 +49,35 @@ func WriteFile(name string, card Card) error {
 	return nil
 }
 
+// maxFileBytes is more than the length of any card or story.
+const maxFileBytes = 64 << 20
+
+// ReadFile reads the card in a file, see [Parse].
+func ReadFile(name string) (Card, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return Card{}, err
+	}
+	defer file.Close()
+	content, err := readAll(file)
+	if err == nil {
+		var card Card
+		if card, err = Parse(bytes.NewReader(content)); err == nil {
+			return card, nil
+		}
+	}
+	return Card{}, fmt.Errorf("%s: %w", name, err)
+}
+
+// readAll reads a file of a length that a card or story can have.
+func readAll(file *os.File) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err == nil && len(content) > maxFileBytes {
+		err = fmt.Errorf("the file is longer than %d MiB", maxFileBytes>>20)
+	}
+	return content, err
+}
+
 // checkMarkdown returns an error where the Markdown would replace what is no card.
 func checkMarkdown(name, markdownName string) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {

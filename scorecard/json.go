@@ -53,11 +53,10 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	var version struct {
 		Schema uint64 `json:"schema"`
 	}
-	if err := describe(json.Unmarshal(data, &version)); err != nil {
-		return err
-	}
 	required := []string{"subject", "kernel", "seed", "checks"}
-	switch {
+	switch err := describe(json.Unmarshal(data, &version)); {
+	case err != nil:
+		return err
 	case version.Schema > schema:
 		return fmt.Errorf("the card has schema %d, and this forkrig reads up to %d: use a newer forkrig", version.Schema, schema)
 	case version.Schema == schema:
@@ -74,10 +73,7 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	if err := describe(json.Unmarshal(data, &card)); err != nil {
 		return err
 	}
-	incomplete := false
-	for _, run := range card.Runs {
-		incomplete = incomplete || run.Incomplete
-	}
+	incomplete := slices.ContainsFunc(card.Runs, func(r Run) bool { return r.Incomplete })
 	if len(card.Runs) > 0 && card.Complete == incomplete {
 		return fmt.Errorf("field \"complete\" is %t, but the runs say %t", card.Complete, !incomplete)
 	}

@@ -17,10 +17,10 @@ const summaryBytes = 1000 << 10
 const markdownStart = "## Scorecard of "
 
 // WriteMarkdown writes the card as GitHub Flavored Markdown: a heading, a table
-// of the checks, and a section for what failed or is broken. Texts are shown as
-// they are, never interpreted as Markdown or HTML. What is written stays below
-// the 1 MiB that GitHub takes as a step summary: long texts are cut, evidence in
-// its middle, and what was left out is counted.
+// of the checks, and for what failed or is broken a section with the paragraph of
+// [Card.WriteTable]. Texts are shown as they are, never interpreted as Markdown or HTML.
+// What is written stays below the 1 MiB that GitHub takes as a step summary: long lines and
+// the middle of long sections are left out and counted.
 func (c Card) WriteMarkdown(w io.Writer) error {
 	var text []byte
 	for limit := min(64<<10, summaryBytes/(len(c.Checks)+1)); ; limit = limit * 3 / 4 {
@@ -39,9 +39,8 @@ func (c Card) WriteMarkdown(w io.Writer) error {
 	return err
 }
 
-// markdown renders with at most limit bytes of evidence in each section.
+// markdown renders with at most about limit bytes in each section.
 func (c Card) markdown(limit int) []byte {
-	short := min(limit, 4<<10)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, markdownStart+"%s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
 	b.WriteString(prose(c.Origin()))
@@ -72,26 +71,11 @@ func (c Card) markdown(limit int) []byte {
 	for _, row := range rows {
 		for _, f := range row.findings() {
 			fmt.Fprintf(&b, "\n### %s\n\n", prose(cut(f.title(), 200)))
-			for _, item := range []struct{ label, text string }{
-				{"expected", f.Expected}, {"observed", f.Observed}, {"cause", f.Cause},
-			} {
-				text := shorten(strings.Join(lines(item.text), "\n"), short)
-				if text == "" {
-					continue
-				}
-				fmt.Fprintf(&b, "- **%s**: %s\n", item.label, strings.ReplaceAll(prose(text), "\n", "<br>"))
+			paragraph := f.paragraph()
+			for i, line := range paragraph {
+				paragraph[i] = shorten(line, limit/4)
 			}
-			if evidence, whose := f.evidence(); len(evidence) > 0 {
-				for i, line := range evidence {
-					evidence[i] = shorten(line, limit/4)
-				}
-				fmt.Fprintf(&b, "\n%s:\n\n", strings.TrimRight("Evidence "+prose(whose), " "))
-				b.WriteString(codeBlock("text", excerpt(evidence, limit)))
-			}
-			if command := lines(f.Reproduce); len(command) > 0 {
-				b.WriteString("\nReproduce:\n\n")
-				b.WriteString(codeBlock("sh", excerpt(command, short)))
-			}
+			b.WriteString(codeBlock(excerpt(paragraph, limit)))
 		}
 	}
 	c.writeRuns(&b)
@@ -143,10 +127,10 @@ func codeSpan(line string) string {
 
 // codeBlock returns printable lines between fences that are longer than any run
 // of backticks within.
-func codeBlock(language string, lines []string) string {
+func codeBlock(lines []string) string {
 	text := strings.Join(lines, "\n")
 	fence := strings.Repeat("`", max(longestRun(text)+1, 3))
-	return fence + language + "\n" + text + "\n" + fence + "\n"
+	return fence + "text\n" + text + "\n" + fence + "\n"
 }
 
 // longestRun returns the greatest number of backticks side by side.

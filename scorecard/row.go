@@ -44,12 +44,7 @@ func families(results []Result) []string {
 }
 
 // worst returns the gravest verdict of the results, "" without any.
-func worst(results []Result) (v Verdict) {
-	for _, r := range results {
-		v = graver(v, r.Verdict)
-	}
-	return v
-}
+func worst(results []Result) Verdict { return Card{Checks: results}.Counts().worst() }
 
 // in returns the gravest verdict in one family, "" if the check was not made there.
 func (w row) in(family string) Verdict {

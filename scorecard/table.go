@@ -60,7 +60,10 @@ func (c Card) WriteTable(w io.Writer, style Style) error {
 
 	for _, row := range rows {
 		for _, f := range row.findings() {
-			f.writeParagraph(&b, style.Colour)
+			fmt.Fprintf(&b, "\n%s\n", paint(f.title(), f.Verdict, style.Colour))
+			for _, line := range f.paragraph() {
+				fmt.Fprintln(&b, line)
+			}
 		}
 	}
 	if len(rows) > 0 {
@@ -100,9 +103,8 @@ func (c Card) Summary(colour bool) string {
 	return text
 }
 
-// writeParagraph writes all of the finding.
-func (f finding) writeParagraph(w io.Writer, colour bool) {
-	fmt.Fprintf(w, "\n%s\n", paint(f.title(), f.Verdict, colour))
+// paragraph returns all that is said of the finding, as lines.
+func (f finding) paragraph() (all []string) {
 	evidence, whose := f.evidence()
 	if len(evidence) > 0 {
 		evidence = slices.Insert(evidence, 0, whose)
@@ -123,7 +125,8 @@ func (f finding) writeParagraph(w io.Writer, colour bool) {
 			if i == 0 {
 				start = pad("  "+item.label, labelColumns)
 			}
-			fmt.Fprintln(w, strings.TrimRight(start+line, " "))
+			all = append(all, strings.TrimRight(start+line, " "))
 		}
 	}
+	return all
 }

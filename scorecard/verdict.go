@@ -57,19 +57,6 @@ func (v Verdict) kind() (k kind, valid bool) {
 	return k, false
 }
 
-// graver returns the graver of two verdicts. The zero value is less grave than any.
-func graver(a, b Verdict) Verdict {
-	if a == "" || b == "" {
-		return a + b
-	}
-	first, _ := a.kind()
-	second, _ := b.kind()
-	if second.gravity > first.gravity {
-		return b
-	}
-	return a
-}
-
 // MarshalText returns the word of the verdict, or an error if v is not valid.
 func (v Verdict) MarshalText() ([]byte, error) {
 	if err := v.check(); err != nil {
@@ -138,9 +125,10 @@ func (n Counts) all() int {
 
 // worst returns the gravest verdict that anything has, "" where nothing has one.
 func (n Counts) worst() (v Verdict) {
+	gravest := -1
 	for _, k := range kinds {
-		if n.of(k.Verdict) > 0 {
-			v = graver(v, k.Verdict)
+		if *k.count(&n) > 0 && k.gravity > gravest {
+			v, gravest = k.Verdict, k.gravity
 		}
 	}
 	return v

@@ -6,28 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"forkrig/checks"
 	"forkrig/scorecard"
 )
-
-// maxCardBytes is more than any card is long.
-const maxCardBytes = 64 << 20
-
-// readCard reads the scorecard of a file.
-func readCard(name string) (scorecard.Card, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return scorecard.Card{}, err
-	}
-	defer file.Close()
-	card, err := scorecard.Parse(io.LimitReader(file, maxCardBytes))
-	if err != nil {
-		return card, fmt.Errorf("%s: %w", name, err)
-	}
-	return card, nil
-}
 
 // list prints the checks with what they mean.
 func list(w io.Writer) {
@@ -38,7 +20,7 @@ func list(w io.Writer) {
 
 // show prints a card.
 func show(out *output, name string) (status int, err error) {
-	card, err := readCard(name)
+	card, err := scorecard.ReadFile(name)
 	if err != nil {
 		return statusUsage, err
 	}
@@ -51,11 +33,11 @@ func show(out *output, name string) (status int, err error) {
 
 // diff prints how two cards differ. The status says whether something became worse.
 func diff(out *output, before, after string) (status int, err error) {
-	older, err := readCard(before)
+	older, err := scorecard.ReadFile(before)
 	if err != nil {
 		return statusUsage, err
 	}
-	newer, err := readCard(after)
+	newer, err := scorecard.ReadFile(after)
 	if err != nil {
 		return statusUsage, err
 	}

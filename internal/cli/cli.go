@@ -12,10 +12,12 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v3"
 
@@ -29,6 +31,9 @@ import (
 // and returns the exit status.
 func Main(args []string, programs rig.Programs) int {
 	rig.Dispatch(programs)
+	// Without this the runtime would print all goroutines and end with the status of a wrong
+	// command line, also before a run has its handler. SIGABRT still does.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGQUIT)
 	out := &output{file: os.Stdout}
 	status := statusRight
 	if err := command(&status, out).Run(context.Background(), plainArgs(args)); err != nil {
@@ -194,7 +199,7 @@ func judgeCommand(run runner, out *output) *cli.Command {
 			"forkrig judge -checks reap,term -family 6 -v -- ./server -listen {ip}:{port}",
 		Description: "In the command {ip} is replaced by the address, {port} by the port, {host} by the address in brackets\n" +
 			"for IPv6, {family} by 4 or 6. Without a command the built-in server is judged.",
-		Flags: flagsOf(o.subjectFlags, o.trialFlags, o.programFlags),
+		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.programFlags),
 		Action: run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {
 				list(out)
@@ -218,9 +223,8 @@ func searchCommand(run runner, out *output) *cli.Command {
 			"forkrig search -schedules 1000 -- ./server -listen {ip}:{port}\n" +
 			"forkrig search -soak 10m -soak-dir found -shard 0/4 -- ./server -listen {ip}:{port}",
 		Description: "Without -schedules and -soak it plays 25 stories for each way in which the server runs.\nWithout a command it tests the built-in server.",
-		Flags: flagsOf(o.subjectFlags, o.searchFlags, func(f *flag.FlagSet) {
+		Flags: flagsOf(o, o.subjectFlags, o.searchFlags, func(f *flag.FlagSet) {
 			f.DurationVar(&o.within, "within", 0, "end the search after this `TIME`")
-			o.note(f)
 		}),
 		Action: run(func(c *cli.Command) (int, error) {
 			if err := o.checkCommand(c.Args().Slice()); err != nil {
@@ -240,7 +244,7 @@ func replayCommand(run runner, out *output) *cli.Command {
 		UsageText: "forkrig replay STORY.json\nforkrig replay STORY.json -- COMMAND…",
 		Description: "STORY.json is a file that forkrig search wrote to its -soak-dir. The story is played at COMMAND,\n" +
 			"or without it at the subject that the story names.",
-		Flags: flagsOf(o.subjectFlags),
+		Flags: flagsOf(o, o.subjectFlags),
 		Action: run(func(c *cli.Command) (int, error) {
 			if c.NArg() == 0 {
 				return statusUsage, errors.New("replay: give the file of a story, such as soak/story-12.json")

@@ -17,14 +17,13 @@ import (
 // TestFlags adds the flags of judge, search, replay and merge to those of a test binary, under
 // the same names, and returns what they will say. -v and -parallel are go test's own.
 func TestFlags(f *flag.FlagSet) *Options {
-	o := &Options{}
+	o := &Options{set: f}
 	o.subjectFlags(f)
 	o.trialFlags(f)
 	o.searchFlags(f)
 	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, or without it at the server that the story names")
 	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments into this new `DIRECTORY`,\n"+
 		"and exit: 0 if all shards are there and nothing failed, 1 if not, 2 if they cannot be merged; needs no privilege")
-	o.note(f)
 	return o
 }
 
@@ -35,7 +34,7 @@ func TestFlags(f *flag.FlagSet) *Options {
 func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
 	rig.Dispatch(programs)
 	flag.Parse()
-	if _, given := o.given["merge"]; given {
+	if _, given := o.given("merge"); given {
 		// It needs no sandbox: what was judged with privileges is merged without.
 		os.Exit(printed(os.Stdout, func(out *output) int {
 			status, err := merge(out, o.merge, flag.Args())

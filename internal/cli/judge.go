@@ -171,7 +171,7 @@ func (o *Options) readBaseline() (*scorecard.Card, error) {
 	if o.baseline == "" {
 		return nil, nil
 	}
-	card, err := readCard(rig.FromInvoker(o.baseline))
+	card, err := scorecard.ReadFile(rig.FromInvoker(o.baseline))
 	return &card, err
 }
 

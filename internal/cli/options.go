@@ -27,16 +27,11 @@ import (
 // Options are what the flags say. They have the same names in forkrig and in go test
 // ./scenarios/..., which both get them from here.
 type Options struct {
-	// The subject.
-	subject   string
-	service   string
-	closes    string
-	port      uint
-	user      string
-	ready     time.Duration
-	onTerm    string
-	storm     string
-	vanishing bool
+	// The subject: what the flags say of a foreign one, and the one that is meant after check.
+	judged  judge.Subject
+	subject string
+	port    uint
+	storm   string
 
 	// The trial.
 	checks   string
@@ -61,11 +56,10 @@ type Options struct {
 	command []string
 	// program is how the program was called, for commands that repeat something.
 	program string
-	// given has the text of each flag that was set on the command line.
-	given map[string]string
+	// set has the flags, and knows which were set on the command line.
+	set *flag.FlagSet
 
 	// What check made of it.
-	judged   judge.Subject
 	selected []judge.Check
 	families []rig.Family
 	part     search.Shard
@@ -76,16 +70,15 @@ type Options struct {
 func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.subject, "subject", os.Getenv(subjectEnv),
 		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
-	f.StringVar(&o.service, "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
-	f.StringVar(&o.closes, "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
+	f.StringVar((*string)(&o.judged.Service), "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
+	f.StringVar((*string)(&o.judged.Closes), "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
 	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject; where its command has {port}, the one that it stands for")
-	f.StringVar(&o.user, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
-	f.DurationVar(&o.ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
-	f.StringVar(&o.onTerm, "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, each is right and reported")
+	f.StringVar(&o.judged.User, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
+	f.DurationVar(&o.judged.Ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
+	f.StringVar((*string)(&o.judged.OnTerm), "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, each is right and reported")
 	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
-	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
+	f.BoolVar(&o.judged.KeepsVanished, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
 	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
-	o.note(f)
 }
 
 const subjectEnv = "FORKRIG_SUBJECT"
@@ -96,14 +89,12 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md, as the checks end")
 	f.StringVar(&o.baseline, "baseline", "", "compare with the card in this `FILE`: the exit status is 1 only where something became worse")
 	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; the card keeps the results until then")
-	o.note(f)
 }
 
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
 	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means five for each processor")
 	f.BoolVar(&o.verbose, "v", false, "print what is done to the subject, as it happens")
-	o.note(f)
 }
 
 // searchFlags adds the flags of a search.
@@ -115,48 +106,16 @@ func (o *Options) searchFlags(f *flag.FlagSet) {
 	f.StringVar(&o.without, "without", "", "leave these `ACTIONS` out of random stories, such as exhaust-descriptors,storm")
 	f.StringVar(&o.shard, "shard", "", "search only a part of the seeds: `i/n`, from 0/n to n-1/n on n machines (environment: "+
 		"FORKRIG_SHARD, or JOB_COMPLETION_INDEX and JOB_COMPLETIONS)")
-	o.note(f)
 }
 
-// note has every flag of the set note that it was set.
-func (o *Options) note(f *flag.FlagSet) {
-	if o.given == nil {
-		o.given = map[string]string{}
-	}
-	f.VisitAll(func(g *flag.Flag) {
-		if _, noted := g.Value.(noted); !noted && o.owns(g.Name) {
-			g.Value = notedValue(g.Value, func(text string) { o.given[g.Name] = text })
+// given returns the text of a flag, and whether it was set on the command line.
+func (o *Options) given(name string) (text string, given bool) {
+	o.set.Visit(func(f *flag.Flag) {
+		if f.Name == name {
+			text, given = f.Value.String(), true
 		}
 	})
-}
-
-// ours are the flags of Options; a flag set may have others.
-var ours = strings.Fields("subject service closes port subject-user ready on-term storm-signals keeps-vanished family " +
-	"checks scorecard baseline within parallel v schedules soak soak-dir at-once without shard replay merge")
-
-func (o *Options) owns(name string) bool { return slices.Contains(ours, name) }
-
-// noted is the value of a flag that notes when it is set.
-type noted struct {
-	flag.Getter
-	set func(text string)
-}
-
-func notedValue(v flag.Value, set func(text string)) flag.Value {
-	getter, _ := v.(flag.Getter) // those of package flag are
-	return noted{getter, set}
-}
-
-// Set implements [flag.Value].
-func (n noted) Set(text string) error {
-	n.set(text)
-	return n.Getter.Set(text)
-}
-
-// IsBoolFlag says whether the flag needs no value: see [flag.Value].
-func (n noted) IsBoolFlag() bool {
-	b, ok := n.Getter.(interface{ IsBoolFlag() bool })
-	return ok && b.IsBoolFlag()
+	return text, given
 }
 
 // aboutSubject are the flags that say something about the subject.
@@ -169,7 +128,7 @@ func (o *Options) foreign() bool { return len(o.command) > 0 || o.subject != "" 
 // not look like a subject that is right.
 func (o *Options) check() (err error) {
 	from := "-subject"
-	_, given := o.given["subject"]
+	_, given := o.given("subject")
 	if _, set := os.LookupEnv(subjectEnv); set && !given {
 		from, given = "the environment variable "+subjectEnv, true
 	}
@@ -180,12 +139,12 @@ func (o *Options) check() (err error) {
 		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
 	for name, value := range map[string]string{"checks": o.checks, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
-		if _, given := o.given[name]; given && value == "" {
+		if _, given := o.given(name); given && value == "" {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}
 	}
 	for _, name := range aboutSubject {
-		if _, given := o.given[name]; given && !o.foreign() {
+		if _, given := o.given(name); given && !o.foreign() {
 			return fmt.Errorf("-%s describes a subject, but no subject is given: give the subject's command, too", name)
 		}
 	}
@@ -228,41 +187,34 @@ func (o *Options) check() (err error) {
 	if o.selected, err = checks.Select(o.checks); err != nil {
 		return fmt.Errorf("-checks: %w", err)
 	}
-	o.judged, err = o.theSubject()
-	return err
+	return o.describe()
 }
 
 // maxParallel is more checks than there are.
 const maxParallel = 1000
 
-// theSubject is the server that the flags describe.
-func (o *Options) theSubject() (judge.Subject, error) {
+// describe completes the description of the server that is meant.
+func (o *Options) describe() (err error) {
 	if !o.foreign() {
-		return BuiltIn(), nil
+		o.judged = BuiltIn()
+		return nil
 	}
-	subject := judge.Subject{Command: o.command, Dir: rig.FromInvoker(".")}
+	o.judged.Command, o.judged.Dir, o.judged.Port = o.command, rig.FromInvoker("."), uint16(o.port)
 	if len(o.command) == 0 {
-		words, err := judge.SplitWords(o.subject)
-		if err != nil {
-			return subject, fmt.Errorf("-subject: %w", err)
+		if o.judged.Command, err = judge.SplitWords(o.subject); err != nil {
+			return fmt.Errorf("-subject: %w", err)
 		}
-		subject.Command = words
 	}
 	if o.port > 65535 {
-		return subject, fmt.Errorf("-port %d: give one from 1 to 65535", o.port)
+		return fmt.Errorf("-port %d: give one from 1 to 65535", o.port)
 	}
-	if err := rig.CheckUser(o.user); err != nil {
-		return subject, fmt.Errorf("-subject-user: %w", err)
+	if err := rig.CheckUser(o.judged.User); err != nil {
+		return fmt.Errorf("-subject-user: %w", err)
 	}
-	subject.Service, subject.Closes, subject.Port = judge.Service(o.service), judge.Side(o.closes), uint16(o.port)
-	subject.User, subject.Ready, subject.OnTerm = o.user, o.ready, judge.Policy(o.onTerm)
-	subject.KeepsVanished = o.vanishing
-	named, err := parseSignals(o.storm)
-	if err != nil {
-		return subject, fmt.Errorf("-storm-signals: %w", err)
+	if o.judged.StormSignals, err = parseSignals(o.storm); err != nil {
+		return fmt.Errorf("-storm-signals: %w", err)
 	}
-	subject.StormSignals = named
-	return subject, subject.Check()
+	return o.judged.Check()
 }
 
 // BuiltIn is the reference server as a subject, with further arguments. The program
@@ -309,7 +261,7 @@ func newSeed() uint64 {
 func (o *Options) repeatCommand(seed uint64, subcommand string, special ...string) string {
 	words := append([]string{cmp.Or(o.program, "forkrig"), subcommand}, special...)
 	for _, name := range append(slices.Clone(aboutSubject), "without") {
-		text, given := o.given[name]
+		text, given := o.given(name)
 		if !given || (name == "at-once" || name == "without") && subcommand != "search" {
 			continue
 		}

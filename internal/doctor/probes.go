@@ -97,7 +97,7 @@ var probes = []probe{
 	{string(rig.FeatureTimeNamespace), "a process has clocks of its own", "the fault ClockJump and Command.ClockOffset",
 		"use Linux 6.2 or later with CONFIG_TIME_NS, and give CAP_SYS_TIME",
 		"", func(_ context.Context, l *lab) error {
-			_, err := l.start(rig.Command{ClockOffset: time.Hour})
+			_, err := l.b.Start(l.command("", time.Hour))
 			return err
 		}},
 	{string(rig.FeatureNftables), "rules filter packets", "the faults Partition and Reset, and MTU with Silent",
@@ -253,23 +253,16 @@ func Program(args []string) int {
 	return 0
 }
 
-// command is [Program] with its input. The end of the input ends the program where the rig
-// lacks the right to send signals.
-func (l *lab) command() rig.Command {
-	return rig.Command{Args: rig.Program(ProgramName, l.address(rig.IPv4).String()).Args, Stdin: true}
-}
-
-// start starts [Program] on host b as the command says.
-func (l *lab) start(like rig.Command) (*rig.Process, error) {
-	c := l.command()
-	c.User, c.ClockOffset = like.User, like.ClockOffset
-	return l.b.Start(c)
+// command is [Program] on host b, as a user and with clocks that are ahead. The end of its
+// input ends it where the rig lacks the right to send signals.
+func (l *lab) command(user string, ahead time.Duration) rig.Command {
+	return rig.Command{Args: rig.Program(ProgramName, l.address(rig.IPv4).String()).Args, Stdin: true, User: user, ClockOffset: ahead}
 }
 
 // observe starts a process as a user, or with "" as that of the rig, and looks at it in each
 // of the ways. All that cannot be seen is in the error.
 func (l *lab) observe(ctx context.Context, user string, looks ...func(*lab, context.Context, *rig.Process) error) error {
-	p, err := l.start(rig.Command{User: user})
+	p, err := l.b.Start(l.command(user, 0))
 	if err != nil {
 		return err
 	}
@@ -320,7 +313,7 @@ func (l *lab) options(context.Context, *rig.Process) error {
 
 // inject has a call of a process fail that would not.
 func (l *lab) inject(ctx context.Context) error {
-	session, err := inject.Start(ctx, l.b, l.command(), "chdir")
+	session, err := inject.Start(ctx, l.b, l.command("", 0), "chdir")
 	if err != nil {
 		return err
 	}

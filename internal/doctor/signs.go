@@ -18,21 +18,20 @@ import (
 // signs returns what can be seen of the machine without a sandbox. It changes nothing and
 // needs no privilege. On a system other than Linux it returns one finding.
 func signs() []finding {
-	return machine{root: "/", system: runtime.GOOS, processors: runtime.NumCPU()}.signs()
+	if runtime.GOOS != "linux" {
+		return []finding{{Name: "operating-system", State: missing, Essential: true, Detail: "this is " + runtime.GOOS,
+			Costs: nothingRuns, Remedy: "run forkrig on Linux, on another machine or in a virtual one"}}
+	}
+	return machine{"/", runtime.NumCPU()}.signs()
 }
 
 // machine is where signs are looked for. Tests give it a directory with recorded files.
 type machine struct {
 	root       string // of /proc, /dev and /sys
-	system     string // as in runtime.GOOS
 	processors int
 }
 
 func (m machine) signs() []finding {
-	if m.system != "linux" {
-		return []finding{{Name: "operating-system", State: missing, Essential: true, Detail: "this is " + m.system,
-			Costs: nothingRuns, Remedy: "run forkrig on Linux, on another machine or in a virtual one"}}
-	}
 	if m.read("proc/sys/kernel/osrelease") == "" {
 		return []finding{{Name: "proc", State: missing, Essential: true, Detail: "there is no /proc, or it is empty",
 			Costs: nothingRuns, Remedy: "mount it: mount -t proc proc /proc"}}
