@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
-	"forkrig/rig/internal/fullpipe"
+	"forkrig/rig/internal/pipes"
 )
 
 func openPipe() (r, w *os.File, err error) {
@@ -62,7 +61,7 @@ func (o *Output) Close(ctx context.Context) (was bool, err error) {
 	o.mu.Lock()
 	was = !o.ended
 	o.mu.Unlock()
-	if err := o.want(ctx, wishClosed, func() (bool, error) { return o.ended, nil }); err != nil {
+	if err := o.want(ctx, wishClosed, func() (bool, error) { return o.ended, o.pipe.err }); err != nil {
 		return was, fmt.Errorf("close the output: %w", err)
 	}
 	return was, nil
@@ -183,10 +182,10 @@ func (p pipeReader) Read(b []byte) (n int, err error) {
 		case wishFull:
 			// What is there comes first. Then only the rig's own bytes are in the pipe,
 			// and they will be the first to come out again.
-			if n, err := fullpipe.Read(p.file, b); n > 0 || err != nil {
+			if n, err := pipes.Read(p.file, b); n > 0 || err != nil {
 				return n, err
 			}
-			size, err := fullpipe.Fill(p.file)
+			size, err := pipes.Fill(p.file)
 			if err == nil && size == 0 {
 				continue // a process wrote in between
 			}
@@ -223,7 +222,7 @@ func (p pipeReader) standFull(size int) error {
 		}
 		<-changed
 	}
-	if err := fullpipe.Empty(p.file, size); err != nil {
+	if err := pipes.Empty(p.file, size); err != nil {
 		return err
 	}
 	p.filled(0, nil)
@@ -233,10 +232,15 @@ func (p pipeReader) standFull(size int) error {
 func (p pipeReader) close() {
 	p.output.mu.Lock()
 	p.output.pipe.file = nil
+	wish := p.output.pipe.wish
 	p.output.mu.Unlock()
-	// Not while a process is being started: it has a copy until it is executed, and
-	// would for that moment be a reader.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	p.file.Close()
+	if wish != wishClosed {
+		p.file.Close()
+		return
+	}
+	if err := pipes.CloseReader(p.file); err != nil {
+		p.output.mu.Lock()
+		p.output.pipe.err = err
+		p.output.mu.Unlock()
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"forkrig/rig/internal/pipes"
 	"forkrig/rig/internal/population"
 	"forkrig/rig/internal/program"
 	"forkrig/rig/internal/sandbox"
@@ -35,6 +36,7 @@ type Process struct {
 	// Stdin is the writing end of standard input where Command.Stdin asked for
 	// it, and otherwise nil. The process sees the end when it is closed.
 	Stdin io.WriteCloser
+	stdin *os.File // of Stdin
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process was waited for
@@ -158,7 +160,7 @@ func (p *Process) start() error {
 			return err
 		}
 		cmd.Stdin = r
-		p.Stdin = w
+		p.Stdin, p.stdin = stdinPipe{w}, w
 		ours, theirs = append(ours, w), append(theirs, r)
 	}
 	err = p.Host.launch(cmd.Start, credential != nil)
@@ -186,12 +188,17 @@ func (p *Process) wait() {
 	p.state = p.cmd.ProcessState
 	exit := p.exit()
 	p.Host.lab.Journal.Record(p.who(), "pid %d: %v", p.PID, exit)
-	if p.Stdin != nil {
-		p.Stdin.Close()
+	if p.stdin != nil {
+		p.stdin.Close()
 	}
 	p.endedAt = time.Now()
 	close(p.ended)
 }
+
+// stdinPipe is the writing end of a pipe. Its Close returns when the reader comes to the end.
+type stdinPipe struct{ *os.File }
+
+func (p stdinPipe) Close() error { return pipes.CloseWriter(p.File) }
 
 func explainStartError(err error) error {
 	switch {

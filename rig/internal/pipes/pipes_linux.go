@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fullpipe fills the pipe that takes a process's output, and empties it again.
-package fullpipe
+// Package pipes does to pipes what package os does not: it fills one that takes a process's
+// output, and it closes an end so that no copy is left.
+package pipes
 
 import (
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -102,4 +104,44 @@ func control(file *os.File, f func(fd int)) error {
 		return err
 	}
 	return conn.Control(func(fd uintptr) { f(int(fd)) })
+}
+
+// closing is how long another process may have a copy of an end that is closed. A process
+// that is being started has copies until its program is executed.
+const closing = 10 * time.Second
+
+// CloseReader closes the reading end and waits until no process has it: from then on
+// writing gives EPIPE.
+func CloseReader(r *os.File) error { return closeEnd(r, unix.O_WRONLY, unix.POLLERR) }
+
+// CloseWriter closes the writing end and waits until no process has it: from then on
+// reading comes to the end.
+func CloseWriter(w *os.File) error { return closeEnd(w, unix.O_RDONLY, unix.POLLHUP) }
+
+// closeEnd opens the other end for itself, which sees the last copy go (poll(2)).
+func closeEnd(file *os.File, other int, gone int16) error {
+	fd, openErr := -1, error(nil)
+	err := control(file, func(n int) {
+		fd, openErr = unix.Open(fmt.Sprintf("/proc/self/fd/%d", n), other|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	})
+	if err = errors.Join(err, openErr); err != nil {
+		return errors.Join(fmt.Errorf("open the other end of the pipe: %w", err), file.Close())
+	}
+	defer unix.Close(fd)
+	if err := file.Close(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(closing); ; {
+		left := time.Until(deadline)
+		fds := []unix.PollFd{{Fd: int32(fd)}}
+		n, err := unix.Poll(fds, max(int(left.Milliseconds()), 0))
+		switch {
+		case err != nil && err != unix.EINTR:
+			return os.NewSyscallError("poll", err)
+		case n > 0 && fds[0].Revents&gone != 0:
+			return nil
+		case left <= 0:
+			return fmt.Errorf("close the end of a pipe: another process has it open for %v", closing)
+		}
+	}
 }

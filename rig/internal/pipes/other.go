@@ -2,7 +2,7 @@
 
 //go:build !linux
 
-package fullpipe
+package pipes
 
 import (
 	"errors"
@@ -12,3 +12,5 @@ import (
 func Read(*os.File, []byte) (int, error) { return 0, errors.ErrUnsupported }
 func Fill(*os.File) (int, error)         { return 0, errors.ErrUnsupported }
 func Empty(*os.File, int) error          { return errors.ErrUnsupported }
+func CloseReader(r *os.File) error       { return r.Close() }
+func CloseWriter(w *os.File) error       { return w.Close() }
