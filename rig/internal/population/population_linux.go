@@ -172,7 +172,11 @@ func (p *Population) newLauncher(unprivileged bool) (*launcher, error) {
 		}
 		return p.enter()
 	})
-	return l, <-started
+	if err := <-started; err != nil {
+		// The error is not one of a start, for which another remedy holds.
+		return nil, fmt.Errorf("enter the namespaces of the host: %v: it takes CAP_SYS_ADMIN and CAP_SYS_CHROOT (setns(2))", err)
+	}
+	return l, nil
 }
 
 // run calls what the launcher is given on a thread of its own, which is prepared
