@@ -370,10 +370,9 @@ func runPattern(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// grace is how long a stopped process has before it is killed: [defaultGrace],
-// less where the test's own deadline is near.
-func (l *Lab) grace() time.Duration {
-	grace := scaled(defaultGrace)
+// grace is how long a stopped process has before it is killed: so long, or less where the
+// test's own deadline is near.
+func (l *Lab) grace(grace time.Duration) time.Duration {
 	if t, ok := l.tb.(interface{ Deadline() (time.Time, bool) }); ok {
 		if deadline, ok := t.Deadline(); ok {
 			grace = max(min(grace, time.Until(deadline)/4), 0)

@@ -21,6 +21,7 @@ import (
 	"forkrig/rig/internal/population"
 	"forkrig/rig/internal/program"
 	"forkrig/rig/internal/sandbox"
+	"forkrig/rig/observe"
 )
 
 // Process is a program that was started on a host. The rig waits for it as soon
@@ -321,17 +322,20 @@ func (p *Process) exit() Exit {
 	return exit
 }
 
-// Stop ends the process: the stop signal, the grace, SIGKILL, and always a
-// wait. The error says when the grace was over and the process had to be
-// killed; the exit is valid then, too. The children are left to the process.
+// Stop ends the process: the stop signal, the grace, SIGKILL, and always a wait. The
+// error says that SIGKILL ended the process when the grace was over; the exit is valid
+// then, too. A process that waits for a processor has more grace: up to [Patience], unless
+// [Command.Grace] says how much it has. The children are left to the process.
 func (p *Process) Stop(ctx context.Context) (Exit, error) {
 	stopSignal, grace := p.Command.StopSignal, p.Command.Grace
 	if stopSignal == 0 {
 		stopSignal = syscall.SIGTERM
 	}
+	longest := grace
 	if grace == 0 {
-		grace = p.Host.lab.grace()
+		grace, longest = p.Host.lab.grace(scaled(defaultGrace)), p.Host.lab.grace(Patience())
 	}
+	_, waited, _ := observe.ReadScheduled(p.PID) // an error: it has ended
 	if err := p.Signal(stopSignal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return Exit{}, err
 	}
@@ -339,14 +343,26 @@ func (p *Process) Stop(ctx context.Context) (Exit, error) {
 	_ = p.cmd.Process.Signal(syscall.SIGCONT)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
-	select {
-	case <-p.ended:
-		return p.exit(), nil
-	case <-timer.C:
-	case <-ctx.Done():
+	for began := time.Now(); ; {
+		select {
+		case <-p.ended:
+			return p.exit(), nil
+		case <-timer.C:
+			_, waitedNow, err := observe.ReadScheduled(p.PID)
+			if starved := err == nil && waitedNow-waited > grace/2; starved && time.Since(began) < longest {
+				waited = waitedNow
+				timer.Reset(grace)
+				continue
+			}
+		case <-ctx.Done():
+		}
+		break
 	}
 	if err := p.Kill(context.WithoutCancel(ctx)); err != nil {
 		return Exit{}, err
+	}
+	if exit := p.exit(); exit.Signal != syscall.SIGKILL {
+		return exit, nil // by itself, or of the stop signal
 	}
 	return p.exit(), fmt.Errorf("stop %v: it outlived %v by its grace of %v and was killed", p, stopSignal, grace.Round(time.Millisecond))
 }
