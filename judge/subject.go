@@ -39,9 +39,8 @@ type Subject struct {
 	// StormSignals are signals that the subject should survive, beyond those that
 	// no server takes for a command.
 	StormSignals []syscall.Signal
-	// KeepsVanished says that the subject keeps the worker of a vanished client
-	// by design.
-	KeepsVanished bool
+	// ByDesign names checks that the subject may fail, because what they find is meant.
+	ByDesign []string
 }
 
 // Service is what a subject does with the bytes of a connection.
