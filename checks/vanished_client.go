@@ -45,6 +45,9 @@ var vanishedClient = judge.Check{
 		switch {
 		case timed:
 			c.Skip("the process waits with a timer whose purpose is not visible; the connection has neither keep-alive nor a timeout")
+		case after == 0 && c.Subject.Service.HasTimeouts():
+			c.Warn("set SO_KEEPALIVE and TCP_KEEPIDLE, unless the server ends a silent connection by a timeout of its own",
+				"the connection of a vanished client has no keep-alive, and its process sleeps")
 		case after == 0:
 			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
 				"if that is meant, use -by-design vanished-client",

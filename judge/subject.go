@@ -61,6 +61,12 @@ func (s Service) Answer(to string) string {
 	return to
 }
 
+// HasTimeouts says whether servers of this kind end silent connections by timeouts of their
+// own protocol, so that they can do without keep-alive.
+func (s Service) HasTimeouts() bool {
+	return slices.Contains([]Service{"http", "http-keepalive", "smtp", "ftp", "pop3", "imap", "ssh"}, s)
+}
+
 // services are all of them.
 var services = []Service{Echo, Upper, None}
 

@@ -52,6 +52,7 @@ var findings = map[string][]string{
 	"spin-on-emfile/accept-emfile":        {"EMFILE-spin"},
 	"deaf-after-emfile/accept-emfile":     {"EMFILE-deaf"},
 	"exit-on-enfile/accept-short":         {"ENFILE"},
+	"small-backlog/backlog-burst":         {"backlog-small"},
 }
 
 // TestCorrectServer sees every check pass, and none skipped, at the server that

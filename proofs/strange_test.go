@@ -254,17 +254,29 @@ func hasty(args []string) int {
 // TestWarnings: what is disputed is told, and fails nothing.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
-	subject := cli.BuiltIn()
-	subject.Command[0] = rig.Program("hasty").Args[0]
-	for name, finding := range map[string]string{"accept-aborted": "EPROTO", "accept-short": "ENOBUFS"} {
+	hasty := cli.BuiltIn()
+	hasty.Command[0] = rig.Program("hasty").Args[0]
+	patient := cli.BuiltIn("-defect", "no-keepalive")
+	patient.Service = "http" // the check converses as with echo
+	for name, story := range map[string]struct {
+		subject  judge.Subject
+		findings []string
+		says     string
+	}{
+		"accept-aborted":  {hasty, []string{"EPROTO"}, "the listener ends when accept fails with EPROTO; the listener survived ECONNABORTED"},
+		"accept-short":    {hasty, []string{"ENOBUFS"}, "the listener ends when accept fails with ENOBUFS; the listener survived ENFILE, ENOMEM"},
+		"backlog-burst":   {cli.BuiltIn("-backlog", "120"), []string{"backlog-small"}, "the backlog is less than 128; all clients are served; the backlog is 120"},
+		"vanished-client": {patient, nil, "no keep-alive"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			selected, err := checks.Select(name)
 			require.NoError(t, err)
-			result := selected[0].Judge(t, subject, rig.IPv4)
+			result := selected[0].Judge(t, story.subject, rig.IPv4)
 			assert.Equal(t, scorecard.Warn, result.Verdict, "%+v", result)
-			assert.Equal(t, []string{finding}, result.Findings)
-			assert.Contains(t, result.Observed, "the listener ends when accept fails with "+finding+"; the listener survived ")
+			assert.Equal(t, story.findings, result.Findings)
+			assert.Contains(t, result.Observed, story.says)
+			assert.NotEmpty(t, result.Cause)
 		})
 	}
 }
