@@ -217,7 +217,7 @@ func TestPolicies(t *testing.T) {
 				result := selected[0].Judge(t, subject, rig.IPv4)
 				if wanted == found || wanted == judge.Unstated {
 					passes(t, result)
-					assert.Contains(t, result.Observed, "("+string(found)+")")
+					assert.Regexp(t, "\\("+string(found)+"[;)]", result.Observed)
 					return
 				}
 				assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
