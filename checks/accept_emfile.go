@@ -3,8 +3,10 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +30,9 @@ func outOfDescriptors(c *judge.Case) {
 	c.MustServe(c.Visit(0))
 	s.AwaitWorkersEnd("the client left")
 	c.AwaitRest()
+	if !c.ListensOn() {
+		c.Broken("the listener ends when a client leaves (other checks judge that)")
+	}
 	listeners := s.Listeners()
 	lift := c.Apply(fault.NoDescriptors{Targets: c.Targets("the listener", listeners)})
 	// An accept that waits has its descriptor already (it is reserved before the
@@ -97,22 +102,36 @@ func outOfDescriptors(c *judge.Case) {
 
 const pauseAfterEMFILE = "a lack of descriptors must not end the listener: log EMFILE, wait a moment and call accept again"
 
-// servesWhoWaited returns an error where a client that waited is not served. One whose
-// connection has ended does not wait any more.
+// servesWhoWaited returns an error where a client that waited is not served. Those that are
+// accepted leave first, since the subject may serve a few at a time. One whose connection has
+// ended does not wait any more.
 func servesWhoWaited(c *judge.Case, waiting []*judge.Conn) error {
-	ended := 0
-	for _, k := range waiting {
-		err := k.Finish()
+	ended, all := 0, len(waiting)
+	for len(waiting) > 0 {
+		next := -1
+		if _, err := c.Until("a client that waited to be accepted", func() (bool, string, error) {
+			var err error
+			next = slices.IndexFunc(waiting, func(k *judge.Conn) bool {
+				accepted, lookErr := k.Accepted()
+				err = cmp.Or(err, lookErr)
+				return accepted
+			})
+			return next >= 0, "the connections are in the backlog", err
+		}); err != nil {
+			return err
+		}
+		err := waiting[next].Finish()
 		if judge.Hopeless(err) {
 			return err
 		}
 		if err != nil {
 			ended++
 		}
-		k.Close()
+		waiting[next].Close()
+		waiting = slices.Delete(waiting, next, next+1)
 	}
 	if ended > 0 {
-		c.Note("%d of %d clients that waited were turned away", ended, len(waiting))
+		c.Note("%d of %d clients that waited were turned away", ended, all)
 	}
 	return nil
 }

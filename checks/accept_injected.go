@@ -52,6 +52,7 @@ type acceptErrors struct {
 
 	survived, ended, deaf []string // names of errors
 	wrong                 bool     // one that is not disputed was not survived
+	controlled            bool     // without an error the listener survives what the check does
 }
 
 // acceptCalls are the ways to accept.
@@ -82,7 +83,7 @@ func (a *acceptErrors) judge(errors ...acceptError) {
 			continue
 		}
 		a.blame(e)
-		if i < len(errors)-1 && !a.startAgain(errors[i+1:]) {
+		if (i < len(errors)-1 || !a.controlled) && !a.startAgain(errors[i+1:]) {
 			break
 		}
 	}
@@ -157,8 +158,24 @@ func (a *acceptErrors) startAgain(left []acceptError) bool {
 		for _, e := range left {
 			a.Note("%s was not tried: the subject does not start again: %s", e.name, judge.StartFailure(err))
 		}
+		return false
 	}
-	return err == nil
+	if !a.controlled {
+		a.control()
+	}
+	return true
+}
+
+// control does what the check does, without an error. A listener that does not survive that
+// does not end because of one.
+func (a *acceptErrors) control() {
+	for range 2 {
+		a.MustServe(a.Visit(0))
+		if !a.serves() {
+			a.Broken("the listener ends when a client leaves (other checks judge that)")
+		}
+	}
+	a.controlled = true
 }
 
 func (a *acceptErrors) conclude() {
