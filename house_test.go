@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"scenarios":       {},
 	"proofs":          {},
 	"search":          {"judge", "scorecard", "rig"},
-	"checks":          {"judge", "rig"},
+	"checks":          {"judge", "scorecard", "rig"},
 	"judge":           {"scorecard", "rig"},
 	"scorecard":       {},
 	"dialogue":        {},

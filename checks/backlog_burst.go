@@ -40,10 +40,12 @@ var backlogBurst = judge.Check{
 		})
 		thaw()
 		unserved := awaitVisits(c, &wait, errs)
+		remedy := fmt.Sprintf("the backlog is %d: pass a larger one to listen (SOMAXCONN); the kernel limits it to net.core.somaxconn", backlog)
 		switch {
 		case arrived != nil:
 			c.Broken("the clients did not reach the backlog: %v", judge.FirstLine(arrived))
 		case queued == clients && unserved != nil:
+			c.Finding("not-served")
 			c.Fail("all clients were in the backlog, and some were not served: call accept until the backlog is empty",
 				"not served: %v", unserved)
 		case queued < clients:
@@ -51,12 +53,20 @@ var backlogBurst = judge.Check{
 			if unserved != nil {
 				lateness = unserved.Error()
 			}
-			c.Fail(fmt.Sprintf("the backlog is %d: pass a larger one to listen (SOMAXCONN); the kernel limits it to net.core.somaxconn", backlog),
-				"the kernel dropped the SYN of %d of %d clients while the listener was stopped; %s", clients-queued, clients, lateness)
+			c.Finding("backlog-small")
+			c.Fail(remedy, "the kernel dropped the SYN of %d of %d clients while the listener was stopped; %s", clients-queued, clients, lateness)
 		}
 		c.Note("all clients are served; the backlog is %d", backlog)
+		if backlog < commonBacklog {
+			c.Finding("backlog-small")
+			c.Warn(remedy, "the backlog is less than %d", commonBacklog)
+		}
 	},
 }
+
+// commonBacklog is what SOMAXCONN is in most programs. A smaller one is worth a warning
+// where it turned none of the clients away.
+const commonBacklog = 128
 
 // maxVisitTime is how long a client whose SYN the kernel dropped repeats its SYN in this
 // check: four times, in the kernel's rhythm of 1, 2, 4 and 8 s.

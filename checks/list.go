@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"forkrig/judge"
+	"forkrig/scorecard"
 )
 
 // All returns every check, in the order of the scorecard.
@@ -18,14 +19,15 @@ func All() []judge.Check {
 		finOnClose, fdSteady, concurrent, backlogBurst,
 		bytesExact, slowReader,
 		resetSurvived, peerGone, vanishedClient,
-		acceptErrors, forkFailure,
+		acceptAborted, acceptEMFILE, acceptShort, forkFailure,
 		logClosed, logFull,
 		term,
 	}
 }
 
 // Select returns the checks with the given names, separated by commas, in the
-// order of [All]; "" means all of them. The error names what is unknown.
+// order of [All]; "" means all of them, and the name of a check that was divided its
+// successors. The error names what is unknown.
 func Select(names string) ([]judge.Check, error) {
 	all := All()
 	if strings.TrimSpace(names) == "" {
@@ -33,7 +35,13 @@ func Select(names string) ([]judge.Check, error) {
 	}
 	wanted := map[string]bool{}
 	for name := range strings.SplitSeq(names, ",") {
-		wanted[strings.TrimSpace(name)] = true
+		name = strings.TrimSpace(name)
+		if scorecard.Successors(name) == nil {
+			wanted[name] = true
+		}
+		for _, successor := range scorecard.Successors(name) {
+			wanted[successor] = true
+		}
 	}
 	var selected []judge.Check
 	for _, check := range all {
@@ -46,6 +54,20 @@ func Select(names string) ([]judge.Check, error) {
 		return nil, fmt.Errorf("there is no check called %q; the checks are %s", name, strings.Join(Names(), ", "))
 	}
 	return selected, nil
+}
+
+// Renamed explains the names that are those of checks that were divided, such as
+// "accept-errors is now accept-aborted, accept-emfile and accept-short"; "" where there is none.
+func Renamed(names string) string {
+	var told []string
+	for name := range strings.SplitSeq(names, ",") {
+		name = strings.TrimSpace(name)
+		if now := scorecard.Successors(name); now != nil {
+			last := len(now) - 1
+			told = append(told, fmt.Sprintf("%s is now %s and %s", name, strings.Join(now[:last], ", "), now[last]))
+		}
+	}
+	return strings.Join(told, "; ")
 }
 
 // Names returns the names of all checks.

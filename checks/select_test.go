@@ -12,7 +12,7 @@ import (
 
 // FuzzSelect: who asks for checks gets just those, each once, and no others.
 func FuzzSelect(f *testing.F) {
-	for _, names := range []string{"", " ", "reap", "reap, term", "term,reap,reap", ",", "Reap", "reap,\x1b[2J"} {
+	for _, names := range []string{"", " ", "reap", "reap, term", "term,reap,reap", ",", "Reap", "reap,\x1b[2J", "accept-errors"} {
 		f.Add(names)
 	}
 	f.Fuzz(func(t *testing.T, names string) {
@@ -27,7 +27,7 @@ func FuzzSelect(f *testing.F) {
 		for _, check := range selected {
 			require.False(t, seen[check.Name], "twice")
 			seen[check.Name] = true
-			require.True(t, strings.TrimSpace(names) == "" || strings.Contains(names, check.Name))
+			require.True(t, strings.TrimSpace(names) == "" || strings.Contains(names, check.Name) || Renamed(names) != "")
 		}
 	})
 }
@@ -42,6 +42,11 @@ func TestSelect(t *testing.T) {
 	some, err = Select(" term,reap")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"reap", "term"}, []string{some[0].Name, some[1].Name})
+	some, err = Select("accept-errors, accept-short")
+	require.NoError(t, err)
+	assert.Len(t, some, 3)
+	assert.Equal(t, "accept-errors is now accept-aborted, accept-emfile and accept-short", Renamed("reap, accept-errors"))
+	assert.Empty(t, Renamed("reap,accept-short"))
 	_, err = Select("reap,raep")
 	assert.ErrorContains(t, err, `there is no check called "raep"; the checks are reap, `)
 

@@ -20,9 +20,6 @@ var vanishedClient = judge.Check{
 	Defects: []string{"no-keepalive"},
 	Clients: 2,
 	Run: func(c *judge.Case) {
-		if c.Subject.KeepsVanished {
-			c.Skip("the subject keeps workers of vanished clients by design (-keeps-vanished)")
-		}
 		// Keep-alive as the kernel has it by default asks after two hours. Here it
 		// asks after a second.
 		for _, name := range []string{"time", "intvl", "probes"} {
@@ -48,9 +45,12 @@ var vanishedClient = judge.Check{
 		switch {
 		case timed:
 			c.Skip("the process waits with a timer whose purpose is not visible; the connection has neither keep-alive nor a timeout")
+		case after == 0 && c.Subject.Service.HasTimeouts():
+			c.Warn("set SO_KEEPALIVE and TCP_KEEPIDLE, unless the server ends a silent connection by a timeout of its own",
+				"the connection of a vanished client has no keep-alive, and its process sleeps")
 		case after == 0:
 			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
-				"if that is intended, use -keeps-vanished",
+				"if that is meant, use -by-design vanished-client",
 				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps")
 		case after > maxWatchTime:
 			c.Note("%s ends the connection after %v", why, after)

@@ -39,6 +39,7 @@ type Case struct {
 	mu        sync.Mutex
 	result    scorecard.Result
 	notes     []string
+	findings  []string
 	servers   []*Instance // every start of the subject, oldest first
 	conns     []*Conn
 	dismissed bool // by DismissClients: no client waits any more
@@ -130,18 +131,47 @@ func (c *Case) Note(format string, args ...any) {
 	c.notes = append(c.notes, fmt.Sprintf(format, args...))
 }
 
+// Finding adds stable names of what is wrong: see [scorecard.Result].
+func (c *Case) Finding(names ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range names {
+		if !slices.Contains(c.findings, name) {
+			c.findings = append(c.findings, name)
+		}
+	}
+}
+
 // pass is the verdict where the check gave none. A subject that the rig had to end fails.
 func (c *Case) pass() {
 	if c.Host.Overcrowded() {
 		c.Fail("", "the subject starts more and more processes")
 	}
+	if c.byDesign() {
+		c.Note("by design, but not seen")
+	}
 	c.conclude(scorecard.Pass, "", "")
 }
 
-// Fail ends the check: the subject did what is observed, because of cause.
+// byDesign says whether the subject may fail this check.
+func (c *Case) byDesign() bool { return slices.Contains(c.Subject.ByDesign, c.Check.Name) }
+
+// Fail ends the check: the subject did what is observed, because of cause. Where that is
+// meant, the verdict is by-design.
 func (c *Case) Fail(cause, observed string, args ...any) {
+	if c.byDesign() && !c.Host.Overcrowded() {
+		c.conclude(scorecard.ByDesign, fmt.Sprintf(observed, args...), cause)
+		c.tb.SkipNow()
+	}
 	c.conclude(scorecard.Fail, fmt.Sprintf(observed, args...), cause)
 	c.tb.FailNow()
+}
+
+// Warn ends the check as [Case.Fail] does where what the subject did is disputed, or hardly
+// happens.
+func (c *Case) Warn(cause, observed string, args ...any) {
+	c.conclude(scorecard.Warn, fmt.Sprintf(observed, args...), cause)
+	c.tb.SkipNow()
 }
 
 // Broken ends the check: a precondition was not met.
@@ -192,6 +222,9 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	}
 	c.result.Verdict, c.result.Cause = verdict, cause
 	c.result.Observed, c.result.Evidence = strings.Join(parts, "; "), evidence
+	if verdict != scorecard.Broken && verdict != scorecard.Skip {
+		c.result.Findings = c.findings
+	}
 }
 
 // ended says whether the check was ended from outside, by its deadline or by the end

@@ -145,10 +145,17 @@ func (k *Conn) Exchange() error {
 // AwaitAccepted waits until the subject has accepted the connection.
 func (k *Conn) AwaitAccepted() error {
 	_, err := k.Case.Until("the connection to be accepted", func() (bool, string, error) {
-		socket, there, err := k.ServerSocket()
-		return !there || socket.Inode != 0 || closedByServer(socket), "the connection is in the backlog", err
+		accepted, err := k.Accepted()
+		return accepted, "the connection is in the backlog", err
 	})
 	return err
+}
+
+// Accepted says whether the connection is not in the backlog: the subject has accepted it, or
+// it has ended.
+func (k *Conn) Accepted() (bool, error) {
+	socket, there, err := k.ServerSocket()
+	return !there || socket.Inode != 0 || closedByServer(socket), err
 }
 
 // closedByServer says whether the subject has closed its side, so that it must

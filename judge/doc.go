@@ -4,8 +4,8 @@
 //
 // A [Trial] runs each [Check] in a lab of its own for each address family. The check gets a
 // [Case]: it starts the subject as an [Instance], connects clients as [Conn], applies faults
-// ([Case.Apply]), waits for observations ([Case.Until]), and ends with pass, fail, broken or
-// skip. All waits end when the subject is quiescent or in a busy loop, or after
+// ([Case.Apply]), waits for observations ([Case.Until]), and ends with pass, warn,
+// by-design, fail, broken or skip. All waits end when the subject is quiescent or in a busy loop, or after
 // [rig.Patience].
 //
 // The package does not know which checks exist: see package checks.

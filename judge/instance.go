@@ -284,11 +284,14 @@ func (s *Instance) MustServe(cause string) {
 }
 
 // Listens says whether a socket listens on the port now.
-func (s *Instance) Listens() bool {
-	here, err := s.Case.PortSockets()
-	s.Case.Must(err)
+func (c *Case) Listens() bool {
+	here, err := c.PortSockets()
+	c.Must(err)
 	return len(here.In(rig.Listening)) > 0
 }
+
+// Listens is [Case.Listens].
+func (s *Instance) Listens() bool { return s.Case.Listens() }
 
 // AwaitNoListener waits until no socket listens on the port. Otherwise last is what still
 // listens.
@@ -300,12 +303,24 @@ func (c *Case) AwaitNoListener() (last string, err error) {
 	})
 }
 
-// ListensOn waits for the subject to listen, and says whether it does. Some servers close
-// the listening socket when resources are short, and open it again later.
-func (s *Instance) ListensOn() bool {
-	_, err := s.Case.Until("the subject to listen", func() (bool, string, error) { return s.Listens(), "no process listens on the port", nil })
-	return err == nil
+// ListensOn waits for the subject to listen as long as it has a process, and says whether it
+// does. Some servers close the listening socket when resources are short, and open it again
+// later.
+func (c *Case) ListensOn() (listens bool) {
+	_, err := c.Until("the subject to listen", func() (bool, string, error) {
+		processes, err := c.Host.Processes()
+		if err != nil {
+			return false, "", err
+		}
+		here, err := c.PortSockets()
+		listens = len(here.In(rig.Listening)) > 0
+		return listens || len(processes.Alive()) == 0, "no process listens on the port", err
+	})
+	return err == nil && listens
 }
+
+// ListensOn is [Case.ListensOn].
+func (s *Instance) ListensOn() bool { return s.Case.ListensOn() }
 
 // MustSurvive checks that the subject listens and serves a new client. It waits for a
 // subject that listens again after a moment.

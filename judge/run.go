@@ -90,7 +90,7 @@ func (c *Case) outcome(ctx context.Context, runGoesOn bool, outcome rig.Outcome)
 	result := c.result
 	result.Name, result.Family, result.Expected = c.Check.Name, c.Family.String(), c.Check.Meaning
 	switch {
-	case result.Verdict == scorecard.Fail || result.Verdict == scorecard.Broken:
+	case result.Verdict != "" && result.Verdict != scorecard.Pass && result.Verdict != scorecard.Skip:
 	case result.Verdict == "" && ctx.Err() != nil:
 		notJudged(&result, context.Cause(ctx))
 		if waiting := c.run.Waiting(); waiting.What != "" && runGoesOn {
@@ -101,7 +101,7 @@ func (c *Case) outcome(ctx context.Context, runGoesOn bool, outcome rig.Outcome)
 		}
 	case outcome.Failed:
 		// An error of the rig itself, or something was left behind.
-		result.Verdict = scorecard.Broken
+		result.Verdict, result.Findings = scorecard.Broken, nil
 		lines := strings.Split(strings.TrimSpace(outcome.Log), "\n")
 		result.Observed, result.Cause = "the rig met an error, so nothing is known", lines[0]
 		result.Evidence = lines

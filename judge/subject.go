@@ -39,9 +39,8 @@ type Subject struct {
 	// StormSignals are signals that the subject should survive, beyond those that
 	// no server takes for a command.
 	StormSignals []syscall.Signal
-	// KeepsVanished says that the subject keeps the worker of a vanished client
-	// by design.
-	KeepsVanished bool
+	// ByDesign names checks that the subject may fail, because what they find is meant.
+	ByDesign []string
 }
 
 // Service is what a subject does with the bytes of a connection.
@@ -60,6 +59,12 @@ func (s Service) Answer(to string) string {
 		return strings.ToUpper(to)
 	}
 	return to
+}
+
+// HasTimeouts says whether servers of this kind end silent connections by timeouts of their
+// own protocol, so that they can do without keep-alive.
+func (s Service) HasTimeouts() bool {
+	return slices.Contains([]Service{"http", "http-keepalive", "smtp", "ftp", "pop3", "imap", "ssh"}, s)
 }
 
 // services are all of them.

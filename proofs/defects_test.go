@@ -37,10 +37,22 @@ func TestDefects(t *testing.T) {
 				assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
 				assert.NotEmpty(t, result.Cause)
 				assert.NotEmpty(t, result.Evidence)
+				assert.Equal(t, findings[defect+"/"+check.Name], result.Findings)
 				t.Logf("%s\n%s", result.Observed, result.Cause)
 			})
 		}
 	}
+}
+
+// findings are what a check tells of a defect where it tells several faults apart.
+var findings = map[string][]string{
+	"exit-on-accept-error/accept-aborted": {"ECONNABORTED", "EPROTO"},
+	"exit-on-accept-error/accept-emfile":  {"EMFILE-end"},
+	"exit-on-accept-error/accept-short":   {"ENFILE", "ENOBUFS", "ENOMEM"},
+	"spin-on-emfile/accept-emfile":        {"EMFILE-spin"},
+	"deaf-after-emfile/accept-emfile":     {"EMFILE-deaf"},
+	"exit-on-enfile/accept-short":         {"ENFILE"},
+	"small-backlog/backlog-burst":         {"backlog-small"},
 }
 
 // TestCorrectServer sees every check pass, and none skipped, at the server that

@@ -3,6 +3,7 @@
 package proofs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,7 @@ var strangers = rig.Programs{
 	"helped":  helped,
 	"threads": threads,
 	"curt":    curt,
+	"hasty":   hasty,
 }
 
 // TestStrangeServers judges servers that are right in unusual ways, with -short by two
@@ -52,7 +54,7 @@ func TestStrangeServers(t *testing.T) {
 		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
 		// It has no process for each connection.
 		"threads": {
-			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-errors", "term"},
+			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "term"},
 			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure"},
 		},
 	} {
@@ -215,7 +217,7 @@ func TestPolicies(t *testing.T) {
 				result := selected[0].Judge(t, subject, rig.IPv4)
 				if wanted == found || wanted == judge.Unstated {
 					passes(t, result)
-					assert.Contains(t, result.Observed, "("+string(found)+")")
+					assert.Regexp(t, "\\("+string(found)+"[;)]", result.Observed)
 					return
 				}
 				assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
@@ -223,6 +225,79 @@ func TestPolicies(t *testing.T) {
 			})
 		}
 	}
+}
+
+// hasty is threads that gives up at the errors of accept that are disputed.
+func hasty(args []string) int {
+	listener, err := net.Listen("tcp", args[2])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case errors.Is(err, syscall.EPROTO) || errors.Is(err, syscall.ENOBUFS):
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		case err != nil:
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // the client has left
+		}()
+	}
+}
+
+// TestWarnings: what is disputed is told, and fails nothing.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	hasty := cli.BuiltIn()
+	hasty.Command[0] = rig.Program("hasty").Args[0]
+	patient := cli.BuiltIn("-defect", "no-keepalive")
+	patient.Service = "http" // the check converses as with echo
+	for name, story := range map[string]struct {
+		subject  judge.Subject
+		findings []string
+		says     string
+	}{
+		"accept-aborted":  {hasty, []string{"EPROTO"}, "the listener ends when accept fails with EPROTO; the listener survived ECONNABORTED"},
+		"accept-short":    {hasty, []string{"ENOBUFS"}, "the listener ends when accept fails with ENOBUFS; the listener survived ENFILE, ENOMEM"},
+		"backlog-burst":   {cli.BuiltIn("-backlog", "120"), []string{"backlog-small"}, "the backlog is less than 128; all clients are served; the backlog is 120"},
+		"vanished-client": {patient, nil, "no keep-alive"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			selected, err := checks.Select(name)
+			require.NoError(t, err)
+			result := selected[0].Judge(t, story.subject, rig.IPv4)
+			assert.Equal(t, scorecard.Warn, result.Verdict, "%+v", result)
+			assert.Equal(t, story.findings, result.Findings)
+			assert.Contains(t, result.Observed, story.says)
+			assert.NotEmpty(t, result.Cause)
+		})
+	}
+}
+
+// TestByDesign: a fail that is meant is none, and says what it found; a pass says that what
+// is meant was not seen.
+func TestByDesign(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("second-instance")
+	require.NoError(t, err)
+	subject := cli.BuiltIn("-defect", "reuseport")
+	subject.ByDesign = []string{"concurrent", "second-instance"}
+	result := selected[0].Judge(t, subject, rig.IPv4)
+	assert.Equal(t, scorecard.ByDesign, result.Verdict, "%+v", result)
+	assert.Contains(t, result.Observed, "two instances listen on the same port")
+	assert.NotEmpty(t, result.Cause)
+
+	subject.Command = cli.BuiltIn().Command
+	result = selected[0].Judge(t, subject, rig.IPv4)
+	passes(t, result)
+	assert.Contains(t, result.Observed, "by design, but not seen")
 }
 
 // mute accepts, and says nothing.

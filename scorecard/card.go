@@ -44,7 +44,10 @@ type Result struct {
 	Family   string  `json:"family"`   // such as "IPv4"
 	Expected string  `json:"expected"` // what a right subject does
 	Observed string  `json:"observed"` // what this one did
-	Cause    string  `json:"cause"`    // why it is a fail or broken, or the reason of a skip
+	// Findings are the stable names of what is wrong, such as "ENFILE" or "EMFILE-spin", each
+	// once: with them a script or [Diff] sees that one of several faults is mended.
+	Findings []string `json:"findings"`
+	Cause    string   `json:"cause"` // why it is a fail or broken, or the reason of a skip
 	// Missing is the feature that this machine lacks, such as "ipv6", where the
 	// check was skipped because of that.
 	Missing string `json:"missing,omitempty"`

@@ -66,6 +66,17 @@ var cards = map[string]Card{
 			},
 		},
 	},
+	"meant": {
+		Subject: "./server", Kernel: "6.12.0", Seed: 5, Complete: true,
+		Checks: []Result{
+			{Name: "reap", Verdict: Pass, Family: "IPv4", Observed: "41 workers ended, all are reaped"},
+			{
+				Name: "accept-aborted", Verdict: Warn, Family: "IPv4", Expected: "an error of one connection does not end the listener",
+				Observed: "the listener ends when accept fails with EPROTO", Cause: "call accept again", Findings: []string{"EPROTO"},
+			},
+			{Name: "second-instance", Verdict: ByDesign, Family: "IPv4", Observed: "two instances listen on the same port", Cause: "set only SO_REUSEADDR"},
+		},
+	},
 	"cut-short": {
 		Subject: "./server", Kernel: "6.12.0", Seed: 3, EndedBy: "SIGINT",
 		Checks: []Result{
@@ -116,7 +127,7 @@ func TestWriters(t *testing.T) {
 
 			err := card.WriteJSON(&text)
 			if name == "hostile" {
-				assert.EqualError(t, err, `write scorecard: check 2 ("`+card.Checks[1].Name+`"): verdict "odd" is unknown: it is pass, fail, broken or skip`)
+				assert.EqualError(t, err, `write scorecard: check 2 ("`+card.Checks[1].Name+`"): verdict "odd" is unknown: it is pass, warn, by-design, fail, broken or skip`)
 				card.Checks = card.Checks[:1:1]
 				require.NoError(t, card.WriteJSON(&text))
 			}
@@ -142,6 +153,8 @@ func TestOK(t *testing.T) {
 		{"a skip among passes", []Verdict{Pass, Skip, Pass}, true, "2 pass, 0 fail, 0 broken, 1 skip"},
 		{"skips alone", []Verdict{Skip, Skip}, false, "0 pass, 0 fail, 0 broken, 2 skip"},
 		{"a fail", []Verdict{Pass, Fail}, false, "1 pass, 1 fail, 0 broken, 0 skip"},
+		{"a warning", []Verdict{Warn, Skip}, true, "0 pass, 1 warn, 0 fail, 0 broken, 1 skip"},
+		{"what is meant", []Verdict{ByDesign}, true, "0 pass, 1 by-design, 0 fail, 0 broken, 0 skip"},
 		{"a broken check", []Verdict{Pass, Broken}, false, "1 pass, 0 fail, 1 broken, 0 skip"},
 		{"the zero value", []Verdict{Pass, ""}, false, "1 pass, 0 fail, 1 broken, 0 skip"},
 	} {
@@ -159,15 +172,15 @@ func TestOK(t *testing.T) {
 }
 
 const oneCheck = `{"schema": 2, "subject": "s", "kernel": "k", "seed": 1, "complete": true, "ended_by": "", "checks": [{"name": "n", "verdict": "pass", "family": "IPv4",
-	"expected": "e", "observed": "o", "cause": "", "evidence": [], "reproduce": "r", "duration_ms": 0.5}]}`
+	"expected": "e", "observed": "o", "cause": "", "evidence": [], "reproduce": "r", "findings": [], "duration_ms": 0.5}]}`
 
 func TestParse(t *testing.T) {
 	for _, v := range []struct{ name, old, new, err string }{
 		{"a right card", "", "", ""},
 		{"the greatest seed", `"seed": 1`, `"seed": 18446744073709551615`, ""},
 		{"the greatest duration", "0.5", "9223372036854.7", ""},
-		{"an unknown verdict", `"pass"`, `"perhaps"`, `check 1 ("n"): verdict "perhaps" is unknown: it is pass, fail, broken or skip`},
-		{"no verdict", `"pass"`, `""`, `check 1 ("n"): verdict "" is unknown: it is pass, fail, broken or skip`},
+		{"an unknown verdict", `"pass"`, `"perhaps"`, `check 1 ("n"): verdict "perhaps" is unknown: it is pass, warn, by-design, fail, broken or skip`},
+		{"no verdict", `"pass"`, `""`, `check 1 ("n"): verdict "" is unknown: it is pass, warn, by-design, fail, broken or skip`},
 		{"a verdict that is none", `"pass"`, `true`, `check 1 ("n"): read field "verdict": this is JSON bool, and a string is required`},
 		{"a missing verdict", `"verdict": "pass", `, ``, `check 1 ("n"): field "verdict" is missing`},
 		{"a check that is null", `[{"name"`, `[null, {"name"`, `check 1: field "name" is missing`},
@@ -186,11 +199,11 @@ func TestParse(t *testing.T) {
 		{"a negative duration", "0.5", "-0.5", `check 1 ("n"): duration_ms -0.5 is out of range`},
 		{"an endless duration", "0.5", "1e300", `check 1 ("n"): duration_ms 1e+300 is out of range`},
 		{"evidence as text", "[]", `"x"`, `check 1 ("n"): read field "evidence": this is JSON string, and an array is required`},
-		{"an array", `{"schema`, `[{"schema`, `unexpected end of JSON input at byte 256`},
-		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 257`},
-		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 257`},
-		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 253`},
-		{"a check twice", `"duration_ms": 0.5}`, `"duration_ms": 0.5}, {"name": "n", "verdict": "fail", "family": "IPv4"}`, `check 2 ("n"): it is there twice over "IPv4"`},
+		{"an array", `{"schema`, `[{"schema`, `unexpected end of JSON input at byte 272`},
+		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 273`},
+		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 273`},
+		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 269`},
+		{"a check twice", `"findings": [], "duration_ms": 0.5}`, `"duration_ms": 0.5}, {"name": "n", "verdict": "fail", "family": "IPv4"}`, `check 2 ("n"): it is there twice over "IPv4"`},
 		{"nothing", oneCheck, ``, `unexpected end of JSON input at byte 0`},
 		{"another type", oneCheck, `"card"`, `this is JSON string, and an object is required`},
 	} {

@@ -26,24 +26,29 @@ type Difference struct {
 	Old, New Card
 	Worsened []Change
 	Improved []Change
+	Unknown  []Change // it was judged, and is not any more
 	Added    []Change // only the new card has the check
 	Removed  []Change // only the old card has the check
 	Same     []Change
 }
 
 // Diff compares two cards, check by check and family by family. Texts and times may
-// differ; what counts is the verdict:
+// differ; what counts are verdicts, and findings where both are a fail:
 //
-//   - A check that judged the subject (pass or fail) and no longer does (skip or
-//     broken) is worse. From fail to skip, too: the defect may still be there.
-//   - Otherwise the order is pass, skip, broken, fail, and what comes later is worse.
-//     From broken to fail, too: nothing was known, and now a defect is.
+//   - To fail is worse, and so is pass to warn or broken, and a finding within a fail that the
+//     old fail does not have.
+//   - Otherwise what becomes broken or skip is not known. From fail, too: the defect may still
+//     be there.
+//   - Otherwise it is better, also where a fail lacks a finding that the old fail has.
+//   - From pass to by-design, or from by-design to warn, is the same: what it does there is meant.
 //
-// A card has each check once in a family; an invalid verdict counts as broken. The cards
-// may be of different subjects, kernels and versions.
+// A card has each check once in a family; an invalid verdict counts as broken. A check that
+// became several is compared with the worst of these. The cards may be of different
+// subjects, kernels and versions.
 func Diff(old, new Card) Difference {
 	d := Difference{Old: old, New: new}
-	for _, r := range new.Checks {
+	checks := rejoined(old.Checks, new.Checks)
+	for _, r := range checks {
 		to, _ := r.Verdict.kind()
 		change := Change{Name: r.Name, Family: r.Family, New: to.Verdict}
 		if to.Verdict != Pass {
@@ -54,24 +59,73 @@ func Diff(old, new Card) Difference {
 			d.Added = append(d.Added, change)
 			continue
 		}
-		from, _ := old.Checks[i].Verdict.kind()
+		was := old.Checks[i]
+		from, _ := was.Verdict.kind()
 		change.Old = from.Verdict
-		switch {
-		case from.Verdict == to.Verdict:
-			d.Same = append(d.Same, change)
-		case from.judged && !to.judged, from.gravity < to.gravity:
-			d.Worsened = append(d.Worsened, change)
-		default:
-			d.Improved = append(d.Improved, change)
+		appeared, gone := missing(was.Findings, r.Findings), missing(r.Findings, was.Findings)
+		if from.Verdict != Fail || to.Verdict != Fail || len(was.Findings) == 0 || len(r.Findings) == 0 {
+			appeared, gone = nil, nil // an old card does not have them
 		}
+		list := &d.Improved
+		switch {
+		case len(appeared) > 0:
+			list, change.Cause = &d.Worsened, enumerate(appeared)+" is new; now "+change.Cause
+		case len(gone) > 0:
+			change.Cause = enumerate(gone) + " is gone; now " + change.Cause
+		case from.Verdict == to.Verdict, from.Verdict == Pass && to.Verdict == ByDesign, from.Verdict == ByDesign && to.Verdict == Warn:
+			list = &d.Same
+		case to.Verdict == Fail, from.Verdict == Pass && (to.Verdict == Warn || to.Verdict == Broken):
+			list = &d.Worsened
+		case to.Verdict == Broken && from.Verdict != Skip, to.Verdict == Skip && from.Verdict != Broken:
+			list = &d.Unknown
+		case to.Verdict == Broken, to.Verdict == Skip:
+			list = &d.Same // nothing was known, and nothing is
+		}
+		*list = append(*list, change)
 	}
 	for _, r := range old.Checks {
-		if !slices.ContainsFunc(new.Checks, r.sameCheck) {
+		if !slices.ContainsFunc(checks, r.sameCheck) {
 			from, _ := r.Verdict.kind()
 			d.Removed = append(d.Removed, Change{Name: r.Name, Family: r.Family, Old: from.Verdict})
 		}
 	}
 	return d
+}
+
+// missing returns what is in the second list only.
+func missing(list, further []string) []string {
+	return slices.DeleteFunc(slices.Clone(further), func(s string) bool { return slices.Contains(list, s) })
+}
+
+// rejoined returns the checks of the new card with those put together again that are one
+// check in the old card: see [Successors].
+func rejoined(old, new []Result) []Result {
+	joined := slices.Clone(new)
+	for _, r := range old {
+		var parts []Result
+		for _, name := range Successors(r.Name) {
+			part := Result{Name: name, Family: r.Family}
+			if i := slices.IndexFunc(joined, part.sameCheck); i >= 0 && !slices.ContainsFunc(old, part.sameCheck) {
+				parts = append(parts, joined[i])
+			}
+		}
+		if len(parts) == 0 || len(parts) < len(Successors(r.Name)) || slices.ContainsFunc(joined, r.sameCheck) {
+			continue
+		}
+		whole := Result{Name: r.Name, Family: r.Family, Verdict: worst(parts)}
+		var causes []string
+		for _, part := range parts {
+			if part.Verdict == whole.Verdict {
+				causes = append(causes, part.Name+": "+part.remark())
+				whole.Findings = append(whole.Findings, part.Findings...)
+			}
+		}
+		whole.Cause = strings.Join(causes, "; ")
+		isPart := func(r Result) bool { return slices.ContainsFunc(parts, r.sameCheck) }
+		joined[slices.IndexFunc(joined, isPart)] = whole
+		joined = slices.DeleteFunc(joined, isPart)
+	}
+	return joined
 }
 
 func (r Result) sameCheck(other Result) bool { return r.Name == other.Name && r.Family == other.Family }
@@ -95,10 +149,10 @@ type section struct {
 
 // sections are those that are listed.
 func (d Difference) sections() []section {
-	return []section{{"worse", d.Worsened}, {"better", d.Improved}, {"new", d.Added}, {"gone", d.Removed}}
+	return []section{{"worse", d.Worsened}, {"better", d.Improved}, {"not known", d.Unknown}, {"new", d.Added}, {"gone", d.Removed}}
 }
 
-// summary returns the counts, such as "1 worse, 2 better, 0 new, 0 gone, 40 the same".
+// summary returns the counts, such as "1 worse, 2 better, 0 not known, 0 new, 0 gone, 40 the same".
 func (d Difference) summary() string {
 	text := ""
 	for _, s := range d.sections() {
@@ -117,7 +171,7 @@ func (c Card) origin() string {
 }
 
 // WriteText writes the changes for a terminal or a log: where the cards are from, a line
-// for each check that became worse or better, is new or gone, with its families, the old
+// for each check that became worse, better or unknown, is new or gone, with its families, the old
 // and the new verdict and the new cause, and a line of counts.
 func (d Difference) WriteText(w io.Writer, style Style) error {
 	var b bytes.Buffer

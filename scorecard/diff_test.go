@@ -14,12 +14,14 @@ import (
 // TestDiffOfVerdicts has every pair of verdicts; "-" is a card without the check.
 func TestDiffOfVerdicts(t *testing.T) {
 	want := map[Verdict]string{ // old: what each new one is
-		//       pass   skip   broken fail   -
-		Pass:   "same   worse  worse  worse  gone",
-		Skip:   "better same   worse  worse  gone",
-		Broken: "better better same   worse  gone",
-		Fail:   "better worse  worse  same   gone",
-		"-":    "new    new    new    new    nothing",
+		//         pass   by-design warn   skip   broken fail  -
+		Pass:     "same   same      worse  known worse   worse gone",
+		ByDesign: "better same      same   known known worse gone",
+		Warn:     "better better    same   known known worse gone",
+		Skip:     "better better    better same    same    worse gone",
+		Broken:   "better better    better same    same    worse gone",
+		Fail:     "better better    better known known same  gone",
+		"-":      "new    new       new    new     new     new   nothing",
 	}
 	require.Len(t, want, len(kinds)+1)
 	card := func(v Verdict) (c Card) {
@@ -29,13 +31,13 @@ func TestDiffOfVerdicts(t *testing.T) {
 		return c
 	}
 	for old, words := range want {
-		for i, new := range []Verdict{Pass, Skip, Broken, Fail, "-"} {
+		for i, new := range []Verdict{Pass, ByDesign, Warn, Skip, Broken, Fail, "-"} {
 			d := Diff(card(old), card(new))
 			got := "nothing"
 			for _, s := range append(d.sections(), section{"same", d.Same}) {
 				for _, c := range s.changes {
 					require.Equal(t, "nothing", got)
-					got = s.heading
+					got = strings.TrimPrefix(s.heading, "not ")
 					assert.Equal(t, strings.Trim(string(old), "-"), string(c.Old))
 					assert.Equal(t, strings.Trim(string(new), "-"), string(c.New))
 				}
@@ -45,6 +47,54 @@ func TestDiffOfVerdicts(t *testing.T) {
 			assert.Equal(t, word == "worse" || word == "new" && (new == Fail || new == Broken), d.Worse(), "%s to %s", old, new)
 		}
 	}
+}
+
+// TestDiffOfFindings has a fail that remains one.
+func TestDiffOfFindings(t *testing.T) {
+	card := func(findings ...string) Card {
+		return Card{Complete: true, Checks: []Result{{Name: "accept-short", Family: "IPv4", Verdict: Fail, Cause: "call accept again", Findings: findings}}}
+	}
+	d := Diff(card("ENFILE"), card("ENFILE", "ENOMEM"))
+	assert.Equal(t, []Change{{"accept-short", "IPv4", Fail, Fail, "ENOMEM is new; now ENFILE, ENOMEM: call accept again"}}, d.Worsened)
+	assert.True(t, d.Worse())
+	d = Diff(card("ENFILE", "ENOMEM"), card("ENOMEM"))
+	assert.Equal(t, []Change{{"accept-short", "IPv4", Fail, Fail, "ENFILE is gone; now ENOMEM: call accept again"}}, d.Improved)
+	assert.False(t, d.Worse())
+	assert.True(t, Diff(card("ENFILE"), card("ENOMEM")).Worse(), "another one")
+	assert.Len(t, Diff(card("ENFILE"), card("ENFILE")).Same, 1)
+	assert.Len(t, Diff(card(), card("ENFILE")).Same, 1, "a card from before there were findings")
+	warn := card("EPROTO", "ENOBUFS")
+	warn.Checks[0].Verdict = Warn
+	assert.False(t, Diff(card("EPROTO"), warn).Worse(), "not within a fail")
+}
+
+// TestDiffOfDividedCheck compares a check with those that have taken its place.
+func TestDiffOfDividedCheck(t *testing.T) {
+	old := func(v Verdict) Card {
+		return Card{Complete: true, Checks: []Result{{Name: "accept-errors", Family: "IPv4", Verdict: v}, {Name: "term", Family: "IPv4", Verdict: Pass}}}
+	}
+	new := func(verdicts ...Verdict) (c Card) {
+		c.Complete = true
+		for i, v := range verdicts {
+			c.Checks = append(c.Checks, Result{Name: Successors("accept-errors")[i], Family: "IPv4", Verdict: v, Cause: "because", Observed: "seen"})
+		}
+		c.Checks = append(c.Checks, Result{Name: "term", Family: "IPv4", Verdict: Pass})
+		return c
+	}
+	d := Diff(old(Pass), new(Pass, Fail, Fail))
+	assert.Equal(t, []Change{{"accept-errors", "IPv4", Pass, Fail, "accept-emfile: because; accept-short: because"}}, d.Worsened)
+	assert.True(t, d.Worse())
+	assert.Len(t, d.Same, 1)
+	assert.Len(t, Diff(old(Fail), new(Pass, Warn, Pass)).Improved, 1)
+	assert.Len(t, Diff(old(Fail), new(Pass, Broken, Pass)).Unknown, 1)
+	d = Diff(old(Fail), new(Fail, Fail, Warn))
+	assert.False(t, d.Worse())
+	assert.Len(t, d.Same, 2)
+	assert.Empty(t, d.Added)
+	d = Diff(old(Pass), new(Pass, Fail))
+	assert.Len(t, d.Removed, 1, "what was not made is not known")
+	assert.True(t, d.Worse())
+	assert.Len(t, Diff(new(Fail, Pass, Pass), new(Pass, Pass, Pass)).Improved, 1)
 }
 
 func TestDiffOfCards(t *testing.T) {
@@ -99,6 +149,6 @@ func TestDifferenceText(t *testing.T) {
 new  ./server
      kernel 6.12.0, seed 1
 
-0 worse, 0 better, 0 new, 0 gone, 0 the same
+0 worse, 0 better, 0 not known, 0 new, 0 gone, 0 the same
 `, text.String())
 }

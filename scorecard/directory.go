@@ -45,8 +45,8 @@ func (s Shards) OK() bool {
 // and symbolic links in a directory are not followed.
 //
 // For each check and family the merged card has what the first run with the gravest
-// verdict (fail, broken, skip, pass, in this order) says, and counts the runs with each
-// verdict. A duration is the sum: the time that all runs spent on the check. The kernel
+// verdict (fail, broken, warn, skip, by-design, pass, in this order) says, with the findings
+// of all runs, and counts the runs with each verdict. A duration is the sum: the time that all runs spent on the check. The kernel
 // and the machine are all different ones; the seed is that of the first run, and Runs
 // has every one. Merged cards may be merged again, with the same result as if all were
 // merged at once.

@@ -94,7 +94,7 @@ func ExampleDiff() {
 	// better
 	//   term  IPv4  fail → pass
 	//
-	// 2 worse, 1 better, 0 new, 0 gone, 0 the same
+	// 2 worse, 1 better, 0 not known, 0 new, 0 gone, 0 the same
 	// worse: true
 }
 

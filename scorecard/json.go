@@ -42,6 +42,7 @@ func (c Card) MarshalJSON() ([]byte, error) {
 // results have. It fails for an invalid verdict.
 func (r Result) MarshalJSON() ([]byte, error) {
 	r.Evidence = append([]string{}, r.Evidence...)
+	r.Findings = append([]string{}, r.Findings...)
 	return encode(struct {
 		plainResult
 		Duration milliseconds `json:"duration_ms"`
@@ -121,6 +122,9 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	r.Duration = time.Duration(result.Duration)
 	if len(r.Evidence) == 0 {
 		r.Evidence = nil
+	}
+	if len(r.Findings) == 0 {
+		r.Findings = nil
 	}
 	return nil
 }

@@ -180,6 +180,10 @@ func merge(sources ...Source) (Card, error) {
 // with returns the result together with a further one of the same check.
 func (r Result) with(further Result) Result {
 	all := r.Runs.add(further.Runs)
+	findings := slices.Clone(r.Findings)
+	for _, f := range further.Findings {
+		findings = addNew(findings, f)
+	}
 	duration := max(r.Duration, 0) + max(further.Duration, 0)
 	if duration < 0 {
 		duration = math.MaxInt64
@@ -187,7 +191,7 @@ func (r Result) with(further Result) Result {
 	if further.Runs.of(all.worst()) > 0 && r.Runs.of(all.worst()) == 0 {
 		r = further
 	}
-	r.Runs, r.Verdict, r.Duration = all, all.worst(), duration
+	r.Runs, r.Verdict, r.Duration, r.Findings = all, all.worst(), duration, findings
 	return r
 }
 

@@ -146,7 +146,7 @@ func TestNumbers(t *testing.T) {
 
 func TestParseOptionalFields(t *testing.T) {
 	const merged = `"seed": 1, "shard": "1/2", "machine": "m", "runs": [{"shard": "1/2", "seed": 1, "kernel": "k", "machine": "m"}]`
-	const counted = `"duration_ms": 0.5, "runs": {"pass": 2, "fail": 0, "broken": 0, "skip": 0}`
+	const counted = `"findings": [], "duration_ms": 0.5, "runs": {"pass": 2, "warn": 0, "by-design": 0, "fail": 0, "broken": 0, "skip": 0}`
 	for _, v := range []struct{ name, old, new, err string }{
 		{"all", "", "", ""},
 		{"a shard that is none", `"1/2", "machine"`, `"3/2", "machine"`, `shard "3/2": the first is 0 and the last 1: give i/n, such as 0/4 to 3/4 on four machines`},
@@ -159,7 +159,7 @@ func TestParseOptionalFields(t *testing.T) {
 		{"a half count", `"pass": 2`, `"pass": 1.5`, `check 1 ("n"): read field "runs.pass": this is JSON number 1.5, and a whole number is required`},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			text := strings.NewReplacer(`"seed": 1`, merged, `"duration_ms": 0.5`, counted).Replace(oneCheck)
+			text := strings.NewReplacer(`"seed": 1`, merged, `"findings": [], "duration_ms": 0.5`, counted).Replace(oneCheck)
 			require.Contains(t, text, v.old)
 			text = strings.Replace(text, v.old, v.new, 1)
 			card, err := Parse(strings.NewReader(text))

@@ -79,12 +79,16 @@ func (w row) remark() string {
 }
 
 // short says what there is to say about the verdict: of a pass what was observed, else
-// the cause.
+// the findings and the cause.
 func (r Result) short() string {
 	if r.Verdict == Pass {
 		return r.Observed
 	}
-	return cmp.Or(r.Cause, r.Observed)
+	text := cmp.Or(r.Cause, r.Observed)
+	if len(r.Findings) > 0 {
+		text = strings.TrimSuffix(strings.Join(r.Findings, ", ")+": "+text, ": ")
+	}
+	return text
 }
 
 // remark is short in one line, after how many runs of a merged card have the verdict.
@@ -96,18 +100,18 @@ func (r Result) remark() string {
 	return text
 }
 
-// A finding is what one or several families say alike about a failed or broken
-// check. Their evidence and commands may differ; those of the first are shown.
+// A finding is what one or several families say alike about a check that failed, is broken
+// or warns. Their evidence and commands may differ; those of the first are shown.
 type finding struct {
 	Result
 	results []Result
 }
 
-// findings returns what fails or is broken, for a paragraph each.
+// findings returns what fails, is broken or a warning, for a paragraph each.
 func (w row) findings() []finding {
 	var all []finding
 	for _, r := range w.results {
-		if k, _ := r.Verdict.kind(); !k.wrong || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0 {
+		if k, _ := r.Verdict.kind(); !k.told || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0 {
 			continue // the table says it all
 		}
 		i := slices.IndexFunc(all, func(f finding) bool {

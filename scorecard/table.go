@@ -43,6 +43,9 @@ func (c Card) WriteTable(w io.Writer, style Style) error {
 	headings := make([]string, len(columns))
 	for i, family := range columns {
 		headings[i] = pad(cut(oneLine(family), familyColumns), verdictColumns)
+		for _, row := range rows {
+			headings[i] = pad(headings[i], len(row.in(family)))
+		}
 		heading += "  " + headings[i]
 	}
 	if len(rows) > 0 {

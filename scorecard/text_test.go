@@ -32,7 +32,7 @@ func requireAllPrintable(t *testing.T, card Card) {
 		require.LessOrEqual(t, width(r.Line(Style{Columns: 100})), 100)
 	}
 	require.Equal(t, strings.Join(lines, ""), oneLine(strings.Join(lines, "")))
-	painted := regexp.MustCompile("\x1b\\[(2|31|32|33|0)m").ReplaceAllString(colours.String(), "")
+	painted := regexp.MustCompile("\x1b\\[(2|3[12356]|0)m").ReplaceAllString(colours.String(), "")
 	require.Equal(t, table.String(), painted, "colours are all that differs")
 	for form, shown := range map[string]string{"table": table.String(), "Markdown": markdown.String(), "JSON": text.String(),
 		"difference": difference.String()} {
@@ -79,7 +79,7 @@ func TestEveryByteIsPrintable(t *testing.T) {
 	for _, s := range []string{string(every), "\n|\n", "\\|", "``\n```", "\u0085\u2028\u202e\U000E0001", "\x1b[31m", "\r\r\n\n"} {
 		requireAllPrintable(t, Card{Subject: s, Kernel: s, EndedBy: s, Checks: []Result{
 			{Name: s, Verdict: Fail, Family: s, Expected: s, Observed: s, Cause: s, Evidence: []string{s, s}, Reproduce: s},
-			{Name: s + "x", Verdict: Broken, Family: s + "y", Expected: s, Observed: s, Cause: s, Evidence: []string{s + s}, Reproduce: s, Runs: Counts{1, 2, 3, 4}},
+			{Name: s + "x", Verdict: Broken, Family: s + "y", Expected: s, Observed: s, Cause: s, Evidence: []string{s + s}, Reproduce: s, Findings: []string{s}, Runs: Counts{1, 2, 3, 4, 5, 6}},
 			{Name: s + "x", Verdict: Skip, Expected: s, Observed: s, Cause: s, Missing: s, Reproduce: s},
 		}})
 	}

@@ -13,34 +13,41 @@ type Verdict string
 
 // The verdicts.
 const (
-	Pass   Verdict = "pass"   // the subject did what was expected
-	Fail   Verdict = "fail"   // the subject did not
-	Broken Verdict = "broken" // nothing is known: a precondition was not met
-	Skip   Verdict = "skip"   // the check does not apply, or cannot run here
+	Pass     Verdict = "pass"      // the subject did what was expected
+	Warn     Verdict = "warn"      // it did not, in a way that is disputed or hardly happens
+	ByDesign Verdict = "by-design" // it did not, and its user says that this is meant
+	Fail     Verdict = "fail"      // it did not
+	Broken   Verdict = "broken"    // nothing is known: a precondition was not met
+	Skip     Verdict = "skip"      // the check does not apply, or cannot run here
 )
 
 // A kind is what this package knows of a verdict.
 type kind struct {
 	Verdict
 	gravity int  // the gravest of several results decides
-	judged  bool // the check came to know what the subject does
-	wrong   bool // a card with this verdict is not OK, and says at length why
+	wrong   bool // a card with this verdict is not OK
+	told    bool // a card says at length why
+	rare    bool // counts leave it out where nothing has it
 	colour  int  // of an ANSI escape sequence
 	count   func(*Counts) *int
 }
 
 // kinds has a line for each verdict, in the order in which counts list them.
 var kinds = []kind{
-	{Pass, 0, true, false, 32, func(n *Counts) *int { return &n.Pass }},
-	{Fail, 3, true, true, 31, func(n *Counts) *int { return &n.Fail }},
-	{Broken, 2, false, true, 33, func(n *Counts) *int { return &n.Broken }},
-	{Skip, 1, false, false, 2, func(n *Counts) *int { return &n.Skip }},
+	{Verdict: Pass, gravity: 0, colour: 32, count: func(n *Counts) *int { return &n.Pass }},
+	{Verdict: Warn, gravity: 3, told: true, rare: true, colour: 35, count: func(n *Counts) *int { return &n.Warn }},
+	{Verdict: ByDesign, gravity: 1, rare: true, colour: 36, count: func(n *Counts) *int { return &n.ByDesign }},
+	{Verdict: Fail, gravity: 5, wrong: true, told: true, colour: 31, count: func(n *Counts) *int { return &n.Fail }},
+	{Verdict: Broken, gravity: 4, wrong: true, told: true, colour: 33, count: func(n *Counts) *int { return &n.Broken }},
+	{Verdict: Skip, gravity: 2, colour: 2, count: func(n *Counts) *int { return &n.Skip }},
 }
 
-// verdictColumns is the width of the longest verdict.
+// verdictColumns is the width of the longest verdict that is not rare.
 var verdictColumns = func() (columns int) {
 	for _, k := range kinds {
-		columns = max(columns, len(k.Verdict))
+		if !k.rare {
+			columns = max(columns, len(k.Verdict))
+		}
 	}
 	return columns
 }()
@@ -89,21 +96,25 @@ func (v Verdict) check() error {
 
 // Counts are how many results have each verdict.
 type Counts struct {
-	Pass   int `json:"pass"`
-	Fail   int `json:"fail"`
-	Broken int `json:"broken"`
-	Skip   int `json:"skip"`
+	Pass     int `json:"pass"`
+	Warn     int `json:"warn"`
+	ByDesign int `json:"by-design"`
+	Fail     int `json:"fail"`
+	Broken   int `json:"broken"`
+	Skip     int `json:"skip"`
 }
 
-// String returns the counts in one line, such as "21 pass, 2 fail, 1 broken, 3 skip".
+// String returns the counts in one line, such as "21 pass, 2 fail, 1 broken, 3 skip"; warn
+// and by-design are there where anything has them.
 func (n Counts) String() string { return n.text(false) }
 
 // text returns the counts in one line, coloured where there is anything to count.
 func (n Counts) text(colour bool) string {
-	parts := make([]string, len(kinds))
-	for i, k := range kinds {
-		count := *k.count(&n)
-		parts[i] = paint(fmt.Sprintf("%d %s", count, k.Verdict), k.Verdict, colour && count > 0)
+	var parts []string
+	for _, k := range kinds {
+		if count := *k.count(&n); count > 0 || !k.rare {
+			parts = append(parts, paint(fmt.Sprintf("%d %s", count, k.Verdict), k.Verdict, colour && count > 0))
+		}
 	}
 	return strings.Join(parts, ", ")
 }
@@ -154,7 +165,7 @@ func (c Card) Counts() Counts {
 }
 
 // OK tells whether the subject may be called right: the run came to its end,
-// something passed, nothing failed, nothing is broken. A card whose checks were
+// something was judged, nothing failed, nothing is broken. A card whose checks were
 // all skipped is not OK, nor is a card without checks: a run that judged nothing
 // must not turn a pipeline green.
 func (c Card) OK() bool {
@@ -164,7 +175,7 @@ func (c Card) OK() bool {
 			return false
 		}
 	}
-	return c.Complete && n.Pass > 0
+	return c.Complete && n.Pass+n.Warn+n.ByDesign > 0
 }
 
 // paint gives s the colour of a verdict.

@@ -99,7 +99,6 @@ func subjectSource(s judge.Subject) string {
 	field("User", s.User, s.User == "")
 	field("Ready", int64(s.Ready), s.Ready == 0)
 	field("OnTerm", string(s.OnTerm), s.OnTerm == "")
-	field("KeepsVanished", s.KeepsVanished, !s.KeepsVanished)
 	if len(s.StormSignals) > 0 {
 		b.WriteString("StormSignals: nil,\n")
 	}
@@ -175,7 +174,7 @@ type subjectJSON struct {
 	Ready         string        `json:"ready,omitempty"`
 	OnTerm        judge.Policy  `json:"on_term,omitempty"`
 	StormSignals  []int         `json:"storm_signals,omitempty"`
-	KeepsVanished bool          `json:"keeps_vanished,omitempty"`
+	KeepsVanished bool          `json:"keeps_vanished,omitempty"` // of earlier stories, in which it changes nothing
 }
 
 // WriteJSON writes the story so that [ParseStory] reads it.
@@ -184,7 +183,7 @@ func (s Story) WriteJSON(w io.Writer) error {
 	text := storyJSON{Seed: s.Seed, AtOnce: s.AtOnce, Schedule: s.Schedule, Observed: s.Observed, Cause: s.Cause,
 		Evidence: s.Evidence, Failed: s.Failed, Repeated: s.Repeated, From: s.From,
 		Subject: subjectJSON{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
-			OnTerm: t.OnTerm, KeepsVanished: t.KeepsVanished}}
+			OnTerm: t.OnTerm}}
 	if t.Ready != 0 {
 		text.Subject.Ready = t.Ready.String()
 	}
@@ -211,7 +210,7 @@ func ParseStory(data []byte) (Story, error) {
 	s := Story{Seed: text.Seed, AtOnce: text.AtOnce, Schedule: text.Schedule, Observed: text.Observed, Cause: text.Cause,
 		Evidence: text.Evidence, Failed: text.Failed, Repeated: text.Repeated, From: text.From,
 		Subject: judge.Subject{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
-			OnTerm: t.OnTerm, KeepsVanished: t.KeepsVanished}}
+			OnTerm: t.OnTerm}}
 	if t.Ready != "" {
 		ready, err := time.ParseDuration(t.Ready)
 		if err != nil {

@@ -84,6 +84,10 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-family", "5"}, statusUsage, `-family "5": give 4 or 6`},
 		{[]string{"judge", "-checks", "reap,raep"}, statusUsage, `no check called "raep"`},
 		{[]string{"judge", "-service", "upper"}, statusUsage, "give the subject's command"},
+		{[]string{"judge", "-by-design", "reap,raep", "--", "a", "{port}"}, statusUsage, `-by-design: there is no check called "raep"`},
+		{[]string{"judge", "-by-design", "reap"}, statusUsage, "give the subject's command"},
+		{[]string{"judge", "-strict", "-baseline", card}, statusUsage, "exclude each other"},
+		{[]string{"judge", "-checks", "accept-errors", "-family", "4"}, statusRight, "accept-errors is now accept-aborted, accept-emfile and accept-short"},
 		{[]string{"judge", "-checks", "reap", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"search", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"judge", "-checks", ""}, statusUsage, "-checks is empty"},
@@ -290,7 +294,7 @@ func TestGoTestFlags(t *testing.T) {
 	require.NoError(t, o.check())
 	assert.True(t, o.Asked())
 	assert.Equal(t, []string{"socat", "TCP{family}-LISTEN:{port}", "EXEC:cat"}, o.judged.Command)
-	assert.True(t, o.judged.KeepsVanished)
+	assert.Equal(t, []string{"vanished-client"}, o.judged.ByDesign)
 	assert.Contains(t, o.repeatCommand(7, "judge"), "FORKRIG_SEED=7 forkrig judge -keeps-vanished=true -- socat 'TCP{family}-LISTEN:{port}' EXEC:cat")
 }
 

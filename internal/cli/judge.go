@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"forkrig/checks"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -39,6 +40,11 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	if err := os.Setenv(rig.SeedEnv, fmt.Sprint(seed)); err != nil {
 		complain("set the seed: ", err)
 		return statusUnable
+	}
+	for _, names := range []string{o.checks, o.byDesign} {
+		if now := checks.Renamed(names); now != "" {
+			fmt.Fprintf(os.Stderr, "forkrig: %s\n", now)
+		}
 	}
 	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel, Journal: o.verbose,
 		Reproduce: func(check judge.Check, family rig.Family) string {
@@ -112,7 +118,7 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	}
 	fmt.Fprintln(out)
 	_ = card.WriteTable(out, out.style()) // out knows an error
-	worse := !card.OK()
+	worse := !card.OK() || o.strict && card.Counts().Warn > 0
 	if baseline != nil {
 		difference := scorecard.Diff(*baseline, card)
 		fmt.Fprintf(out, "\ncompared with %s:\n", o.baseline)

@@ -28,10 +28,12 @@ import (
 // ./scenarios/..., which both get them from here.
 type Options struct {
 	// The subject: what the flags say of a foreign one, and the one that is meant after check.
-	judged  judge.Subject
-	subject string
-	port    uint
-	storm   string
+	judged    judge.Subject
+	subject   string
+	port      uint
+	storm     string
+	byDesign  string
+	vanishing bool
 
 	// The trial.
 	checks   string
@@ -40,6 +42,7 @@ type Options struct {
 	within   time.Duration
 	card     string
 	baseline string
+	strict   bool
 	verbose  bool
 
 	// The search.
@@ -77,7 +80,8 @@ func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.DurationVar(&o.judged.Ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
 	f.StringVar((*string)(&o.judged.OnTerm), "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, each is right and reported")
 	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
-	f.BoolVar(&o.judged.KeepsVanished, "keeps-vanished", false, "the subject keeps the workers of vanished clients by design")
+	f.StringVar(&o.byDesign, "by-design", "", "what these `CHECKS` find is meant, such as second-instance,concurrent: a fail of them becomes by-design")
+	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the old name of -by-design vanished-client")
 	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
 }
 
@@ -88,6 +92,7 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.checks, "checks", "", "run only these `CHECKS`, such as reap,eintr-accept; list prints them all")
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md, as the checks end")
 	f.StringVar(&o.baseline, "baseline", "", "compare with the card in this `FILE`: the exit status is 1 only where something became worse")
+	f.BoolVar(&o.strict, "strict", false, "the exit status is 1 for a warning, too")
 	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; the card keeps the results until then")
 }
 
@@ -119,7 +124,7 @@ func (o *Options) given(name string) (text string, given bool) {
 }
 
 // aboutSubject are the flags that say something about the subject.
-var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "keeps-vanished", "at-once"}
+var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "by-design", "keeps-vanished", "at-once"}
 
 // foreign says whether a subject was given, so that the built-in server is not meant.
 func (o *Options) foreign() bool { return len(o.command) > 0 || o.subject != "" }
@@ -138,7 +143,7 @@ func (o *Options) check() (err error) {
 	if given && o.subject == "" {
 		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
-	for name, value := range map[string]string{"checks": o.checks, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
+	for name, value := range map[string]string{"checks": o.checks, "by-design": o.byDesign, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
 		if _, given := o.given(name); given && value == "" {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}
@@ -147,6 +152,9 @@ func (o *Options) check() (err error) {
 		if _, given := o.given(name); given && !o.foreign() {
 			return fmt.Errorf("-%s describes a subject, but no subject is given: give the subject's command, too", name)
 		}
+	}
+	if o.strict && o.baseline != "" {
+		return errors.New("-strict and -baseline exclude each other: compared with a card, pass to warn is worse in any case")
 	}
 	if strings.EqualFold(filepath.Ext(o.card), ".md") {
 		return fmt.Errorf("-scorecard %s: give the name of the JSON file; the Markdown is written beside it", o.card)
@@ -210,6 +218,19 @@ func (o *Options) describe() (err error) {
 	}
 	if err := rig.CheckUser(o.judged.User); err != nil {
 		return fmt.Errorf("-subject-user: %w", err)
+	}
+	o.judged.ByDesign = nil
+	if o.byDesign != "" {
+		meant, err := checks.Select(o.byDesign)
+		if err != nil {
+			return fmt.Errorf("-by-design: %w", err)
+		}
+		for _, check := range meant {
+			o.judged.ByDesign = append(o.judged.ByDesign, check.Name)
+		}
+	}
+	if o.vanishing && !slices.Contains(o.judged.ByDesign, "vanished-client") {
+		o.judged.ByDesign = append(o.judged.ByDesign, "vanished-client")
 	}
 	if o.judged.StormSignals, err = parseSignals(o.storm); err != nil {
 		return fmt.Errorf("-storm-signals: %w", err)

@@ -83,7 +83,7 @@ var probes = []probe{
 		"give CAP_SYS_PTRACE or allow pidfd_getfd in the seccomp profile (in a container: --cap-add SYS_PTRACE or seccomp=unconfined)",
 		"", func(ctx context.Context, l *lab) error { return l.observe(ctx, "", (*lab).options) }},
 	{string(inject.FeatureSeccompNotify), "a system call fails because the rig says so",
-		"the checks accept-errors and eintr-sweep, and all of rig/inject",
+		"the checks accept-aborted, accept-short and eintr-sweep, and all of rig/inject",
 		"use Linux 5.9 or later with CONFIG_SECCOMP_FILTER, on amd64 or arm64",
 		"", func(ctx context.Context, l *lab) error { return l.inject(ctx) }},
 	{string(rig.FeatureSockDestroy), "a connection is destroyed from outside", "the faults Destroy and PowerCut",

@@ -96,7 +96,7 @@ var kernelSteps = []struct {
 	costs        string
 }{
 	{5, 8, true, "no process starts on a host (setns(2) with a pidfd)"},
-	{5, 9, false, "the checks accept-errors and eintr-sweep, and all of rig/inject (seccomp user notification)"},
+	{5, 9, false, "the checks accept-aborted, accept-short and eintr-sweep, and all of rig/inject (seccomp user notification)"},
 	{5, 19, false, "a signal can make a trapped system call happen twice in rig/inject"},
 	{6, 1, false, "hosts share one table of TCP sockets, so that looking at sockets is slower"},
 	{6, 2, false, "the fault ClockJump and Command.ClockOffset (time namespaces are entered by execve)"},

@@ -34,6 +34,8 @@ const (
 
 	ExitOnForkFailure
 	ExitOnAcceptError
+	ExitOnENFILE
+	DeafAfterEMFILE
 	SpinOnEMFILE
 	NoSIGPIPE
 	Serial
@@ -90,6 +92,8 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 
 	ExitOnForkFailure: {"exit-on-fork-failure", "a failed fork ends the server"},
 	ExitOnAcceptError: {"exit-on-accept-error", "any error of accept but EINTR ends the server"},
+	ExitOnENFILE:      {"exit-on-enfile", "ENFILE from accept ends the server"},
+	DeafAfterEMFILE:   {"deaf-after-emfile", "once accept failed with EMFILE, it is not called again"},
 	SpinOnEMFILE:      {"spin-on-emfile", "short of descriptors or memory, accept is called again at once, for ever"},
 	NoSIGPIPE:         {"no-sigpipe", "SIGPIPE has its default action, and the server itself sends to each client"},
 	Serial:            {"serial", "there are no workers, the server serves one client after the other"},

@@ -123,8 +123,12 @@ func (s *server) afterAcceptError(err error) error {
 		return nil // and not a word, which would fill the disk with the log
 	}
 	s.log.Warn("accept-error", "errno", errnoName(err), "error", err.Error())
-	if s.cfg.defect == ExitOnAcceptError {
+	if s.cfg.defect == ExitOnAcceptError || s.cfg.defect == ExitOnENFILE && err == unix.ENFILE {
 		return os.NewSyscallError("accept4", err)
+	}
+	if s.cfg.defect == DeafAfterEMFILE && err == unix.EMFILE {
+		<-s.stopping
+		return nil
 	}
 	switch err {
 	case unix.EINVAL, unix.EBADF, unix.ENOTSOCK: // the listener is lost, and would be for ever

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checks
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"forkrig/judge"
+	"forkrig/rig/fault"
+)
+
+var acceptEMFILE = judge.Check{
+	Name:    "accept-emfile",
+	Meaning: "a listener without a free descriptor neither ends nor spins, and serves who waited when it has one again",
+	Defects: []string{"exit-on-accept-error", "spin-on-emfile", "deaf-after-emfile"},
+	Clients: 2,
+	Run:     outOfDescriptors,
+}
+
+// outOfDescriptors leaves the listener no free descriptor, so that accept fails with EMFILE,
+// and looks at how the listener waits. An injected EMFILE would not show it: the real one
+// comes again at once, until a descriptor is free.
+func outOfDescriptors(c *judge.Case) {
+	s := c.Start("")
+	c.MustServe(c.Visit(0))
+	s.AwaitWorkersEnd("the client left")
+	c.AwaitRest()
+	if !c.ListensOn() {
+		c.Broken("the listener ends when a client leaves (other checks judge that)")
+	}
+	listeners := s.Listeners()
+	lift := c.Apply(fault.NoDescriptors{Targets: c.Targets("the listener", listeners)})
+	// An accept that waits has its descriptor already (it is reserved before the
+	// call blocks), so each thread that waits in one may still accept a client.
+	// A server that stops listening for a while refuses them.
+	var waiting []*judge.Conn
+	unserved := 0
+	acceptors := 0
+	for _, info := range listeners {
+		acceptors += info.Threads
+	}
+	for range acceptors + 2 {
+		k, err := c.Dial(1)
+		if err != nil {
+			unserved++
+			continue
+		}
+		waiting = append(waiting, k)
+	}
+	began, lines := time.Now(), linesWritten(s)
+	loop := busyLoop(c, s, listeners)
+	rate := float64(linesWritten(s)-lines) / time.Since(began).Seconds()
+	for _, k := range waiting {
+		if inode, err := k.ServerInode(); err == nil && inode == 0 {
+			unserved++
+		}
+	}
+	lift()
+	if !c.ListensOn() {
+		c.Finding("EMFILE-end")
+		c.Fail(pauseAfterEMFILE, "EMFILE from accept ends the listener%s", s.HowItEnded())
+	}
+	if rate >= 10 {
+		c.Note("it wrote about %d lines a second meanwhile", oneDigit(rate))
+	}
+	var observed, remedies []string
+	add := func(finding, remedy, format string, args ...any) {
+		c.Finding(finding)
+		observed, remedies = append(observed, fmt.Sprintf(format, args...)), append(remedies, remedy)
+	}
+	if loop != "" {
+		add("EMFILE-spin", "the connection stays in the backlog, so accept and poll return at once: pause after EMFILE",
+			"the listener has no free descriptor and is in a busy loop: %s", loop)
+	} else if unserved == 0 {
+		c.Broken("the limit on descriptors did not keep the listener from accepting, so nothing is proved")
+	}
+	if err := servesWhoWaited(c, waiting); err != nil {
+		finding, now := "EMFILE-late", "it is accepted when a further client comes"
+		if c.Visit(0) != nil {
+			finding, now = "EMFILE-deaf", "a further client is not served either"
+		}
+		add(finding, "no event says that descriptors are free again: after EMFILE call accept again when a timer ends",
+			"descriptors are free again, and a client that waited is not served: %v; %s", judge.FirstLine(err), now)
+	}
+	if len(observed) > 0 {
+		c.Fail(strings.Join(remedies, "; "), "%s", strings.Join(observed, "; "))
+	}
+	if err := c.Visit(0); err != nil && !c.ListensOn() { // a worker held the socket until now
+		c.Finding("EMFILE-end")
+		c.Fail(pauseAfterEMFILE, "EMFILE from accept ends the listener%s", s.HowItEnded())
+	} else if err != nil && c.Visit(0) != nil {
+		c.Finding("EMFILE-deaf")
+		c.Fail("the listener does not accept after EMFILE: wait a moment and call accept again", "after EMFILE a new client is not served: %v", err)
+	}
+	c.Note("it waits while it has no free descriptor, and serves clients afterwards")
+}
+
+const pauseAfterEMFILE = "a lack of descriptors must not end the listener: log EMFILE, wait a moment and call accept again"
+
+// servesWhoWaited returns an error where a client that waited is not served. Those that are
+// accepted leave first, since the subject may serve a few at a time. One whose connection has
+// ended does not wait any more.
+func servesWhoWaited(c *judge.Case, waiting []*judge.Conn) error {
+	ended, all := 0, len(waiting)
+	for len(waiting) > 0 {
+		next := -1
+		if _, err := c.Until("a client that waited to be accepted", func() (bool, string, error) {
+			var err error
+			next = slices.IndexFunc(waiting, func(k *judge.Conn) bool {
+				accepted, lookErr := k.Accepted()
+				err = cmp.Or(err, lookErr)
+				return accepted
+			})
+			return next >= 0, "the connections are in the backlog", err
+		}); err != nil {
+			return err
+		}
+		err := waiting[next].Finish()
+		if judge.Hopeless(err) {
+			return err
+		}
+		if err != nil {
+			ended++
+		}
+		waiting[next].Close()
+		waiting = slices.Delete(waiting, next, next+1)
+	}
+	if ended > 0 {
+		c.Note("%d of %d clients that waited were turned away", ended, all)
+	}
+	return nil
+}
+
+// oneDigit rounds a number so that two runs say the same.
+func oneDigit(n float64) int {
+	unit := math.Pow(10, math.Floor(math.Log10(n)))
+	return int(math.Round(n/unit) * unit)
+}
