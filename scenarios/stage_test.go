@@ -92,15 +92,17 @@ func newStage(tb testing.TB, v variant, clients int) *stage {
 	return s
 }
 
-// smallBuffers gives every socket that is opened from now on buffers of 64 KiB, so that
-// a message of [transfer] bytes is under way for as long as its receiver does not read
-// (tcp(7), tcp_rmem and tcp_wmem, which IPv6 heeds, too).
+// smallBuffers gives every socket that is opened from now on buffers so small that a message
+// of [transfer] bytes is under way for as long as its receiver does not read (tcp(7),
+// tcp_rmem and tcp_wmem, which IPv6 heeds, too). A receiver has room for more than its
+// sender may have under way. Otherwise an outage that begins when the buffers of both
+// sides are full lasts for minutes: each side drops what the other one sends again, its
+// acknowledgements with it, and only a retransmission timeout goes on, ever later.
 func (s *stage) smallBuffers(tb testing.TB) {
 	tb.Helper()
 	for _, host := range append([]*rig.Host{s.host}, s.clients...) {
-		for _, name := range []string{"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"} {
-			require.NoError(tb, host.SetSysctl(name, "4096 65536 65536"))
-		}
+		require.NoError(tb, host.SetSysctl("net.ipv4.tcp_wmem", "4096 65536 65536"))
+		require.NoError(tb, host.SetSysctl("net.ipv4.tcp_rmem", "4096 262144 262144"))
 	}
 }
 
