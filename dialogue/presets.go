@@ -34,7 +34,7 @@ var Abilities = []Ability{Answers, Repeats, Distinguishes, Pipelines, Bulk, Serv
 // checked.
 func (d Dialogue) Abilities() []Ability {
 	var has []Ability
-	ends := slices.ContainsFunc(slices.Concat(d.Hello, d.Round, d.Bye), Step.ends)
+	ends := slices.ContainsFunc(d.all(), Step.ends)
 	if slices.ContainsFunc(d.Round, func(s Step) bool { return !s.sends }) {
 		has = append(has, Answers)
 	}
