@@ -25,13 +25,13 @@ import (
 // package may import itself and what lies below it. The longest entry that fits counts.
 var mayImport = map[string][]string{
 	".":               {"internal", "client", "server", "rig"},
-	"internal/cli":    {"internal/doctor", "judge", "checks", "search", "scorecard", "rig"},
+	"internal/cli":    {"internal/doctor", "dialogue", "judge", "checks", "search", "scorecard", "rig"},
 	"internal/doctor": {"rig"},
 	"scenarios":       {},
 	"proofs":          {},
-	"search":          {"judge", "scorecard", "rig"},
-	"checks":          {"judge", "scorecard", "rig"},
-	"judge":           {"scorecard", "rig"},
+	"search":          {"dialogue", "judge", "scorecard", "rig"},
+	"checks":          {"dialogue", "judge", "scorecard", "rig"},
+	"judge":           {"dialogue", "scorecard", "rig"},
 	"scorecard":       {},
 	"dialogue":        {},
 	"rig":             {},

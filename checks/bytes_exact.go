@@ -4,9 +4,9 @@ package checks
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 )
 
@@ -14,10 +14,14 @@ var bytesExact = judge.Check{
 	Name:    "bytes-exact",
 	Meaning: "what comes back is what was sent, and nothing else",
 	Defects: []string{"stale-reply", "drop-first-byte"},
-	Needs:   judge.Answers,
+	Needs:   []dialogue.Ability{dialogue.Answers},
 	Run: func(c *judge.Case) {
 		c.Start("")
-		if c.Subject.Closes == judge.Server {
+		switch {
+		case !judge.AnswersAnything(c.Service):
+			exactRounds(c)
+			return
+		case c.Service.Lacks(dialogue.Repeats) != "":
 			oneAnswerEach(c)
 			return
 		}
@@ -36,12 +40,12 @@ var bytesExact = judge.Check{
 			{"an empty line", []string{"\n"}},
 			{"the last byte", []string{"y"}},
 		} {
-			if c.Subject.Service == judge.Upper && !strings.HasSuffix(m.pieces[len(m.pieces)-1], "\n") {
+			if c.Service.Name == "upper" && !strings.HasSuffix(m.pieces[len(m.pieces)-1], "\n") {
 				m.pieces = []string{m.pieces[0] + "\n"} // it may wait for a line
 			}
 			checkAnswer(c, k, m.what, m.pieces)
 		}
-		if c.Subject.Service == judge.Echo {
+		if c.Service.Name == "echo" {
 			checkAnswer(c, k, "every byte value, NUL included", []string{everyByte()})
 			megabyte(c, k)
 			checkAnswer(c, k, "a byte after the megabyte", []string{"z"}) // finds surplus bytes
@@ -53,28 +57,19 @@ var bytesExact = judge.Check{
 // checkAnswer sends a message in pieces, each of which arrives on its own, and checks the answer.
 func checkAnswer(c *judge.Case, k *judge.Conn, what string, pieces []string) {
 	said := strings.Join(pieces, "")
-	wanted := c.Subject.Service.Answer(said)
+	wanted := c.Answer(said)
 	for i, piece := range pieces {
 		err := k.Send([]byte(piece))
-		if err == nil && c.Subject.Service == judge.Echo {
+		if err == nil && c.Service.Name == "echo" {
 			err = k.Expect([]byte(wanted[:len(piece)]))
 			wanted = wanted[len(piece):]
 		}
 		mustBeExact(c, what, err)
-		if i < len(pieces)-1 && c.Subject.Service == judge.Upper {
-			mustBeExact(c, what, awaitRead(c, k)) // the next piece shall be a read of its own
+		if i < len(pieces)-1 && c.Service.Name == "upper" {
+			mustBeExact(c, what, k.AwaitRead()) // the next piece shall be a read of its own
 		}
 	}
 	mustBeExact(c, what, k.Expect([]byte(wanted)))
-}
-
-// awaitRead waits until the subject has read what was sent.
-func awaitRead(c *judge.Case, k *judge.Conn) error {
-	_, err := c.Until("the subject to read", func() (bool, string, error) {
-		s, there, err := k.ServerSocket()
-		return !there || s.RecvQueue == 0, fmt.Sprintf("%d bytes unread", s.RecvQueue), err
-	})
-	return err
 }
 
 // oneAnswerEach checks a subject that answers once and closes.
@@ -83,7 +78,7 @@ func oneAnswerEach(c *judge.Case) {
 		k := c.MustDial(0)
 		err := k.Send([]byte(said))
 		if err == nil {
-			err = k.Expect([]byte(c.Subject.Service.Answer(said)))
+			err = k.Expect([]byte(c.Answer(said)))
 		}
 		if err == nil {
 			err = k.ExpectEnd()
@@ -91,6 +86,52 @@ func oneAnswerEach(c *judge.Case) {
 		mustBeExact(c, "one line", err)
 		k.Close()
 	}
+}
+
+// exactRounds checks a service whose answers are those of its dialogue: each reply is read
+// byte by byte, however the requests are cut.
+func exactRounds(c *judge.Case) {
+	rounds := 1
+	if c.Service.Lacks(dialogue.Repeats) == "" {
+		rounds = 3
+	}
+	stories := []struct {
+		what string
+		say  func(*judge.Conn) error
+	}{
+		{"one request after the other", func(k *judge.Conn) (err error) {
+			for i := 0; i < rounds && err == nil; i++ {
+				err = k.Exchange()
+			}
+			return err
+		}},
+		{"a request in pieces of one byte", (*judge.Conn).ExchangeByBytes},
+	}
+	if c.Service.Lacks(dialogue.Pipelines) == "" {
+		stories = append(stories, struct {
+			what string
+			say  func(*judge.Conn) error
+		}{"three requests at once", func(k *judge.Conn) error { return k.ExchangeAtOnce(rounds) }})
+	}
+	for _, story := range stories {
+		k := c.MustDial(0)
+		err := k.Hello()
+		if err == nil {
+			err = story.say(k)
+		}
+		if err == nil && rounds > 1 {
+			err = k.ExpectNoMore()
+		}
+		if err == nil {
+			err = k.End()
+		}
+		k.Close()
+		if err != nil {
+			c.Fail("the reply is not the one that the dialogue of the service has: write exactly that reply, however the request comes",
+				"%s: %v", story.what, err)
+		}
+	}
+	c.Note("%d conversations of %d requests; each reply is that of the dialogue", len(stories), rounds)
 }
 
 // megabyte sends 1 MiB while it reads the answer.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
@@ -71,8 +72,8 @@ func connectionStays(c *judge.Case, s *judge.Instance) *judge.Conn {
 		ended()
 		c.Must(err)
 	}
-	if c.Subject.Service != judge.None {
-		_, _ = k.Ask() // a reset may come before
+	if c.Service.Lacks(dialogue.Answers) == "" {
+		_ = k.Ask() // a reset may come before
 	}
 	answer := make([]byte, 1<<10)
 	n, err := k.ReadFull(answer)

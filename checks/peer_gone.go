@@ -22,11 +22,11 @@ var peerGone = judge.Check{
 		}{
 			{"a reset before accept", (*judge.Conn).Reset},
 			{"a message and a reset before accept", func(k *judge.Conn) {
-				_, _ = k.Ask() // the kernel takes it
+				_ = k.Ask() // the kernel takes it
 				k.Reset()
 			}},
 			{"a message and a close before accept", func(k *judge.Conn) {
-				_, _ = k.Ask()
+				_ = k.Ask()
 				k.Close()
 			}},
 		} {

@@ -2,7 +2,10 @@
 
 package checks
 
-import "forkrig/judge"
+import (
+	"forkrig/dialogue"
+	"forkrig/judge"
+)
 
 var resetSurvived = judge.Check{
 	Name:    "reset-survived",
@@ -20,10 +23,10 @@ var resetSurvived = judge.Check{
 		}{
 			{"an idle client", func(*judge.Conn) {}},
 			{"a client with a request in flight", func(k *judge.Conn) {
-				_, _ = k.Ask() // whether it is answered is not the point
+				_ = k.Ask() // whether it is answered is not the point
 			}},
 			{"a client in the middle of an answer", func(k *judge.Conn) {
-				if c.Subject.Service != judge.None && c.Subject.Closes == judge.Client {
+				if c.Service.Lacks(dialogue.Bulk) == "" {
 					k.Fill()
 				}
 			}},

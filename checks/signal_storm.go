@@ -6,6 +6,7 @@ import (
 	"sync"
 	"syscall"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
@@ -62,7 +63,7 @@ var signalStorm = judge.Check{
 
 // converse lets clients converse while a storm goes on.
 func converse(c *judge.Case) error {
-	if c.Subject.Closes == judge.Server || c.Subject.Service == judge.None {
+	if c.Service.Lacks(dialogue.Repeats) != "" {
 		return c.Visits(40, 4)
 	}
 	const clients, messages = 8, 25

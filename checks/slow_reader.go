@@ -2,13 +2,16 @@
 
 package checks
 
-import "forkrig/judge"
+import (
+	"forkrig/dialogue"
+	"forkrig/judge"
+)
 
 var slowReader = judge.Check{
 	Name:    "slow-reader",
 	Meaning: "a client that reads late gets all",
 	Defects: []string{"short-write"},
-	Needs:   judge.Dialogue,
+	Needs:   []dialogue.Ability{dialogue.Bulk},
 	Run: func(c *judge.Case) {
 		c.SmallBuffers()
 		s := c.Start("")

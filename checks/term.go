@@ -5,6 +5,7 @@ package checks
 import (
 	"slices"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
 )
@@ -109,7 +110,7 @@ func policy(c *judge.Case, s *judge.Instance, who rig.ProcessInfos, k *judge.Con
 
 // exchangeAfterTerm says whether the conversation goes on.
 func exchangeAfterTerm(k *judge.Conn) error {
-	if k.Case.Subject.Closes == judge.Server || k.Case.Subject.Service == judge.None {
+	if k.Case.Service.Lacks(dialogue.Repeats) != "" {
 		inode, err := k.ServerInode()
 		if err == nil && inode == 0 {
 			err = judge.ErrQuiescent

@@ -45,7 +45,7 @@ var vanishedClient = judge.Check{
 		switch {
 		case timed:
 			c.Skip("the process waits with a timer whose purpose is not visible; the connection has neither keep-alive nor a timeout")
-		case after == 0 && c.Subject.Service.HasTimeouts():
+		case after == 0 && judge.HasTimeouts(c.Service):
 			c.Warn("set SO_KEEPALIVE and TCP_KEEPIDLE, unless the server ends a silent connection by a timeout of its own",
 				"the connection of a vanished client has no keep-alive, and its process sleeps")
 		case after == 0:

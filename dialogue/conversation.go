@@ -115,6 +115,9 @@ func (c *Conversation) Finish(ctx context.Context) (surplus int64, err error) {
 	return surplus, nil
 }
 
+// Unread returns what came and was not read by the dialogue.
+func (c *Conversation) Unread() []byte { return slices.Clone(c.unread) }
+
 func (c *Conversation) steps(ctx context.Context, name string, steps []Step, number int, says, hears bool) error {
 	if hears && c.over {
 		return fmt.Errorf("%s: %w", name, ErrEnded)

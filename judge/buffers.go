@@ -33,7 +33,7 @@ func (k *Conn) Fill() []byte {
 	sent := k.Case.stall.now()
 	for len(said) < maxBytes && time.Since(began) < rig.Patience() {
 		_ = k.SetWriteDeadline(time.Now().Add(lookInterval)) // an open socket takes it
-		n, err := k.Write(block[len(said)%len(block):])
+		n, err := k.TCPConn.Write(block[len(said)%len(block):])
 		said = append(said, block[len(said)%len(block):][:n]...)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			k.Case.MustServe(fmt.Errorf("after %d bytes: %w", len(said), plain(err)))
@@ -51,7 +51,7 @@ func (k *Conn) Fill() []byte {
 	return said
 }
 
-// ReadBack reads the answer to what was said.
+// ReadBack reads the answer to what was said. The service has the ability [dialogue.Bulk].
 func (k *Conn) ReadBack(said []byte) error {
-	return k.Expect([]byte(k.Case.Subject.Service.Answer(string(said))))
+	return k.Expect([]byte(k.Case.Answer(string(said))))
 }

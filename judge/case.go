@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"forkrig/dialogue"
 	"forkrig/rig"
 	"forkrig/rig/fault"
 	"forkrig/scorecard"
@@ -23,6 +24,7 @@ type Case struct {
 
 	Check   Check
 	Subject Subject
+	Service dialogue.Service // that of the subject, with the side that closes first as it was given
 	Lab     *rig.Lab
 	Host    *rig.Host      // the subject's
 	Clients []*rig.Host    // those of its clients
@@ -48,6 +50,9 @@ type Case struct {
 // build makes the lab.
 func (c *Case) build(tb rig.TB) {
 	c.tb = tb
+	var err error
+	c.Service, err = c.Subject.spoken()
+	c.Must(err)
 	c.Lab = rig.New(tb)
 	if ours := rig.Program("").Args[0]; !strings.HasPrefix(c.Subject.Command[0], ours) {
 		c.Lab.ExpectCrash() // the check judges the crash of a foreign subject
@@ -111,17 +116,27 @@ func (c *Case) Targets(what string, who rig.ProcessInfos) []rig.Target {
 
 // applies skips the check where it does not apply.
 func (c *Case) applies() {
-	if c.Check.Needs > Connections && c.Subject.Service == None {
-		c.Skip("the check needs a service that answers: -service echo or upper")
-	}
-	if c.Check.Needs == Dialogue && c.Subject.Closes == Server {
-		c.Skip("the check needs several messages on one connection, and the subject closes first (-closes server)")
+	if lacks := c.Service.Lacks(c.Check.Needs...); lacks != "" {
+		c.Skip("the check needs a service with the ability %q, which %s lacks: see -service and docs/dialogues.md", lacks, c.serviceName())
 	}
 	if c.Check.Binds {
 		if err := kernelBinds(c.tb); err != nil {
 			c.Broken("%v", err)
 		}
 	}
+}
+
+// serviceName names the service for people.
+func (c *Case) serviceName() string {
+	switch {
+	case c.Service.IsZero():
+		return "an unknown one"
+	case c.Service.Name == "":
+		return "this dialogue"
+	case c.Subject.Closes == Server:
+		return c.Service.Name + " with -closes server"
+	}
+	return c.Service.Name
 }
 
 // Note adds to what is observed.

@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"forkrig/dialogue"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
@@ -16,7 +17,8 @@ type Check struct {
 
 	// Clients is how many hosts the clients have; 0 means one.
 	Clients int
-	Needs   Need
+	// Needs are what the subject's service must be able to do: the check is skipped otherwise.
+	Needs []dialogue.Ability
 	// Binds says that it relies on the kernel's answers to bind.
 	Binds bool
 	// Hasty ends waits when nothing has happened for an eighth of [rig.Settling]. A failure
@@ -25,15 +27,6 @@ type Check struct {
 
 	Run func(*Case)
 }
-
-// Need is what a check must be able to say to a subject.
-type Need uint8
-
-const (
-	Connections Need = iota // nothing: it only connects
-	Answers                 // a message that is answered
-	Dialogue                // several messages on one connection
-)
 
 // Judge judges the subject in one address family and returns the verdict. It does
 // not fail tb, whatever the verdict. It runs in a lab of its own, so that calls

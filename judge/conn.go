@@ -16,15 +16,20 @@ import (
 	"syscall"
 	"time"
 
+	"forkrig/dialogue"
 	"forkrig/rig"
 )
 
-// Conn is a client's connection to the subject.
+// Conn is a client's connection to the subject, on which it says the dialogue of the service.
 type Conn struct {
 	*net.TCPConn
-	Case  *Case
-	count int // messages so far
-	ended atomic.Bool
+	Case         *Case
+	service      dialogue.Service
+	conversation *dialogue.Conversation
+	greeted      bool // the hello is over
+	rounds       int  // that were said
+	byBytes      bool // the stream is sent in pieces of one byte
+	ended        atomic.Bool
 }
 
 // Dial connects from the n-th client's host. It does not wait until the subject
@@ -68,10 +73,16 @@ func (c *Case) Dial(n int) (*Conn, error) {
 		return nil, fmt.Errorf("connect: %w", cmp.Or(cause, plain(errors.Unwrap(err))))
 	}
 	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c}
+	k.converse(c.Service, stream{k})
 	c.mu.Lock()
 	c.conns = append(c.conns, k)
 	c.mu.Unlock()
 	return k, nil
+}
+
+// converse says the dialogue of a service from now on.
+func (k *Conn) converse(service dialogue.Service, over dialogue.Stream) {
+	k.service, k.conversation = service, dialogue.NewConversation(service.Dialogue, over, 1)
 }
 
 // MustDial is [Case.Dial] where a failure means that the subject is wrong in a way
@@ -122,24 +133,39 @@ func (k *Conn) Reset() {
 	}
 }
 
-// Ask sends the next message, and returns the answer that it must get.
-func (k *Conn) Ask() (answer string, err error) {
-	message := fmt.Sprintf("message %d of a client\n", k.count)
-	k.count++
-	return k.Case.Subject.Service.Answer(message), k.Send([]byte(message))
+// Ask says what the next round says, and reads nothing. A service without a round gets a line.
+func (k *Conn) Ask() error {
+	if len(k.service.Dialogue.Round) == 0 {
+		return k.Send([]byte("a message of a client\n"))
+	}
+	k.rounds++
+	return k.conversation.Ask(k.Case.Context())
 }
 
-// Exchange sends a message and checks the answer. With a service of none it checks that
-// the connection stands.
-func (k *Conn) Exchange() error {
-	if k.Case.Subject.Service == None {
-		return k.AwaitAccepted()
+// Hello says and reads what comes first on each connection.
+func (k *Conn) Hello() error {
+	if k.greeted {
+		return nil
 	}
-	answer, err := k.Ask()
-	if err != nil {
+	k.greeted = true
+	return k.conversation.Hello(k.Case.Context())
+}
+
+// Exchange says and reads a round, after the hello. With a service without a round it checks
+// that the connection stands.
+func (k *Conn) Exchange() error {
+	if err := k.Hello(); err != nil {
 		return err
 	}
-	return k.Expect([]byte(answer))
+	if len(k.service.Dialogue.Round) == 0 {
+		return k.AwaitAccepted()
+	}
+	return k.round()
+}
+
+func (k *Conn) round() error {
+	k.rounds++
+	return k.conversation.Round(k.Case.Context())
 }
 
 // AwaitAccepted waits until the subject has accepted the connection.
@@ -164,32 +190,100 @@ func closedByServer(s rig.Socket) bool {
 	return slices.Contains([]rig.TCPState{rig.FinWait1, rig.FinWait2, rig.Closing, rig.LastAck}, s.State)
 }
 
-// Begin brings the connection to where the subject serves it: an exchange where
+// Begin brings the connection to where the subject serves it: the hello, and a round where
 // there is room for another one, otherwise the accept.
 func (k *Conn) Begin() error {
-	if k.Case.Subject.Closes == Server || k.Case.Subject.Service == None {
-		return k.AwaitAccepted()
+	if k.service.Lacks(dialogue.Repeats) == "" {
+		return k.Exchange()
 	}
-	return k.Exchange()
-}
-
-// Finish ends the conversation in order: an exchange, and the end from the side
-// that closes first.
-func (k *Conn) Finish() error {
-	if err := k.Exchange(); err != nil {
+	if err := k.Hello(); err != nil {
 		return err
 	}
-	if k.Case.Subject.Closes == Server {
-		if err := k.AwaitEnd(); err != nil {
+	return k.AwaitAccepted()
+}
+
+// Finish ends the conversation in order: a round where there is room for one, the bye, and the
+// end from the side that closes first.
+func (k *Conn) Finish() error {
+	if k.rounds == 0 || k.service.Lacks(dialogue.Repeats) == "" {
+		if err := k.Exchange(); err != nil {
 			return err
 		}
+	}
+	return k.End()
+}
+
+// End says the bye, and ends the connection from the side that closes first.
+func (k *Conn) End() error {
+	if err := k.conversation.Bye(k.Case.Context()); err != nil {
+		return err
+	}
+	if k.service.Lacks(dialogue.ServerCloses) != "" {
+		k.discard() // so that the kernel sends a FIN
 	}
 	return k.Close()
 }
 
-// AwaitEnd reads the end of the stream, after what a service of none sends before it.
+// ExchangeAtOnce says so many rounds before it reads their replies. The service has the ability
+// [dialogue.Pipelines].
+func (k *Conn) ExchangeAtOnce(rounds int) error {
+	for range rounds {
+		if err := k.Ask(); err != nil {
+			return err
+		}
+	}
+	for range rounds {
+		if err := k.conversation.Hear(k.Case.Context()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ExchangeByBytes is [Conn.Exchange] where each byte is sent when the subject has read the one
+// before it, or is at rest.
+func (k *Conn) ExchangeByBytes() error {
+	k.byBytes = true
+	defer func() { k.byBytes = false }()
+	return k.Exchange()
+}
+
+// AwaitRead waits until the subject has read what was sent.
+func (k *Conn) AwaitRead() error {
+	_, err := k.Case.Until("the subject to read", func() (bool, string, error) {
+		s, there, err := k.ServerSocket()
+		return !there || s.RecvQueue == 0, fmt.Sprintf("%d bytes unread", s.RecvQueue), err
+	})
+	return err
+}
+
+// ExpectNoMore checks that nothing came after the last reply when the subject is at rest.
+func (k *Conn) ExpectNoMore() error {
+	k.Case.AwaitRest()
+	more := make([]byte, 64)
+	n, err := k.ReadNow(more)
+	if unread := append(k.conversation.Unread(), more[:n]...); len(unread) > 0 {
+		return &wrongBytes{got: unread}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil // it has closed, which the bye judges
+	}
+	return err
+}
+
+// discard reads what has come and does not belong to the dialogue, without waiting for more.
+func (k *Conn) discard() {
+	buffer := make([]byte, 4<<10)
+	for {
+		if n, err := k.ReadNow(buffer); n == 0 || err != nil {
+			return
+		}
+	}
+}
+
+// AwaitEnd reads the end of the stream, after what a service without answers sends before it.
 func (k *Conn) AwaitEnd() error {
-	if k.Case.Subject.Service != None {
+	if k.service.Lacks(dialogue.Answers) == "" {
 		return k.ExpectEnd()
 	}
 	rest := make([]byte, 64<<10)
@@ -214,10 +308,18 @@ func (c *Case) Visit(n int) error {
 
 // Send sends bytes.
 func (k *Conn) Send(b []byte) error {
+	if sent, err := k.send(b); err != nil {
+		return fmt.Errorf("sent %d of %d bytes: %w", sent, len(b), err)
+	}
+	return nil
+}
+
+// send sends bytes and says how many it sent.
+func (k *Conn) send(b []byte) (sent int, err error) {
 	w := k.Case.wait()
 	var over error
-	for sent := 0; sent < len(b); {
-		n, err := k.attempt(k.SetWriteDeadline, k.Write, syscall.Write, b[sent:], over != nil)
+	for sent < len(b) {
+		n, err := k.attempt(k.SetWriteDeadline, k.TCPConn.Write, syscall.Write, b[sent:], over != nil)
 		sent += n
 		switch {
 		case err == nil || n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
@@ -227,24 +329,27 @@ func (k *Conn) Send(b []byte) error {
 			}
 			continue
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("sent %d of %d bytes: %w", sent, len(b), plain(err))
+			return sent, plain(err)
 		case over != nil:
-			return fmt.Errorf("sent %d of %d bytes: %w", sent, len(b), over)
+			return sent, over
 		}
 		over = w.over()
 	}
-	return nil
+	return sent, nil
 }
 
 // ReadFull reads until the buffer is full or the stream ends, and says how much came.
-func (k *Conn) ReadFull(b []byte) (int, error) {
+func (k *Conn) ReadFull(b []byte) (int, error) { return k.readAtLeast(b, len(b)) }
+
+// readAtLeast reads until so many bytes came or the stream ends, and says how much came.
+func (k *Conn) readAtLeast(b []byte, enough int) (int, error) {
 	w := k.Case.wait()
 	var over error
 	for n := 0; ; {
-		got, err := k.attempt(k.SetReadDeadline, k.Read, syscall.Read, b[n:], over != nil)
+		got, err := k.attempt(k.SetReadDeadline, k.TCPConn.Read, syscall.Read, b[n:], over != nil)
 		n += got
 		switch {
-		case n == len(b):
+		case n >= enough:
 			return n, nil
 		case got > 0 && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)):
 			over = nil
@@ -257,6 +362,42 @@ func (k *Conn) ReadFull(b []byte) (int, error) {
 			return n, plain(err)
 		}
 	}
+}
+
+// stream is the connection as the dialogue uses it. Its waits are those of the case: until the
+// subject is quiescent or busy.
+type stream struct{ *Conn }
+
+// Read implements [dialogue.Stream].
+func (s stream) Read(_ context.Context, b []byte) (int, error) { return s.readAtLeast(b, 1) }
+
+// recording is a stream that keeps the begin of what came.
+type recording struct {
+	stream
+	came []byte
+}
+
+// Read implements [dialogue.Stream].
+func (r *recording) Read(ctx context.Context, b []byte) (int, error) {
+	n, err := r.stream.Read(ctx, b)
+	r.came = append(r.came, b[:min(n, maxGreeting-len(r.came))]...)
+	return n, err
+}
+
+// Write implements [dialogue.Stream].
+func (s stream) Write(_ context.Context, b []byte) (int, error) {
+	if !s.byBytes {
+		return s.send(b)
+	}
+	for i := range b {
+		if _, err := s.send(b[i : i+1]); err != nil {
+			return i, err
+		}
+		if err := s.AwaitRead(); err != nil && !Hopeless(err) {
+			return i, err
+		}
+	}
+	return len(b), nil
 }
 
 // attempt reads or writes until something was done, or for the time between two

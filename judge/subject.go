@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"forkrig/dialogue"
 	"forkrig/rig"
 )
 
@@ -21,9 +22,9 @@ type Subject struct {
 	// Command is the program and its arguments. The placeholders {ip}, {host},
 	// {port} and {family} are replaced in each word: see [Subject.At].
 	Command []string
-	// Service is what the subject does with bytes.
-	Service Service
-	// Closes is the side that closes a connection first.
+	// Service is what the subject does with bytes; the zero value is found out by a [Trial].
+	Service dialogue.Service
+	// Closes is the side that closes a connection first; "" means that the dialogue says it.
 	Closes Side
 	// Dir is its working directory; "" means that of the tests.
 	Dir string
@@ -42,33 +43,6 @@ type Subject struct {
 	// ByDesign names checks that the subject may fail, because what they find is meant.
 	ByDesign []string
 }
-
-// Service is what a subject does with the bytes of a connection.
-type Service string
-
-// The services that checks can converse with.
-const (
-	Echo  Service = "echo"  // sends back what it gets
-	Upper Service = "upper" // sends back lines with a to z as A to Z
-	None  Service = "none"  // something else: only connections are looked at
-)
-
-// Answer returns what the service answers to a text.
-func (s Service) Answer(to string) string {
-	if s == Upper {
-		return strings.ToUpper(to)
-	}
-	return to
-}
-
-// HasTimeouts says whether servers of this kind end silent connections by timeouts of their
-// own protocol, so that they can do without keep-alive.
-func (s Service) HasTimeouts() bool {
-	return slices.Contains([]Service{"http", "http-keepalive", "smtp", "ftp", "pop3", "imap", "ssh"}, s)
-}
-
-// services are all of them.
-var services = []Service{Echo, Upper, None}
 
 // Side is one side of a connection.
 type Side string
@@ -112,16 +86,30 @@ func (s Subject) Check() error {
 		return errors.New("the subject's command is empty: give the program and its arguments")
 	case s.Port == 0 && !hasPort:
 		return fmt.Errorf("the subject %q has no {port}: write {port} in place of its port, or give the built-in port with -port", s)
-	case !slices.Contains(services, s.Service):
-		return fmt.Errorf("service %q: give echo, upper or none", s.Service)
-	case !slices.Contains(sides, s.Closes):
+	case s.Closes != "" && !slices.Contains(sides, s.Closes):
 		return fmt.Errorf("side %q that closes first: give client or server", s.Closes)
 	case s.OnTerm != Unstated && !slices.Contains(Policies, s.OnTerm):
 		return fmt.Errorf("policy on SIGTERM %q: give drain, kill or leave", s.OnTerm)
 	case s.Ready < 0:
 		return fmt.Errorf("ready in %v: give a time of 0 or more", s.Ready)
 	}
-	return nil
+	_, err := s.spoken()
+	return err
+}
+
+// spoken is the service with the side that closes first as it was given.
+func (s Subject) spoken() (dialogue.Service, error) {
+	switch s.Closes {
+	case Server:
+		return s.Service.ClosedByServer(), nil
+	case Client:
+		service, err := s.Service.ClosedByClient()
+		if err != nil {
+			err = fmt.Errorf("side client that closes first: %w: leave it out, or give another dialogue", err)
+		}
+		return service, err
+	}
+	return s.Service, nil
 }
 
 // String returns the command line as a person would type it.

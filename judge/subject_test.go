@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"forkrig/dialogue"
 )
 
 func TestSubjectAt(t *testing.T) {
@@ -40,7 +42,7 @@ func FuzzSubjectAt(f *testing.F) {
 }
 
 func TestSubjectCheck(t *testing.T) {
-	right := Subject{Command: []string{"server", "{port}"}, Service: Echo, Closes: Client}
+	right := Subject{Command: []string{"server", "{port}"}, Service: dialogue.MustResolve("echo")}
 	require.NoError(t, right.Check())
 	builtInPort := right
 	builtInPort.Command, builtInPort.Port = []string{"server"}, 7
@@ -48,7 +50,7 @@ func TestSubjectCheck(t *testing.T) {
 	for message, change := range map[string]func(*Subject){
 		"command is empty":                           func(s *Subject) { s.Command = nil },
 		"has no {port}":                              func(s *Subject) { s.Command = []string{"server"} },
-		`service "chat": give echo`:                  func(s *Subject) { s.Service = "chat" },
+		"leave it out, or give another dialogue":     func(s *Subject) { s.Service, s.Closes = dialogue.MustResolve("http"), Client },
 		`side "both" that closes first: give client`: func(s *Subject) { s.Closes = "both" },
 		`"wait": give drain, kill or leave`:          func(s *Subject) { s.OnTerm = "wait" },
 		"ready in -1s":                               func(s *Subject) { s.Ready = -1e9 },

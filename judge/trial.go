@@ -27,6 +27,8 @@ type Trial struct {
 	Parallel int
 	// Reproduce returns the command that repeats one check; nil leaves it out.
 	Reproduce func(Check, rig.Family) string
+	// Found is called with what was found out about the subject, before the checks; it may be nil.
+	Found func(Profile)
 	// Tell is called with what happens, from one goroutine at a time; it may be nil.
 	Tell func(Event)
 	// Journal has Tell called with the events of all journals, too.
@@ -68,10 +70,14 @@ func (t Trial) Unbegun(cause string) []scorecard.Result {
 // When the context of tb ends, the checks that go on end soon and say that nothing was
 // judged, and the others do not begin; the cause of the context, an [EndedError],
 // says why. It does not fail tb. The error is [ErrUnreachable] where the subject listens
-// in none of the families.
+// in none of the families; it wraps a [WrongServiceError] where it answers as another service.
 func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 	tb.Helper()
-	absent := Reach(tb, t.Subject, t.families()...)
+	profile, absent := Reach(tb, t.Subject, t.families()...)
+	t.Subject = profile.Apply(t.Subject)
+	if err := t.Subject.Check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
 	// A subject that the rig had to end fails: see notServed.
 	overcrowded := slices.ContainsFunc(t.families(), func(f rig.Family) bool { return errors.Is(absent[f], errOvercrowded) })
 	if len(absent) == len(t.families()) && !overcrowded && tb.Context().Err() == nil {
@@ -84,6 +90,9 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 		if t.Tell != nil {
 			t.Tell(e)
 		}
+	}
+	if t.Found != nil && len(absent) < len(t.families()) {
+		t.Found(profile)
 	}
 	results := make([]scorecard.Result, t.Size())
 	parallel := t.Parallel

@@ -12,13 +12,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/dialogue"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
 // echoing is the small server as a subject.
 func echoing() Subject {
-	return Subject{Command: rig.Program("echo", "{ip}:{port}").Args, Service: Echo, Closes: Client}
+	return Subject{Command: rig.Program("echo", "{ip}:{port}").Args, Service: dialogue.MustResolve("echo")}
 }
 
 // visits is a check that passes.
@@ -156,7 +157,7 @@ func TestTrialThatIsEnded(t *testing.T) {
 
 func TestSubjectThatDoesNotListen(t *testing.T) {
 	t.Parallel()
-	subject := Subject{Command: []string{"sh", "-c", "echo no configuration >&2; exit 3 # {port}"}, Service: Echo, Closes: Client}
+	subject := Subject{Command: []string{"sh", "-c", "echo no configuration >&2; exit 3 # {port}"}, Service: dialogue.MustResolve("echo")}
 	_, err := Trial{Subject: subject, Checks: []Check{visits}}.Run(t)
 	assert.ErrorIs(t, err, ErrUnreachable)
 	assert.ErrorContains(t, err, "no configuration")
@@ -168,7 +169,7 @@ func ExampleTrial() {
 		c.Start("") // breaks the check where the subject does not listen
 		c.MustServe(c.Visit(0))
 	}}
-	trial := Trial{Subject: Subject{Command: []string{"./server", "{ip}:{port}"}, Service: Echo, Closes: Client}, Checks: []Check{served}}
+	trial := Trial{Subject: Subject{Command: []string{"./server", "{ip}:{port}"}, Service: dialogue.MustResolve("echo")}, Checks: []Check{served}}
 	rig.Run(context.Background(), "example", func(tb rig.TB) {
 		results, err := trial.Run(tb)
 		_, _ = results, err

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/dialogue"
 	"forkrig/internal/cli"
 	"forkrig/judge"
 	"forkrig/rig"
@@ -92,20 +93,20 @@ func passes(t *testing.T, result scorecard.Result) {
 func TestServices(t *testing.T) {
 	t.Parallel()
 	for name, story := range map[string]struct {
-		service judge.Service
+		service string
 		closes  judge.Side
 		args    []string
 		passes  string
 		skips   string
 	}{
-		"upper": {judge.Upper, judge.Client, []string{"-service", "upper"}, "bytes-exact,slow-reader,eintr-worker,concurrent", ""},
-		"upper once": {judge.Upper, judge.Server, []string{"-service", "upper", "-once"},
+		"upper": {"upper", "", []string{"-service", "upper"}, "bytes-exact,slow-reader,eintr-worker,concurrent", ""},
+		"upper once": {"upper", judge.Server, []string{"-service", "upper", "-once"},
 			"bytes-exact,reap,signal-storm,reuse-time-wait,concurrent,backlog-burst,reset-survived,term", "eintr-worker,slow-reader"},
-		"nothing is said": {judge.None, judge.Client, nil,
+		"nothing is said": {"none", "", nil,
 			"reap,signal-storm,reuse-time-wait,fin-on-close,concurrent,backlog-burst,reset-survived,fork-failure,term", "bytes-exact,eintr-worker,slow-reader"},
 	} {
 		subject := cli.BuiltIn(story.args...)
-		subject.Service, subject.Closes = story.service, story.closes
+		subject.Service, subject.Closes = dialogue.MustResolve(story.service), story.closes
 		for list, skipped := range map[string]bool{story.passes: false, story.skips: true} {
 			selected, err := checks.Select(list)
 			require.NoError(t, err)

@@ -3,6 +3,7 @@ package proofs
 import (
 	"testing"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/search"
 )
@@ -20,7 +21,7 @@ func TestStory12(t *testing.T) {
 	t.Parallel()
 	search.Replay(t, judge.Subject{
 		Command:      []string{"forkrig:server", "-listen", "{ip}:{port}", "-grace", "1h", "-max-workers", "2", "-idle", "1h"},
-		Service:      "echo",
+		Service:      dialogue.MustResolve("echo"),
 		Closes:       "client",
 		OnTerm:       "drain",
 		StormSignals: search.Signals(10, 12),

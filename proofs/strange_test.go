@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/dialogue"
 	"forkrig/internal/cli"
 	"forkrig/judge"
 	"forkrig/rig"
@@ -97,9 +98,9 @@ func TestSubjectsThatCannotBeJudged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			story.subject.Service, story.subject.Closes = judge.Echo, judge.Client
+			story.subject.Service = dialogue.MustResolve("echo")
 			assert.NoError(t, story.subject.Check())
-			absent := judge.Reach(t, story.subject, rig.Families[:]...)
+			_, absent := judge.Reach(t, story.subject, rig.Families[:]...)
 			assert.Len(t, absent, 2)
 			for _, text := range story.says {
 				assert.ErrorContains(t, absent[rig.IPv4], text)
@@ -257,7 +258,7 @@ func TestWarnings(t *testing.T) {
 	hasty := cli.BuiltIn()
 	hasty.Command[0] = rig.Program("hasty").Args[0]
 	patient := cli.BuiltIn("-defect", "no-keepalive")
-	patient.Service = "http" // the check converses as with echo
+	patient.Service.Name = "http" // it converses as with echo
 	for name, story := range map[string]struct {
 		subject  judge.Subject
 		findings []string

@@ -28,6 +28,8 @@ type Card struct {
 	// Machine is what the run had beside the kernel, such as "2 processors, amd64";
 	// "" where that is unknown.
 	Machine string `json:"machine,omitempty"`
+	// Service is what was said to the subject; the zero value where that is unknown.
+	Service Service `json:"service,omitzero"`
 	// Shard is the part of a divided search that this run was, in JSON such as
 	// "3/10"; the zero value where the search was not divided.
 	Shard Shard `json:"shard,omitzero"`
@@ -35,6 +37,33 @@ type Card struct {
 	// one run.
 	Runs []Run `json:"runs,omitempty"`
 }
+
+// Service is what was said to a subject: the name of a preset, or a dialogue.
+type Service struct {
+	Given string `json:"given,omitempty"` // by the user; "" where it was found out
+	Seen  string `json:"seen"`            // the one that the subject was seen to have
+	// Closes is the side that was seen to close first, such as "server", where the service
+	// does not say it.
+	Closes string `json:"closes,omitempty"`
+}
+
+// String returns the service in one printable line.
+func (s Service) String() string {
+	text := "service seen: " + s.Seen
+	switch {
+	case s.Given != "" && s.Given == s.Seen:
+		text = "service given: " + s.Given
+	case s.Given != "":
+		text = "service given: " + s.Given + "; seen: " + s.Seen
+	}
+	if s.Closes != "" {
+		text += "; the " + s.Closes + " closes first"
+	}
+	return cut(oneLine(text), maxService)
+}
+
+// maxService is how many characters of a service are shown.
+const maxService = 200
 
 // Result is what one check says about the subject in one address family. Every
 // text may hold any bytes: what is not printable is escaped where it is shown.

@@ -57,7 +57,11 @@ func (c Card) Origin() string {
 		if c.Shard != (Shard{}) {
 			kernel = fmt.Sprintf("shard %v, %s", c.Shard, kernel)
 		}
-		return fmt.Sprintf("%s, seed %d", kernel, c.Seed)
+		text := fmt.Sprintf("%s, seed %d", kernel, c.Seed)
+		if c.Service != (Service{}) {
+			text += "; " + c.Service.String()
+		}
+		return text
 	}
 	text := fmt.Sprintf("%d runs on %s, first seed %d", len(c.Runs), kernel, c.Seed)
 	if missing, of := c.missingShards(); len(missing) > 0 {

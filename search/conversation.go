@@ -45,17 +45,21 @@ func (c *conversation) addExcuse(fault string) {
 
 // message returns the n-th message of a connection and its answer. No line of a
 // message is equal to another line, on any connection.
-func message(service judge.Service, conn, n, size int) (message, answer []byte) {
+func (p *player) message(conn, n, size int) (message, answer []byte) {
 	text := string(rune('a' + (7*conn+n)%26))
-	if size > 1 || service == judge.Upper {
+	if size > 1 || p.Service.Name == "upper" {
 		var b strings.Builder
 		for line := 1; b.Len() < size; line++ {
 			fmt.Fprintf(&b, "connection %d message %d line %d\n", conn, n, line)
 		}
 		text = b.String()[:size-1] + "\n"
 	}
-	return []byte(text), []byte(service.Answer(text))
+	return []byte(text), []byte(p.Answer(text))
 }
+
+// silent says whether the stories only connect: the answer of the service to any text is not
+// known.
+func (p *player) silent() bool { return !judge.AnswersAnything(p.Service) }
 
 // reachable says whether packets of the connection pass.
 func (p *player) reachable(c *conversation) bool { return p.unplugged[c.client] == nil }
@@ -92,7 +96,7 @@ func (p *player) connect(number, client int) *conversation {
 }
 
 func (p *player) send(c *conversation, size int) bool {
-	if c.halfClosed || p.Subject.Service == judge.None || p.complete(c) {
+	if c.halfClosed || p.silent() || p.complete(c) {
 		return false
 	}
 	p.exchange(c, size)
@@ -101,7 +105,7 @@ func (p *player) send(c *conversation, size int) bool {
 
 // exchange sends a message and, if the subject can answer now, reads the answer.
 func (p *player) exchange(c *conversation, size int) {
-	if p.Subject.Service == judge.None {
+	if p.silent() {
 		p.checkConversation(c, c.AwaitAccepted())
 		c.served = true
 		return
@@ -124,8 +128,8 @@ func (p *player) halfClose(c *conversation, size int) bool {
 	if c.halfClosed || size > 0 && p.complete(c) {
 		return false
 	}
-	text, answer := message(p.Subject.Service, c.number, c.messages, max(size, 1))
-	if size == 0 || p.Subject.Service == judge.None {
+	text, answer := p.message(c.number, c.messages, max(size, 1))
+	if size == 0 || p.silent() {
 		text, answer = nil, nil
 	}
 	if !p.answerable(c) {
@@ -181,7 +185,7 @@ func (p *player) kill(c *conversation, size int) bool {
 	if c.halfClosed || !p.reachable(c) {
 		return false
 	}
-	if p.Subject.Service != judge.None && !p.complete(c) {
+	if !p.silent() && !p.complete(c) {
 		p.checkConversation(c, p.sendPart(c, size))
 	}
 	if !c.ended && p.answerable(c) && len(c.owed) > 0 && c.excuse == "" {
@@ -195,7 +199,7 @@ func (p *player) reset(c *conversation, size int) bool {
 	if !p.reachable(c) {
 		return false // the reset would be lost
 	}
-	if size > 0 && !c.halfClosed && p.Subject.Service != judge.None && !p.complete(c) {
+	if size > 0 && !c.halfClosed && !p.silent() && !p.complete(c) {
 		p.checkConversation(c, p.sendPart(c, size))
 	}
 	c.Reset()
@@ -208,7 +212,7 @@ const bufferedSize = 5000
 
 // sendWhole sends a message while the subject can answer it.
 func (p *player) sendWhole(c *conversation, size int) error {
-	text, answer := message(p.Subject.Service, c.number, c.messages, size)
+	text, answer := p.message(c.number, c.messages, size)
 	c.messages++
 	c.owed = append(c.owed, answer...)
 	if size <= bufferedSize {
@@ -237,7 +241,7 @@ func (p *player) receiveWhileSending(c *conversation, sent <-chan error) error {
 // sendPart sends as much of a message as the kernel takes at once, to a subject that
 // cannot answer now.
 func (p *player) sendPart(c *conversation, size int) error {
-	text, answer := message(p.Subject.Service, c.number, c.messages, min(size, bufferedSize))
+	text, answer := p.message(c.number, c.messages, min(size, bufferedSize))
 	n, err := c.WriteNow(text)
 	if n > 0 {
 		c.messages++

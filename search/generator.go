@@ -15,9 +15,10 @@ type generator struct {
 	families []rig.Family // in which the subject listens; at least one
 	// maxOpen is how many connections are open at the same time at most; 0 means 4.
 	maxOpen int
-	// service and closes are those of the subject; they decide which actions make sense.
-	service judge.Service
-	closes  judge.Side
+	// silent says that nothing is said on connections, and closes which side closes them first;
+	// they decide which actions make sense.
+	silent bool
+	closes judge.Side
 	// forks says that the subject's forks can be made to fail.
 	forks bool
 	// without are verbs that are left out.
@@ -73,7 +74,7 @@ func (g generator) openLimit() int {
 // sizes are the lengths of messages that the subject can be expected to answer.
 func (g generator) sizes() []int {
 	switch {
-	case g.service == judge.None:
+	case g.silent:
 		return messageSizes[:1]
 	case g.closes == judge.Server:
 		return messageSizes[:2] // one read
@@ -120,7 +121,7 @@ func (d *draft) can(verb Verb) bool {
 	case Connect:
 		return len(d.open) < d.openLimit() && len(d.unplugged) < clientHosts && d.last < maxConn
 	case Send:
-		return len(d.senders(false)) > 0 && d.service != judge.None
+		return len(d.senders(false)) > 0 && !d.silent
 	case HalfClose:
 		return len(d.senders(false)) > 0
 	case Close, KillWorker:
@@ -207,7 +208,7 @@ func (d *draft) action(verb Verb) Action {
 	case Send, Kill:
 		a.Bytes = sample(d.random, d.sizes())
 	case HalfClose, Reset:
-		if d.service != judge.None {
+		if !d.silent {
 			a.Bytes = sample(d.random, append([]int{0}, d.sizes()...))
 		}
 	}

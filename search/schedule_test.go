@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -67,8 +68,8 @@ func parseSchedule(text string) (Schedule, error) {
 func TestSchedulesAreWhatTheySay(t *testing.T) {
 	generators := []generator{
 		{families: rig.Families[:], forks: true},
-		{families: []rig.Family{rig.IPv6}, service: judge.Echo, closes: judge.Server, maxOpen: 2},
-		{families: []rig.Family{rig.IPv4}, service: judge.None, closes: judge.Client},
+		{families: []rig.Family{rig.IPv6}, closes: judge.Server, maxOpen: 2},
+		{families: []rig.Family{rig.IPv4}, silent: true, closes: judge.Client},
 	}
 	for seed := range uint64(500) {
 		for _, g := range generators {
@@ -231,7 +232,7 @@ func TestImpossibleSchedulesAreRefused(t *testing.T) {
 
 func exampleStory() Story {
 	return Story{Seed: 12, AtOnce: 2,
-		Subject: judge.Subject{Command: []string{"forkrig:server", "-listen", "{ip}:{port}"}, Service: judge.Echo, Closes: judge.Client,
+		Subject: judge.Subject{Command: []string{"forkrig:server", "-listen", "{ip}:{port}"}, Service: dialogue.MustResolve("echo"), Closes: judge.Client,
 			Ready: 3 * time.Second, OnTerm: judge.Drain, StormSignals: []syscall.Signal{syscall.SIGUSR1}},
 		Schedule: Schedule{Family: rig.IPv6, Actions: []Action{{Verb: Connect, Conn: 1, Client: 1}, {Verb: Send, Conn: 1, Bytes: 40}}},
 		Observed: "it <failed>", Cause: "a cause", Evidence: []string{"a line"}, Failed: 2, Repeated: 3, From: 7}

@@ -79,7 +79,7 @@ func (s Search) check() error {
 
 // generator returns what makes the schedules of the search.
 func (s Search) generator() generator {
-	g := generator{service: s.Subject.Service, closes: s.Subject.Closes, forks: true, without: s.Without}
+	g := generator{silent: !judge.AnswersAnything(s.Subject.Service), closes: s.Subject.Closes, forks: true, without: s.Without}
 	for _, family := range rig.Families {
 		traits, listens := s.Families[family]
 		if !listens {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -64,7 +65,7 @@ func (s Story) Name() string { return fmt.Sprintf("story-%d", s.Seed) }
 // package whose TestMain gives rig.Main the programs of the subject.
 func (s Story) GoTest(packageName string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "package %s\n\nimport (\n\t\"testing\"\n\n\t\"forkrig/judge\"\n\t\"forkrig/search\"\n)\n\n", packageName)
+	fmt.Fprintf(&b, "package %s\n\nimport (\n\t\"testing\"\n\n\t\"forkrig/dialogue\"\n\t\"forkrig/judge\"\n\t\"forkrig/search\"\n)\n\n", packageName)
 	fmt.Fprintf(&b, "// TestStory%d: %s.\n//\n", s.Seed, scorecard.Printable(strings.Join(strings.Fields(s.Observed), " ")))
 	for line := range strings.Lines(s.Schedule.String()) {
 		fmt.Fprintf(&b, "//\t%s", line)
@@ -88,12 +89,13 @@ func subjectSource(s judge.Subject) string {
 		}
 		fmt.Fprintf(&b, "%q", word)
 	}
-	fmt.Fprintf(&b, "},\nService: %q,\nCloses: %q,\n", s.Service, s.Closes)
+	fmt.Fprintf(&b, "},\nService: dialogue.MustResolve(%q),\n", s.Service)
 	field := func(name string, value any, zero bool) {
 		if !zero {
 			fmt.Fprintf(&b, "%s: %#v,\n", name, value)
 		}
 	}
+	field("Closes", string(s.Closes), s.Closes == "")
 	field("Dir", s.Dir, s.Dir == "")
 	field("Port", int(s.Port), s.Port == 0)
 	field("User", s.User, s.User == "")
@@ -165,16 +167,16 @@ type storyJSON struct {
 }
 
 type subjectJSON struct {
-	Command       []string      `json:"command"`
-	Service       judge.Service `json:"service"`
-	Closes        judge.Side    `json:"closes"`
-	Dir           string        `json:"dir,omitempty"`
-	Port          uint16        `json:"port,omitempty"`
-	User          string        `json:"user,omitempty"`
-	Ready         string        `json:"ready,omitempty"`
-	OnTerm        judge.Policy  `json:"on_term,omitempty"`
-	StormSignals  []int         `json:"storm_signals,omitempty"`
-	KeepsVanished bool          `json:"keeps_vanished,omitempty"` // of earlier stories, in which it changes nothing
+	Command       []string     `json:"command"`
+	Service       string       `json:"service"`
+	Closes        judge.Side   `json:"closes,omitempty"`
+	Dir           string       `json:"dir,omitempty"`
+	Port          uint16       `json:"port,omitempty"`
+	User          string       `json:"user,omitempty"`
+	Ready         string       `json:"ready,omitempty"`
+	OnTerm        judge.Policy `json:"on_term,omitempty"`
+	StormSignals  []int        `json:"storm_signals,omitempty"`
+	KeepsVanished bool         `json:"keeps_vanished,omitempty"` // of earlier stories, in which it changes nothing
 }
 
 // WriteJSON writes the story so that [ParseStory] reads it.
@@ -182,7 +184,7 @@ func (s Story) WriteJSON(w io.Writer) error {
 	t := s.Subject
 	text := storyJSON{Seed: s.Seed, AtOnce: s.AtOnce, Schedule: s.Schedule, Observed: s.Observed, Cause: s.Cause,
 		Evidence: s.Evidence, Failed: s.Failed, Repeated: s.Repeated, From: s.From,
-		Subject: subjectJSON{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
+		Subject: subjectJSON{Command: t.Command, Service: t.Service.String(), Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
 			OnTerm: t.OnTerm}}
 	if t.Ready != 0 {
 		text.Subject.Ready = t.Ready.String()
@@ -207,9 +209,13 @@ func ParseStory(data []byte) (Story, error) {
 		return Story{}, fmt.Errorf("parse story: %w", err)
 	}
 	t := text.Subject
+	service, err := dialogue.Resolve(t.Service)
+	if err != nil {
+		return Story{}, fmt.Errorf("parse story: %w", err)
+	}
 	s := Story{Seed: text.Seed, AtOnce: text.AtOnce, Schedule: text.Schedule, Observed: text.Observed, Cause: text.Cause,
 		Evidence: text.Evidence, Failed: text.Failed, Repeated: text.Repeated, From: text.From,
-		Subject: judge.Subject{Command: t.Command, Service: t.Service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
+		Subject: judge.Subject{Command: t.Command, Service: service, Closes: t.Closes, Dir: t.Dir, Port: t.Port, User: t.User,
 			OnTerm: t.OnTerm}}
 	if t.Ready != "" {
 		ready, err := time.ParseDuration(t.Ready)

@@ -68,6 +68,15 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	began := false
 	var keepErr error
 	var mu sync.Mutex // guards the card and keepErr while the trial runs
+	trial.Found = func(p judge.Profile) {
+		if !o.foreign() {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		card.Service = serviceOf(p)
+		fmt.Fprintf(out, "%s\n\n", card.Service)
+	}
 	trial.Tell = func(e judge.Event) {
 		if e.Result != nil {
 			mu.Lock()
@@ -104,6 +113,9 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		if err := keep(true); err != nil {
 			complain("-scorecard: ", err)
 		}
+		if wrong := new(judge.WrongServiceError); errors.As(err, &wrong) {
+			return statusUsage
+		}
 		return statusUnable
 	}
 	card.Checks = results
@@ -134,6 +146,15 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		return statusWrong
 	}
 	return statusRight
+}
+
+// serviceOf is the service in the card.
+func serviceOf(p judge.Profile) scorecard.Service {
+	s := scorecard.Service{Seen: p.Seen.String(), Closes: string(p.Closes)}
+	if !p.Given.IsZero() {
+		s.Given = p.Given.String()
+	}
+	return s
 }
 
 // endedBy says what ended the context of a run, "" where it has not ended.

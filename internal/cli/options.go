@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"forkrig/checks"
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/search"
@@ -30,6 +31,7 @@ type Options struct {
 	// The subject: what the flags say of a foreign one, and the one that is meant after check.
 	judged    judge.Subject
 	subject   string
+	service   string
 	port      uint
 	storm     string
 	byDesign  string
@@ -73,8 +75,8 @@ type Options struct {
 func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.subject, "subject", os.Getenv(subjectEnv),
 		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
-	f.StringVar((*string)(&o.judged.Service), "service", string(judge.Echo), "what the subject does with bytes: `echo|upper|none`; none looks at connections alone")
-	f.StringVar((*string)(&o.judged.Closes), "closes", string(judge.Client), "the side that closes a connection first: `client|server`")
+	f.StringVar(&o.service, "service", dialogue.Auto, "what is said to the subject: `auto|PRESET|DIALOGUE|@FILE`; auto finds a preset out, such as http or none (docs/dialogues.md)")
+	f.StringVar((*string)(&o.judged.Closes), "closes", "", "the side that closes a connection first, `client|server`, where it is not the one of the dialogue")
 	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject; where its command has {port}, the one that it stands for")
 	f.StringVar(&o.judged.User, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
 	f.DurationVar(&o.judged.Ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
@@ -232,10 +234,46 @@ func (o *Options) describe() (err error) {
 	if o.vanishing && !slices.Contains(o.judged.ByDesign, "vanished-client") {
 		o.judged.ByDesign = append(o.judged.ByDesign, "vanished-client")
 	}
+	if o.judged.Service, err = resolveService(o.service); err != nil {
+		return err
+	}
 	if o.judged.StormSignals, err = parseSignals(o.storm); err != nil {
 		return fmt.Errorf("-storm-signals: %w", err)
 	}
 	return o.judged.Check()
+}
+
+// resolveService reads the value of -service. [dialogue.Auto] is the zero value.
+func resolveService(written string) (dialogue.Service, error) {
+	if name, file := strings.CutPrefix(written, "@"); file {
+		text, err := readDialogue(rig.FromInvoker(name))
+		if err != nil {
+			return dialogue.Service{}, fmt.Errorf("-service @%s: %w", name, err)
+		}
+		written = text
+	}
+	if strings.TrimSpace(written) == dialogue.Auto {
+		return dialogue.Service{}, nil
+	}
+	service, err := dialogue.Resolve(written)
+	if err != nil {
+		return service, fmt.Errorf("-service: %w", err)
+	}
+	return service, nil
+}
+
+// readDialogue reads a file with a dialogue.
+func readDialogue(name string) (string, error) {
+	const maxBytes = 1 << 20
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxBytes {
+		return "", errors.New("this is no file with a dialogue: give a regular file of at most 1 MiB")
+	}
+	text, err := os.ReadFile(name)
+	return string(text), err
 }
 
 // BuiltIn is the reference server as a subject, with further arguments. The program
@@ -243,7 +281,7 @@ func (o *Options) describe() (err error) {
 func BuiltIn(args ...string) judge.Subject {
 	return judge.Subject{
 		Command: rig.Program("server", append([]string{"-listen", "{ip}:{port}"}, args...)...).Args,
-		Service: judge.Echo, Closes: judge.Client,
+		Service: dialogue.MustResolve("echo"), Closes: judge.Client,
 		StormSignals: []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2},
 	}
 }

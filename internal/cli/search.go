@@ -102,6 +102,14 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 	setups := BuiltInSetups()
 	if o.foreign() {
 		setups = []Setup{{Name: "subject", Subject: o.judged, AtOnce: o.atOnce}}
+		if o.judged.Service.IsZero() {
+			profile, absent := judge.Reach(tb, o.judged, o.families...)
+			if len(absent) == len(o.families) {
+				return statusUnable, fmt.Errorf("%w: %w", judge.ErrUnreachable, absent[o.families[0]])
+			}
+			setups[0].Subject = profile.Apply(o.judged)
+			fmt.Fprintln(out, serviceOf(profile))
+		}
 	}
 	var dir *soakDir
 	if o.soak > 0 {
@@ -192,6 +200,9 @@ func (o *Options) replayStory(tb rig.TB, out *output, story search.Story) int {
 	subject := story.Subject
 	if o.foreign() {
 		subject = o.judged
+		if subject.Service.IsZero() {
+			subject.Service = story.Subject.Service
+		}
 	}
 	fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"forkrig/dialogue"
+)
+
+// Profile is what was found out about a subject before it is judged. The zero value is that
+// of a subject that was not looked at.
+type Profile struct {
+	// Given is the service that was given; its zero value means that it was found out.
+	Given dialogue.Service
+	// Seen is the service that was found out, or the given one where it answered as it says.
+	Seen dialogue.Service
+	// Closes is the side that was seen to close first, where the dialogue does not say it.
+	Closes Side
+}
+
+// Apply returns the subject with what was found out in the place of what was not given.
+func (p Profile) Apply(s Subject) Subject {
+	if s.Service.IsZero() {
+		s.Service = p.Seen
+	}
+	if s.Closes == "" {
+		s.Closes = p.Closes
+	}
+	return s
+}
+
+// WrongServiceError says that a subject does not answer as its service says, and answers as
+// another one.
+type WrongServiceError struct {
+	Given, Seen dialogue.Service
+	Err         error // how the conversation of the given service ended
+}
+
+func (e *WrongServiceError) Error() string {
+	return fmt.Sprintf("service given: %s; seen: %s: it does not answer as the service %s does: %v: use -service %s, or -service none",
+		e.Given, e.Seen, e.Given, FirstLine(e.Err), e.Seen)
+}
+
+// Unwrap returns how the conversation of the given service ended.
+func (e *WrongServiceError) Unwrap() error { return e.Err }
+
+// profile finds out what was not given, by connections that converse or are closed in order.
+// The error says that the subject does not answer as its service says.
+func (c *Case) profile() (Profile, error) {
+	given := c.Subject.Service
+	if given.IsZero() {
+		seen, closes := c.find()
+		return Profile{Seen: seen, Closes: closes}, nil
+	}
+	p := Profile{Given: given, Seen: given}
+	k, err := c.Dial(0)
+	if err != nil {
+		return p, fmt.Errorf("a client cannot connect: %w", err)
+	}
+	defer k.Close()
+	silent := len(given.Dialogue.Hello)+len(given.Dialogue.Round) == 0
+	if err = k.Exchange(); err == nil || silent {
+		p.Closes = c.closesFirst(k)
+		k.discard()
+		return p, nil
+	}
+	k.finish()
+	if seen, closes := c.find(); seen.Name != "none" && seen.Name != given.Name {
+		return Profile{Given: given, Seen: seen, Closes: closes}, &WrongServiceError{Given: given, Seen: seen, Err: err}
+	}
+	if WrongBytes(err) {
+		return p, nil // the checks judge wrong bytes
+	}
+	return p, fmt.Errorf("it does not answer as the service %s does: %w: use -service none for another service", given, err)
+}
+
+// closesFirst returns [Server] where the subject has closed a connection after a round although
+// the dialogue has room for another one.
+func (c *Case) closesFirst(k *Conn) Side {
+	if c.Subject.Closes != "" || k.service.Lacks(dialogue.Repeats) != "" {
+		return ""
+	}
+	c.AwaitRest()
+	if socket, there, err := k.ServerSocket(); err == nil && (!there || closedByServer(socket)) {
+		return Server
+	}
+	return ""
+}
+
+// find finds out the service: from the greeting, or by the probes of package dialogue, each on
+// a connection of its own. It is none where nothing matches.
+func (c *Case) find() (dialogue.Service, Side) {
+	none := dialogue.MustResolve("none")
+	candidates := dialogue.Probes
+	greeting, err := c.greeting()
+	switch {
+	case err != nil:
+		return none, ""
+	case len(greeting) > 0:
+		candidates = dialogue.Recognise(greeting)
+	}
+	for len(candidates) > 0 {
+		service := dialogue.MustResolve(candidates[0])
+		candidates = candidates[1:]
+		closes, came, err := c.probe(service)
+		if err == nil {
+			return service, closes
+		}
+		// A greeting may come later than the rest after the accept.
+		if late := dialogue.Recognise(came); len(greeting) == 0 && len(late) > 0 {
+			greeting, candidates = came, late
+		}
+	}
+	return none, ""
+}
+
+// greeting returns what the subject says when it has accepted a connection and is at rest.
+func (c *Case) greeting() ([]byte, error) {
+	k, err := c.Dial(0)
+	if err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	if err := k.AwaitAccepted(); err != nil && !Hopeless(err) {
+		return nil, err
+	}
+	c.AwaitRest()
+	greeting := make([]byte, maxGreeting)
+	n, err := k.ReadNow(greeting)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	k.finish()
+	return greeting[:n], err
+}
+
+// maxGreeting is how much of a greeting is looked at.
+const maxGreeting = 16 << 10
+
+// probe says a service as a whole on a connection of its own: the hello, two rounds where it
+// repeats, and the bye. It returns the side that closed first where the dialogue does not say
+// it, and what came. Without an error the service has matched.
+func (c *Case) probe(service dialogue.Service) (closes Side, came []byte, err error) {
+	k, err := c.Dial(0)
+	if err != nil {
+		return "", nil, err
+	}
+	defer k.Close()
+	heard := &recording{stream: stream{k}}
+	k.converse(service, heard)
+	err = k.Hello()
+	if err == nil && len(service.Dialogue.Round) > 0 {
+		err = k.round()
+	}
+	if err == nil {
+		closes = c.closesFirst(k)
+	}
+	if err == nil && closes == "" {
+		if service.Lacks(dialogue.Repeats) == "" {
+			err = k.round()
+		}
+		if err == nil {
+			err = k.conversation.Bye(c.Context())
+		}
+	}
+	k.finish()
+	return closes, heard.came, err
+}
+
+// finish ends a connection with a FIN and reads to its end, or until the subject is quiescent.
+func (k *Conn) finish() {
+	_, _ = k.conversation.Finish(k.Case.Context()) // of a connection that no check needs any more
+	k.Close()
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"forkrig/dialogue"
+)
+
+// AnswersAnything says whether it is known what the service answers to any text, and not only
+// what it answers to the rounds of its dialogue: echo and upper do.
+func AnswersAnything(s dialogue.Service) bool { return s.Name == "echo" || s.Name == "upper" }
+
+// Answer returns what a service that [AnswersAnything] answers to a text.
+func (c *Case) Answer(to string) string {
+	if c.Service.Name == "upper" {
+		return strings.ToUpper(to)
+	}
+	return to
+}
+
+// HasTimeouts says whether servers of this kind end silent connections by timeouts of their
+// own protocol, so that they can do without keep-alive.
+func HasTimeouts(s dialogue.Service) bool {
+	return slices.Contains([]string{"http", "http-keepalive", "smtp", "ftp", "pop3", "imap", "ssh"}, s.Name)
+}
+
+// WrongBytes says whether the error of a conversation is that other bytes came than had to.
+func WrongBytes(err error) bool {
+	var reply *dialogue.ReplyError
+	return errors.Is(err, ErrWrongBytes) ||
+		errors.As(err, &reply) && (reply.Reason == dialogue.Different || reply.Reason == dialogue.TooLong)
+}
