@@ -101,7 +101,7 @@ func TestHostileSubjects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := outside(t)
-			output, err := forkrig("judge", "-checks", story.check, "--", rig.Program(name).Args[0], "-listen", "{ip}:{port}").CombinedOutput()
+			output, err := forkrig("judge", "-service", "echo", "-checks", story.check, "--", rig.Program(name).Args[0], "-listen", "{ip}:{port}").CombinedOutput()
 			assert.Equal(t, strings.HasPrefix(story.verdicts, "pass"), err == nil, "%v", err)
 			assert.Regexp(t, "(?m)(^"+story.check+" +|the subject )("+story.verdicts+")", string(output))
 			assert.Contains(t, string(output), story.says)
