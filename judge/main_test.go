@@ -12,11 +12,16 @@ import (
 	"forkrig/rig"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, rig.Programs{"echo": echo}) }
+func TestMain(m *testing.M) { rig.Main(m, rig.Programs{"echo": echo, "speak": speak}) }
 
 // echo is a small server: it echoes, without a process for each connection.
 func echo(args []string) int {
-	listener, err := net.Listen("tcp", args[1])
+	return serve(args[1], func(conn net.Conn) { _, _ = io.Copy(conn, conn) }) // an error means that the client has left
+}
+
+// serve serves each connection and closes it then.
+func serve(address string, serve func(net.Conn)) int {
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -28,7 +33,7 @@ func echo(args []string) int {
 		}
 		go func() {
 			defer conn.Close()
-			_, _ = io.Copy(conn, conn) // an error means that the client has left
+			serve(conn)
 		}()
 	}
 }
