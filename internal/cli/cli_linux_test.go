@@ -68,6 +68,9 @@ func TestStatusesAndErrors(t *testing.T) {
 	missing, foreign, card := filepath.Join(dir, "missing.json"), filepath.Join(dir, "other.json"), filepath.Join(dir, "card.json")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "other.md"), []byte("# Notes\n"), 0o666))
 	require.NoError(t, scorecard.WriteFile(card, scorecard.Card{Subject: "a \n b", Complete: true, Checks: []scorecard.Result{{Name: "reap", Verdict: scorecard.Pass}}}))
+	wrongDialogue, rightDialogue := filepath.Join(dir, "wrong"), filepath.Join(dir, "right")
+	require.NoError(t, os.WriteFile(wrongDialogue, []byte("# two lines\n> \"PING\" < ..\n"), 0o666))
+	require.NoError(t, os.WriteFile(rightDialogue, []byte("# echo\n> \"ping {n}\\n\"\n< \"ping {n}\\n\" # the same\n"), 0o666))
 	server := rig.Program("server").Args[0]
 	for _, v := range []struct {
 		args   []string
@@ -88,6 +91,18 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-by-design", "reap"}, statusUsage, "give the subject's command"},
 		{[]string{"judge", "-strict", "-baseline", card}, statusUsage, "exclude each other"},
 		{[]string{"judge", "-checks", "accept-errors", "-family", "4"}, statusRight, "accept-errors is now accept-aborted, accept-emfile and accept-short"},
+		{[]string{"judge", "-service", "chat", "--", "a", "{port}"}, statusUsage, `-service: service "chat" is no preset: give echo, upper, none, http,`},
+		{[]string{"judge", "-service", "> 'PING'", "--", "a", "{port}"}, statusUsage, "-service: dialogue, column 3, at `'PING'`: this is no part of a dialogue: write hello, round,"},
+		{[]string{"judge", "-service=", "--", "a", "{port}"}, statusUsage, "-service is empty: give a value, or omit the flag"},
+		{[]string{"judge", "-service", "@" + missing, "--", "a", "{port}"}, statusUsage, "missing.json: stat " + missing + ": no such file"},
+		{[]string{"judge", "-service", "@/dev/zero", "--", "a", "{port}"}, statusUsage, "-service @/dev/zero: this is no file with a dialogue: give a regular file"},
+		{[]string{"judge", "-service", "@" + wrongDialogue, "--", "a", "{port}"}, statusUsage, "dialogue, line 3, column 1, at the end: .. has no end here: write "},
+		{[]string{"judge", "-service", "http", "-closes", "client", "--", "a", "{port}"}, statusUsage, "so the server closes first: leave it out, or give another dialogue"},
+		{[]string{"judge", "-checks", "bytes-exact", "-family", "4", "--", server, "-listen", "{ip}:{port}", "-service", "upper"}, statusRight, "service seen: upper"},
+		{[]string{"judge", "-checks", "reap", "-family", "4", "-service", "@" + rightDialogue, "--", server, "-listen", "{ip}:{port}"}, statusRight,
+			`service given: round > "ping {n}\n" < "ping {n}\n"`},
+		{[]string{"judge", "-checks", "reap", "-family", "4", "-service", "echo", "--", server, "-listen", "{ip}:{port}", "-service", "upper"}, statusUsage,
+			"service given: echo; seen: upper: "},
 		{[]string{"judge", "-checks", "reap", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"search", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"judge", "-checks", ""}, statusUsage, "-checks is empty"},

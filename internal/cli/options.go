@@ -145,7 +145,7 @@ func (o *Options) check() (err error) {
 	if given && o.subject == "" {
 		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
-	for name, value := range map[string]string{"checks": o.checks, "by-design": o.byDesign, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
+	for name, value := range map[string]string{"service": o.service, "checks": o.checks, "by-design": o.byDesign, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
 		if _, given := o.given(name); given && value == "" {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}
