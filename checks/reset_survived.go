@@ -17,7 +17,7 @@ var resetSurvived = judge.Check{
 		s := c.Start("")
 		bystander := c.MustDial(0)
 		c.MustServe(bystander.Begin())
-		for _, story := range []struct {
+		stories := []struct {
 			what string
 			act  func(*judge.Conn)
 		}{
@@ -25,12 +25,12 @@ var resetSurvived = judge.Check{
 			{"a client with a request in flight", func(k *judge.Conn) {
 				_ = k.Ask() // whether it is answered is not the point
 			}},
-			{"a client in the middle of an answer", func(k *judge.Conn) {
-				if c.Service.Lacks(dialogue.Bulk) == "" {
-					k.Fill()
-				}
-			}},
-		} {
+			{"a client in the middle of an answer", func(k *judge.Conn) { k.Fill() }},
+		}
+		if c.Service.Lacks(dialogue.Bulk) != "" {
+			stories = stories[:2] // no answer is so long that it waits
+		}
+		for _, story := range stories {
 			k := c.MustDial(1)
 			c.MustServe(k.Begin())
 			who := s.Serving(k)
@@ -55,6 +55,6 @@ var resetSurvived = judge.Check{
 			c.Fail("an error of one connection must not affect another one: end only its worker",
 				"after the resets by other clients the conversation of a bystander breaks: %v", err)
 		}
-		c.Note("three resets; each ended only its own worker")
+		c.Note("%d resets; each ended only its own worker", len(stories))
 	},
 }

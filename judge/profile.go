@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -40,8 +41,8 @@ type WrongServiceError struct {
 }
 
 func (e *WrongServiceError) Error() string {
-	return fmt.Sprintf("service given: %s; seen: %s: it does not answer as the service %s does: %v: use -service %s, or -service none",
-		e.Given, e.Seen, e.Given, FirstLine(e.Err), e.Seen)
+	return fmt.Sprintf("given: %s; seen: %s: it does not answer as %s does: %v: use -service %s, or -service none",
+		cmp.Or(e.Given.Name, "a dialogue"), e.Seen.Name, inWords(e.Given), FirstLine(e.Err), e.Seen.Name)
 }
 
 // Unwrap returns how the conversation of the given service ended.
@@ -74,7 +75,15 @@ func (c *Case) profile() (Profile, error) {
 	if WrongBytes(err) {
 		return p, nil // the checks judge wrong bytes
 	}
-	return p, fmt.Errorf("it does not answer as the service %s does: %w: use -service none for another service", given, err)
+	return p, fmt.Errorf("it does not answer as %s does: %w: use -service none for another service", inWords(given), err)
+}
+
+// inWords names a service in an error, which has no room for a dialogue.
+func inWords(s dialogue.Service) string {
+	if s.Name == "" {
+		return "the given dialogue"
+	}
+	return "the service " + s.Name
 }
 
 // closesFirst returns [Server] where the subject has closed a connection after a round although

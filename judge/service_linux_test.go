@@ -111,7 +111,7 @@ func TestServiceThatIsGiven(t *testing.T) {
 		{"length", "line", ""},
 		{"echo", "line", ""},
 		{"wrong mail", "smtp", ""}, // the checks judge wrong bytes
-		{"http", "echo", "service given: echo; seen: http: it does not answer as the service echo does: round 1, step 2: "},
+		{"http", "echo", "given: echo; seen: http: it does not answer as the service echo does: round 1, step 2: "},
 		{"mail", "http", "use -service smtp, or -service none"},
 		{"mute", "redis", "use -service none for another service"},
 	} {

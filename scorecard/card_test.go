@@ -273,3 +273,24 @@ func FuzzParse(f *testing.F) {
 		requireAllPrintable(t, card)
 	})
 }
+
+// TestService is said where the origin of the card is, and read again.
+func TestService(t *testing.T) {
+	for want, s := range map[string]Service{
+		"service seen: http":                           {Seen: "http"},
+		"service given: echo":                          {Given: "echo", Seen: "echo"},
+		"service given: echo; seen: http":              {Given: "echo", Seen: "http"},
+		"service seen: upper; the server closes first": {Seen: "upper", Closes: "server"},
+		`service given: a\x1b[2J`:                      {Given: "a\x1b[2J", Seen: "a\x1b[2J"},
+	} {
+		assert.Equal(t, want, s.String())
+		card := Card{Subject: "s", Complete: true, Service: s}
+		assert.Contains(t, card.Origin(), "; "+want)
+		var b bytes.Buffer
+		require.NoError(t, card.WriteJSON(&b))
+		read, err := Parse(&b)
+		require.NoError(t, err)
+		assert.Equal(t, s, read.Service)
+	}
+	assert.NotContains(t, Card{}.Origin(), "service")
+}

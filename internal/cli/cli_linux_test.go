@@ -102,7 +102,7 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-checks", "reap", "-family", "4", "-service", "@" + rightDialogue, "--", server, "-listen", "{ip}:{port}"}, statusRight,
 			`service given: round > "ping {n}\n" < "ping {n}\n"`},
 		{[]string{"judge", "-checks", "reap", "-family", "4", "-service", "echo", "--", server, "-listen", "{ip}:{port}", "-service", "upper"}, statusUsage,
-			"service given: echo; seen: upper: "},
+			"given: echo; seen: upper: "},
 		{[]string{"judge", "-checks", "reap", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"search", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"judge", "-checks", ""}, statusUsage, "-checks is empty"},
