@@ -106,6 +106,10 @@ func TestDocsNameEveryCheck(t *testing.T) {
 	text := document(t, "docs/checks.md")
 	for _, check := range checks.All() {
 		assert.Contains(t, text, "\n## "+check.Name+"\n"+check.Meaning+"\n", "docs/checks.md")
+		section, _, _ := strings.Cut(text[strings.Index(text, "\n## "+check.Name+"\n")+1:], "\n## ")
+		for _, ability := range check.Needs {
+			assert.Contains(t, section, "*"+string(ability)+"*", "docs/checks.md says which abilities %s needs", check.Name)
+		}
 		defects := "`" + strings.Join(check.Defects, "`, `") + "`"
 		assert.Contains(t, text, defects, "docs/checks.md says which defects prove %s", check.Name)
 	}

@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (c *Case) profile() (Profile, error) {
 		return p, nil
 	}
 	k.finish()
-	if seen, closes := c.find(); seen.Name != "none" && seen.Name != given.Name {
+	if seen, closes := c.find(); seen.Name != "" && seen.Name != "none" && seen.Name != given.Name {
 		return Profile{Given: given, Seen: seen, Closes: closes}, &WrongServiceError{Given: given, Seen: seen, Err: err}
 	}
 	if WrongBytes(err) {
@@ -100,14 +101,14 @@ func (c *Case) closesFirst(k *Conn) Side {
 }
 
 // find finds out the service: from the greeting, or by the probes of package dialogue, each on
-// a connection of its own. It is none where nothing matches.
+// a connection of its own. Where nothing matches it is none, or a dialogue that reads the
+// greeting: to leave with a greeting unread would reset the connection.
 func (c *Case) find() (dialogue.Service, Side) {
-	none := dialogue.MustResolve("none")
 	candidates := dialogue.Probes
 	greeting, err := c.greeting()
 	switch {
 	case err != nil:
-		return none, ""
+		candidates = nil
 	case len(greeting) > 0:
 		candidates = dialogue.Recognise(greeting)
 	}
@@ -123,7 +124,13 @@ func (c *Case) find() (dialogue.Service, Side) {
 			greeting, candidates = came, late
 		}
 	}
-	return none, ""
+	switch {
+	case len(greeting) == 0:
+		return dialogue.MustResolve("none"), ""
+	case bytes.Contains(greeting, []byte("\n")):
+		return dialogue.MustResolve(`hello < .. "\n"`), ""
+	}
+	return dialogue.MustResolve("hello < 1"), ""
 }
 
 // greeting returns what the subject says when it has accepted a connection and is at rest.

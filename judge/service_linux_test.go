@@ -34,6 +34,7 @@ func speak(args []string) int {
 			fmt.Fprint(conn, "220 ready\r\n")
 			eachLine(conn, func(string) bool { fmt.Fprint(conn, "554 \x1b[2Jno\r\n"); return true })
 		},
+		"prompt": func(conn net.Conn) { fmt.Fprint(conn, "> "); _, _ = io.Copy(io.Discard, conn) },
 		"ready":  func(conn net.Conn) { fmt.Fprint(conn, "READY\r\n"); _, _ = io.Copy(io.Discard, conn) },
 		"mute":   func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) },
 		"length": func(conn net.Conn) { eachLine(conn, func(l string) bool { fmt.Fprintln(conn, len(l)); return true }) },
@@ -86,7 +87,7 @@ func TestServicesAreFoundOut(t *testing.T) {
 		closes  Side
 	}{
 		"echo": {"echo", ""}, "upper once": {"upper", Server}, "http": {"http", ""}, "mail": {"smtp", ""}, "late mail": {"smtp", ""},
-		"wrong mail": {"none", ""}, "ready": {"none", ""}, "mute": {"none", ""}, "length": {"none", ""},
+		"wrong mail": {`hello < .. "\n"`, ""}, "ready": {`hello < .. "\n"`, ""}, "prompt": {"hello < 1", ""}, "mute": {"none", ""}, "length": {"none", ""},
 	} {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +97,7 @@ func TestServicesAreFoundOut(t *testing.T) {
 			assert.Equal(t, want.closes, profile.Closes)
 			assert.True(t, profile.Given.IsZero())
 			subject := profile.Apply(speaking(server))
-			assert.Equal(t, want.service, subject.Service.Name)
+			assert.Equal(t, want.service, subject.Service.String())
 			assert.Equal(t, want.closes, subject.Closes)
 		})
 	}
