@@ -69,7 +69,7 @@ func (c *Case) profile() (Profile, error) {
 		k.discard()
 		return p, nil
 	}
-	k.finish()
+	k.finish(err)
 	if seen, closes := c.find(); seen.Name != "" && seen.Name != "none" && seen.Name != given.Name {
 		return Profile{Given: given, Seen: seen, Closes: closes}, &WrongServiceError{Given: given, Seen: seen, Err: err}
 	}
@@ -149,7 +149,7 @@ func (c *Case) greeting() ([]byte, error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	k.finish()
+	k.leave()
 	return greeting[:n], err
 }
 
@@ -182,12 +182,26 @@ func (c *Case) probe(service dialogue.Service) (closes Side, came []byte, err er
 			err = k.conversation.Bye(c.Context())
 		}
 	}
-	k.finish()
+	k.finish(err)
 	return closes, heard.came, err
 }
 
-// finish ends a connection with a FIN and reads to its end, or until the subject is quiescent.
-func (k *Conn) finish() {
+// finish ends a connection with a FIN and reads to its end. Where a conversation ended with
+// this error, because the subject says nothing more, it reads until the subject is at rest.
+func (k *Conn) finish(after error) {
+	if Hopeless(after) {
+		k.leave()
+		return
+	}
 	_, _ = k.conversation.Finish(k.Case.Context()) // of a connection that no check needs any more
+	k.Close()
+}
+
+// leave ends a connection on which nothing is owed: with a FIN, and with all read that has
+// come when the subject is at rest.
+func (k *Conn) leave() {
+	_ = k.CloseWrite() // the subject may have reset it
+	k.Case.AwaitRest()
+	k.discard()
 	k.Close()
 }
