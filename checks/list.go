@@ -17,7 +17,7 @@ func All() []judge.Check {
 		eintrAccept, eintrWorker, eintrSweep, signalStorm,
 		reuseTimeWait, reuseLiveWorker, secondInstance,
 		finOnClose, fdSteady, concurrent, backlogBurst,
-		bytesExact, slowReader,
+		bytesExact, slowReader, cleanClose,
 		resetSurvived, peerGone, vanishedClient,
 		acceptAborted, acceptEMFILE, acceptShort, forkFailure,
 		logClosed, logFull,

@@ -44,6 +44,9 @@ const (
 	ShortWrite
 	DropFirstByte
 	WorkerIgnoresReset
+	CloseWithUnreadInput
+	LingerZero
+	DropOnHalfClose
 
 	IgnoreSIGTERM
 	OrphansOnTerm
@@ -102,6 +105,10 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	ShortWrite:         {"short-write", "what an interrupted send did not send is lost"},
 	DropFirstByte:      {"drop-first-byte", "the first byte of each reply is lost"},
 	WorkerIgnoresReset: {"worker-ignores-reset", "after a reset the worker reads on for ever"},
+
+	CloseWithUnreadInput: {"close-with-unread-input", "with -once a worker reads 32 bytes, answers, and closes with the rest unread"},
+	LingerZero:           {"linger-zero", "SO_LINGER is set to 0, so that close sends a reset"},
+	DropOnHalfClose:      {"drop-on-half-close", "once the client has closed its sending side it gets no answer"},
 
 	IgnoreSIGTERM: {"ignore-sigterm", "SIGTERM and SIGINT change nothing"},
 	OrphansOnTerm: {"orphans-on-term", "on SIGTERM the server ends at once and leaves its workers behind"},

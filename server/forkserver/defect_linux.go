@@ -31,16 +31,16 @@ func isGone(conn int) bool {
 	return err == unix.ENOTCONN
 }
 
-// hungUp waits 20 ms for the client to end its side of the connection, and says
+// hungUp waits some nanoseconds for the client to end its side of the connection, and says
 // whether it did, although there may be input before that. It runs in forked workers too, by the rules
 // in fork_linux.go.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func hungUp(conn int) bool {
+func hungUp(conn int, wait int64) bool {
 	at := unix.PollFd{Fd: int32(conn), Events: unix.POLLRDHUP}
-	moment := unix.Timespec{Nsec: 20_000_000}
+	moment := unix.Timespec{Nsec: wait}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&at)), 1, uintptr(unsafe.Pointer(&moment)), 0, 0, 0)
 	return errno == 0 && n == 1
 }
