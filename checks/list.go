@@ -21,7 +21,7 @@ func All() []judge.Check {
 		resetSurvived, peerGone, vanishedClient,
 		acceptAborted, acceptEMFILE, acceptShort, forkFailure,
 		logClosed, logFull,
-		term,
+		term, restartGap,
 	}
 }
 
