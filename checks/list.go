@@ -19,7 +19,7 @@ func All() []judge.Check {
 		finOnClose, fdSteady, concurrent, backlogBurst,
 		bytesExact, slowReader, cleanClose,
 		resetSurvived, peerGone, vanishedClient,
-		acceptAborted, acceptEMFILE, acceptShort, forkFailure,
+		acceptAborted, acceptEMFILE, acceptShort, forkFailure, workerKilled,
 		logClosed, logFull,
 		term, restartGap,
 	}

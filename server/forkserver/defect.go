@@ -18,6 +18,8 @@ const (
 	LateReap
 	BlockingWait
 	LeakOneIn64
+	ExitOnKilledWorker
+	SpinOnKilledWorker
 
 	ExitOnEINTR
 	WorkerExitOnEINTR
@@ -79,6 +81,9 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	BlockingWait: {"blocking-wait", "once a worker has ended, no client is accepted until all have"},
 	LateReap:     {"late-reap", "workers are waited for only when the next connection comes"},
 	LeakOneIn64:  {"leak-one-in-64", "every 64th worker is never waited for"},
+
+	ExitOnKilledWorker: {"exit-on-killed-worker", "a worker that a signal ended ends the server"},
+	SpinOnKilledWorker: {"spin-on-killed-worker", "once a signal has ended a worker, the next end is waited for in a busy loop"},
 
 	ExitOnEINTR:       {"exit-on-eintr", "an interrupted accept ends the server"},
 	WorkerExitOnEINTR: {"worker-exit-on-eintr", "an interrupted read or send ends the worker"},
