@@ -21,7 +21,7 @@ func All() []judge.Check {
 		resetSurvived, peerGone, vanishedClient,
 		acceptAborted, acceptEMFILE, acceptShort, forkFailure, workerKilled,
 		logClosed, logFull,
-		term, restartGap,
+		term, restartGap, reload,
 	}
 }
 

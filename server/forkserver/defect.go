@@ -53,6 +53,10 @@ const (
 	IgnoreSIGTERM
 	OrphansOnTerm
 
+	ReloadReopens
+	ReloadDropsClients
+	ReloadLeaksDescriptor
+
 	DiesOfLog
 	BlocksOnLog
 
@@ -117,6 +121,10 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 
 	IgnoreSIGTERM: {"ignore-sigterm", "SIGTERM and SIGINT change nothing"},
 	OrphansOnTerm: {"orphans-on-term", "on SIGTERM the server ends at once and leaves its workers behind"},
+
+	ReloadReopens:         {"reload-reopens", "on SIGHUP the listening socket is closed, and opened again 20 ms later"},
+	ReloadDropsClients:    {"reload-drops-clients", "on SIGHUP the workers are killed"},
+	ReloadLeaksDescriptor: {"reload-leaks-descriptor", "each SIGHUP leaves a descriptor open"},
 
 	DiesOfLog:   {"dies-of-log", "a log that cannot be written ends the server: SIGPIPE and SIGXFSZ have their default action"},
 	BlocksOnLog: {"blocks-on-log", "a log that is not read stops the server, SIGTERM included"},

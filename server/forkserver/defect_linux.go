@@ -87,6 +87,35 @@ func checkClock() error {
 	return os.WriteFile(path, []byte(strconv.FormatInt(now.Nano(), 10)), 0o600)
 }
 
+// reloadWrongly does on SIGHUP what a reload must not do.
+func (s *server) reloadWrongly() {
+	switch s.cfg.defect {
+	case ReloadReopens:
+		s.reopen.Store(true)
+		s.listener.interrupt()
+	case ReloadDropsClients:
+		s.workers.kill()
+	case ReloadLeaksDescriptor:
+		_, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // at the limit it leaks none
+	}
+}
+
+// interrupt ends the accept that waits now with EINVAL.
+func (l *listener) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	unix.Shutdown(l.fd, unix.SHUT_RD)
+}
+
+// reopen closes the listener and opens it again later. The thread that accepts calls it.
+func (l *listener) reopen(backlog int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	unix.Close(l.fd)
+	time.Sleep(20 * time.Millisecond)
+	return l.open(backlog, NoDefect)
+}
+
 // serveItself serves the connection in the server's own process. A signal to
 // stop the server ends the conversation.
 func (s *server) serveItself(conn int, peer unix.Sockaddr) error {
