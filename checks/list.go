@@ -15,13 +15,13 @@ func All() []judge.Check {
 	return []judge.Check{
 		reap, reapBurst, reapExact,
 		eintrAccept, eintrWorker, eintrSweep, signalStorm,
-		reuseTimeWait, reuseLiveWorker, secondInstance,
+		reuseTimeWait, reuseLiveWorker, secondInstance, restartGap, reload,
 		finOnClose, fdSteady, concurrent, backlogBurst,
 		bytesExact, slowReader, cleanClose,
 		resetSurvived, peerGone, vanishedClient,
 		acceptAborted, acceptEMFILE, acceptShort, forkFailure, workerKilled,
 		logClosed, logFull,
-		term, restartGap, reload,
+		term,
 	}
 }
 

@@ -48,7 +48,7 @@ const (
 	reloads    = 10
 	conversing = 4  // clients that converse again and again meanwhile
 	waiting    = 16 // clients that wait in the backlog, as far as there is room
-	visits     = 40 // how many conversations there are after the reload was asked for
+	visits     = 16 // how many conversations there are after the reload was asked for
 )
 
 // reloadUnderLoad reloads the subject for the nth time, while clients come.
