@@ -14,7 +14,7 @@ import (
 func All() []judge.Check {
 	return []judge.Check{
 		reap, reapBurst, reapExact,
-		eintrAccept, eintrWorker, eintrSweep, signalStorm,
+		eintrAccept, eintrWorker, eintrSweep, signalStorm, handlerSafety,
 		reuseTimeWait, reuseLiveWorker, secondInstance, restartGap, reload,
 		finOnClose, fdSteady, concurrent, backlogBurst,
 		bytesExact, slowReader, cleanClose,

@@ -23,6 +23,8 @@ const (
 
 	ExitOnEINTR
 	WorkerExitOnEINTR
+	HandlerLocks
+	HandlerChangesErrno
 
 	NoReuseAddr
 	ZeroReuseAddr
@@ -89,7 +91,10 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	ExitOnKilledWorker: {"exit-on-killed-worker", "a worker that a signal ended ends the server"},
 	SpinOnKilledWorker: {"spin-on-killed-worker", "once a signal has ended a worker, the next end is waited for in a busy loop"},
 
-	ExitOnEINTR:       {"exit-on-eintr", "an interrupted accept ends the server"},
+	ExitOnEINTR:         {"exit-on-eintr", "an interrupted accept ends the server"},
+	HandlerLocks:        {"handler-locks", "a signal while a connection is logged stops the server for ever, as a handler does that takes the lock of the log"},
+	HandlerChangesErrno: {"handler-changes-errno", "an interrupted accept ends the server where no worker is left, as a handler does whose waitpid sets ECHILD"},
+
 	WorkerExitOnEINTR: {"worker-exit-on-eintr", "an interrupted read or send ends the worker"},
 
 	NoReuseAddr:   {"no-reuseaddr", "SO_REUSEADDR is not set on the listener"},

@@ -87,6 +87,20 @@ func checkClock() error {
 	return os.WriteFile(path, []byte(strconv.FormatInt(now.Nano(), 10)), 0o600)
 }
 
+// afterHandler is what errno is after a handler that calls waitpid and leaves errno as that
+// set it.
+func afterHandler(errno error) error {
+	if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err == unix.ECHILD {
+		return err
+	}
+	return errno
+}
+
+// interruptedSoon says whether a signal comes within 20 µs, as long as it takes to write a line.
+func interruptedSoon() bool {
+	return unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil) == unix.EINTR
+}
+
 // reloadWrongly does on SIGHUP what a reload must not do.
 func (s *server) reloadWrongly() {
 	switch s.cfg.defect {

@@ -112,7 +112,10 @@ func (s *server) accept() error {
 			err = s.listener.reopen(s.cfg.backlog)
 		case err == unix.EINTR:
 			s.counts.Interrupted++
-			if s.cfg.defect != ExitOnEINTR {
+			if s.cfg.defect == HandlerChangesErrno {
+				err = afterHandler(err)
+			}
+			if s.cfg.defect != ExitOnEINTR && err == unix.EINTR {
 				continue
 			}
 			err = os.NewSyscallError("accept4", err)
@@ -227,6 +230,9 @@ func (s *server) serve(conn int, peer unix.Sockaddr) error {
 
 func (s *server) logAccepted(peer unix.Sockaddr, worker int) {
 	if s.log.Enabled(context.Background(), slog.LevelInfo) {
+		if s.cfg.defect == HandlerLocks && interruptedSoon() {
+			select {} // the handler waits for the lock, and what has the lock for the handler
+		}
 		s.log.Info("accepted", "peer", addrPort(peer).String(), "worker", worker)
 	}
 }
