@@ -41,6 +41,8 @@ type Subject struct {
 	StormSignals []syscall.Signal
 	// ByDesign names checks that the subject may fail, because what they find is meant.
 	ByDesign []string
+	// Reload is how it is told to read its configuration again.
+	Reload Reload
 }
 
 // Service is what a subject does with the bytes of a connection.
@@ -121,7 +123,7 @@ func (s Subject) Check() error {
 	case s.Ready < 0:
 		return fmt.Errorf("ready in %v: give a time of 0 or more", s.Ready)
 	}
-	return nil
+	return s.Reload.check()
 }
 
 // String returns the command line as a person would type it.
