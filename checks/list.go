@@ -14,12 +14,12 @@ import (
 func All() []judge.Check {
 	return []judge.Check{
 		reap, reapBurst, reapExact,
-		eintrAccept, eintrWorker, eintrSweep, signalStorm,
-		reuseTimeWait, reuseLiveWorker, secondInstance,
+		eintrAccept, eintrWorker, eintrSweep, signalStorm, handlerSafety,
+		reuseTimeWait, reuseLiveWorker, secondInstance, restartGap, reload,
 		finOnClose, fdSteady, concurrent, backlogBurst,
-		bytesExact, slowReader,
+		bytesExact, slowReader, cleanClose,
 		resetSurvived, peerGone, vanishedClient,
-		acceptAborted, acceptEMFILE, acceptShort, forkFailure,
+		acceptAborted, acceptEMFILE, acceptShort, forkFailure, workerKilled,
 		logClosed, logFull,
 		term,
 	}

@@ -42,6 +42,8 @@ type Subject struct {
 	StormSignals []syscall.Signal
 	// ByDesign names checks that the subject may fail, because what they find is meant.
 	ByDesign []string
+	// Reload is how it is told to read its configuration again.
+	Reload Reload
 }
 
 // Side is one side of a connection.
@@ -92,6 +94,9 @@ func (s Subject) Check() error {
 		return fmt.Errorf("policy on SIGTERM %q: give drain, kill or leave", s.OnTerm)
 	case s.Ready < 0:
 		return fmt.Errorf("ready in %v: give a time of 0 or more", s.Ready)
+	}
+	if err := s.Reload.check(); err != nil {
+		return err
 	}
 	_, err := s.spoken()
 	return err

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,6 +38,13 @@ var strangers = rig.Programs{
 	"threads": threads,
 	"curt":    curt,
 	"hasty":   hasty,
+	"pool":    func(args []string) int { return pool(args, "pool-worker") },
+	// The pools that are wrong: one does not replace a worker that ended, the other
+	// replaces it by one that ends at once.
+	"shrinking-pool": func(args []string) int { return pool(args, "") },
+	"crashing-pool":  func(args []string) int { return pool(args, "ends-at-once") },
+	"pool-worker":    poolWorker,
+	"ends-at-once":   func([]string) int { return 1 },
 }
 
 // TestStrangeServers judges servers that are right in unusual ways, with -short by two
@@ -56,8 +64,10 @@ func TestStrangeServers(t *testing.T) {
 		// It has no process for each connection.
 		"threads": {
 			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "term"},
-			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure"},
+			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure", "worker-killed"},
 		},
+		// Its workers were there before the first client.
+		"pool": {passes: []string{"worker-killed", "concurrent", "restart-gap", "clean-close"}},
 	} {
 		passes, skips := story.passes[:fewer(len(story.passes), 2)], story.skips[:fewer(len(story.skips), 2)]
 		selected, err := checks.Select(strings.Join(slices.Concat(passes, skips), ","))
@@ -77,6 +87,29 @@ func TestStrangeServers(t *testing.T) {
 				assert.Equal(t, wanted, result.Verdict, "%s\n%s\n%s", result.Observed, result.Cause, strings.Join(result.Evidence, "\n"))
 			})
 		}
+	}
+}
+
+// TestPoolsThatAreWrong are not helped by a parent that lives.
+func TestPoolsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("worker-killed")
+	require.NoError(t, err)
+	for name, says := range map[string]string{
+		"shrinking-pool": "none is replaced",
+		"crashing-pool":  "processes that end and are replaced at once",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "shrinking-pool" && testing.Short() {
+				t.Skip("the check waits for a parent that has a timer: 15 s")
+			}
+			t.Parallel()
+			subject := cli.BuiltIn()
+			subject.Command[0] = rig.Program(name).Args[0]
+			result := selected[0].Judge(t, subject, rig.IPv4)
+			assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
+			assert.Contains(t, result.Observed, says)
+		})
 	}
 }
 
@@ -153,6 +186,11 @@ func threads(args []string) int {
 		<-stop
 		os.Exit(0)
 	}()
+	return echo(listener)
+}
+
+// echo serves each client of the listener in a goroutine.
+func echo(listener net.Listener) int {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -166,6 +204,50 @@ func threads(args []string) int {
 			_, _ = io.Copy(struct{ io.Writer }{conn}, conn)
 		}()
 	}
+}
+
+// pool starts two workers before the first client, and runs a successor for each that ends,
+// if one is named.
+func pool(args []string, successor string) int {
+	listener, err := net.Listen("tcp", args[2])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ended := make(chan error)
+	start := func(name string) {
+		worker := exec.Command("/proc/self/exe")
+		worker.Args[0] = rig.Program(name).Args[0]
+		worker.ExtraFiles = []*os.File{file}
+		worker.SysProcAttr = pdeathsig()
+		go func() {
+			runtime.LockOSThread() // the worker lives as long as the thread that started it
+			ended <- worker.Run()
+		}()
+	}
+	start("pool-worker")
+	start("pool-worker")
+	for range ended {
+		if successor != "" {
+			start(successor)
+		}
+	}
+	return 0
+}
+
+// poolWorker serves on the socket that its parent listens on.
+func poolWorker([]string) int {
+	listener, err := net.FileListener(os.NewFile(3, "listener"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return echo(listener)
 }
 
 // curt is threads with connections that end in a reset, and so leave no TIME_WAIT.

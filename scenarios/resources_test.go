@@ -4,6 +4,7 @@ package scenarios
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -175,13 +176,18 @@ func maxWorkers(tb testing.TB, s *stage, srv *server) {
 	second := s.load(tb, s.clients[1], maxWorkerCount, "-parallel", strconv.Itoa(maxWorkerCount), "-messages", "2")
 	var alive rig.ProcessInfos
 	_, err := s.host.AwaitSockets(tb.Context(), "clients in the backlog, or too many workers", func(all rig.Sockets) bool {
+		waiting := func(all rig.Sockets) bool {
+			listener := all.In(rig.Listening)
+			return len(listener) == 1 && listener[0].RecvQueue == maxWorkerCount
+		}
+		// A listener that sleeps while clients wait, before it was looked at and afterwards,
+		// does not accept.
+		info, infoErr := srv.Info()
+		after, afterErr := s.host.Sockets()
 		workers, err := srv.Descendants()
 		alive = workers.Alive()
-		listener := all.In(rig.Listening)
-		// A listener that is about to accept does not sleep.
-		info, infoErr := srv.Info()
-		return err == nil && len(alive) > maxWorkerCount || !second.Running() || infoErr == nil &&
-			info.State == rig.Sleeping && len(listener) == 1 && listener[0].RecvQueue == maxWorkerCount
+		return err == nil && len(alive) > maxWorkerCount || !second.Running() || errors.Join(infoErr, afterErr) == nil &&
+			info.State == rig.Sleeping && waiting(all) && waiting(after)
 	})
 	require.NoError(tb, err)
 	require.LessOrEqual(tb, len(alive), maxWorkerCount, "more workers than -max-workers: %v", alive)

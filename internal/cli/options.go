@@ -36,6 +36,7 @@ type Options struct {
 	storm     string
 	byDesign  string
 	vanishing bool
+	reload    string
 
 	// The trial.
 	checks   string
@@ -84,6 +85,7 @@ func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
 	f.StringVar(&o.byDesign, "by-design", "", "what these `CHECKS` find is meant, such as second-instance,concurrent: a fail of them becomes by-design")
 	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the old name of -by-design vanished-client")
+	f.StringVar(&o.reload, "reload", "", "how the subject is told to reload: `HUP|USR2|'COMMAND with {pid}'`, a signal to its first process or a command; without it, reload is skipped")
 	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
 }
 
@@ -126,7 +128,7 @@ func (o *Options) given(name string) (text string, given bool) {
 }
 
 // aboutSubject are the flags that say something about the subject.
-var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "by-design", "keeps-vanished", "at-once"}
+var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready", "on-term", "storm-signals", "by-design", "keeps-vanished", "reload", "at-once"}
 
 // foreign says whether a subject was given, so that the built-in server is not meant.
 func (o *Options) foreign() bool { return len(o.command) > 0 || o.subject != "" }
@@ -145,7 +147,7 @@ func (o *Options) check() (err error) {
 	if given && o.subject == "" {
 		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
-	for name, value := range map[string]string{"service": o.service, "checks": o.checks, "by-design": o.byDesign, "family": o.family, "scorecard": o.card, "baseline": o.baseline} {
+	for name, value := range map[string]string{"service": o.service, "checks": o.checks, "by-design": o.byDesign, "family": o.family, "scorecard": o.card, "baseline": o.baseline, "reload": o.reload} {
 		if _, given := o.given(name); given && value == "" {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}
@@ -240,6 +242,9 @@ func (o *Options) describe() (err error) {
 	if o.judged.StormSignals, err = parseSignals(o.storm); err != nil {
 		return fmt.Errorf("-storm-signals: %w", err)
 	}
+	if o.judged.Reload, err = parseReload(o.reload); err != nil {
+		return fmt.Errorf("-reload: %w", err)
+	}
 	return o.judged.Check()
 }
 
@@ -283,7 +288,21 @@ func BuiltIn(args ...string) judge.Subject {
 		Command: rig.Program("server", append([]string{"-listen", "{ip}:{port}"}, args...)...).Args,
 		Service: dialogue.MustResolve("echo"), Closes: judge.Client,
 		StormSignals: []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2},
+		Reload:       judge.Reload{Signal: syscall.SIGHUP},
 	}
+}
+
+// parseReload reads the name of a signal or a command.
+func parseReload(text string) (judge.Reload, error) {
+	words, err := judge.SplitWords(text)
+	if len(words) != 1 || strings.Contains(text, "{pid}") {
+		return judge.Reload{Command: words}, err
+	}
+	signals, err := parseSignals(words[0])
+	if err != nil || len(signals) != 1 {
+		return judge.Reload{}, cmp.Or(err, errors.New("give one signal"))
+	}
+	return judge.Reload{Signal: signals[0]}, nil
 }
 
 // parseSignals reads names such as USR1 or SIGUSR1, separated by commas.

@@ -68,6 +68,9 @@ func (c *conversation) call() (number, start, length uintptr) {
 	if c.from < c.to {
 		return unix.SYS_SENDTO, start + c.from, c.to - c.from
 	}
+	if c.job.defect == CloseWithUnreadInput && c.job.once {
+		return unix.SYS_READ, start, 32
+	}
 	return unix.SYS_READ, start, uintptr(len(buffer))
 }
 
@@ -96,7 +99,7 @@ func (c *conversation) read(n uintptr) {
 		c.ended = !c.deaf
 		return
 	}
-	if c.job.defect == EndBeatsReply && hungUp(c.job.conn) {
+	if c.job.defect == EndBeatsReply && hungUp(c.job.conn, 20_000_000) || c.job.defect == DropOnHalfClose && hungUp(c.job.conn, 0) {
 		c.ended = true
 		return
 	}

@@ -18,9 +18,13 @@ const (
 	LateReap
 	BlockingWait
 	LeakOneIn64
+	ExitOnKilledWorker
+	SpinOnKilledWorker
 
 	ExitOnEINTR
 	WorkerExitOnEINTR
+	HandlerLocks
+	HandlerChangesErrno
 
 	NoReuseAddr
 	ZeroReuseAddr
@@ -44,9 +48,16 @@ const (
 	ShortWrite
 	DropFirstByte
 	WorkerIgnoresReset
+	CloseWithUnreadInput
+	LingerZero
+	DropOnHalfClose
 
 	IgnoreSIGTERM
 	OrphansOnTerm
+
+	ReloadReopens
+	ReloadDropsClients
+	ReloadLeaksDescriptor
 
 	DiesOfLog
 	BlocksOnLog
@@ -77,7 +88,13 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	LateReap:     {"late-reap", "workers are waited for only when the next connection comes"},
 	LeakOneIn64:  {"leak-one-in-64", "every 64th worker is never waited for"},
 
-	ExitOnEINTR:       {"exit-on-eintr", "an interrupted accept ends the server"},
+	ExitOnKilledWorker: {"exit-on-killed-worker", "a worker that a signal ended ends the server"},
+	SpinOnKilledWorker: {"spin-on-killed-worker", "once a signal has ended a worker, the next end is waited for in a busy loop"},
+
+	ExitOnEINTR:         {"exit-on-eintr", "an interrupted accept ends the server"},
+	HandlerLocks:        {"handler-locks", "a signal while a connection is logged stops the server for ever, as a handler does that takes the lock of the log"},
+	HandlerChangesErrno: {"handler-changes-errno", "an interrupted accept ends the server where no worker is left, as a handler does whose waitpid sets ECHILD"},
+
 	WorkerExitOnEINTR: {"worker-exit-on-eintr", "an interrupted read or send ends the worker"},
 
 	NoReuseAddr:   {"no-reuseaddr", "SO_REUSEADDR is not set on the listener"},
@@ -103,8 +120,16 @@ var defectTable = [defectCount]struct{ name, meaning string }{
 	DropFirstByte:      {"drop-first-byte", "the first byte of each reply is lost"},
 	WorkerIgnoresReset: {"worker-ignores-reset", "after a reset the worker reads on for ever"},
 
+	CloseWithUnreadInput: {"close-with-unread-input", "with -once a worker reads 32 bytes, answers, and closes with the rest unread"},
+	LingerZero:           {"linger-zero", "SO_LINGER is set to 0, so that close sends a reset"},
+	DropOnHalfClose:      {"drop-on-half-close", "once the client has closed its sending side it gets no answer"},
+
 	IgnoreSIGTERM: {"ignore-sigterm", "SIGTERM and SIGINT change nothing"},
 	OrphansOnTerm: {"orphans-on-term", "on SIGTERM the server ends at once and leaves its workers behind"},
+
+	ReloadReopens:         {"reload-reopens", "on SIGHUP the listening socket is closed, and opened again 20 ms later"},
+	ReloadDropsClients:    {"reload-drops-clients", "on SIGHUP the workers are killed"},
+	ReloadLeaksDescriptor: {"reload-leaks-descriptor", "each SIGHUP leaves a descriptor open"},
 
 	DiesOfLog:   {"dies-of-log", "a log that cannot be written ends the server: SIGPIPE and SIGXFSZ have their default action"},
 	BlocksOnLog: {"blocks-on-log", "a log that is not read stops the server, SIGTERM included"},

@@ -31,16 +31,16 @@ func isGone(conn int) bool {
 	return err == unix.ENOTCONN
 }
 
-// hungUp waits 20 ms for the client to end its side of the connection, and says
+// hungUp waits some nanoseconds for the client to end its side of the connection, and says
 // whether it did, although there may be input before that. It runs in forked workers too, by the rules
 // in fork_linux.go.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func hungUp(conn int) bool {
+func hungUp(conn int, wait int64) bool {
 	at := unix.PollFd{Fd: int32(conn), Events: unix.POLLRDHUP}
-	moment := unix.Timespec{Nsec: 20_000_000}
+	moment := unix.Timespec{Nsec: wait}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&at)), 1, uintptr(unsafe.Pointer(&moment)), 0, 0, 0)
 	return errno == 0 && n == 1
 }
@@ -85,6 +85,49 @@ func checkClock() error {
 		return fmt.Errorf("start: %v since boot, but the last start was after %v", time.Duration(now.Nano()), time.Duration(last))
 	}
 	return os.WriteFile(path, []byte(strconv.FormatInt(now.Nano(), 10)), 0o600)
+}
+
+// afterHandler is what errno is after a handler that calls waitpid and leaves errno as that
+// set it.
+func afterHandler(errno error) error {
+	if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err == unix.ECHILD {
+		return err
+	}
+	return errno
+}
+
+// interruptedSoon says whether a signal comes within 20 µs, as long as it takes to write a line.
+func interruptedSoon() bool {
+	return unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil) == unix.EINTR
+}
+
+// reloadWrongly does on SIGHUP what a reload must not do.
+func (s *server) reloadWrongly() {
+	switch s.cfg.defect {
+	case ReloadReopens:
+		s.reopen.Store(true)
+		s.listener.interrupt()
+	case ReloadDropsClients:
+		s.workers.kill()
+	case ReloadLeaksDescriptor:
+		_, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // at the limit it leaks none
+	}
+}
+
+// interrupt ends the accept that waits now with EINVAL.
+func (l *listener) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	unix.Shutdown(l.fd, unix.SHUT_RD)
+}
+
+// reopen closes the listener and opens it again later. The thread that accepts calls it.
+func (l *listener) reopen(backlog int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	unix.Close(l.fd)
+	time.Sleep(20 * time.Millisecond)
+	return l.open(backlog, NoDefect)
 }
 
 // serveItself serves the connection in the server's own process. A signal to

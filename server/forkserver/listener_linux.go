@@ -112,6 +112,11 @@ func (l *listener) setOptions(defect Defect) error {
 			return os.NewSyscallError("setsockopt SO_REUSEPORT", err)
 		}
 	}
+	if defect == LingerZero {
+		if err := unix.SetsockoptLinger(l.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+			return os.NewSyscallError("setsockopt SO_LINGER", err)
+		}
+	}
 	if defect != NoKeepAlive {
 		// A client whose host vanished sends no end; its worker would wait for ever.
 		if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {

@@ -18,6 +18,7 @@
 //	accept-error  errno, error
 //	fork-failed   errno, error, peer
 //	at-limit      workers
+//	reloaded      signal
 //	stopping      signal, workers
 //	killed        workers
 //	memory-shared error (debug; workers are right but slower to start)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ type server struct {
 	workers  *workers
 	listener *listener
 	stopping chan struct{} // closed when the first signal to stop has arrived
+	reopen   atomic.Bool   // the listener was shut down to be opened again; only with a defect
 }
 
 // run runs the server until a signal stops it or an error ends it.
@@ -60,6 +62,7 @@ func (s *server) run() error {
 	s.log.Info("listening", "address", s.listener.address.String(), "pid", os.Getpid(),
 		"service", s.cfg.service.String(), "worker", s.cfg.worker.String(), "backlog", s.cfg.backlog)
 	go s.workers.reapOn(signals.child)
+	go s.reloadOn(signals.hup)
 	if s.cfg.defect != IgnoreSIGTERM {
 		go s.stopOn(signals.stop)
 	}
@@ -75,6 +78,14 @@ func (s *server) run() error {
 	}
 	s.workers.kill()
 	return err
+}
+
+// reloadOn says that the configuration, which is the command line, was read again.
+func (s *server) reloadOn(hup <-chan os.Signal) {
+	for asked := range hup {
+		s.reloadWrongly()
+		s.log.Info("reloaded", "signal", signalName(asked))
+	}
 }
 
 // stopOn stops the listener on the first signal.
@@ -97,9 +108,14 @@ func (s *server) accept() error {
 			err = s.serve(conn, peer)
 		case s.listener.isStopped():
 			return nil
+		case s.reopen.Swap(false):
+			err = s.listener.reopen(s.cfg.backlog)
 		case err == unix.EINTR:
 			s.counts.Interrupted++
-			if s.cfg.defect != ExitOnEINTR {
+			if s.cfg.defect == HandlerChangesErrno {
+				err = afterHandler(err)
+			}
+			if s.cfg.defect != ExitOnEINTR && err == unix.EINTR {
 				continue
 			}
 			err = os.NewSyscallError("accept4", err)
@@ -214,6 +230,9 @@ func (s *server) serve(conn int, peer unix.Sockaddr) error {
 
 func (s *server) logAccepted(peer unix.Sockaddr, worker int) {
 	if s.log.Enabled(context.Background(), slog.LevelInfo) {
+		if s.cfg.defect == HandlerLocks && interruptedSoon() {
+			select {} // the handler waits for the lock, and what has the lock for the handler
+		}
 		s.log.Info("accepted", "peer", addrPort(peer).String(), "worker", worker)
 	}
 }

@@ -667,3 +667,25 @@ func TestWorkerSurvivesEINTR(t *testing.T) {
 		assert.EqualValues(t, n, received)
 	})
 }
+
+// TestReloadChangesNothing: SIGHUP costs no connection, waiting or not.
+func TestReloadChangesNothing(t *testing.T) {
+	t.Parallel()
+	eachModel(t, func(t *testing.T, model string) {
+		p := start(t, "-worker", model)
+		before := p.talk()
+		p.freeze()
+		waiting := p.dial()
+		p.signal(unix.SIGHUP)
+		p.signal(unix.SIGCONT)
+		p.awaitEvent("reloaded")
+		for _, conn := range []net.Conn{before, waiting, p.talk()} {
+			_, err := conn.Write([]byte("again"))
+			require.NoError(t, err)
+			_, err = io.ReadFull(conn, make([]byte, 5))
+			assert.NoError(t, err)
+			conn.Close()
+		}
+		assert.EqualValues(t, 3, p.stop().Reaped)
+	})
+}

@@ -28,7 +28,8 @@ type workers struct {
 	mu      sync.Mutex
 	live    map[int]uint64 // from process ID to the value that started had
 	started uint64
-	ghosts  int // workers that have ended and still count; only with a defect
+	spins   bool // only with a defect
+	ghosts  int  // workers that have ended and still count; only with a defect
 	reaped  uint64
 	killed  uint64
 }
@@ -77,12 +78,15 @@ func (w *workers) reapOn(sigchld <-chan os.Signal) {
 		if w.defect == LateReap || w.defect == NoReapAfterShortage && w.short.Load() {
 			continue
 		}
-		w.mu.Lock()
-		w.reap()
-		w.mu.Unlock()
-		select {
-		case w.ended <- struct{}{}:
-		default:
+		for again := true; again; {
+			w.mu.Lock()
+			w.reap()
+			again = w.spins
+			w.mu.Unlock()
+			select {
+			case w.ended <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -130,8 +134,13 @@ func (w *workers) wait(pid, options int) bool {
 	delete(w.live, pid)
 	w.reaped++
 	if status.Signaled() {
-		if w.defect == CountKilled {
+		switch w.defect {
+		case CountKilled:
 			w.ghosts++
+		case ExitOnKilledWorker:
+			os.Exit(1)
+		case SpinOnKilledWorker:
+			w.spins = true
 		}
 		w.log.Info("reaped", "worker", pid, "signal", unix.SignalName(status.Signal()))
 	} else {

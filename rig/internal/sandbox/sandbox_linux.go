@@ -249,6 +249,9 @@ func startProgram(network Network) (child int, kept *kept, err error) {
 	if err := network.Prepare(); err != nil {
 		return 0, nil, err
 	}
+	if err := forgoCores(); err != nil {
+		return 0, nil, err
+	}
 	self, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		return 0, nil, fmt.Errorf("identify the sandbox: %w", err)
@@ -275,6 +278,17 @@ func startProgram(network Network) (child int, kept *kept, err error) {
 	unix.Close(sockets[1])
 	go forwardSignals(signals, func(s os.Signal) error { return syscall.Kill(child, s.(syscall.Signal)) })
 	return child, newKept(sockets[0]), nil
+}
+
+// forgoCores lets no process of the sandbox leave a core file where it crashes (core(5)): its
+// working directory may be the invoker's. One that wants a core file may raise the limit.
+func forgoCores() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	limit.Cur = 0
+	return os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_CORE, &limit))
 }
 
 // none is the number of no process.

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checks
+
+import (
+	"forkrig/judge"
+	"forkrig/rig"
+	"forkrig/rig/fault"
+)
+
+var handlerSafety = judge.Check{
+	Name:    "handler-safety",
+	Meaning: "20,000 signals at a listener that logs, forks and accepts neither stop it nor change what its calls return",
+	Defects: []string{"handler-locks", "handler-changes-errno"},
+	Clients: 2,
+	Run: func(c *judge.Case) {
+		s := c.Start("")
+		c.MustServe(c.Visit(0))
+		signals := s.NeutralSignals()
+		if len(signals) == 0 {
+			c.Skip("the listener catches none of SIGCHLD, SIGURG and SIGCONT, and -storm-signals names no other")
+		}
+		const (
+			all        = 20000
+			each       = 2000 // signals of a storm: it ends soon where the subject has stopped
+			minClients = 120
+			maxStorms  = 100
+			maxRounds  = 100 // of clients while one storm goes on
+		)
+		sent, clients := 0, 0
+		storm := func(come func() error) {
+			f := &fault.Storm{MayIdle: true, Storm: rig.Storm{
+				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: all, Count: each}}
+			c.Apply(f)
+			var failed error
+			for round := 0; round < maxRounds && failed == nil && (round == 0 || f.Sent() < each); round++ {
+				failed = come()
+			}
+			result, err := f.Result()
+			c.Must(err)
+			sent += result.Sent
+			if !s.ListensOn() {
+				c.Fail(unsafeHandler, "%d signals %send the listener%s", sent, names(signals), s.HowItEnded())
+			}
+			if failed != nil {
+				c.Fail(unsafeHandler, "during %d signals %sclients are not served: %v", sent, names(signals), failed)
+			}
+		}
+		for n := 0; n < maxStorms && (sent < all || clients < minClients); n++ {
+			storm(func() error {
+				const together = 4
+				clients += together
+				return c.Visits(together, together)
+			})
+		}
+		s.AwaitWorkersEnd("the last client left")
+		c.AwaitRest()
+		for _, signal := range signals { // while it waits in accept, and has no worker
+			c.SendSignal(signal, s.Listeners())
+			if !s.ListensOn() {
+				c.Fail(unsafeHandler, "%s while it has no worker ends the listener%s", rig.SignalName(signal), s.HowItEnded())
+			}
+		}
+		if sent == 0 {
+			c.Broken("no signal reached the listener, so nothing is proved")
+		}
+		s.MustServe(unsafeHandler)
+		c.Note("%d signals %sand more while clients came", all, names(signals))
+	},
+}
+
+const unsafeHandler = "a handler may call only what is in signal-safety(7), and must leave errno as it was: " +
+	"set a flag or write to a pipe, and do the rest outside of the handler"

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"forkrig/judge"
+)
+
+var restartGap = judge.Check{
+	Name:    "restart-gap",
+	Meaning: "after a stop and a start as a supervisor makes them, the subject serves again",
+	Defects: []string{"no-reuseaddr", "zero-reuseaddr"},
+	Clients: 2,
+	Binds:   true,
+	Run: func(c *judge.Case) {
+		s := c.Start("")
+		for i := range len(c.Clients) {
+			c.MustServe(c.Visit(i))
+		}
+		s.AwaitWorkersEnd("the client left")
+		c.AwaitRest()
+		if !s.Listens() {
+			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
+		}
+		g := &gap{c: c, over: make(chan struct{})}
+		g.begin()
+		defer g.end()
+		s.Terminate()
+		awaitStop(c)
+		g.restart()
+		again, err := c.TryStart(judge.Launch{})
+		if err != nil {
+			c.Fail("the next start meets what the last one left: set SO_REUSEADDR before bind, and let no file or lock of the last start prevent it",
+				"it has ended after SIGTERM, and the restarted subject does not listen: %v; %v", judge.StartFailure(err), g)
+		}
+		again.MustServe("the restarted subject must serve new clients")
+		g.end()
+		c.Note("%v", g)
+	},
+}
+
+// awaitStop waits until every process has ended, and kills those that stay, as supervisors
+// do. Whether they should have stayed is judged by the check term.
+func awaitStop(c *judge.Case) {
+	_, err := c.Until("the end of every process", func() (bool, string, error) {
+		left, err := c.Host.Processes()
+		return len(left) == 0, left.String(), err
+	})
+	if err == nil {
+		return
+	}
+	left, listErr := c.Host.Processes()
+	c.Must(listErr)
+	c.Note("%d processes stay after SIGTERM (term judges that), and are killed as a supervisor does", len(left))
+	c.KillSubject()
+}
+
+// gap counts the clients that come while the subject is stopped and started again.
+type gap struct {
+	c    *judge.Case
+	over chan struct{} // closed when no more clients shall come
+	once sync.Once
+	wait sync.WaitGroup
+
+	mu        sync.Mutex
+	restarted bool // the subject has ended and is being started
+	refused   int
+	cut       int // connections that ended without an answer
+	first     time.Time
+	last      time.Time // the first client after the gap was served, or the last one was refused
+}
+
+const (
+	// arrival is the time between two clients of a host.
+	arrival = 5 * time.Millisecond
+	// maxServed is how many clients of each host come to a subject that goes on to serve
+	// them after SIGTERM. Without clients, it comes to rest.
+	maxServed = 200
+)
+
+// begin lets a client come from each host again and again. They end when they are served
+// by the restarted subject.
+func (g *gap) begin() {
+	for i := range len(g.c.Clients) {
+		g.wait.Go(func() {
+			ticker := time.NewTicker(arrival)
+			defer ticker.Stop()
+			for served := 0; ; {
+				select {
+				case <-g.over:
+					return
+				case <-g.c.Context().Done():
+					return
+				case <-ticker.C:
+				}
+				ends := g.isRestarted()
+				if served >= maxServed && !ends {
+					continue
+				}
+				began := time.Now()
+				if err := g.c.Visit(i); err != nil {
+					g.failed(began, err)
+					continue
+				}
+				if served++; ends {
+					g.served()
+					return
+				}
+			}
+		})
+	}
+}
+
+// restart says that the subject has ended, and is started now.
+func (g *gap) restart() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.restarted = true
+}
+
+func (g *gap) isRestarted() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.restarted
+}
+
+func (g *gap) failed(began time.Time, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		g.cut++
+		return
+	}
+	if g.refused == 0 {
+		g.first = began
+	}
+	g.refused++
+	g.last = time.Now()
+}
+
+// served notes that a client was served after the restart.
+func (g *gap) served() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last = time.Now()
+	g.once.Do(func() { close(g.over) })
+}
+
+// end lets no more clients come, and waits for the last ones.
+func (g *gap) end() {
+	g.once.Do(func() { close(g.over) })
+	g.wait.Wait()
+}
+
+func (g *gap) String() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var parts []string
+	if g.refused == 0 {
+		parts = append(parts, fmt.Sprintf("the port refused no client (one came every %v from each of %d hosts)", arrival, len(g.c.Clients)))
+	} else {
+		parts = append(parts, fmt.Sprintf("the port refused %d clients in %v (one came every %v from each of %d hosts)",
+			g.refused, g.last.Sub(g.first).Round(time.Millisecond), arrival, len(g.c.Clients)))
+	}
+	if g.cut > 0 {
+		parts = append(parts, fmt.Sprintf("%d connections were cut", g.cut))
+	}
+	return strings.Join(parts, ", ")
+}
