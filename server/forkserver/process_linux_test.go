@@ -288,6 +288,14 @@ func statusField(tb testing.TB, pid int, name string) string {
 	return ""
 }
 
+// signalSet reads a field that is a set of signals.
+func signalSet(tb testing.TB, pid int, name string) uint64 {
+	tb.Helper()
+	set, err := strconv.ParseUint(statusField(tb, pid, name), 16, 64)
+	require.NoError(tb, err)
+	return set
+}
+
 // await polls until the kernel shows what the test waits for.
 func await(tb testing.TB, what string, seen func() bool) {
 	tb.Helper()
