@@ -27,7 +27,9 @@ var finOnClose = judge.Check{
 
 		// The later worker came when the first connection was open.
 		worker = slices.DeleteFunc(worker, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(later, i.Same) })
-		c.Apply(fault.Kill{Targets: c.Targets("the worker", worker)})
+		family, err := s.Family(worker)
+		c.Must(err)
+		c.Apply(fault.Kill{Targets: c.Targets("the worker", family)})
 		buffer := make([]byte, 1<<10)
 		for err == nil {
 			_, err = k.ReadFull(buffer) // what a greeting server had sent, and then the end

@@ -101,3 +101,28 @@ func (s *Instance) AwaitWorkersEnd(after string) {
 			"%d workers live on after %s: %v", len(left), after, FirstLine(err))
 	}
 }
+
+// Family returns the processes that came with the same connections as these workers: they,
+// their parents up to the listener, and the descendants of all of them. Some servers have
+// two processes for a connection, one with privileges and one without.
+func (s *Instance) Family(workers rig.ProcessInfos) (family rig.ProcessInfos, err error) {
+	all, err := s.Case.Host.Processes()
+	if err != nil {
+		return nil, err
+	}
+	byNumber := map[int]rig.ProcessInfo{}
+	for _, info := range all.Alive() {
+		byNumber[info.PID] = info
+	}
+	for _, info := range workers {
+		for parent, ok := byNumber[info.ParentPID]; ok && !s.IsOwn(parent); parent, ok = byNumber[info.ParentPID] {
+			info = parent
+		}
+		for _, member := range append(rig.ProcessInfos{info}, all.Descendants(info.PID).Alive()...) {
+			if !slices.ContainsFunc(family, member.Same) {
+				family = append(family, member)
+			}
+		}
+	}
+	return family, nil
+}

@@ -70,9 +70,9 @@ type Observer struct {
 
 // source is where an observer reads. Its read is called by one goroutine at a time.
 type source interface {
-	// read reads the processes whose network namespace wanted says yes to; that of a
-	// process that is on no host is 0.
-	read(now time.Time, wanted func(namespace uint64) bool) ([]located, error)
+	// read reads the processes whose network namespace wanted says yes to. known says
+	// which namespaces are hosts: a process in another one is where its parent is.
+	read(now time.Time, wanted, known func(namespace uint64) bool) ([]located, error)
 	awake(pid int) (bool, error)
 	signals(pid int) (SignalMasks, error)
 	fds(pid int) (FDs, error)
@@ -238,7 +238,7 @@ func (o *Observer) read(now time.Time, hosts map[uint64]*Host, batch []*request)
 				return asked
 			}
 			return others
-		})
+		}, func(namespace uint64) bool { return hosts[namespace] != nil })
 		if err != nil {
 			s.err = err
 			return s

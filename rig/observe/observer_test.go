@@ -30,7 +30,7 @@ type slowSource struct {
 	crowd     Crowd
 }
 
-func (s *slowSource) read(now time.Time, wanted func(uint64) bool) ([]located, error) {
+func (s *slowSource) read(now time.Time, wanted, _ func(uint64) bool) ([]located, error) {
 	s.mu.Lock()
 	s.began = append(s.began, time.Now())
 	var asked []uint64

@@ -117,6 +117,7 @@ type knownProcess struct {
 	stat, link string // paths
 	startTicks uint64
 	namespace  uint64 // 0 is not known
+	adopted    uint64 // that of its parent, where its own is no host's
 	placed     time.Time
 	zombie     time.Time // since when it has been seen as one, or zero
 	read       uint64    // number of the read that listed it last
@@ -134,7 +135,7 @@ func newProcSource(root string, own int) *procSource {
 	return &procSource{root: root, own: own, known: map[int]*knownProcess{}}
 }
 
-func (s *procSource) read(now time.Time, wanted func(namespace uint64) bool) ([]located, error) {
+func (s *procSource) read(now time.Time, wanted, known func(namespace uint64) bool) ([]located, error) {
 	pids, err := listNumbers(s.root)
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -160,6 +161,9 @@ func (s *procSource) read(now time.Time, wanted func(namespace uint64) bool) ([]
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read process %d: %w", pid, err)
+		}
+		if pid != s.own && !known(k.namespace) {
+			s.adopt(k, info, known)
 		}
 		info.Age = boot - ofTicks(info.startTicks)
 		if !k.zombie.IsZero() {
@@ -208,6 +212,17 @@ func (s *procSource) place(k *knownProcess, pid int, trusted bool, now time.Time
 		k.zombie = now
 	}
 	return info, nil
+}
+
+// adopt puts a process that has left its host's namespace where its parent is, or where it
+// was put before: some servers isolate their workers in a network namespace of their own.
+func (s *procSource) adopt(k *knownProcess, info ProcessInfo, known func(namespace uint64) bool) {
+	if parent := s.known[info.ParentPID]; parent != nil && info.ParentPID != s.own && known(parent.namespace) {
+		k.adopted = parent.namespace
+	}
+	if known(k.adopted) {
+		k.namespace = k.adopted
+	}
 }
 
 // namespaceOfThreads returns the network namespace of a process whose first thread has

@@ -67,7 +67,7 @@ func TestProcessWithoutItsFirstThreadIsNoZombie(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(p.root, "8/task/9/ns"), 0o755))
 	require.NoError(t, os.Rename(filepath.Join(p.root, "8/ns/net"), filepath.Join(p.root, "8/task/9/ns/net")))
 	source := newProcSource(p.root, 4)
-	all, err := source.read(time.Now(), func(uint64) bool { return true })
+	all, err := source.read(time.Now(), func(uint64) bool { return true }, isHost)
 	require.NoError(t, err)
 	states := map[int]ProcessState{}
 	for _, l := range all {
@@ -82,6 +82,20 @@ func TestProcessWithoutItsFirstThreadIsNoZombie(t *testing.T) {
 	awake, err = source.awake(8)
 	require.NoError(t, err)
 	assert.True(t, awake, "a thread that lives runs")
+}
+
+// TestProcessInANamespaceOfItsOwn belongs to the host of its parent, or of the parent that it
+// had.
+func TestProcessInANamespaceOfItsOwn(t *testing.T) {
+	p, now := newRecordedProc(t), time.Now()
+	p.process(10, 'S', 1, 1, 100)
+	p.process(11, 'S', 10, 1, 1000)
+	p.process(12, 'S', 11, 1, 1001)
+	p.process(13, 'S', 1, 1, 1002)
+	s := newProcSource(p.root, 4)
+	assert.Equal(t, []string{"10@100", "11@100", "12@100"}, p.read(s, now, 100))
+	p.process(12, 'S', 1, 1, 1001)
+	assert.Equal(t, []string{"10@100", "11@100", "12@100"}, p.read(s, now.Add(2*placedFor), 100))
 }
 
 func FuzzParseStat(f *testing.F) {
@@ -120,6 +134,9 @@ func (p *recordedProc) write(name, text string) {
 	require.NoError(p.t, os.WriteFile(path, []byte(text), 0o644))
 }
 
+// isHost says which namespaces are hosts.
+func isHost(namespace uint64) bool { return namespace >= 100 && namespace < 1000 }
+
 // process records a process with one thread. A namespace of 0 is none.
 func (p *recordedProc) process(pid int, state byte, parent, start int, namespace uint64) {
 	p.write(fmt.Sprintf("%d/stat", pid), recordedStat(pid, "x", state, parent, 1, 1, start))
@@ -145,7 +162,7 @@ func (p *recordedProc) read(s *procSource, now time.Time, wanted ...uint64) (fou
 			}
 		}
 		return false
-	})
+	}, isHost)
 	require.NoError(p.t, err)
 	for _, l := range all {
 		found = append(found, fmt.Sprintf("%d@%d", l.PID, l.namespace))
@@ -200,13 +217,13 @@ func TestSourceKnowsForHowLongZombiesAre(t *testing.T) {
 	s := newProcSource(p.root, 2)
 	now := time.Unix(1000, 0)
 	for _, after := range []time.Duration{0, time.Second, 5 * time.Second} {
-		all, err := s.read(now.Add(after), func(uint64) bool { return true })
+		all, err := s.read(now.Add(after), func(uint64) bool { return true }, isHost)
 		require.NoError(t, err)
 		assert.Zero(t, all[0].ZombieFor)
 		assert.Equal(t, after, all[1].ZombieFor)
 	}
 	p.process(11, 'Z', 10, 50, 0) // another one
-	all, err := s.read(now.Add(6*time.Second), func(uint64) bool { return true })
+	all, err := s.read(now.Add(6*time.Second), func(uint64) bool { return true }, isHost)
 	require.NoError(t, err)
 	assert.Zero(t, all[1].ZombieFor)
 }
@@ -218,9 +235,9 @@ func TestSourceSaysWhatItCannotRead(t *testing.T) {
 	s := newProcSource(p.root, 2)
 	assert.Equal(t, []string{"10@100"}, p.read(s, time.Now(), 100))
 	p.write("11/stat", "nonsense")
-	_, err := s.read(time.Now(), func(uint64) bool { return true })
+	_, err := s.read(time.Now(), func(uint64) bool { return true }, isHost)
 	require.ErrorContains(t, err, "read process 11: parse the state")
-	_, err = newProcSource(filepath.Join(p.root, "nowhere"), 2).read(time.Now(), func(uint64) bool { return true })
+	_, err = newProcSource(filepath.Join(p.root, "nowhere"), 2).read(time.Now(), func(uint64) bool { return true }, isHost)
 	require.ErrorContains(t, err, "list processes")
 }
 
@@ -287,7 +304,7 @@ func BenchmarkRead(b *testing.B) {
 	s := newProcSource(procRoot, os.Getpid())
 	n := 0
 	for b.Loop() {
-		all, err := s.read(time.Now(), func(uint64) bool { return true })
+		all, err := s.read(time.Now(), func(uint64) bool { return true }, isHost)
 		if err != nil {
 			b.Fatal(err)
 		}
