@@ -21,7 +21,7 @@ func New() *Observer {
 
 type noSource struct{}
 
-func (noSource) read(time.Time, func(uint64) bool) ([]located, error) { return nil, errUnsupported }
+func (noSource) read(time.Time, func(uint64) bool, func(uint64) bool) ([]located, error) { return nil, errUnsupported }
 func (noSource) awake(int) (bool, error)                              { return false, errUnsupported }
 func (noSource) signals(int) (SignalMasks, error)                     { return SignalMasks{}, errUnsupported }
 func (noSource) fds(int) (FDs, error)                                 { return nil, errUnsupported }
