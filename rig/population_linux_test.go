@@ -160,7 +160,7 @@ func TestHostLimitsItsNumbers(t *testing.T) {
 	assert.Equal(t, []string{strconv.Itoa(population.MaxNumber)}, p.Stdout.Lines())
 	ours, err := os.ReadFile("/proc/sys/kernel/pid_max")
 	require.NoError(t, err)
-	assert.NotEqual(t, strconv.Itoa(population.MaxNumber), strings.TrimSpace(string(ours)), "the limit of everybody else stays")
+	assert.NotEqual(t, strconv.Itoa(population.MaxNumber), strings.TrimSpace(string(ours)), "the limit of other processes stays")
 }
 
 // TestKillAll ends a family that ignores SIGTERM, and the next begins anew.

@@ -70,7 +70,7 @@ func inherits() int {
 }
 
 func holdNamespace() int {
-	if _, err := newNamespace("held"); err != nil { // and nobody closes it
+	if _, err := newNamespace("held"); err != nil { // and it is never closed
 		return 1
 	}
 	return 0
