@@ -50,6 +50,8 @@ func outOfDescriptors(c *judge.Case) {
 			unserved++
 			continue
 		}
+		_, err = k.SpeakIfDeferred()
+		c.Must(err)
 		waiting = append(waiting, k)
 	}
 	began, lines := time.Now(), linesWritten(s)

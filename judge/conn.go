@@ -29,6 +29,7 @@ type Conn struct {
 	greeted      bool // the hello is over
 	rounds       int  // that were said
 	byBytes      bool // the stream is sent in pieces of one byte
+	ahead        int  // bytes of the next round that were sent already: see SpeakIfDeferred
 	ended        atomic.Bool
 }
 
@@ -168,13 +169,46 @@ func (k *Conn) round() error {
 	return k.conversation.Round(k.Case.Context())
 }
 
-// AwaitAccepted waits until the subject has accepted the connection.
+// AwaitAccepted waits until the subject has accepted the connection, and speaks where it is
+// not accepted otherwise.
 func (k *Conn) AwaitAccepted() error {
+	deferred := false
 	_, err := k.Case.Until("the connection to be accepted", func() (bool, string, error) {
 		accepted, err := k.Accepted()
+		if err == nil && !accepted {
+			deferred, err = k.SpeakIfDeferred()
+		}
 		return accepted, "the connection is in the backlog", err
 	})
+	if errors.Is(err, ErrQuiescent) && deferred {
+		return fmt.Errorf("%w: %w", errDeferred, err)
+	}
 	return err
+}
+
+// errDeferred is wrapped where a subject waits for bytes before it accepts, and the service has
+// none to say.
+var errDeferred = errors.New("the subject accepts a client only when it has sent something (TCP_DEFER_ACCEPT)")
+
+// SpeakIfDeferred sends the first byte of the next round where the subject accepts a
+// connection only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)), and says whether that is
+// so: the kernel has half a connection on the subject's side, although there is room in the
+// backlog. A service that begins with the subject's words says nothing.
+func (k *Conn) SpeakIfDeferred() (deferred bool, err error) {
+	socket, there, err := k.ServerSocket()
+	if err != nil || !there || socket.State != rig.SynReceived && socket.State != rig.NewSynReceived || k.Case.backlogFull() {
+		return false, err
+	}
+	first := k.service.Dialogue.Round
+	if k.ahead > 0 || k.rounds > 0 || len(k.service.Dialogue.Hello) > 0 || len(first) == 0 {
+		return true, nil
+	}
+	text := first[0].Bytes(1)
+	if len(text) == 0 {
+		return true, nil
+	}
+	k.ahead, err = k.send(text[:1])
+	return true, err
 }
 
 // Accepted says whether the connection is not in the backlog: the subject has accepted it, or
@@ -386,10 +420,13 @@ func (r *recording) Read(ctx context.Context, b []byte) (int, error) {
 
 // Write implements [dialogue.Stream].
 func (s stream) Write(_ context.Context, b []byte) (int, error) {
+	before := min(s.ahead, len(b))
+	s.ahead -= before
 	if !s.byBytes {
-		return s.send(b)
+		sent, err := s.send(b[before:])
+		return before + sent, err
 	}
-	for i := range b {
+	for i := before; i < len(b); i++ {
 		if _, err := s.send(b[i : i+1]); err != nil {
 			return i, err
 		}

@@ -3,11 +3,16 @@
 package judge
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"forkrig/rig"
 )
@@ -19,9 +24,23 @@ func echo(args []string) int {
 	return serve(args[1], func(conn net.Conn) { _, _ = io.Copy(conn, conn) }) // an error means that the client has left
 }
 
+// deferring accepts a connection when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
+var deferring = net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+	const seconds = 60
+	controlErr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
+	})
+	return errors.Join(controlErr, err)
+}}
+
 // serve serves each connection and closes it then.
 func serve(address string, serve func(net.Conn)) int {
-	listener, err := net.Listen("tcp", address)
+	return serveAt(net.ListenConfig{}, address, serve)
+}
+
+func serveAt(listening net.ListenConfig, address string, serve func(net.Conn)) int {
+	listening.SetMultipathTCP(false)
+	listener, err := listening.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

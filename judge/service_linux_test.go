@@ -21,7 +21,12 @@ import (
 
 // speak is a server of one of these services.
 func speak(args []string) int {
-	return serve(args[2], map[string]func(net.Conn){
+	name, defers := strings.CutPrefix(args[1], "deferring ")
+	listening := net.ListenConfig{}
+	if defers {
+		listening = deferring
+	}
+	return serveAt(listening, args[2], map[string]func(net.Conn){
 		"echo": func(conn net.Conn) { _, _ = io.Copy(conn, conn) }, // an error means that the client has left
 		"upper once": func(conn net.Conn) {
 			line, _ := bufio.NewReader(conn).ReadString('\n')
@@ -38,7 +43,7 @@ func speak(args []string) int {
 		"ready":  func(conn net.Conn) { fmt.Fprint(conn, "READY\r\n"); _, _ = io.Copy(io.Discard, conn) },
 		"mute":   func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) },
 		"length": func(conn net.Conn) { eachLine(conn, func(l string) bool { fmt.Fprintln(conn, len(l)); return true }) },
-	}[args[1]])
+	}[name])
 }
 
 // eachLine calls f with each line until f says no or the client has left.
@@ -86,7 +91,7 @@ func TestServicesAreFoundOut(t *testing.T) {
 		service string
 		closes  Side
 	}{
-		"echo": {"echo", ""}, "upper once": {"upper", Server}, "http": {"http", ""}, "mail": {"smtp", ""}, "late mail": {"smtp", ""},
+		"echo": {"echo", ""}, "upper once": {"upper", Server}, "http": {"http", ""}, "deferring http": {"http", ""}, "deferring echo": {"echo", ""}, "mail": {"smtp", ""}, "late mail": {"smtp", ""},
 		"wrong mail": {`hello < .. "\n"`, ""}, "ready": {`hello < .. "\n"`, ""}, "prompt": {"hello < 1", ""}, "mute": {"none", ""}, "length": {"none", ""},
 	} {
 		t.Run(server, func(t *testing.T) {
@@ -145,6 +150,8 @@ func TestConversations(t *testing.T) {
 		{"late mail", "smtp", "", "", true},
 		{"mail", "smtp", Client, "", false},
 		{"http", "http", "", "", true},
+		{"deferring http", "http", "", "", true},
+		{"deferring echo", "echo", "", "", false},
 		{"upper once", "upper", Server, "", true},
 		{"echo", "echo", "", "", false},
 		{"ready", "none", "", "", false},
@@ -200,4 +207,18 @@ func TestSkipsNameTheAbility(t *testing.T) {
 	result := check.Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Skip, result.Verdict)
 	assert.Contains(t, result.Cause, `the ability "repeats", which echo with -closes server lacks`)
+}
+
+// TestSubjectThatWaitsForBytes is not judged where the service has none to say.
+func TestSubjectThatWaitsForBytes(t *testing.T) {
+	t.Parallel()
+	subject := speaking("deferring http")
+	subject.Service = dialogue.MustResolve("none")
+	check := Check{Name: "converses", Meaning: "m", Run: func(c *Case) {
+		c.Start("")
+		c.MustServe(c.Visit(0))
+	}}
+	result := check.Judge(t, subject, rig.IPv4)
+	assert.Equal(t, scorecard.Skip, result.Verdict)
+	assert.Contains(t, result.Cause, "accepts a client only when it has sent something (TCP_DEFER_ACCEPT): say by -service what")
 }

@@ -57,6 +57,9 @@ func (c *Case) Hold(n int) []*Conn {
 // MustServe ends the check as broken where a client was not served, in a check
 // that is about something else.
 func (c *Case) MustServe(err error) {
+	if errors.Is(err, errDeferred) {
+		c.Skip("%v: say by -service what", errDeferred)
+	}
 	if err != nil {
 		c.Broken("a client is not served (other checks judge that): %v", err)
 	}

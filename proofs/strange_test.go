@@ -3,6 +3,7 @@
 package proofs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,13 +33,14 @@ import (
 // A server may do many things that ours does not, and be right. These programs
 // do them; their arguments are those of the server.
 var strangers = rig.Programs{
-	"daemon":  func(args []string) int { return leave(args[1:]) },
-	"late":    func(args []string) int { time.Sleep(time.Second); return become(args[1:]) }, // it is what is late
-	"helped":  helped,
-	"threads": threads,
-	"curt":    curt,
-	"hasty":   hasty,
-	"pool":    func(args []string) int { return pool(args, "pool-worker") },
+	"daemon":    func(args []string) int { return leave(args[1:]) },
+	"late":      func(args []string) int { time.Sleep(time.Second); return become(args[1:]) }, // it is what is late
+	"helped":    helped,
+	"threads":   threads,
+	"deferring": deferring,
+	"curt":      curt,
+	"hasty":     hasty,
+	"pool":      func(args []string) int { return pool(args, "pool-worker") },
 	// The pools that are wrong: one does not replace a worker that ended, the other
 	// replaces it by one that ends at once.
 	"shrinking-pool": func(args []string) int { return pool(args, "") },
@@ -66,6 +68,8 @@ func TestStrangeServers(t *testing.T) {
 			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "term"},
 			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure", "worker-killed"},
 		},
+		// It accepts a client only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
+		"deferring": {passes: []string{"accept-emfile", "vanished-client", "concurrent", "clean-close", "backlog-burst", "reset-survived"}},
 		// Its workers were there before the first client.
 		"pool": {passes: []string{"worker-killed", "concurrent", "restart-gap", "clean-close"}},
 	} {
@@ -174,8 +178,21 @@ func helped(args []string) int {
 }
 
 // threads is an echo server as Go has them: goroutines, and no processes.
-func threads(args []string) int {
-	listener, err := net.Listen("tcp", args[2]) // after -listen
+func threads(args []string) int { return threadsAt(net.ListenConfig{}, args) }
+
+// deferring is one that accepts a connection when bytes have come.
+func deferring(args []string) int {
+	return threadsAt(net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		const deferAccept, seconds = 9, 60 // TCP_DEFER_ACCEPT in tcp(7)
+		controlErr := raw.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, deferAccept, seconds)
+		})
+		return errors.Join(controlErr, err)
+	}}, args)
+}
+
+func threadsAt(listening net.ListenConfig, args []string) int {
+	listener, err := listening.Listen(context.Background(), "tcp", args[2]) // after -listen
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
