@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"forkrig/judge"
+	"forkrig/rig"
 	"forkrig/rig/fault"
 )
 
@@ -45,10 +46,10 @@ func outOfDescriptors(c *judge.Case) {
 		acceptors += info.Threads
 	}
 	for range acceptors + 2 {
-		k, err := c.Dial(1)
+		k, err := c.DialWithin(1, rig.Scaled(rig.Settling))
 		if err != nil {
-			unserved++
-			continue
+			unserved++ // and those who come later are not served either
+			break
 		}
 		_, err = k.SpeakIfDeferred()
 		c.Must(err)
@@ -83,7 +84,7 @@ func outOfDescriptors(c *judge.Case) {
 	}
 	if err := servesWhoWaited(c, waiting); err != nil {
 		finding, now := "EMFILE-late", "it is accepted when a further client comes"
-		if c.Visit(0) != nil {
+		if furtherClient(c) != nil {
 			finding, now = "EMFILE-deaf", "a further client is not served either"
 		}
 		add(finding, "no event says that descriptors are free again: after EMFILE call accept again when a timer ends",
@@ -136,6 +137,17 @@ func servesWhoWaited(c *judge.Case, waiting []*judge.Conn) error {
 		c.Note("%d of %d clients that waited were turned away", ended, all)
 	}
 	return nil
+}
+
+// furtherClient lets a client come that waits for as long as its SYN is repeated twice, and not
+// longer where the subject never is quiescent.
+func furtherClient(c *judge.Case) error {
+	k, err := c.DialWithin(0, rig.Scaled(2*rig.Settling))
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	return k.Finish()
 }
 
 // oneDigit rounds a number so that two runs say the same.

@@ -35,7 +35,11 @@ type Conn struct {
 
 // Dial connects from the n-th client's host. It does not wait until the subject
 // accepts.
-func (c *Case) Dial(n int) (*Conn, error) {
+func (c *Case) Dial(n int) (*Conn, error) { return c.DialWithin(n, rig.Patience()) }
+
+// DialWithin is [Case.Dial] that gives up after the limit, also where the subject is not
+// quiescent: the error wraps [rig.ErrNotObserved] then.
+func (c *Case) DialWithin(n int, limit time.Duration) (*Conn, error) {
 	ctx, cancel := context.WithCancelCause(c.Context())
 	defer cancel(nil)
 	client := c.Clients[n%len(c.Clients)]
@@ -54,6 +58,9 @@ func (c *Case) Dial(n int) (*Conn, error) {
 			err := w.over()
 			if errors.Is(err, ErrQuiescent) && !c.connecting(client) && time.Since(w.began) < rig.Patience() {
 				continue // the machine is busy: connect was not called yet
+			}
+			if err == nil && time.Since(w.began) >= limit && c.connecting(client) {
+				err = fmt.Errorf("for %v: %w", limit, rig.ErrNotObserved)
 			}
 			if err != nil {
 				cancel(err)
