@@ -87,9 +87,13 @@ func describeFlag(f cli.Flag) string {
 
 // command is the command line. The status is that of the subcommand that ran.
 func command(status *int, out *output) *cli.Command {
-	usage := func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+	usage := func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		*status = statusUsage
-		return err
+		help := "forkrig help"
+		if c != c.Root() {
+			help += " " + c.Name
+		}
+		return fmt.Errorf("%w: %s lists the flags and their values", err, help)
 	}
 	run := func(f func(c *cli.Command) (int, error)) cli.ActionFunc {
 		return func(_ context.Context, c *cli.Command) (err error) {
