@@ -17,7 +17,7 @@ import (
 
 var cleanClose = judge.Check{
 	Name:    "clean-close",
-	Meaning: "a connection ends with the end of the stream and not with a reset, after all that is owed",
+	Meaning: "a connection ends with FIN and not with a reset, and only after the whole reply",
 	Defects: []string{"close-with-unread-input", "linger-zero", "drop-on-half-close"},
 	Run: func(c *judge.Case) {
 		s := c.Start("")

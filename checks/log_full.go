@@ -13,7 +13,7 @@ import (
 // cannot log. A server that needs SIGKILL, or never recovers, is wrong.
 var logFull = judge.Check{
 	Name:    "log-full",
-	Meaning: "a full log may hold the subject up, but SIGTERM ends it, and it serves when the log is read again",
+	Meaning: "a full log may block the subject, but SIGTERM ends it, and it serves when the log is read again",
 	Defects: []string{"blocks-on-log"},
 	Run: func(c *judge.Case) {
 		s := c.Start("")

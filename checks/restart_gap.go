@@ -15,7 +15,7 @@ import (
 
 var restartGap = judge.Check{
 	Name:    "restart-gap",
-	Meaning: "after a stop and a start as a supervisor makes them, the subject serves again",
+	Meaning: "after a supervisor stops and starts the subject, it serves again",
 	Defects: []string{"no-reuseaddr", "zero-reuseaddr"},
 	Clients: 2,
 	Binds:   true,

@@ -15,7 +15,7 @@ import (
 
 var workerKilled = judge.Check{
 	Name:    "worker-killed",
-	Meaning: "a worker that is killed or crashes costs its clients alone, and a pre-forked one is replaced",
+	Meaning: "a worker that is killed or crashes affects only its own clients, and a pre-forked one is replaced",
 	Defects: []string{"exit-on-killed-worker", "spin-on-killed-worker", "parent-keeps-conn"},
 	Clients: 2,
 	Run: func(c *judge.Case) {
