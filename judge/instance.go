@@ -24,6 +24,8 @@ type Instance struct {
 	// Own are the processes it had before its first connection: the listener,
 	// helpers, and workers that were started in advance.
 	Own rig.ProcessInfos
+	// preForked says that several of these accept connections.
+	preForked bool
 }
 
 // Start starts the subject and waits until it listens and has come to rest. A subject that
@@ -116,6 +118,7 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 	if err != nil {
 		return nil, err
 	}
+	s.preForked = len(s.Own) > 1 && len(s.Listeners()) > 1
 	return s, nil
 }
 

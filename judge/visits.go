@@ -81,10 +81,32 @@ func Summary(errs []error) error {
 	return fmt.Errorf("%d of %d clients: %w", failed, len(errs), first)
 }
 
-// Workers are the processes that came with connections and are alive.
-func (s *Instance) Workers() (rig.ProcessInfos, error) {
+// Workers are the processes that came with connections and are alive. One that took the
+// place of a pre-forked process is none: where several processes accepted from the
+// beginning, such a process has the listening socket, and no connection.
+func (s *Instance) Workers() (workers rig.ProcessInfos, err error) {
 	processes, err := s.Case.Host.Processes()
-	return slices.DeleteFunc(processes.Alive(), s.IsOwn), err
+	if err != nil {
+		return nil, err
+	}
+	here, err := s.Case.PortSockets()
+	for _, info := range processes.Alive() {
+		if !s.IsOwn(info) && !(s.preForked && s.accepts(info, here)) {
+			workers = append(workers, info)
+		}
+	}
+	return workers, err
+}
+
+// accepts says whether the process has a listening socket of the port, and no connection.
+func (s *Instance) accepts(info rig.ProcessInfo, here rig.Sockets) bool {
+	fds, err := s.Case.Host.FDs(info)
+	if err != nil {
+		return false
+	}
+	has := func(k rig.Socket) bool { return k.Inode != 0 && fds.Socket(k.Inode) }
+	return slices.ContainsFunc(here.In(rig.Listening), has) &&
+		!slices.ContainsFunc(here, func(k rig.Socket) bool { return k.State != rig.Listening && has(k) })
 }
 
 // AwaitWorkers waits until at most n workers are alive, and returns those that are.

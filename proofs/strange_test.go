@@ -46,7 +46,10 @@ var strangers = rig.Programs{
 	"shrinking-pool": func(args []string) int { return pool(args, "") },
 	"crashing-pool":  func(args []string) int { return pool(args, "ends-at-once") },
 	"pool-worker":    poolWorker,
-	"ends-at-once":   func([]string) int { return 1 },
+	// Its workers end after some clients, and others take their places.
+	"recycling-pool":   func(args []string) int { return pool(args, "recycling-worker") },
+	"recycling-worker": recyclingWorker,
+	"ends-at-once":     func([]string) int { return 1 },
 }
 
 // TestStrangeServers judges servers that are right in unusual ways, with -short by two
@@ -71,7 +74,8 @@ func TestStrangeServers(t *testing.T) {
 		// It accepts a client only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
 		"deferring": {passes: []string{"accept-emfile", "vanished-client", "concurrent", "clean-close", "backlog-burst", "reset-survived"}},
 		// Its workers were there before the first client.
-		"pool": {passes: []string{"worker-killed", "concurrent", "restart-gap", "clean-close"}},
+		"recycling-pool": {passes: []string{"fd-steady", "backlog-burst", "restart-gap"}},
+		"pool":           {passes: []string{"worker-killed", "concurrent", "restart-gap", "clean-close"}},
 	} {
 		passes, skips := story.passes[:fewer(len(story.passes), 2)], story.skips[:fewer(len(story.skips), 2)]
 		selected, err := checks.Select(strings.Join(slices.Concat(passes, skips), ","))
@@ -226,6 +230,11 @@ func echo(listener net.Listener) int {
 // pool starts two workers before the first client, and runs a successor for each that ends,
 // if one is named.
 func pool(args []string, successor string) int {
+	first := "pool-worker"
+	if successor == "recycling-worker" {
+		first = successor
+	}
+
 	listener, err := net.Listen("tcp", args[2])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -247,8 +256,8 @@ func pool(args []string, successor string) int {
 			ended <- worker.Run()
 		}()
 	}
-	start("pool-worker")
-	start("pool-worker")
+	start(first)
+	start(first)
 	for range ended {
 		if successor != "" {
 			start(successor)
@@ -265,6 +274,24 @@ func poolWorker([]string) int {
 		return 1
 	}
 	return echo(listener)
+}
+
+// recyclingWorker serves one client after the other, and ends after 20 of them.
+func recyclingWorker([]string) int {
+	listener, err := net.FileListener(os.NewFile(3, "listener"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for range 20 {
+		conn, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		_, _ = io.Copy(conn, conn) // an error means that the client has left
+		conn.Close()
+	}
+	return 0
 }
 
 // curt is threads with connections that end in a reset, and so leave no TIME_WAIT.
