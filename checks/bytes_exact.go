@@ -8,12 +8,14 @@ import (
 
 	"forkrig/dialogue"
 	"forkrig/judge"
+	"forkrig/scorecard"
 )
 
 var bytesExact = judge.Check{
 	Name:    "bytes-exact",
 	Meaning: "what comes back is what was sent, and nothing else",
 	Defects: []string{"stale-reply", "drop-first-byte"},
+	Judges:  []scorecard.Stimulus{scorecard.Conversation},
 	Needs:   []dialogue.Ability{dialogue.Answers},
 	Run: func(c *judge.Case) {
 		c.Start("")

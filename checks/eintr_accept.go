@@ -8,12 +8,14 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 var eintrAccept = judge.Check{
 	Name:    "eintr-accept",
 	Meaning: "a signal during accept does not end or stall the listener",
 	Defects: []string{"exit-on-eintr"},
+	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds, scorecard.ClientLeaves},
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))

@@ -7,12 +7,14 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 var reap = judge.Check{
 	Name:    "reap",
 	Meaning: "workers that ended are reaped, under load and when idle afterwards",
 	Defects: []string{"no-reap", "late-reap"},
+	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,
 	Run: func(c *judge.Case) {
 		s := c.Start("")

@@ -6,12 +6,14 @@ import (
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/scorecard"
 )
 
 var reapBurst = judge.Check{
 	Name:    "reap-burst",
 	Meaning: "workers that end at the same instant are all reaped",
 	Defects: []string{"no-reap", "single-wait"},
+	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,
 	Run: func(c *judge.Case) {
 		s := c.Start("")

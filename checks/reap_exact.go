@@ -5,12 +5,14 @@ package checks
 import (
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 var reapExact = judge.Check{
 	Name:    "reap-exact",
 	Meaning: "of the workers of 1,000 connections not one stays as a zombie",
 	Defects: []string{"no-reap", "single-wait", "leak-one-in-64"},
+	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,
 	Run: func(c *judge.Case) {
 		s := c.Start("")

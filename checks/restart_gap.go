@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"forkrig/judge"
+	"forkrig/scorecard"
 )
 
 var restartGap = judge.Check{
 	Name:    "restart-gap",
 	Meaning: "after a supervisor stops and starts the subject, it serves again",
 	Defects: []string{"no-reuseaddr", "zero-reuseaddr"},
+	Judges:  []scorecard.Stimulus{scorecard.Restart},
 	Clients: 2,
 	Binds:   true,
 	Run: func(c *judge.Case) {

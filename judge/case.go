@@ -44,6 +44,7 @@ type Case struct {
 	findings  []string
 	servers   []*Instance // every start of the subject, oldest first
 	conns     []*Conn
+	history   history
 	dismissed bool // by DismissClients: no client waits any more
 }
 
@@ -69,11 +70,11 @@ func (c *Case) build(tb rig.TB) {
 // Context ends with the check, at its deadline, or when the run is interrupted.
 func (c *Case) Context() context.Context { return c.tb.Context() }
 
-// clear closes the connections and kills the subject, so that the lab does not report what
-// a check left on purpose.
+// clear kills the subject and then closes the connections, so that the lab does not report what
+// a check left on purpose, and the subject does not see its clients go.
 func (c *Case) clear() {
-	c.DismissClients()
 	c.KillSubject()
+	c.DismissClients()
 }
 
 // DismissClients closes all connections of clients and ends the waits of those that come later.
@@ -96,17 +97,31 @@ func (c *Case) CloseConnections() {
 }
 
 // KillSubject kills every process of the subject at one instant.
-func (c *Case) KillSubject() { c.Apply(fault.KillAll{Host: c.Host}) }
+func (c *Case) KillSubject() {
+	c.endedByCheck()
+	c.Apply(fault.KillAll{Host: c.Host})
+}
 
 // Apply applies a fault, and returns what heals it. A fault of processes of which none is
 // alive does nothing: what the check looks at next says why.
 func (c *Case) Apply(f fault.Fault) (heal func()) {
+	healed := func() {}
+	stimulus, lasts := stimulusOf(f)
+	if stimulus != "" {
+		c.Did(stimulus)
+	}
+	if lasts {
+		healed = c.lasts(stimulus)
+	}
 	applied, err := fault.Apply(c.Context(), c.Lab, f)
 	if errors.Is(err, os.ErrProcessDone) {
 		return func() {}
 	}
 	c.Must(err)
-	return func() { c.Must(applied.Heal(c.Context())) }
+	return func() {
+		c.Must(applied.Heal(c.Context()))
+		healed()
+	}
 }
 
 // Targets targets these processes as long as they live. what names them in a few words.
@@ -171,21 +186,22 @@ func (c *Case) pass() {
 // byDesign says whether the subject may fail this check.
 func (c *Case) byDesign() bool { return slices.Contains(c.Subject.ByDesign, c.Check.Name) }
 
-// Fail ends the check: the subject did what is observed, because of cause. Where that is
-// meant, the verdict is by-design.
-func (c *Case) Fail(cause, observed string, args ...any) {
+// Fail ends the check: the subject did what is observed, and the remedy says what is wrong in
+// it, and what to do; "" where the check does not know. Where that is meant, the verdict is
+// by-design.
+func (c *Case) Fail(remedy, observed string, args ...any) {
 	if c.byDesign() && !c.Host.Overcrowded() {
-		c.conclude(scorecard.ByDesign, fmt.Sprintf(observed, args...), cause)
+		c.conclude(scorecard.ByDesign, fmt.Sprintf(observed, args...), remedy)
 		c.tb.SkipNow()
 	}
-	c.conclude(scorecard.Fail, fmt.Sprintf(observed, args...), cause)
+	c.conclude(scorecard.Fail, fmt.Sprintf(observed, args...), remedy)
 	c.tb.FailNow()
 }
 
 // Warn ends the check as [Case.Fail] does where what the subject did is disputed, or hardly
 // happens.
-func (c *Case) Warn(cause, observed string, args ...any) {
-	c.conclude(scorecard.Warn, fmt.Sprintf(observed, args...), cause)
+func (c *Case) Warn(remedy, observed string, args ...any) {
+	c.conclude(scorecard.Warn, fmt.Sprintf(observed, args...), remedy)
 	c.tb.SkipNow()
 }
 
@@ -215,15 +231,19 @@ func (c *Case) Must(err error) {
 
 var errOvercrowded = errors.New("the subject exceeds the rig's limit of 1,000 processes and 3,000 threads, and was ended: limit the number of workers")
 
-func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
+// conclude gives the verdict. why is the remedy, or for broken and skip the reason.
+func (c *Case) conclude(verdict scorecard.Verdict, observed, why string) {
 	if c.ended() {
 		return // what comes to light afterwards may be a consequence of the end
 	}
 	var evidence []string
+	var end *scorecard.End
 	if verdict == scorecard.Fail || verdict == scorecard.Broken {
 		evidence = c.evidence()
 		if c.Host != nil && c.Host.Overcrowded() {
-			verdict, cause = scorecard.Fail, errOvercrowded.Error()
+			verdict, why = scorecard.Fail, errOvercrowded.Error()
+		} else if verdict == scorecard.Fail {
+			end = c.end()
 		}
 	}
 	c.mu.Lock()
@@ -235,7 +255,12 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, cause string) {
 	if observed != "" {
 		parts = append([]string{observed}, parts...)
 	}
-	c.result.Verdict, c.result.Cause = verdict, cause
+	c.result.Verdict, c.result.End, c.result.Stimuli = verdict, end, c.history.stimuli
+	if verdict == scorecard.Broken || verdict == scorecard.Skip {
+		c.result.Reason = why
+	} else {
+		c.result.Remedy = why
+	}
 	c.result.Observed, c.result.Evidence = strings.Join(parts, "; "), evidence
 	if verdict != scorecard.Broken && verdict != scorecard.Skip {
 		c.result.Findings = c.findings

@@ -15,6 +15,10 @@ type Check struct {
 	// Defects are the defects of the reference server that the check must catch.
 	Defects []string
 
+	// Judges are the stimuli that the check is about. Where the subject does not survive one of
+	// them in the preliminary trial, only the checks that are about it judge.
+	Judges []scorecard.Stimulus
+
 	// Clients is how many hosts the clients have; 0 means one.
 	Clients int
 	// Needs are what the subject's service must be able to do: the check is skipped otherwise.

@@ -18,6 +18,7 @@ import (
 
 	"forkrig/dialogue"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 // Conn is a client's connection to the subject, on which it says the dialogue of the service.
@@ -97,7 +98,7 @@ func (k *Conn) converse(service dialogue.Service, over dialogue.Stream) {
 // that another check judges.
 func (c *Case) MustDial(n int) *Conn {
 	k, err := c.Dial(n)
-	c.Must(err)
+	c.MustServe(err)
 	return k
 }
 
@@ -129,13 +130,30 @@ func (k *Conn) Close() error {
 	if k.ended.Swap(true) {
 		return nil
 	}
+	if k.unread() {
+		k.Case.Did(scorecard.ClientReset)
+	}
 	return k.TCPConn.Close()
+}
+
+// unread says whether bytes have come that were not read: to close resets the connection then.
+func (k *Conn) unread() (some bool) {
+	raw, err := k.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) { // of a connection that is open
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		some = n > 0 && err == nil
+	})
+	return some
 }
 
 // Reset ends the connection with a reset, as the kernel does for a client that
 // is killed with a reply unread.
 func (k *Conn) Reset() {
 	if !k.ended.Swap(true) {
+		k.Case.Did(scorecard.ClientReset)
 		_ = k.SetLinger(0) // cannot fail on an open TCP socket
 		k.TCPConn.Close()
 	}
@@ -339,6 +357,15 @@ func (k *Conn) AwaitEnd() error {
 
 // Visit is a whole conversation of a new client.
 func (c *Case) Visit(n int) error {
+	err := c.visit(n)
+	c.served(err)
+	if err == nil && c.Subject.forks {
+		c.Did(scorecard.WorkerEnds)
+	}
+	return err
+}
+
+func (c *Case) visit(n int) error {
 	k, err := c.Dial(n)
 	if err != nil {
 		return err

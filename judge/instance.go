@@ -26,6 +26,8 @@ type Instance struct {
 	Own rig.ProcessInfos
 	// preForked says that several of these accept connections.
 	preForked bool
+	// daemon says that the process that was started had ended when another one listened.
+	daemon bool
 }
 
 // Start starts the subject and waits until it listens and has come to rest. A subject that
@@ -118,6 +120,7 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 	if err != nil {
 		return nil, err
 	}
+	s.daemon = !p.Running()
 	s.preForked = len(s.Own) > 1 && len(s.Listeners()) > 1
 	return s, nil
 }
@@ -185,6 +188,7 @@ func (s *Instance) Freeze() (thaw func()) { return s.Case.Apply(fault.Stop{Targe
 // Terminate sends SIGTERM to the first process, as an administrator would.
 func (s *Instance) Terminate() {
 	head := rig.ProcessInfos{s.Head()}
+	s.Case.endedByCheck()
 	s.Case.Apply(fault.Signal{Signal: syscall.SIGTERM, Targets: s.Case.Targets("the first process", head)})
 }
 
@@ -356,14 +360,13 @@ func (s *Instance) HowItEnded() string {
 // StartFailure says in few words why a subject that was started does not listen. It leaves
 // out numbers that differ between families: the evidence has them.
 func StartFailure(err error) string {
-	line := FirstLine(err)
-	if i := strings.LastIndex(line, "the process ended"); i >= 0 {
-		return line[i:]
+	if ended := new(rig.NotListeningError); errors.As(err, &ended) {
+		return FirstLine(ended)
 	}
 	if errors.Is(err, rig.ErrNotObserved) {
 		return "it runs, but does not listen in time (see -ready)"
 	}
-	return line
+	return FirstLine(err)
 }
 
 // FirstLine is the first line of an error: the others belong to the evidence.

@@ -103,10 +103,10 @@ func (c *Case) outcome(ctx context.Context, runGoesOn bool, outcome rig.Outcome)
 		// An error of the rig itself, or something was left behind.
 		result.Verdict, result.Findings = scorecard.Broken, nil
 		lines := strings.Split(strings.TrimSpace(outcome.Log), "\n")
-		result.Observed, result.Cause = "the rig met an error, so nothing is known", lines[0]
+		result.Observed, result.Reason = "the rig met an error, so nothing is known", lines[0]
 		result.Evidence = lines
 	case outcome.Skipped && result.Verdict == "":
-		result.Verdict, result.Cause = scorecard.Skip, strings.TrimSpace(outcome.Log)
+		result.Verdict, result.Reason = scorecard.Skip, strings.TrimSpace(outcome.Log)
 		if outcome.Missing != nil {
 			result.Missing = string(outcome.Missing.Feature)
 		}
@@ -122,5 +122,5 @@ func notJudged(result *scorecard.Result, cause error) {
 		ended = &EndedError{By: "the end of the run"}
 	}
 	result.Verdict, result.Unjudged = scorecard.Broken, true
-	result.Cause = "not judged: " + ended.Error()
+	result.Reason = "not judged: " + ended.Error()
 }

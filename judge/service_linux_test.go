@@ -185,7 +185,7 @@ func TestConversations(t *testing.T) {
 			result := converses.Judge(t, subject, rig.IPv4)
 			if v.fails != "" {
 				assert.Equal(t, scorecard.Broken, result.Verdict)
-				assert.Contains(t, result.Cause, v.fails)
+				assert.Contains(t, result.Reason, v.fails)
 				return
 			}
 			require.Equal(t, scorecard.Pass, result.Verdict, "%+v", result)
@@ -206,7 +206,7 @@ func TestSkipsNameTheAbility(t *testing.T) {
 	check := Check{Name: "needs", Meaning: "m", Needs: []dialogue.Ability{dialogue.Answers, dialogue.Repeats}, Run: func(*Case) {}}
 	result := check.Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Skip, result.Verdict)
-	assert.Contains(t, result.Cause, `the ability "repeats", which echo with -closes server lacks`)
+	assert.Contains(t, result.Reason, `the ability "repeats", which echo with -closes server lacks`)
 }
 
 // TestSubjectThatWaitsForBytes is not judged where the service has none to say.
@@ -220,5 +220,5 @@ func TestSubjectThatWaitsForBytes(t *testing.T) {
 	}}
 	result := check.Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Skip, result.Verdict)
-	assert.Contains(t, result.Cause, "accepts a client only when it has sent something (TCP_DEFER_ACCEPT): say by -service what")
+	assert.Contains(t, result.Reason, "accepts a client only when it has sent something (TCP_DEFER_ACCEPT): say by -service what")
 }

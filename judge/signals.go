@@ -8,6 +8,7 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/scorecard"
 )
 
 // SignalTimes is how often a signal is sent at each point of a conversation.
@@ -43,6 +44,7 @@ func (s *Instance) PauseServing(k *Conn) (woken uint64) {
 // Pause stops the processes, waits until they have stopped, continues them and
 // waits until they sleep again. It returns how many calls were woken.
 func (c *Case) Pause(who rig.ProcessInfos) uint64 {
+	c.Did(scorecard.EINTR)
 	before := c.Wakeups(who)
 	thaw := c.Apply(fault.Stop{Targets: c.Targets("the serving processes", who)})
 	thaw()
@@ -68,6 +70,7 @@ func (c *Case) AwaitAsleep(who rig.ProcessInfos) {
 // and they sleep again. It returns how many calls were woken.
 func (c *Case) SendSignal(signal syscall.Signal, who rig.ProcessInfos) uint64 {
 	before := c.Wakeups(who)
+	c.Did(scorecard.EINTR)
 	c.Apply(fault.Signal{Signal: signal, Targets: c.Targets("the serving processes", who)})
 	_, _ = c.Until("the delivery of the signal", func() (bool, string, error) {
 		for _, info := range who {

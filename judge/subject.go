@@ -44,6 +44,10 @@ type Subject struct {
 	ByDesign []string
 	// Reload is how it is told to read its configuration again.
 	Reload Reload
+
+	// What the preliminary trial found out: see [Profile].
+	forks   bool            // a process came with a connection
+	routine map[string]bool // lines that it writes when nothing is done to it, masked
 }
 
 // Side is one side of a connection.

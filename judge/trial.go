@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,8 +28,9 @@ type Trial struct {
 	Parallel int
 	// Reproduce returns the command that repeats one check; nil leaves it out.
 	Reproduce func(Check, rig.Family) string
-	// Found is called with what was found out about the subject, before the checks; it may be nil.
-	Found func(Profile)
+	// Found is called before the checks with what was found out about the subject, and with what
+	// keeps most checks from judging; it may be nil.
+	Found func(Profile, []scorecard.Cause)
 	// Tell is called with what happens, from one goroutine at a time; it may be nil.
 	Tell func(Event)
 	// Journal has Tell called with the events of all journals, too.
@@ -53,35 +55,52 @@ var ErrUnreachable = errors.New("the subject cannot be judged")
 // Size returns how many results [Trial.Run] returns.
 func (t Trial) Size() int { return len(t.Checks) * len(t.families()) }
 
-// Unbegun returns the results of a trial that has not begun: all are broken, because of
-// cause.
-func (t Trial) Unbegun(cause string) []scorecard.Result {
+// Unbegun returns the results of a trial that has not begun: all are broken for this
+// reason.
+func (t Trial) Unbegun(reason string) []scorecard.Result {
 	var results []scorecard.Result
 	for _, check := range t.Checks {
 		for _, family := range t.families() {
 			results = append(results, scorecard.Result{Name: check.Name, Family: family.String(), Expected: check.Meaning,
-				Verdict: scorecard.Broken, Unjudged: true, Cause: cause, Reproduce: t.reproduce(check, family)})
+				Verdict: scorecard.Broken, Unjudged: true, Reason: reason, Reproduce: t.reproduce(check, family)})
 		}
 	}
 	return results
 }
 
-// Run judges the subject and returns a result for each check and family, in that order.
-// When the context of tb ends, the checks that go on end soon and say that nothing was
+// Run judges the subject and returns a result for each check and family, in that order, and
+// the causes of what failed. A preliminary trial precedes the checks, in each family and in a lab
+// of its own, in which nothing is done to the subject; where it fails, the checks that are not
+// about that are skipped. When the context of tb ends, the checks that go on end soon and say that nothing was
 // judged, and the others do not begin; the cause of the context, an [EndedError],
 // says why. It does not fail tb. The error is [ErrUnreachable] where the subject listens
 // in none of the families; it wraps a [WrongServiceError] where it answers as another service.
-func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
+func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	tb.Helper()
-	profile, absent := Reach(tb, t.Subject, t.families()...)
+	profile, found := preliminaries(tb, t.Subject, t.families(), true)
 	t.Subject = profile.Apply(t.Subject)
 	if err := t.Subject.Check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	// A subject that the rig had to end fails: see notServed.
-	overcrowded := slices.ContainsFunc(t.families(), func(f rig.Family) bool { return errors.Is(absent[f], errOvercrowded) })
-	if len(absent) == len(t.families()) && !overcrowded && tb.Context().Err() == nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, absent[t.families()[0]])
+	absent := 0
+	overcrowded := false // a subject that the rig had to end fails: see notServed
+	var known []scorecard.Cause
+	parallel := cmp.Or(t.Parallel, 5*runtime.GOMAXPROCS(0))
+	for _, family := range t.families() {
+		p := found[family]
+		if p.absent != nil {
+			absent++
+			overcrowded = overcrowded || errors.Is(p.absent, errOvercrowded)
+		}
+		if p.cause != nil {
+			known = enterCause(known, *p.cause, family, len(t.Checks)-len(t.judging(p.cause.Stimulus)))
+		}
+		if p.serial {
+			parallel = 1
+		}
+	}
+	if absent == len(t.families()) && !overcrowded && tb.Context().Err() == nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, found[t.families()[0]].absent)
 	}
 	var mu sync.Mutex
 	tell := func(e Event) {
@@ -91,14 +110,10 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 			t.Tell(e)
 		}
 	}
-	if t.Found != nil && len(absent) < len(t.families()) {
-		t.Found(profile)
+	if t.Found != nil && absent < len(t.families()) {
+		t.Found(profile, known)
 	}
 	results := make([]scorecard.Result, t.Size())
-	parallel := t.Parallel
-	if parallel <= 0 {
-		parallel = 5 * runtime.GOMAXPROCS(0)
-	}
 	turns := make(chan struct{}, parallel)
 	var wait sync.WaitGroup
 	for i, check := range t.Checks {
@@ -110,9 +125,18 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 				*result = r
 				tell(Event{Run: run, Result: &r})
 			}
-			if reason, skip := absent[family]; skip && tb.Context().Err() == nil {
-				end(notServed(check, family, reason))
+			p, cause := found[family], 0
+			if p.absent != nil && tb.Context().Err() == nil {
+				end(notServed(check, family, p.absent))
 				continue
+			}
+			if p.cause != nil {
+				cause = idOf(known, *p.cause)
+				if !check.judges(p.cause.Stimulus) {
+					end(scorecard.Result{Name: check.Name, Family: family.String(), Expected: check.Meaning, Verdict: scorecard.Skip,
+						CauseID: cause, Reason: fmt.Sprintf("not judged: see cause %d", cause)})
+					continue
+				}
 			}
 			turns <- struct{}{}
 			if tb.Context().Err() != nil {
@@ -130,12 +154,39 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, error) {
 				if t.Journal {
 					journal = func(e rig.Event) { tell(Event{Run: run, Journal: &e}) }
 				}
-				end(run.judge(tb, t.Subject, journal))
+				r := run.judge(tb, t.Subject, journal)
+				if r.Verdict == scorecard.Fail {
+					r.CauseID = cause
+				}
+				end(r)
 			})
 		}
 	}
 	wait.Wait()
-	return results, nil
+	return results, scorecard.FindCauses(results, known...), nil
+}
+
+// judges says whether the check is about the stimulus.
+func (check Check) judges(s scorecard.Stimulus) bool { return slices.Contains(check.Judges, s) }
+
+// judging returns the checks that are about the stimulus.
+func (t Trial) judging(s scorecard.Stimulus) []Check {
+	return slices.DeleteFunc(slices.Clone(t.Checks), func(c Check) bool { return !c.judges(s) })
+}
+
+// enterCause adds what was found in one family to what is known.
+func enterCause(known []scorecard.Cause, cause scorecard.Cause, family rig.Family, unjudged int) []scorecard.Cause {
+	if id := idOf(known, cause); id > 0 {
+		known[id-1].Families = append(known[id-1].Families, family.String())
+		return known
+	}
+	cause.ID, cause.Families, cause.Unjudged = len(known)+1, []string{family.String()}, unjudged
+	return append(known, cause)
+}
+
+// idOf returns the number of the same cause, 0 where there is none.
+func idOf(known []scorecard.Cause, cause scorecard.Cause) int {
+	return slices.IndexFunc(known, func(k scorecard.Cause) bool { return k.Text == cause.Text && k.Stimulus == cause.Stimulus }) + 1
 }
 
 func (t Trial) families() []rig.Family {
@@ -156,10 +207,10 @@ func (t Trial) reproduce(check Check, family rig.Family) string {
 // that the rig had to end fails.
 func notServed(check Check, family rig.Family, reason error) scorecard.Result {
 	if errors.Is(reason, errOvercrowded) {
-		return scorecard.Result{Name: check.Name, Verdict: scorecard.Fail, Family: family.String(), Expected: check.Meaning, Cause: reason.Error()}
+		return scorecard.Result{Name: check.Name, Verdict: scorecard.Fail, Family: family.String(), Expected: check.Meaning, Remedy: reason.Error()}
 	}
 	lines := strings.Split(strings.TrimSpace(reason.Error()), "\n")
 	line := strings.TrimSpace(lines[len(lines)-1]) // what it wrote last, or else the error
 	return scorecard.Result{Name: check.Name, Verdict: scorecard.Skip, Family: family.String(), Expected: check.Meaning,
-		Cause: fmt.Sprintf("the subject does not serve %v: %s", family, line)}
+		Reason: fmt.Sprintf("the subject does not serve %v: %s", family, line)}
 }

@@ -64,7 +64,7 @@ func TestTrialReturnsAVerdictForEachCheck(t *testing.T) {
 			}
 		}}
 	t.Setenv(rig.RequireEnv, "")
-	results, err := trial.Run(t)
+	results, _, err := trial.Run(t)
 	require.NoError(t, err)
 	require.Len(t, results, trial.Size())
 	assert.EqualValues(t, trial.Size(), began.Load())
@@ -79,14 +79,14 @@ func TestTrialReturnsAVerdictForEachCheck(t *testing.T) {
 	assert.Equal(t, "1 processes", all["visits"].Observed)
 	assert.Equal(t, scorecard.Fail, all["fails"].Verdict)
 	assert.Equal(t, "seen 1", all["fails"].Observed)
-	assert.Equal(t, "the cause", all["fails"].Cause)
+	assert.Equal(t, "the cause", all["fails"].Remedy)
 	assert.NotEmpty(t, all["fails"].Evidence)
 	assert.Equal(t, scorecard.Skip, all["skips"].Verdict)
-	assert.Equal(t, "it has no moon", all["skips"].Cause)
+	assert.Equal(t, "it has no moon", all["skips"].Reason)
 	assert.Equal(t, scorecard.Broken, all["breaks"].Verdict)
-	assert.Equal(t, "the rig met an error", all["breaks"].Cause)
+	assert.Equal(t, "the rig met an error", all["breaks"].Reason)
 	assert.Equal(t, scorecard.Broken, all["panics"].Verdict)
-	assert.Contains(t, all["panics"].Cause, "ouch")
+	assert.Contains(t, all["panics"].Reason, "ouch")
 	assert.Equal(t, scorecard.Skip, all["lacks"].Verdict)
 	assert.Equal(t, "flux-capacitor", all["lacks"].Missing)
 }
@@ -109,14 +109,14 @@ func TestCheckThatPassesItsDeadline(t *testing.T) {
 				left = e.Run
 			}
 		}}
-	results, err := trial.Run(t)
+	results, _, err := trial.Run(t)
 	require.NoError(t, err)
 	all := byName(results)
 	assert.Equal(t, scorecard.Pass, all["visits"].Verdict, "%+v", all["visits"])
 	for _, name := range []string{"waits-forever", "stuck"} {
 		assert.Equal(t, scorecard.Broken, all[name].Verdict)
 		assert.True(t, all[name].Unjudged)
-		assert.Equal(t, "not judged: ended by the check's own deadline of "+trial.deadline.String(), all[name].Cause)
+		assert.Equal(t, "not judged: ended by the check's own deadline of "+trial.deadline.String(), all[name].Reason)
 	}
 	assert.Contains(t, all["waits-forever"].Observed, "a comet")
 	assert.Contains(t, all["waits-forever"].Observed, "a star")
@@ -139,7 +139,7 @@ func TestTrialThatIsEnded(t *testing.T) {
 		}}
 	var results []scorecard.Result
 	var err error
-	outcome := rig.Sub(ctx, t, func(tb rig.TB) { results, err = trial.Run(tb) })
+	outcome := rig.Sub(ctx, t, func(tb rig.TB) { results, _, err = trial.Run(tb) })
 	require.NoError(t, err)
 	require.False(t, outcome.Failed, outcome.Log)
 	assert.True(t, known)
@@ -147,18 +147,18 @@ func TestTrialThatIsEnded(t *testing.T) {
 	for _, r := range results[1:] {
 		assert.Equal(t, scorecard.Broken, r.Verdict)
 		assert.True(t, r.Unjudged)
-		assert.Equal(t, "not judged: ended by SIGINT", r.Cause)
+		assert.Equal(t, "not judged: ended by SIGINT", r.Reason)
 	}
 	for _, r := range trial.Unbegun("not judged: because") {
 		assert.Equal(t, scorecard.Broken, r.Verdict)
-		assert.Equal(t, "not judged: because", r.Cause)
+		assert.Equal(t, "not judged: because", r.Reason)
 	}
 }
 
 func TestSubjectThatDoesNotListen(t *testing.T) {
 	t.Parallel()
 	subject := Subject{Command: []string{"sh", "-c", "echo no configuration >&2; exit 3 # {port}"}, Service: dialogue.MustResolve("echo")}
-	_, err := Trial{Subject: subject, Checks: []Check{visits}}.Run(t)
+	_, _, err := Trial{Subject: subject, Checks: []Check{visits}}.Run(t)
 	assert.ErrorIs(t, err, ErrUnreachable)
 	assert.ErrorContains(t, err, "no configuration")
 }
@@ -171,7 +171,7 @@ func ExampleTrial() {
 	}}
 	trial := Trial{Subject: Subject{Command: []string{"./server", "{ip}:{port}"}, Service: dialogue.MustResolve("echo")}, Checks: []Check{served}}
 	rig.Run(context.Background(), "example", func(tb rig.TB) {
-		results, err := trial.Run(tb)
+		results, _, err := trial.Run(tb)
 		_, _ = results, err
 	})
 }

@@ -10,11 +10,15 @@ import (
 	"sync"
 
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 // Visits lets n clients visit the subject, so many at a time, and returns the
 // errors of those that were not served.
 func (c *Case) Visits(n, together int) error {
+	if together > 1 {
+		c.Did(scorecard.ManyClients)
+	}
 	var wait sync.WaitGroup
 	turns := make(chan int)
 	errs := make([]error, n)
@@ -54,15 +58,21 @@ func (c *Case) Hold(n int) []*Conn {
 	return all
 }
 
-// MustServe ends the check as broken where a client was not served, in a check
-// that is about something else.
+// MustServe ends the check where a client was not served, in a check that is about something
+// else. After what the check did to the subject that is a fail; where it did nothing, or where
+// the subject is neither gone nor quiescent nor busy, the check is broken.
 func (c *Case) MustServe(err error) {
+	if err == nil {
+		return
+	}
 	if errors.Is(err, errDeferred) {
 		c.Skip("%v: say by -service what", errDeferred)
 	}
-	if err != nil {
-		c.Broken("a client is not served (other checks judge that): %v", err)
+	c.served(err)
+	if end := c.end(); end != nil && len(end.After) > 0 {
+		c.Fail("", "%v %v: a client is not served: %v", end, end.After[len(end.After)-1], err)
 	}
+	c.Broken("a client is not served (other checks judge that): %v", err)
 }
 
 // Summary joins what went wrong into one error with how often it did.

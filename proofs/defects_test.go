@@ -36,10 +36,10 @@ func TestDefects(t *testing.T) {
 				t.Parallel()
 				result := check.Judge(t, reference(check, "-defect", defect), rig.IPv4)
 				assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
-				assert.NotEmpty(t, result.Cause)
+				assert.NotEmpty(t, result.Remedy)
 				assert.NotEmpty(t, result.Evidence)
 				assert.Equal(t, findings[defect+"/"+check.Name], result.Findings)
-				t.Logf("%s\n%s", result.Observed, result.Cause)
+				t.Logf("%s\n%s", result.Observed, result.Remedy)
 			})
 		}
 	}
@@ -83,9 +83,9 @@ const reapExact = "reap-exact"
 func passes(t *testing.T, result scorecard.Result) {
 	t.Helper()
 	if result.Missing != "" {
-		t.Skip(result.Cause)
+		t.Skip(result.Remedy)
 	}
-	assert.Equal(t, scorecard.Pass, result.Verdict, "%s\n%s\n%s", result.Observed, result.Cause, strings.Join(result.Evidence, "\n"))
+	assert.Equal(t, scorecard.Pass, result.Verdict, "%s\n%s\n%s", result.Observed, result.Remedy, strings.Join(result.Evidence, "\n"))
 }
 
 // TestServices judges the correct server in its other services, by the checks
@@ -232,7 +232,7 @@ func TestMatrix(t *testing.T) {
 					mu.Unlock()
 				}
 				if named || defect == forkserver.NoDefect {
-					assert.Equal(t, named, result.Verdict == scorecard.Fail, "%s: %s\n%s", result.Verdict, result.Observed, result.Cause)
+					assert.Equal(t, named, result.Verdict == scorecard.Fail, "%s: %s\n%s", result.Verdict, result.Observed, result.Remedy)
 				}
 			})
 		}

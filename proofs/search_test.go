@@ -66,7 +66,7 @@ func TestStoryIsShort(t *testing.T) {
 	}}
 	outcome := search.Play(t, setup.Subject, families[rig.IPv4], long)
 	require.True(t, outcome.Failed(), "%+v", outcome)
-	story := search.Story{Seed: 7, Subject: setup.Subject, AtOnce: setup.AtOnce, Schedule: long, Observed: outcome.Observed, Cause: outcome.Cause}
+	story := search.Story{Seed: 7, Subject: setup.Subject, AtOnce: setup.AtOnce, Schedule: long, Observed: outcome.Observed, Cause: outcome.Remedy}
 	story = story.Shortened(t, families)
 	assert.Positive(t, story.Failed, "repetitions that failed")
 	assert.Equal(t, len(long.Actions), story.From)

@@ -92,7 +92,7 @@ func TestStrangeServers(t *testing.T) {
 				if strings.Contains(","+strings.Join(story.skips, ",")+",", ","+check.Name+",") {
 					wanted = scorecard.Skip
 				}
-				assert.Equal(t, wanted, result.Verdict, "%s\n%s\n%s", result.Observed, result.Cause, strings.Join(result.Evidence, "\n"))
+				assert.Equal(t, wanted, result.Verdict, "%s\n%s\n%s", result.Observed, result.Remedy+result.Reason, strings.Join(result.Evidence, "\n"))
 			})
 		}
 	}
@@ -323,7 +323,7 @@ func TestPreconditionsAreBroken(t *testing.T) {
 	subject.Command[0] = rig.Program("curt").Args[0]
 	result := selected[0].Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Broken, result.Verdict, "%+v", result)
-	assert.Contains(t, result.Cause, "no TIME_WAIT on the port before the restart")
+	assert.Contains(t, result.Reason, "no TIME_WAIT on the port before the restart")
 }
 
 // TestPolicies compares what SIGTERM does to workers with what the user wants.
@@ -403,7 +403,7 @@ func TestWarnings(t *testing.T) {
 			assert.Equal(t, scorecard.Warn, result.Verdict, "%+v", result)
 			assert.Equal(t, story.findings, result.Findings)
 			assert.Contains(t, result.Observed, story.says)
-			assert.NotEmpty(t, result.Cause)
+			assert.NotEmpty(t, result.Reason)
 		})
 	}
 }
@@ -419,7 +419,7 @@ func TestByDesign(t *testing.T) {
 	result := selected[0].Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.ByDesign, result.Verdict, "%+v", result)
 	assert.Contains(t, result.Observed, "two instances listen on the same port")
-	assert.NotEmpty(t, result.Cause)
+	assert.NotEmpty(t, result.Reason)
 
 	subject.Command = cli.BuiltIn().Command
 	result = selected[0].Judge(t, subject, rig.IPv4)

@@ -41,7 +41,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 			gone = 0
 		} else if gone++; gone >= 3 {
 			p.awaitOutput(ctx)
-			return false, nil, fmt.Errorf("the process ended (%v) without listening\n%s", p.exit(), p.outputTail(6))
+			return false, nil, &NotListeningError{Exit: p.exit(), output: p.outputTail(6)}
 		}
 		if len(listeners) == 0 {
 			return false, said("nothing listens"), nil
@@ -57,6 +57,16 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		err = fmt.Errorf("%w\n%s", err, p.outputTail(6))
 	}
 	return found, err
+}
+
+// NotListeningError says that a process ended without listening.
+type NotListeningError struct {
+	Exit   Exit
+	output string // what it wrote last
+}
+
+func (e *NotListeningError) Error() string {
+	return fmt.Sprintf("the process ended (%v) without listening\n%s", e.Exit, e.output)
 }
 
 // heldBy returns the first of the listeners that one of the processes has open.

@@ -31,12 +31,12 @@ func TestScorecard(t *testing.T) {
 	if testing.Short() {
 		families = families[:1]
 	}
-	results, err := judge.Trial{Subject: cli.BuiltIn(), Checks: checks.All(), Families: families}.Run(t)
+	results, _, err := judge.Trial{Subject: cli.BuiltIn(), Checks: checks.All(), Families: families}.Run(t)
 	require.NoError(t, err)
 	for _, r := range results {
 		t.Run(fmt.Sprintf("%s/%s", r.Family, r.Name), func(t *testing.T) {
 			if r.Verdict == scorecard.Skip { // it does not apply to the server as it is by default
-				t.Skip(r.Cause)
+				t.Skip(r.Reason)
 			}
 			assert.Equal(t, scorecard.Pass, r.Verdict, "%+v", r)
 		})

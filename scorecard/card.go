@@ -23,8 +23,10 @@ type Card struct {
 	// EndedBy says what ended a run that is not complete, such as "SIGINT" or
 	// "-within 2m"; "" where the run goes on, or where nothing could be written
 	// when it ended, as after SIGKILL.
-	EndedBy string   `json:"ended_by"`
-	Checks  []Result `json:"checks"` // in the order in which they are shown
+	EndedBy string `json:"ended_by"`
+	// Causes explain several verdicts each, those of the preliminary trial first.
+	Causes []Cause  `json:"causes"`
+	Checks []Result `json:"checks"` // in the order in which they are shown
 	// Machine is what the run had beside the kernel, such as "2 processors, amd64";
 	// "" where that is unknown.
 	Machine string `json:"machine,omitempty"`
@@ -76,12 +78,24 @@ type Result struct {
 	// Findings are the stable names of what is wrong, such as "ENFILE" or "EMFILE-spin", each
 	// once: with them a script or [Diff] sees that one of several faults is mended.
 	Findings []string `json:"findings"`
-	Cause    string   `json:"cause"` // why it is a fail or broken, or the reason of a skip
+	// Remedy says what is wrong in the subject, and what to do about it, where it failed, warns or
+	// is by design. A card of before has it in the field "cause".
+	Remedy string `json:"remedy"`
+	// Reason says why the check is broken, or was skipped. A card of before has it in the field
+	// "cause".
+	Reason string `json:"reason"`
+	// CauseID is the number of the cause in the card that explains the verdict, see
+	// [Card.Causes]; 0 where there is none.
+	CauseID int `json:"cause_id,omitempty"`
+	// Stimuli are what the check did to the subject, in the order of the last time.
+	Stimuli []Stimulus `json:"stimuli,omitempty"`
+	// End is how the subject was at the end of a check that it failed; nil where it went on.
+	End *End `json:"end,omitempty"`
 	// Missing is the feature that this machine lacks, such as "ipv6", where the
 	// check was skipped because of that.
 	Missing string `json:"missing,omitempty"`
 	// Unjudged tells that the check was cut short or never began, because the run
-	// or the time of the check ended. The verdict is then [Broken], and the cause
+	// or the time of the check ended. The verdict is then [Broken], and the reason
 	// names what ended it, such as "not judged: ended by SIGINT".
 	Unjudged  bool          `json:"unjudged,omitempty"`
 	Evidence  []string      `json:"evidence"`  // what the kernel showed and what the processes wrote, as lines

@@ -38,31 +38,31 @@ var cards = map[string]Card{
 				Name: "reaping", Verdict: Fail, Family: "IPv4",
 				Expected: "the server waits for every worker (waitpid in a loop at SIGCHLD)",
 				Observed: "200 zombies of 200 workers stay 2s after the last client left",
-				Cause:    "no wait after SIGCHLD", Evidence: []string{"pid 40, child of 16, zombie", "pid 41, child of 16, zombie"},
+				Remedy:   "no wait after SIGCHLD", Evidence: []string{"pid 40, child of 16, zombie", "pid 41, child of 16, zombie"},
 				Reproduce: "sudo judge -check reaping -family IPv4 -seed 4711 -- ./server", Duration: 3170 * time.Millisecond,
 			},
 			{
 				Name: "reaping", Verdict: Fail, Family: "IPv6",
 				Expected: "the server waits for every worker (waitpid in a loop at SIGCHLD)",
 				Observed: "200 zombies of 200 workers stay 2s after the last client left",
-				Cause:    "no wait after SIGCHLD", Evidence: []string{"pid 47, child of 18, zombie"},
+				Remedy:   "no wait after SIGCHLD", Evidence: []string{"pid 47, child of 18, zombie"},
 				Reproduce: "sudo judge -check reaping -family IPv6 -seed 4711 -- ./server", Duration: 3180 * time.Millisecond,
 			},
 			{Name: "reuse-addr", Verdict: Pass, Family: "IPv4", Observed: "bound during TIME_WAIT"},
 			{
 				Name: "reuse-addr", Verdict: Broken, Family: "IPv6", Expected: "the server binds during TIME_WAIT",
-				Observed: "no TIME_WAIT on port 9999", Cause: "the precondition did not come true: the client closed first, so that TIME_WAIT is on its side and the restart proves nothing",
+				Observed: "no TIME_WAIT on port 9999", Reason: "the precondition did not come true: the client closed first, so that TIME_WAIT is on its side and the restart proves nothing",
 				Reproduce: "sudo judge -check reuse-addr -family IPv6",
 			},
-			{Name: "drops-privileges", Verdict: Skip, Family: "IPv4", Cause: "needs root"},
-			{Name: "drops-privileges", Verdict: Skip, Family: "IPv6", Cause: "needs root"},
+			{Name: "drops-privileges", Verdict: Skip, Family: "IPv4", Reason: "needs root"},
+			{Name: "drops-privileges", Verdict: Skip, Family: "IPv6", Reason: "needs root"},
 			{
 				Name: "survives-reset", Verdict: Fail, Family: "IPv4", Expected: "the server goes on", Observed: "exit status 1",
-				Cause: "accept failed with ECONNABORTED", Evidence: []string{"the same"}, Reproduce: "judge -check survives-reset",
+				Remedy: "accept failed with ECONNABORTED", Evidence: []string{"the same"}, Reproduce: "judge -check survives-reset",
 			},
 			{
 				Name: "survives-reset", Verdict: Fail, Family: "IPv6", Expected: "the server goes on", Observed: "signal: SIGPIPE",
-				Cause: "SIGPIPE is not ignored", Evidence: []string{"the same"}, Reproduce: "judge -check survives-reset",
+				Remedy: "SIGPIPE is not ignored", Evidence: []string{"the same"}, Reproduce: "judge -check survives-reset",
 			},
 		},
 	},
@@ -72,21 +72,21 @@ var cards = map[string]Card{
 			{Name: "reap", Verdict: Pass, Family: "IPv4", Observed: "41 workers ended, all are reaped"},
 			{
 				Name: "accept-aborted", Verdict: Warn, Family: "IPv4", Expected: "an error of one connection does not end the listener",
-				Observed: "the listener ends when accept fails with EPROTO", Cause: "call accept again", Findings: []string{"EPROTO"},
+				Observed: "the listener ends when accept fails with EPROTO", Remedy: "call accept again", Findings: []string{"EPROTO"},
 			},
-			{Name: "second-instance", Verdict: ByDesign, Family: "IPv4", Observed: "two instances listen on the same port", Cause: "set only SO_REUSEADDR"},
+			{Name: "second-instance", Verdict: ByDesign, Family: "IPv4", Observed: "two instances listen on the same port", Remedy: "set only SO_REUSEADDR"},
 		},
 	},
 	"cut-short": {
 		Subject: "./server", Kernel: "6.12.0", Seed: 3, EndedBy: "SIGINT",
 		Checks: []Result{
 			{Name: "reap", Verdict: Pass, Family: "IPv4", Observed: "41 workers ended, all are reaped"},
-			{Name: "reap", Verdict: Skip, Family: "IPv6", Cause: "this machine lacks ipv6", Missing: "ipv6"},
+			{Name: "reap", Verdict: Skip, Family: "IPv6", Reason: "this machine lacks ipv6", Missing: "ipv6"},
 			{
-				Name: "signal-storm", Verdict: Broken, Family: "IPv4", Expected: "every request is answered", Cause: "not judged: ended by SIGINT",
+				Name: "signal-storm", Verdict: Broken, Family: "IPv4", Expected: "every request is answered", Reason: "not judged: ended by SIGINT",
 				Unjudged: true, Evidence: []string{"waited for: the answer to request 7"}, Reproduce: "forkrig judge -checks signal-storm -- ./server",
 			},
-			{Name: "term", Verdict: Broken, Family: "IPv4", Expected: "SIGTERM ends it", Cause: "not judged: ended by SIGINT", Unjudged: true},
+			{Name: "term", Verdict: Broken, Family: "IPv4", Expected: "SIGTERM ends it", Reason: "not judged: ended by SIGINT", Unjudged: true},
 		},
 	},
 	"hostile": {
@@ -96,7 +96,7 @@ var cards = map[string]Card{
 				Name: "echo|`*_", Verdict: Fail, Family: "IPv4 | <i>",
 				Expected:  "a | b \\| c\n\n## no heading\n- no list",
 				Observed:  "\x1b]0;title\a\x1b[31mred\x1b[0m\r\n\xff\xfe <script>alert(1)</script> & &amp; [x](y) ![x](y) `code` $a$\u202eturned\u009b2J",
-				Cause:     "\t多くの文字 \U000E0001 🦫 ``` | " + strings.Repeat("long ", 60),
+				Remedy:    "\t多くの文字 \U000E0001 🦫 ``` | " + strings.Repeat("long ", 60),
 				Evidence:  []string{"````", "</pre></code>", "a\tb\r\nsecond | line\n", "", "\x00\x7f\x85"},
 				Reproduce: "judge -- 'a\nb' ```",
 			},
@@ -171,8 +171,8 @@ func TestOK(t *testing.T) {
 	}
 }
 
-const oneCheck = `{"schema": 2, "subject": "s", "kernel": "k", "seed": 1, "complete": true, "ended_by": "", "checks": [{"name": "n", "verdict": "pass", "family": "IPv4",
-	"expected": "e", "observed": "o", "cause": "", "evidence": [], "reproduce": "r", "findings": [], "duration_ms": 0.5}]}`
+const oneCheck = `{"schema": 2, "subject": "s", "kernel": "k", "seed": 1, "complete": true, "ended_by": "", "causes": [], "checks": [{"name": "n", "verdict": "pass", "family": "IPv4",
+	"expected": "e", "observed": "o", "remedy": "", "reason": "", "evidence": [], "reproduce": "r", "findings": [], "duration_ms": 0.5}]}`
 
 func TestParse(t *testing.T) {
 	for _, v := range []struct{ name, old, new, err string }{
@@ -198,11 +198,11 @@ func TestParse(t *testing.T) {
 		{"a seed beyond 64 bits", `"seed": 1`, `"seed": 18446744073709551616`, `read field "seed": this is JSON number 18446744073709551616, and a whole number from 0 to 2^64-1 is required`},
 		{"a negative duration", "0.5", "-0.5", `check 1 ("n"): duration_ms -0.5 is out of range`},
 		{"an endless duration", "0.5", "1e300", `check 1 ("n"): duration_ms 1e+300 is out of range`},
-		{"evidence as text", "[]", `"x"`, `check 1 ("n"): read field "evidence": this is JSON string, and an array is required`},
-		{"an array", `{"schema`, `[{"schema`, `unexpected end of JSON input at byte 272`},
-		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 273`},
-		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 273`},
-		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 269`},
+		{"evidence as text", `"evidence": []`, `"evidence": "x"`, `check 1 ("n"): read field "evidence": this is JSON string, and an array is required`},
+		{"an array", `{"schema`, `[{"schema`, `unexpected end of JSON input at byte 301`},
+		{"garbage", `0.5}]}`, `0.5}]} x`, `invalid character 'x' after top-level value at byte 302`},
+		{"a second card", `0.5}]}`, `0.5}]} {}`, `invalid character '{' after top-level value at byte 302`},
+		{"an end too early", `0.5}]}`, `0.5}`, `unexpected end of JSON input at byte 298`},
 		{"a check twice", `"findings": [], "duration_ms": 0.5}`, `"duration_ms": 0.5}, {"name": "n", "verdict": "fail", "family": "IPv4"}`, `check 2 ("n"): it is there twice over "IPv4"`},
 		{"nothing", oneCheck, ``, `unexpected end of JSON input at byte 0`},
 		{"another type", oneCheck, `"card"`, `this is JSON string, and an object is required`},

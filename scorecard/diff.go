@@ -120,7 +120,7 @@ func rejoined(old, new []Result) []Result {
 				whole.Findings = append(whole.Findings, part.Findings...)
 			}
 		}
-		whole.Cause = strings.Join(causes, "; ")
+		whole.Remedy = strings.Join(causes, "; ")
 		isPart := func(r Result) bool { return slices.ContainsFunc(parts, r.sameCheck) }
 		joined[slices.IndexFunc(joined, isPart)] = whole
 		joined = slices.DeleteFunc(joined, isPart)

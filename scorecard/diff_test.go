@@ -26,7 +26,7 @@ func TestDiffOfVerdicts(t *testing.T) {
 	require.Len(t, want, len(kinds)+1)
 	card := func(v Verdict) (c Card) {
 		if c.Complete = true; v != "-" {
-			c.Checks = []Result{{Name: "reap", Family: "IPv4", Verdict: v, Cause: "because"}}
+			c.Checks = []Result{{Name: "reap", Family: "IPv4", Verdict: v, Remedy: "because"}}
 		}
 		return c
 	}
@@ -52,7 +52,7 @@ func TestDiffOfVerdicts(t *testing.T) {
 // TestDiffOfFindings has a fail that remains one.
 func TestDiffOfFindings(t *testing.T) {
 	card := func(findings ...string) Card {
-		return Card{Complete: true, Checks: []Result{{Name: "accept-short", Family: "IPv4", Verdict: Fail, Cause: "call accept again", Findings: findings}}}
+		return Card{Complete: true, Checks: []Result{{Name: "accept-short", Family: "IPv4", Verdict: Fail, Remedy: "call accept again", Findings: findings}}}
 	}
 	d := Diff(card("ENFILE"), card("ENFILE", "ENOMEM"))
 	assert.Equal(t, []Change{{"accept-short", "IPv4", Fail, Fail, "ENOMEM is new; now ENFILE, ENOMEM: call accept again"}}, d.Worsened)
@@ -76,7 +76,7 @@ func TestDiffOfDividedCheck(t *testing.T) {
 	new := func(verdicts ...Verdict) (c Card) {
 		c.Complete = true
 		for i, v := range verdicts {
-			c.Checks = append(c.Checks, Result{Name: Successors("accept-errors")[i], Family: "IPv4", Verdict: v, Cause: "because", Observed: "seen"})
+			c.Checks = append(c.Checks, Result{Name: Successors("accept-errors")[i], Family: "IPv4", Verdict: v, Remedy: "because", Observed: "seen"})
 		}
 		c.Checks = append(c.Checks, Result{Name: "term", Family: "IPv4", Verdict: Pass})
 		return c
@@ -124,13 +124,13 @@ func changed() Card {
 		case "reaping":
 			card.Checks[i].Verdict = Pass
 		case "listens":
-			card.Checks[i].Verdict, card.Checks[i].Cause = Fail, "the port is in use | \x1b[2J\n"+strings.Repeat("by another process ", 9)
+			card.Checks[i].Verdict, card.Checks[i].Remedy = Fail, "the port is in use | \x1b[2J\n"+strings.Repeat("by another process ", 9)
 		case "survives-reset":
-			card.Checks[i] = Result{Name: r.Name, Family: r.Family, Verdict: Broken, Unjudged: true, Cause: "not judged: ended by -within 2m"}
+			card.Checks[i] = Result{Name: r.Name, Family: r.Family, Verdict: Broken, Unjudged: true, Reason: "not judged: ended by -within 2m"}
 		}
 	}
 	card.Checks = append(card.Checks[:6], card.Checks[8:]...)
-	card.Checks = append(card.Checks, Result{Name: "term", Family: "IPv6", Verdict: Skip, Cause: "needs root"})
+	card.Checks = append(card.Checks, Result{Name: "term", Family: "IPv6", Verdict: Skip, Reason: "needs root"})
 	return card
 }
 

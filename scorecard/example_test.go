@@ -21,7 +21,7 @@ func ExampleCard_WriteTable() {
 			{Name: "reap", Family: "IPv6", Verdict: scorecard.Pass, Observed: "41 workers ended, all are reaped", Duration: time.Second},
 			{Name: "term", Family: "IPv4", Verdict: scorecard.Fail,
 				Expected: "SIGTERM ends the listener and its workers", Observed: "3 workers still run",
-				Cause: "the listener does not pass SIGTERM on", Reproduce: "forkrig judge -checks term -family 4 -- ./server"},
+				Remedy: "the listener does not pass SIGTERM on", Reproduce: "forkrig judge -checks term -family 4 -- ./server"},
 		},
 	}
 	if err := card.WriteTable(os.Stdout, scorecard.Style{}); err != nil {
@@ -35,7 +35,7 @@ func ExampleCard_WriteTable() {
 	// term over IPv4: fail
 	//   expected   SIGTERM ends the listener and its workers
 	//   observed   3 workers still run
-	//   cause      the listener does not pass SIGTERM on
+	//   remedy     the listener does not pass SIGTERM on
 	//   reproduce  forkrig judge -checks term -family 4 -- ./server
 	//
 	// 2 pass, 1 fail, 0 broken, 0 skip
@@ -45,7 +45,7 @@ func ExampleCard_WriteTable() {
 func ExampleResult_Line() {
 	card := scorecard.Card{EndedBy: "SIGINT", Checks: []scorecard.Result{
 		{Name: "reap", Family: "IPv4", Verdict: scorecard.Pass, Observed: "41 workers ended, all are reaped"},
-		{Name: "reuse-live-worker", Family: "IPv4", Verdict: scorecard.Broken, Cause: "not judged: ended by SIGINT", Unjudged: true},
+		{Name: "reuse-live-worker", Family: "IPv4", Verdict: scorecard.Broken, Reason: "not judged: ended by SIGINT", Unjudged: true},
 	}}
 	for _, result := range card.Checks {
 		fmt.Println(result.Line(scorecard.Style{}))

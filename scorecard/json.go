@@ -4,6 +4,7 @@ package scorecard
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type (
 // that a card of one whole run does not need. It fails for an invalid verdict.
 func (c Card) MarshalJSON() ([]byte, error) {
 	c.Checks = append([]Result{}, c.Checks...) // [], not null
+	c.Causes = append([]Cause{}, c.Causes...)
 	return encode(struct {
 		Schema int `json:"schema"`
 		plainCard
@@ -94,6 +96,9 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	}
 	*c = Card(card.plainCard)
 	c.Checks = results
+	if len(c.Causes) == 0 {
+		c.Causes = nil
+	}
 	return nil
 }
 
@@ -101,10 +106,18 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 func (r *Result) UnmarshalJSON(data []byte) error {
 	var result struct {
 		plainResult
+		Cause    string       `json:"cause"` // in a card of before
 		Duration milliseconds `json:"duration_ms"`
 	}
 	err := describe(json.Unmarshal(data, &result))
 	*r = Result(result.plainResult)
+	switch {
+	case result.Cause == "":
+	case r.Verdict == Broken || r.Verdict == Skip:
+		r.Reason = cmp.Or(r.Reason, result.Cause)
+	default:
+		r.Remedy = cmp.Or(r.Remedy, result.Cause)
+	}
 	if err != nil {
 		return err
 	}

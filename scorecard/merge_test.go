@@ -18,7 +18,7 @@ import (
 // shard returns a card of one check.
 func shard(name string, seed uint64, v Verdict, observed string) Card {
 	return Card{Subject: "./server", Kernel: "6.12.0", Machine: "2 processors", Seed: seed, Shard: part(name), Complete: true, Checks: []Result{{
-		Name: "search", Family: "IPv4", Verdict: v, Expected: "no story fails", Observed: observed, Cause: "because",
+		Name: "search", Family: "IPv4", Verdict: v, Expected: "no story fails", Observed: observed, Remedy: "because",
 		Evidence: []string{"seen: " + observed}, Reproduce: "repeat " + observed, Duration: time.Second,
 	}}}
 }

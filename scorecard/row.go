@@ -79,12 +79,12 @@ func (w row) remark() string {
 }
 
 // short says what there is to say about the verdict: of a pass what was observed, else
-// the findings and the cause.
+// the findings, and the remedy or the reason.
 func (r Result) short() string {
 	if r.Verdict == Pass {
 		return r.Observed
 	}
-	text := cmp.Or(r.Cause, r.Observed)
+	text := cmp.Or(r.Reason, r.Remedy, r.Observed)
 	if len(r.Findings) > 0 {
 		text = strings.TrimSuffix(strings.Join(r.Findings, ", ")+": "+text, ": ")
 	}
@@ -115,7 +115,7 @@ func (w row) findings() []finding {
 			continue // the table says it all
 		}
 		i := slices.IndexFunc(all, func(f finding) bool {
-			return f.Verdict == r.Verdict && f.Expected == r.Expected && f.Observed == r.Observed && f.Cause == r.Cause && f.Runs == r.Runs
+			return f.Verdict == r.Verdict && f.Expected == r.Expected && f.Observed == r.Observed && f.Remedy == r.Remedy && f.Reason == r.Reason && f.CauseID == r.CauseID && f.Runs == r.Runs
 		})
 		if i < 0 {
 			i = len(all)

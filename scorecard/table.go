@@ -88,7 +88,7 @@ func (r Result) Line(style Style) string {
 	}
 	start := pad("", verdictColumns-width(verdict)) + " " + pad(cut(oneLine(r.Name), nameColumns), lineNameColumns) + "  " +
 		pad(cut(oneLine(r.Family), familyColumns), len("IPv4")) + "  "
-	text := cmp.Or(r.Observed, r.Cause)
+	text := cmp.Or(r.Observed, r.Reason, r.Remedy)
 	if r.Verdict == Skip {
 		text = r.short()
 	}
@@ -119,7 +119,8 @@ func (f finding) paragraph() (all []string) {
 	}{
 		{"expected", lines(f.Expected), labelColumns},
 		{"observed", lines(f.Observed), labelColumns},
-		{"cause", lines(f.Cause), labelColumns},
+		{"reason", lines(f.Reason), labelColumns},
+		{"remedy", lines(f.Remedy), labelColumns},
 		{"evidence", evidence, 4},
 		{"reproduce", lines(f.Reproduce), labelColumns},
 	} {

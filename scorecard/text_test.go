@@ -60,10 +60,10 @@ func TestLine(t *testing.T) {
 		want string
 	}{
 		{Result{}, "-                               "},
-		{Result{Name: "reap", Family: "IPv4", Verdict: Pass, Observed: "all are reaped", Cause: "not shown"}, "pass   reap               IPv4  all are reaped"},
-		{Result{Name: "reap", Family: "IPv6", Verdict: Fail, Observed: "2 zombies", Cause: "no wait"}, "fail   reap               IPv6  2 zombies"},
+		{Result{Name: "reap", Family: "IPv4", Verdict: Pass, Observed: "all are reaped", Remedy: "not shown"}, "pass   reap               IPv4  all are reaped"},
+		{Result{Name: "reap", Family: "IPv6", Verdict: Fail, Observed: "2 zombies", Remedy: "no wait"}, "fail   reap               IPv6  2 zombies"},
 		{Result{Name: "reap", Family: "IPv4", Verdict: Broken, Observed: "no worker"}, "broken reap               IPv4  no worker"},
-		{Result{Name: "a-name-that-is-longer", Family: "IPv4", Verdict: "odd\x1b", Cause: strings.Repeat("cause ", 20)},
+		{Result{Name: "a-name-that-is-longer", Family: "IPv4", Verdict: "odd\x1b", Reason: strings.Repeat("cause ", 20)},
 			`odd\x… a-name-that-is-longer  IPv4  cause cause cause cause cause cause cause cause cause cause cau…`},
 	} {
 		assert.Equal(t, strings.TrimRight(v.want, " "), v.Line(Style{Columns: 100}))
@@ -78,9 +78,9 @@ func TestEveryByteIsPrintable(t *testing.T) {
 	}
 	for _, s := range []string{string(every), "\n|\n", "\\|", "``\n```", "\u0085\u2028\u202e\U000E0001", "\x1b[31m", "\r\r\n\n"} {
 		requireAllPrintable(t, Card{Subject: s, Kernel: s, EndedBy: s, Checks: []Result{
-			{Name: s, Verdict: Fail, Family: s, Expected: s, Observed: s, Cause: s, Evidence: []string{s, s}, Reproduce: s},
-			{Name: s + "x", Verdict: Broken, Family: s + "y", Expected: s, Observed: s, Cause: s, Evidence: []string{s + s}, Reproduce: s, Findings: []string{s}, Runs: Counts{1, 2, 3, 4, 5, 6}},
-			{Name: s + "x", Verdict: Skip, Expected: s, Observed: s, Cause: s, Missing: s, Reproduce: s},
+			{Name: s, Verdict: Fail, Family: s, Expected: s, Observed: s, Remedy: s, Evidence: []string{s, s}, Reproduce: s},
+			{Name: s + "x", Verdict: Broken, Family: s + "y", Expected: s, Observed: s, Reason: s, Evidence: []string{s + s}, Reproduce: s, Findings: []string{s}, Runs: Counts{1, 2, 3, 4, 5, 6}},
+			{Name: s + "x", Verdict: Skip, Expected: s, Observed: s, Reason: s, Missing: s, Reproduce: s},
 		}})
 	}
 }
@@ -142,7 +142,7 @@ func TestMarkdownFitsASummary(t *testing.T) {
 			for i := range v.checks {
 				r := Result{Name: fmt.Sprint("check", i), Verdict: Fail, Expected: "short", Evidence: evidence}
 				if i == 0 {
-					r.Expected, r.Observed, r.Cause, r.Reproduce = long, long, long, long
+					r.Expected, r.Observed, r.Remedy, r.Reproduce = long, long, long, long
 				}
 				card.Checks = append(card.Checks, r)
 			}

@@ -165,7 +165,8 @@ func (c Card) Counts() Counts {
 }
 
 // OK tells whether the subject may be called right: the run came to its end,
-// something was judged, nothing failed, nothing is broken. A card whose checks were
+// something was judged, nothing failed, nothing is broken, and nothing kept checks from judging
+// (see [Card.Causes]). A card whose checks were
 // all skipped is not OK, nor is a card without checks: a run that judged nothing
 // must not turn a pipeline green.
 func (c Card) OK() bool {
@@ -175,7 +176,7 @@ func (c Card) OK() bool {
 			return false
 		}
 	}
-	return c.Complete && n.Pass+n.Warn+n.ByDesign > 0
+	return c.Complete && len(c.Causes) == 0 && n.Pass+n.Warn+n.ByDesign > 0
 }
 
 // paint gives s the colour of a verdict.

@@ -175,7 +175,7 @@ func (r *runner) play(n int) {
 	case outcome.Verdict != scorecard.Pass:
 		r.report.Broken++
 		if len(r.report.Errors) < maxKept {
-			r.report.Errors = append(r.report.Errors, fmt.Sprintf("seed %d: %s: %s %s\n%v", seed, outcome.Verdict, outcome.Observed, outcome.Cause, schedule))
+			r.report.Errors = append(r.report.Errors, fmt.Sprintf("seed %d: %s: %s %s\n%v", seed, outcome.Verdict, outcome.Observed, outcome.Reason, schedule))
 		}
 	}
 	if r.Progress != nil {
@@ -193,17 +193,17 @@ func (r *runner) failed(n int, seed uint64, schedule Schedule, outcome Outcome) 
 	if r.First && (r.stop == 0 || n+1 < r.stop) {
 		r.stop = n + 1
 	}
-	if r.causes[outcome.Cause] || len(r.report.Stories) >= maxKept {
+	if r.causes[outcome.Remedy] || len(r.report.Stories) >= maxKept {
 		return
 	}
-	r.causes[outcome.Cause] = true
+	r.causes[outcome.Remedy] = true
 	story := Story{Seed: seed, Subject: r.Subject, AtOnce: r.Families[schedule.Family].AtOnce, Schedule: schedule,
-		Observed: outcome.Observed, Cause: outcome.Cause, Evidence: outcome.Evidence}
+		Observed: outcome.Observed, Cause: outcome.Remedy, Evidence: outcome.Evidence}
 	if r.Short {
 		r.mu.Unlock()
 		story = story.Shortened(r.tb, r.Families)
 		r.mu.Lock()
-		if story.Cause != outcome.Cause && r.causes[story.Cause] {
+		if story.Cause != outcome.Remedy && r.causes[story.Cause] {
 			return // the short story is the same as another one
 		}
 		r.causes[story.Cause] = true
@@ -282,7 +282,7 @@ func (s Story) repeated(play func(Schedule, bool) (Outcome, bool)) Story {
 	for _, outcome := range outcomes {
 		if outcome != nil {
 			s.Failed++
-			s.Observed, s.Cause, s.Evidence = outcome.Observed, outcome.Cause, outcome.Evidence
+			s.Observed, s.Cause, s.Evidence = outcome.Observed, outcome.Remedy, outcome.Evidence
 		}
 	}
 	return s

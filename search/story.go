@@ -144,9 +144,9 @@ func Replay(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule) {
 	switch outcome := Play(tb, subject, traits, schedule); outcome.Verdict {
 	case scorecard.Pass:
 	case scorecard.Skip:
-		tb.Skip(scorecard.Printable(outcome.Cause))
+		tb.Skip(scorecard.Printable(outcome.Reason))
 	default:
-		story := Story{Subject: subject, AtOnce: atOnce, Schedule: schedule, Observed: outcome.Observed, Cause: outcome.Cause, Evidence: outcome.Evidence}
+		story := Story{Subject: subject, AtOnce: atOnce, Schedule: schedule, Observed: outcome.Observed, Cause: outcome.Remedy, Evidence: outcome.Evidence}
 		tb.Errorf("%s %v", outcome.Verdict, story)
 	}
 }
@@ -256,7 +256,7 @@ func (r Report) Result(family rig.Family, duration time.Duration, reproduce func
 	switch {
 	case len(stories) > 0:
 		first := stories[0]
-		result.Verdict, result.Cause = scorecard.Fail, first.Cause
+		result.Verdict, result.Remedy = scorecard.Fail, first.Cause
 		result.Observed = first.Observed
 		if len(stories) > 1 {
 			result.Observed += fmt.Sprintf("; and %d other kinds of failure", len(stories)-1)
@@ -266,9 +266,9 @@ func (r Report) Result(family rig.Family, duration time.Duration, reproduce func
 		}
 		result.Reproduce = reproduce(first)
 	case r.Broken > 0:
-		result.Verdict, result.Cause, result.Evidence = scorecard.Broken, "the rig met an error", r.Errors
+		result.Verdict, result.Reason, result.Evidence = scorecard.Broken, "the rig met an error", r.Errors
 	case r.Schedules == 0:
-		result.Verdict, result.Cause, result.Observed = scorecard.Skip, "the time ended before the first story", ""
+		result.Verdict, result.Reason, result.Observed = scorecard.Skip, "the time ended before the first story", ""
 	}
 	return result
 }

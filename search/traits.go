@@ -3,8 +3,8 @@
 package search
 
 import (
-	"fmt"
-	"strings"
+	"cmp"
+	"errors"
 
 	"forkrig/judge"
 	"forkrig/rig"
@@ -54,7 +54,7 @@ func Examine(tb rig.TB, subject judge.Subject, family rig.Family) (Traits, error
 		traits.keptDescriptors = len(p.baseline.Gained(c.Descriptors(p.server.Listeners())))
 	}).Judge(tb, subject, family)
 	if result.Verdict != scorecard.Pass {
-		return traits, fmt.Errorf("%s %s", result.Observed, result.Cause)
+		return traits, errors.New(cmp.Or(result.Reason, result.Observed))
 	}
 	if !workers {
 		return traits, nil
@@ -65,7 +65,7 @@ func Examine(tb rig.TB, subject judge.Subject, family rig.Family) (Traits, error
 		p.checkEnd()
 	}).Judge(tb, subject, family)
 	if traits.forks = result.Verdict == scorecard.Pass; !traits.forks {
-		traits.NoProcessShortage = strings.TrimSpace(result.Observed + " " + result.Cause)
+		traits.NoProcessShortage = cmp.Or(result.Reason, result.Observed)
 	}
 	return traits, nil
 }

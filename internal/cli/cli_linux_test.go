@@ -257,10 +257,10 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 			last := read.Checks[len(read.Checks)-1]
 			assert.True(t, last.Unjudged)
 			if s == syscall.SIGKILL {
-				assert.Equal(t, "not judged: the run did not finish", last.Cause)
+				assert.Equal(t, "not judged: the run did not finish", last.Reason)
 			} else {
 				assert.Equal(t, rig.SignalName(s), read.EndedBy)
-				assert.Equal(t, "not judged: ended by "+rig.SignalName(s), last.Cause)
+				assert.Equal(t, "not judged: ended by "+rig.SignalName(s), last.Reason)
 			}
 		})
 	}

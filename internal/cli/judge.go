@@ -68,14 +68,17 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	began := false
 	var keepErr error
 	var mu sync.Mutex // guards the card and keepErr while the trial runs
-	trial.Found = func(p judge.Profile) {
-		if !o.foreign() {
-			return
-		}
+	trial.Found = func(p judge.Profile, causes []scorecard.Cause) {
 		mu.Lock()
 		defer mu.Unlock()
-		card.Service = serviceOf(p)
-		fmt.Fprintf(out, "%s\n\n", card.Service)
+		card.Causes = causes
+		if o.foreign() {
+			card.Service = serviceOf(p)
+			fmt.Fprintf(out, "%s\n\n", card.Service)
+		}
+		for _, cause := range causes {
+			fmt.Fprintf(out, "%v\n\n", cause)
+		}
 	}
 	trial.Tell = func(e judge.Event) {
 		if e.Result != nil {
@@ -97,7 +100,8 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		keepErr = errors.Join(keepErr, keep(false))
 	})
 	var results []scorecard.Result
-	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { results, err = trial.Run(tb) })
+	var causes []scorecard.Cause
+	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { results, causes, err = trial.Run(tb) })
 	screen.end()
 	if !untold() {
 		<-told
@@ -118,7 +122,7 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		}
 		return statusUnable
 	}
-	card.Checks = results
+	card.Checks, card.Causes = results, causes
 	card.Complete = ctx.Err() == nil
 	card.EndedBy = endedBy(ctx)
 	if err := appendSummary(card); err != nil { // which says nothing of the subject

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// preliminary is what came of a trial of the subject in one family in which nothing is done to
+// it: it is started, a client and another one converse with it, and it is started again on a
+// host without leftovers. What fails there would fail every check.
+type preliminary struct {
+	profile Profile
+	absent  error            // why it cannot be judged in this family
+	cause   *scorecard.Cause // what keeps most checks from judging; nil where nothing does
+	serial  bool             // a second instance does not start while one lives in another lab
+}
+
+// Reach finds out in which of the address families the subject can be judged, and what it is:
+// it starts it in each, and converses. For a family in which it does not listen there is an
+// error that says why, with what the subject wrote. The profile is that of the first family in
+// which the subject was found to be something.
+func Reach(tb rig.TB, subject Subject, families ...rig.Family) (Profile, map[rig.Family]error) {
+	tb.Helper()
+	profile, found := preliminaries(tb, subject, families, false)
+	absent := map[rig.Family]error{}
+	for family, p := range found {
+		if p.absent != nil {
+			absent[family] = p.absent
+		}
+	}
+	return profile, absent
+}
+
+// preliminaries makes the preliminary trials in all families: whole ones, or only what finds
+// out the profile.
+func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool) (profile Profile, found map[rig.Family]preliminary) {
+	trials := make([]preliminary, len(families))
+	var wait sync.WaitGroup
+	for i, family := range families {
+		wait.Go(func() { trials[i] = try(tb, subject, family, whole) })
+	}
+	wait.Wait()
+	if slices.ContainsFunc(trials, func(p preliminary) bool { return p.absent == nil }) {
+		for i, family := range families {
+			if ended := new(rig.NotListeningError); errors.As(trials[i].absent, &ended) && whole && tb.Context().Err() == nil {
+				// It may have ended because of the one in the other family.
+				if again := try(tb, subject, family, whole); again.absent == nil {
+					trials[i], trials[i].serial = again, true
+				}
+			}
+		}
+	}
+	found = map[rig.Family]preliminary{}
+	for i, family := range families {
+		found[family] = trials[i]
+		if trials[i].absent == nil && (profile.Seen.IsZero() || profile.Seen.Name == "none") {
+			profile = trials[i].profile
+		}
+	}
+	return profile, found
+}
+
+// try makes the preliminary trial in one family.
+func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p preliminary) {
+	c := &Case{Family: family, Subject: subject}
+	trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
+		c.build(tb)
+		s, err := c.TryStart(Launch{})
+		if err != nil {
+			p.absent = err
+			return
+		}
+		p.profile, err = c.profile()
+		wrong := new(WrongServiceError)
+		switch {
+		case errors.As(err, &wrong) || err != nil && !whole && !WrongBytes(err):
+			if p.absent = err; s.Process.Running() {
+				p.absent = fmt.Errorf("%w\nit listens at %v", err, s.Listener.Local)
+			}
+		case err != nil && whole:
+			p.cause = c.unservedCause(scorecard.Conversation, err)
+		case whole:
+			c.Subject = p.profile.Apply(c.Subject)
+			c.Service, err = c.Subject.spoken()
+			c.Must(err)
+			if p.cause = c.firstClients(s); p.cause != nil {
+				return
+			}
+			p.profile.forks, p.profile.routine = c.Subject.forks, routineWords(s)
+			p.cause, p.serial = c.startsElsewhere(tb)
+		}
+	})
+	if c.Host != nil && c.Host.Overcrowded() {
+		return preliminary{profile: p.profile, absent: errOvercrowded}
+	}
+	if p.absent == nil && (trial.Failed || trial.Skipped) {
+		p.absent = errors.New(strings.TrimSpace(trial.Log))
+	}
+	return p
+}
+
+// firstClients lets two clients come, one after the other.
+func (c *Case) firstClients(s *Instance) *scorecard.Cause {
+	k, err := c.Dial(0)
+	if err == nil {
+		err = k.Begin()
+	}
+	if errors.Is(err, errDeferred) {
+		return nil // the checks say what they need
+	}
+	if err == nil {
+		workers, listErr := s.Workers()
+		c.Must(listErr)
+		c.Subject.forks = len(workers) > 0
+		err = k.Finish()
+	}
+	if err != nil {
+		return c.unservedCause(scorecard.Conversation, err)
+	}
+	c.AwaitRest()
+	left := scorecard.ClientLeaves
+	if c.Subject.forks {
+		left = scorecard.WorkerEnds
+	}
+	c.Did(left)
+	if err := c.visit(1); err != nil {
+		return c.unservedCause(left, err)
+	}
+	// A client in the backlog of a listener that ends looks as if it was served.
+	c.AwaitRest()
+	if !c.ListensOn() {
+		return c.unservedCause(left, errors.New("the listener has ended"))
+	}
+	return nil
+}
+
+// unservedCause is the cause where a client is not served after a stimulus.
+func (c *Case) unservedCause(stimulus scorecard.Stimulus, err error) *scorecard.Cause {
+	c.Did(stimulus)
+	c.served(err)
+	if end := c.end(); end != nil && end.Kind != scorecard.Deaf {
+		cause := scorecard.NewCause(*end, stimulus)
+		return &cause
+	}
+	text := "a client is not served: " + FirstLine(err)
+	if stimulus != scorecard.Conversation {
+		text = fmt.Sprintf("the second client is not served %v: %s", stimulus, FirstLine(err))
+	}
+	return &scorecard.Cause{Text: text, Stimulus: stimulus, End: c.end()}
+}
+
+// startsElsewhere starts the subject in a lab of its own while the first instance lives, and
+// otherwise when that has ended.
+func (c *Case) startsElsewhere(tb rig.TB) (cause *scorecard.Cause, serial bool) {
+	start := func() (err error) {
+		again := &Case{Family: c.Family, Subject: c.Subject}
+		trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
+			again.build(tb)
+			if _, err = again.TryStart(Launch{}); err == nil {
+				return
+			}
+			again.Did(scorecard.Restart)
+			cause = &scorecard.Cause{Text: "the server does not listen when it is started again: " + StartFailure(err), Stimulus: scorecard.Restart}
+			if end := again.end(); end != nil {
+				*cause = scorecard.NewCause(*end, scorecard.Restart)
+			}
+		})
+		if err == nil && (trial.Failed || trial.Skipped) {
+			err = errors.New(strings.TrimSpace(trial.Log))
+		}
+		return err
+	}
+	if start() == nil || tb.Context().Err() != nil {
+		return nil, false
+	}
+	c.KillSubject()
+	if start() == nil {
+		return nil, true
+	}
+	return cause, false
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+
+	"forkrig/rig"
+	"forkrig/rig/fault"
+	"forkrig/scorecard"
+)
+
+// history is what a check did to the subject, and what came of it.
+type history struct {
+	stimuli []scorecard.Stimulus // all, in the order of the last time
+	after   []scorecard.Stimulus // those since the subject last served a new client
+	lasting []scorecard.Stimulus // those of faults that are not healed
+	// unserved is why the last new client was not served; nil where it was.
+	unserved error
+	// ended is how many of the starts of the subject the check itself has ended.
+	ended int
+}
+
+// Did notes what the check does to the subject: see [scorecard.Stimulus]. [Case.Apply],
+// [Conn.Reset] and others that do something call it themselves.
+func (c *Case) Did(stimuli ...scorecard.Stimulus) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range stimuli {
+		c.history.stimuli = append(without(c.history.stimuli, s), s)
+		c.history.after = append(without(c.history.after, s), s)
+	}
+}
+
+// lasts notes a fault that goes on until healed is called.
+func (c *Case) lasts(s scorecard.Stimulus) (healed func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.lasting = append(without(c.history.lasting, s), s)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.history.lasting = without(c.history.lasting, s)
+	}
+}
+
+func without(list []scorecard.Stimulus, s scorecard.Stimulus) []scorecard.Stimulus {
+	return slices.DeleteFunc(slices.Clone(list), func(other scorecard.Stimulus) bool { return other == s })
+}
+
+// served notes what came of a new client. Where it was served, the subject has survived what
+// was done before.
+func (c *Case) served(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.unserved = err
+	if err == nil {
+		c.history.after = slices.Clone(c.history.lasting)
+	}
+}
+
+// endedByCheck notes that the check itself ends the subject, so that its end is no finding.
+func (c *Case) endedByCheck() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.ended = len(c.servers)
+}
+
+// stimulusOf is what a fault is to the subject, and whether it lasts until it is healed; "" for
+// what is none, such as the end of everything.
+func stimulusOf(f fault.Fault) (s scorecard.Stimulus, lasts bool) {
+	switch f := f.(type) {
+	case fault.Signal:
+		if f.Signal == syscall.SIGTERM {
+			return scorecard.SIGTERM, false
+		}
+		return scorecard.Signals, false
+	case *fault.Storm:
+		return scorecard.Signals, true
+	case fault.Unplugged:
+		return scorecard.ClientVanishes, true
+	case fault.NoDescriptors:
+		return scorecard.NoDescriptors, true
+	case fault.Limit:
+		if f.Resource == rig.UserProcesses {
+			return scorecard.ForkRefused, true
+		}
+	case fault.ClosedOutput:
+		return scorecard.LogClosed, true
+	case fault.FullOutput:
+		return scorecard.LogFull, true
+	}
+	return "", false
+}
+
+// end returns how the subject is at the end of a check that it fails; nil where it goes on, or
+// where the check itself ended it.
+func (c *Case) end() *scorecard.End {
+	c.mu.Lock()
+	h, servers := c.history, c.servers
+	after := slices.Clone(h.after)
+	c.mu.Unlock()
+	if len(servers) == h.ended || c.Host == nil {
+		return nil
+	}
+	s := servers[len(servers)-1]
+	end := &scorecard.End{After: after}
+	if h.unserved != nil {
+		c.AwaitRest() // it may be ending
+	}
+	listens := c.Listens()
+	if !listens {
+		_, _ = c.Until("the end of the subject", func() (bool, string, error) { return !s.Process.Running(), "it runs", nil })
+	}
+	switch {
+	case listens && len(after) == 0:
+		return nil // what holds it up may be a client
+	case listens && errors.Is(h.unserved, ErrBusy):
+		end.Kind = scorecard.Busy
+	case listens && Hopeless(h.unserved):
+		end.Kind = scorecard.Deaf
+	case listens:
+		return nil
+	case s.Process.Running():
+		end.Kind = scorecard.Deaf
+	case s.daemon:
+		end.Kind = scorecard.Gone
+	default:
+		exit, err := s.Process.Wait(c.Context())
+		if err != nil {
+			return nil
+		}
+		end.Kind, end.Status = scorecard.Exited, exit.Code
+		if exit.Signal != 0 {
+			end.Kind, end.Status, end.Signal = scorecard.Killed, 0, rig.SignalName(exit.Signal)
+		}
+	}
+	end.Words = c.lastWords(s)
+	return end
+}

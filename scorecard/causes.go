@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scorecard
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Stimulus is something that a check does to the subject, beyond a client that converses and
+// leaves in order. In JSON it is one of these words; readers should expect further ones.
+type Stimulus string
+
+// The stimuli.
+const (
+	ClientReset     Stimulus = "client-reset"
+	ClientAborts    Stimulus = "client-aborts"
+	ClientVanishes  Stimulus = "client-vanishes"
+	HalfClose       Stimulus = "half-close"
+	SlowReader      Stimulus = "slow-reader"
+	ManyClients     Stimulus = "many-clients"
+	Conversation    Stimulus = "conversation"
+	ClientLeaves    Stimulus = "client-leaves"
+	WorkerEnds      Stimulus = "worker-ends"
+	WorkerKilled    Stimulus = "worker-killed"
+	Signals         Stimulus = "signals"
+	EINTR           Stimulus = "eintr"
+	AcceptError     Stimulus = "accept-error"
+	NoDescriptors   Stimulus = "no-descriptors"
+	ForkRefused     Stimulus = "fork-refused"
+	LogClosed       Stimulus = "log-closed"
+	LogFull         Stimulus = "log-full"
+	SIGTERM         Stimulus = "sigterm"
+	Reload          Stimulus = "reload"
+	RestartTimeWait Stimulus = "restart-time-wait"
+	RestartWorker   Stimulus = "restart-live-worker"
+	SecondInstance  Stimulus = "second-instance"
+	Restart         Stimulus = "restart"
+)
+
+// stimulusWords say each stimulus as the end of a sentence.
+var stimulusWords = map[Stimulus]string{
+	ClientReset:     "when a client resets its connection",
+	ClientAborts:    "when a client leaves before it is accepted",
+	ClientVanishes:  "when a client vanishes without a word",
+	HalfClose:       "when a client closes its side of a connection first",
+	SlowReader:      "when a client does not read",
+	ManyClients:     "when many clients come at once",
+	Conversation:    "in a conversation",
+	ClientLeaves:    "when a client leaves",
+	WorkerEnds:      "when a worker ends",
+	WorkerKilled:    "when a worker is killed",
+	Signals:         "when signals come",
+	EINTR:           "when a system call is interrupted (EINTR)",
+	AcceptError:     "when accept fails",
+	NoDescriptors:   "when it has no free descriptor (EMFILE)",
+	ForkRefused:     "when fork fails (EAGAIN)",
+	LogClosed:       "when its log is closed (EPIPE, SIGPIPE)",
+	LogFull:         "when its log is full",
+	SIGTERM:         "on SIGTERM",
+	Reload:          "when it is told to reload",
+	RestartTimeWait: "when it is started while the port has connections in TIME_WAIT",
+	RestartWorker:   "when it is started while a worker of its predecessor lives",
+	SecondInstance:  "when another instance listens already",
+	Restart:         "when it is started again",
+}
+
+// String returns the stimulus as the end of a sentence, such as "when a worker ends".
+func (s Stimulus) String() string {
+	if words := stimulusWords[s]; words != "" {
+		return words
+	}
+	return "on " + oneLine(string(s))
+}
+
+// Stimuli returns all stimuli, for tables.
+func Stimuli() []Stimulus {
+	var all []Stimulus
+	for s := range stimulusWords {
+		all = append(all, s)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// End is how a subject was at the end of a check that it failed, where it serves no client
+// any more. The zero value is that of a subject that goes on.
+type End struct {
+	// Kind is "exited", "killed", "deaf" (it serves no new client), "busy" (it is in a busy loop)
+	// or "gone" (a daemon, whose status is not known).
+	Kind string `json:"kind"`
+	// Status is the exit status of one that exited.
+	Status int `json:"status,omitempty"`
+	// Signal is the signal that killed it, such as "SIGPIPE".
+	Signal string `json:"signal,omitempty"`
+	// Words are what it wrote last about itself; "" where it wrote nothing that it does not
+	// write otherwise. Two are compared as [MaskWords] has them.
+	Words string `json:"words,omitempty"`
+	// After are the stimuli since it last served a new client, the last one last.
+	After []Stimulus `json:"after,omitempty"`
+}
+
+// The kinds of ends.
+const (
+	Exited = "exited"
+	Killed = "killed"
+	Gone   = "gone"
+	Deaf   = "deaf"
+	Busy   = "busy"
+)
+
+// String says how it ended as the start of a sentence, such as "the server ends with status 1".
+func (e End) String() string {
+	switch e.Kind {
+	case Exited:
+		return fmt.Sprintf("the server ends with status %d", e.Status)
+	case Killed:
+		return "the server is killed by " + oneLine(e.Signal)
+	case Gone:
+		return "the server ends"
+	case Deaf:
+		return "the server serves no new client"
+	case Busy:
+		return "the server is in a busy loop"
+	}
+	return "the server " + oneLine(e.Kind)
+}
+
+// same says whether both ends are the same but for what came before. Where the last stimulus is
+// the same, the words may differ, as those of read and write do.
+func (e End) same(other End) bool {
+	return e.Kind == other.Kind && e.Status == other.Status && e.Signal == other.Signal &&
+		(e.last() == other.last() && e.last() != "" || MaskWords(e.Words) == MaskWords(other.Words))
+}
+
+// last is the last stimulus since the subject served a new client, "" for none.
+func (e End) last() Stimulus {
+	if len(e.After) == 0 {
+		return ""
+	}
+	return e.After[len(e.After)-1]
+}
+
+// Cause is the one thing that explains several verdicts.
+type Cause struct {
+	ID int `json:"id"` // from 1, in the order of the card
+	// Text says it in a sentence without an end, such as "the server ends with status 1 when a
+	// client resets its connection".
+	Text string `json:"text"`
+	// End is how the subject was then; nil where it went on.
+	End      *End     `json:"end,omitempty"`
+	Stimulus Stimulus `json:"stimulus,omitempty"` // the last one that the checks share; "" for none
+	// Remedy says what to do about it; "" where that is not known.
+	Remedy   string   `json:"remedy,omitempty"`
+	Families []string `json:"families,omitempty"` // those in which it was seen
+	Checks   []string `json:"checks"`             // that fail because of it
+	Unjudged int      `json:"unjudged,omitempty"` // how many checks were not judged because of it
+}
+
+// String returns the cause with its number and what follows from it, in one printable line.
+func (c Cause) String() string {
+	text := fmt.Sprintf("cause %d: %s", c.ID, oneLine(c.Text))
+	if c.End != nil && c.End.Words != "" {
+		text += fmt.Sprintf(": %q", cut(oneLine(c.End.Words), maxWords))
+	}
+	switch n := len(c.Checks); {
+	case n == 1:
+		text += fmt.Sprintf("; %s fails because of it", oneLine(c.Checks[0]))
+	case n > 1:
+		text += fmt.Sprintf("; %d checks fail because of it", n)
+	}
+	if c.Unjudged > 0 {
+		text += fmt.Sprintf("; %d checks are not judged", c.Unjudged)
+	}
+	return text
+}
+
+// maxWords is how many characters of the subject's own words are shown.
+const maxWords = 160
+
+// NewCause returns the cause of what a subject did at the end of a check, after a stimulus; "" is
+// an unknown one.
+func NewCause(end End, stimulus Stimulus) Cause {
+	cause := Cause{Text: end.String(), End: &end, Stimulus: stimulus}
+	if stimulus != "" {
+		cause.Text += " " + stimulus.String()
+	}
+	return cause
+}
+
+// FindCauses returns the causes of what failed, and enters their numbers in the results: see
+// [Result.CauseID]. Fails with the same end that share a stimulus since the subject last served
+// a new client have one cause (the words may differ where the last stimulus is the same), named after the last stimulus that they share. known are causes
+// that are known already, which come first, and get further checks. A remedy stays where the
+// check did nothing to the subject after the stimulus of the cause: otherwise it may be about
+// something else.
+func FindCauses(results []Result, known ...Cause) []Cause {
+	var groups []*group
+	for _, cause := range known {
+		groups = append(groups, &group{known: true, cause: cause})
+	}
+	for i, r := range results {
+		if r.Verdict != Fail || r.End == nil && r.CauseID == 0 {
+			continue
+		}
+		j := slices.IndexFunc(groups, func(g *group) bool { return g.explains(r) })
+		if j < 0 {
+			j = len(groups)
+			groups = append(groups, &group{cause: Cause{End: r.End}, shared: r.End.After})
+		}
+		groups[j].add(i, r)
+	}
+	slices.SortStableFunc(groups[len(known):], func(a, b *group) int { return len(b.cause.Checks) - len(a.cause.Checks) })
+	var causes []Cause
+	for n, g := range groups {
+		cause := g.cause
+		if !g.known {
+			var last Stimulus
+			if len(g.shared) > 0 {
+				last = g.shared[len(g.shared)-1]
+			}
+			named := NewCause(*cause.End, last)
+			cause.Text, cause.Stimulus = named.Text, named.Stimulus
+		}
+		cause.ID = n + 1
+		for _, i := range g.members {
+			r := &results[i]
+			r.CauseID = cause.ID
+			if r.End != nil && r.End.last() != cause.Stimulus {
+				r.Remedy = ""
+			}
+			if cause.Remedy == "" {
+				cause.Remedy = r.Remedy
+			}
+		}
+		causes = append(causes, cause)
+	}
+	return causes
+}
+
+// A group is a cause while it is found.
+type group struct {
+	known   bool
+	cause   Cause
+	shared  []Stimulus // by all members
+	members []int      // as indices of the results
+}
+
+// explains says whether the result belongs to the group.
+func (g *group) explains(r Result) bool {
+	if g.known && r.CauseID == g.cause.ID {
+		return true
+	}
+	if r.CauseID != 0 || r.End == nil || g.cause.End == nil || !g.cause.End.same(*r.End) {
+		return false
+	}
+	if g.known {
+		return slices.Contains(r.End.After, g.cause.Stimulus)
+	}
+	return len(common(g.shared, r.End.After)) > 0 || len(g.shared)+len(r.End.After) == 0 && slices.Contains(g.cause.Checks, r.Name)
+}
+
+func (g *group) add(i int, r Result) {
+	g.members = append(g.members, i)
+	g.cause.Checks, g.cause.Families = addNew(g.cause.Checks, r.Name), addNew(g.cause.Families, r.Family)
+	if r.End != nil && !g.known {
+		g.shared = common(g.shared, r.End.After)
+	}
+}
+
+// common returns what is in both lists, in the order of the first.
+func common(a, b []Stimulus) []Stimulus {
+	return slices.DeleteFunc(slices.Clone(a), func(s Stimulus) bool { return !slices.Contains(b, s) })
+}
+
+// masked finds what differs between two runs of a program that says the same: numbers,
+// addresses and times.
+var masked = regexp.MustCompile(`0x[0-9a-fA-F]+|\[[0-9a-fA-F:.]*\](?::[0-9]+)?|(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F.]+|[0-9]+(?:[.:,/-][0-9]+)*`)
+
+// MaskWords returns a line that a subject wrote with its numbers, addresses and times masked, so
+// that two runs that say the same say it in the same bytes.
+func MaskWords(line string) string { return strings.TrimSpace(masked.ReplaceAllString(line, "N")) }
