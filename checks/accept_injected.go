@@ -3,6 +3,7 @@
 package checks
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 	"forkrig/rig"
 	"forkrig/rig/fault"
 	"forkrig/rig/inject"
+	"forkrig/scorecard"
 )
 
 var acceptAborted = judge.Check{
@@ -49,6 +51,7 @@ type acceptErrors struct {
 	*judge.Case
 	remedy  string
 	session *inject.Session
+	healed  func() // says that an error was survived
 
 	survived, ended, deaf []string // names of errors
 	wrong                 bool     // one that is not disputed was not survived
@@ -62,28 +65,29 @@ var acceptCalls = []inject.Call{"accept", "accept4"}
 // listener that does not survive an error is started again for the next one. The finding is
 // the error's name; where the listener goes on to listen, and serves no client, it ends in
 // "-deaf".
-func (a *acceptErrors) judge(errors ...acceptError) {
+func (a *acceptErrors) judge(all ...acceptError) {
 	_, a.session = a.StartTrapped(acceptCalls...)
 	a.MustServe(a.Visit(0))
-	for i, e := range errors {
+	for i, e := range all {
 		if err := a.provoke(e.errno); err != nil {
 			// The listener ended before accept was called: late, of the error before.
 			if i == 0 || a.ListensOn() {
 				a.MustServe(err)
 			}
-			a.survived = slices.DeleteFunc(a.survived, func(name string) bool { return name == errors[i-1].name })
-			a.blame(errors[i-1])
-			if !a.startAgain(errors[i:]) {
+			a.survived = slices.DeleteFunc(a.survived, func(name string) bool { return name == all[i-1].name })
+			a.blame(all[i-1])
+			if !a.startAgain(all[i:]) {
 				break
 			}
 			a.MustServe(a.provoke(e.errno))
 		}
 		if a.serves() {
 			a.survived = append(a.survived, e.name)
+			a.healed()
 			continue
 		}
 		a.blame(e)
-		if (i < len(errors)-1 || !a.controlled) && !a.startAgain(errors[i+1:]) {
+		if (i < len(all)-1 || !a.controlled) && !a.startAgain(all[i+1:]) {
 			break
 		}
 	}
@@ -94,6 +98,8 @@ func (a *acceptErrors) judge(errors ...acceptError) {
 // client that came before, and was not served.
 func (a *acceptErrors) provoke(errno syscall.Errno) error {
 	a.Must(a.session.Set(inject.Rule{Calls: acceptCalls, Nth: 1, Errno: errno}))
+	a.Did(scorecard.AcceptError)
+	a.healed = a.Lasts(scorecard.AcceptError)
 	hit := func() (bool, string, error) { return len(a.session.Hits()) > 0, "", nil }
 	// The accept that waits was called before. The next one fails, and the client waits for
 	// the one after that. A client may be refused before the hit is noted.
@@ -130,7 +136,9 @@ func (a *acceptErrors) serves() bool {
 
 // blame notes that the listener did not survive an error.
 func (a *acceptErrors) blame(e acceptError) {
-	a.wrong = a.wrong || !e.disputed
+	if a.wrong = a.wrong || !e.disputed; a.wrong {
+		a.KeepEnd()
+	}
 	if a.Listens() {
 		a.deaf = append(a.deaf, e.name)
 		a.Finding(e.name + "-deaf")
@@ -145,6 +153,7 @@ func (a *acceptErrors) blame(e acceptError) {
 // which another check judges.
 func (a *acceptErrors) startAgain(left []acceptError) bool {
 	a.session.Clear()
+	a.healed()
 	a.KillSubject()
 	_, _ = fault.Apply(a.Context(), a.Lab, fault.Destroy{Host: a.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
 		return k.Local.Port() == a.Subject.ListenPort() // an error shows when bind fails
@@ -172,7 +181,7 @@ func (a *acceptErrors) control() {
 	for range 2 {
 		a.MustServe(a.Visit(0))
 		if !a.serves() {
-			a.Broken("the listener ends when a client leaves (other checks judge that)")
+			a.MustServe(errors.New("the listener ends when a client leaves"))
 		}
 	}
 	a.controlled = true

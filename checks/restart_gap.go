@@ -27,10 +27,7 @@ var restartGap = judge.Check{
 			c.MustServe(c.Visit(i))
 		}
 		s.AwaitWorkersEnd("the client left")
-		c.AwaitRest()
-		if !s.Listens() {
-			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
-		}
+		s.MustListen()
 		g := &gap{c: c, over: make(chan struct{})}
 		g.begin()
 		defer g.end()

@@ -40,6 +40,7 @@ var reuseTimeWait = judge.Check{
 			c.Broken("no TIME_WAIT is left on the port after the restart, so nothing is proved")
 		}
 		if err != nil {
+			c.KeepEnd()
 			c.Fail("bind fails with EADDRINUSE for up to 60 s: set SO_REUSEADDR to 1 on every listening socket before bind",
 				"the restarted subject does not listen while the port has %d connections in TIME_WAIT: %v%s",
 				len(here.In(rig.TimeWait)), judge.StartFailure(err), withoutTimeWait(c))

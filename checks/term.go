@@ -21,9 +21,7 @@ var term = judge.Check{
 		k := c.MustDial(0)
 		c.MustServe(k.Begin())
 		who := s.Serving(k)
-		if c.AwaitRest(); !s.Listens() {
-			c.Broken("the listener ended before SIGTERM%s", s.HowItEnded())
-		}
+		s.MustListen()
 		s.Terminate()
 		if last, err := c.AwaitNoListener(); err != nil {
 			failToEnd(c, s, k, last)

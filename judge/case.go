@@ -111,7 +111,7 @@ func (c *Case) Apply(f fault.Fault) (heal func()) {
 		c.Did(stimulus)
 	}
 	if lasts {
-		healed = c.lasts(stimulus)
+		healed = c.Lasts(stimulus)
 	}
 	applied, err := fault.Apply(c.Context(), c.Lab, f)
 	if errors.Is(err, os.ErrProcessDone) {

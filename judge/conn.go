@@ -133,6 +133,7 @@ func (k *Conn) Close() error {
 	if k.unread() {
 		k.Case.Did(scorecard.ClientReset)
 	}
+	k.Case.left()
 	return k.TCPConn.Close()
 }
 
@@ -154,6 +155,7 @@ func (k *Conn) unread() (some bool) {
 func (k *Conn) Reset() {
 	if !k.ended.Swap(true) {
 		k.Case.Did(scorecard.ClientReset)
+		k.Case.left()
 		_ = k.SetLinger(0) // cannot fail on an open TCP socket
 		k.TCPConn.Close()
 	}
@@ -359,8 +361,8 @@ func (k *Conn) AwaitEnd() error {
 func (c *Case) Visit(n int) error {
 	err := c.visit(n)
 	c.served(err)
-	if err == nil && c.Subject.forks {
-		c.Did(scorecard.WorkerEnds)
+	if err == nil {
+		c.left()
 	}
 	return err
 }

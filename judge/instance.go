@@ -68,6 +68,7 @@ func (c *Case) TryStart(how Launch) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.started(before)
 	p, err := c.Host.Start(command)
 	if err != nil {
 		return nil, err
@@ -188,8 +189,8 @@ func (s *Instance) Freeze() (thaw func()) { return s.Case.Apply(fault.Stop{Targe
 // Terminate sends SIGTERM to the first process, as an administrator would.
 func (s *Instance) Terminate() {
 	head := rig.ProcessInfos{s.Head()}
-	s.Case.endedByCheck()
 	s.Case.Apply(fault.Signal{Signal: syscall.SIGTERM, Targets: s.Case.Targets("the first process", head)})
+	s.Case.endedByCheck()
 }
 
 // Head is the first process: the oldest of those that were there before the first
@@ -299,6 +300,14 @@ func (c *Case) Listens() bool {
 
 // Listens is [Case.Listens].
 func (s *Instance) Listens() bool { return s.Case.Listens() }
+
+// MustListen checks that the subject listens when it is at rest, in a check that is about
+// something else: see [Case.MustServe].
+func (s *Instance) MustListen() {
+	if s.Case.AwaitRest(); !s.ListensOn() {
+		s.Case.MustServe(errors.New("the listener has ended" + s.HowItEnded()))
+	}
+}
 
 // AwaitNoListener waits until no socket listens on the port. Otherwise last is what still
 // listens.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"forkrig/rig"
+	"forkrig/rig/fault"
 	"forkrig/scorecard"
 )
 
@@ -91,6 +92,9 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 			c.Subject = p.profile.Apply(c.Subject)
 			c.Service, err = c.Subject.spoken()
 			c.Must(err)
+			if again := c.revive(); again != nil {
+				s = again
+			}
 			if p.cause = c.firstClients(s); p.cause != nil {
 				return
 			}
@@ -107,16 +111,34 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 	return p
 }
 
+// revive starts the subject again where it has ended, on a host without leftovers, and returns
+// nil where it has not.
+func (c *Case) revive() *Instance {
+	c.AwaitRest()
+	if c.ListensOn() {
+		return nil
+	}
+	c.KillSubject()
+	_, _ = fault.Apply(c.Context(), c.Lab, fault.Destroy{Host: c.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
+		return k.Local.Port() == c.Subject.ListenPort() // an error shows when bind fails
+	}})
+	s, err := c.TryStart(Launch{})
+	c.Must(err)
+	c.served(nil)
+	return s
+}
+
 // firstClients lets two clients come, one after the other.
 func (c *Case) firstClients(s *Instance) *scorecard.Cause {
 	k, err := c.Dial(0)
 	if err == nil {
-		err = k.Begin()
+		err = k.AwaitAccepted()
 	}
 	if errors.Is(err, errDeferred) {
 		return nil // the checks say what they need
 	}
 	if err == nil {
+		c.AwaitRest() // it has forked
 		workers, listErr := s.Workers()
 		c.Must(listErr)
 		c.Subject.forks = len(workers) > 0

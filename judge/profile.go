@@ -116,6 +116,7 @@ func (c *Case) find() (dialogue.Service, Side) {
 	for len(candidates) > 0 {
 		service := dialogue.MustResolve(candidates[0])
 		candidates = candidates[1:]
+		c.revive()
 		closes, came, err := c.probe(service)
 		if err == nil {
 			return service, closes

@@ -21,6 +21,8 @@ type history struct {
 	unserved error
 	// ended is how many of the starts of the subject the check itself has ended.
 	ended int
+	// kept is how the subject was when the check saw the fail that it tells of later.
+	kept *scorecard.End
 }
 
 // Did notes what the check does to the subject: see [scorecard.Stimulus]. [Case.Apply],
@@ -34,8 +36,9 @@ func (c *Case) Did(stimuli ...scorecard.Stimulus) {
 	}
 }
 
-// lasts notes a fault that goes on until healed is called.
-func (c *Case) lasts(s scorecard.Stimulus) (healed func()) {
+// Lasts notes something that is done to the subject until healed is called: that it serves a
+// new client meanwhile does not say that it survives.
+func (c *Case) Lasts(s scorecard.Stimulus) (healed func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.history.lasting = append(without(c.history.lasting, s), s)
@@ -48,6 +51,13 @@ func (c *Case) lasts(s scorecard.Stimulus) (healed func()) {
 
 func without(list []scorecard.Stimulus, s scorecard.Stimulus) []scorecard.Stimulus {
 	return slices.DeleteFunc(slices.Clone(list), func(other scorecard.Stimulus) bool { return other == s })
+}
+
+// left notes that a client leaves, which ends the worker of a subject that forks.
+func (c *Case) left() {
+	if c.Subject.forks {
+		c.Did(scorecard.WorkerEnds)
+	}
 }
 
 // served notes what came of a new client. Where it was served, the subject has survived what
@@ -66,6 +76,41 @@ func (c *Case) endedByCheck() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.history.ended = len(c.servers)
+	c.history.after, c.history.unserved = nil, nil
+}
+
+// started notes that the subject is started while others of its starts are still there, or
+// have been.
+func (c *Case) started(before rig.ProcessInfos) {
+	c.mu.Lock()
+	first := len(c.servers) == 0
+	c.mu.Unlock()
+	if first {
+		return
+	}
+	here, err := c.PortSockets()
+	switch {
+	case err != nil:
+	case len(here.In(rig.Listening)) > 0:
+		c.Did(scorecard.SecondInstance)
+	case len(before.Alive()) > 0:
+		c.Did(scorecard.RestartWorker)
+	case len(here.In(rig.TimeWait)) > 0:
+		c.Did(scorecard.RestartTimeWait)
+	default:
+		c.Did(scorecard.Restart)
+	}
+}
+
+// KeepEnd keeps how the subject is now for the fail with which the check will end: it goes on,
+// and starts the subject again.
+func (c *Case) KeepEnd() {
+	end := c.end()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.history.kept == nil {
+		c.history.kept = end
+	}
 }
 
 // stimulusOf is what a fault is to the subject, and whether it lasts until it is healed; "" for
@@ -102,8 +147,8 @@ func (c *Case) end() *scorecard.End {
 	h, servers := c.history, c.servers
 	after := slices.Clone(h.after)
 	c.mu.Unlock()
-	if len(servers) == h.ended || c.Host == nil {
-		return nil
+	if h.kept != nil || len(servers) == h.ended || c.Host == nil {
+		return h.kept
 	}
 	s := servers[len(servers)-1]
 	end := &scorecard.End{After: after}
@@ -136,6 +181,9 @@ func (c *Case) end() *scorecard.End {
 		if exit.Signal != 0 {
 			end.Kind, end.Status, end.Signal = scorecard.Killed, 0, rig.SignalName(exit.Signal)
 		}
+	}
+	if len(after) == 0 {
+		end.After = h.stimuli // it served a client before it saw what was done
 	}
 	end.Words = c.lastWords(s)
 	return end
