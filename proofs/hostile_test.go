@@ -32,13 +32,13 @@ var hostiles = rig.Programs{
 		return harmful(args, 3, func() {})
 	},
 	"naked": func(args []string) int {
-		return harmful(args, 3, func() {
+		return harmful(args, 6, func() {
 			for fd := range 1024 {
 				_ = syscall.Close(fd)
 			}
 		})
 	},
-	"suicidal":  func(args []string) int { return harmful(args, 3, func() { _ = syscall.Kill(0, syscall.SIGKILL) }) },
+	"suicidal":  func(args []string) int { return harmful(args, 6, func() { _ = syscall.Kill(0, syscall.SIGKILL) }) },
 	"murderous": func(args []string) int { return harmful(args, 3, func() { _ = syscall.Kill(-1, syscall.SIGKILL) }) },
 	"bombing": func(args []string) int {
 		return harmful(args, 1, func() {

@@ -403,7 +403,7 @@ func TestWarnings(t *testing.T) {
 			assert.Equal(t, scorecard.Warn, result.Verdict, "%+v", result)
 			assert.Equal(t, story.findings, result.Findings)
 			assert.Contains(t, result.Observed, story.says)
-			assert.NotEmpty(t, result.Reason)
+			assert.NotEmpty(t, result.Remedy)
 		})
 	}
 }
@@ -419,7 +419,7 @@ func TestByDesign(t *testing.T) {
 	result := selected[0].Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.ByDesign, result.Verdict, "%+v", result)
 	assert.Contains(t, result.Observed, "two instances listen on the same port")
-	assert.NotEmpty(t, result.Reason)
+	assert.NotEmpty(t, result.Remedy)
 
 	subject.Command = cli.BuiltIn().Command
 	result = selected[0].Judge(t, subject, rig.IPv4)
