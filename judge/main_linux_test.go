@@ -17,7 +17,7 @@ import (
 	"forkrig/rig"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, rig.Programs{"echo": echo, "speak": speak}) }
+func TestMain(m *testing.M) { rig.Main(m, rig.Programs{"echo": echo, "speak": speak, "frail": frail}) }
 
 // echo is a small server: it echoes, without a process for each connection.
 func echo(args []string) int {
