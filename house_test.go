@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 
 	"forkrig/checks"
 	"forkrig/dialogue"
+	"forkrig/scorecard"
 )
 
 // mayImport says which packages of this module a package may import, by directory. A
@@ -99,6 +101,13 @@ func TestDocsShowTheExample(t *testing.T) {
 	_, example, found := strings.Cut(source, "func TestExample")
 	require.True(t, found)
 	assert.Contains(t, document(t, "docs/library.md"), "func TestExample"+example)
+}
+
+// TestDocsNameEveryStimulus compares the table in docs/checks.md with the stimuli.
+func TestDocsNameEveryStimulus(t *testing.T) {
+	for _, s := range scorecard.Stimuli() {
+		assert.Contains(t, document(t, "docs/checks.md"), fmt.Sprintf("\n| `%s` | %v |\n", string(s), s))
+	}
 }
 
 // TestDocsNameEveryCheck compares docs/checks.md with the checks.
