@@ -338,9 +338,11 @@ func (c *Case) ListensOn() (listens bool) {
 // ListensOn is [Case.ListensOn].
 func (s *Instance) ListensOn() bool { return s.Case.ListensOn() }
 
-// MustSurvive checks that the subject listens and serves a new client. It waits for a
-// subject that listens again after a moment.
+// MustSurvive checks that the subject listens and serves a new client when it is at rest: it
+// may notice what was done to it after it has served another client. It waits for a subject that
+// listens again after a moment.
 func (s *Instance) MustSurvive(what, cause string) {
+	s.Case.AwaitRest()
 	err := s.Case.Visit(0)
 	if err == nil {
 		return

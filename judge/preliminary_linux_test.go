@@ -144,10 +144,11 @@ func TestOneCause(t *testing.T) {
 	}}
 	manyResets := Check{Name: "many-resets", Meaning: "m", Run: func(c *Case) {
 		c.Start("")
-		for range 20 { // the first one may be noticed later
+		for range 3 {
 			k := c.MustDial(0)
 			c.MustServe(k.Exchange())
 			k.Reset()
+			c.AwaitRest()
 		}
 	}}
 	results, causes := judged(t, "ends on a reset", rig.Families[:], visits, resets, manyResets)
@@ -155,7 +156,7 @@ func TestOneCause(t *testing.T) {
 	assert.Equal(t, "the server ends with status 1 when a client resets its connection", causes[0].Text)
 	assert.Equal(t, "Error: read ECONNRESET", causes[0].End.Words)
 	assert.Equal(t, []string{"resets", "many-resets"}, causes[0].Checks)
-	assert.Equal(t, []string{"IPv4", "IPv6"}, causes[0].Families)
+	assert.ElementsMatch(t, []string{"IPv4", "IPv6"}, causes[0].Families)
 	assert.Equal(t, "go on", causes[0].Remedy)
 	for _, r := range results {
 		if r.Name == "visits" {
