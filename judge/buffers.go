@@ -31,7 +31,7 @@ func (k *Conn) Fill() []byte {
 	var said []byte
 	began := time.Now()
 	sent := k.Case.stall.now()
-	for len(said) < maxBytes && time.Since(began) < rig.Patience() {
+	for len(said) < maxBytes && time.Since(began) < patience() {
 		_ = k.SetWriteDeadline(time.Now().Add(lookInterval)) // an open socket takes it
 		n, err := k.TCPConn.Write(block[len(said)%len(block):])
 		said = append(said, block[len(said)%len(block):][:n]...)

@@ -36,7 +36,7 @@ type Conn struct {
 
 // Dial connects from the n-th client's host. It does not wait until the subject
 // accepts.
-func (c *Case) Dial(n int) (*Conn, error) { return c.DialWithin(n, rig.Patience()) }
+func (c *Case) Dial(n int) (*Conn, error) { return c.DialWithin(n, patience()) }
 
 // DialWithin is [Case.Dial] that gives up after the limit, also where the subject is not
 // quiescent: the error wraps [rig.ErrNotObserved] then.
@@ -57,7 +57,7 @@ func (c *Case) DialWithin(n int, limit time.Duration) (*Conn, error) {
 			case <-ticker.C:
 			}
 			err := w.over()
-			if errors.Is(err, ErrQuiescent) && !c.connecting(client) && time.Since(w.began) < rig.Patience() {
+			if errors.Is(err, ErrQuiescent) && !c.connecting(client) && time.Since(w.began) < patience() {
 				continue // the machine is busy: connect was not called yet
 			}
 			if err == nil && time.Since(w.began) >= limit && c.connecting(client) {

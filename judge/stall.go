@@ -44,6 +44,11 @@ func Hopeless(err error) bool {
 	return errors.Is(err, ErrQuiescent) || errors.Is(err, ErrBusy) || errors.Is(err, rig.ErrNotObserved)
 }
 
+// patience is how long one wait for something of the subject lasts at the most: longer than a
+// client repeats a SYN that a full backlog drops, or than a resolver waits for name servers that
+// do not answer. Nearly all waits end before, when the subject is quiescent.
+func patience() time.Duration { return rig.Scaled(20 * time.Second) }
+
 const (
 	// lookInterval is the time between two looks, which cost a millisecond and more each.
 	lookInterval = 100 * time.Millisecond
@@ -122,8 +127,8 @@ func (w *wait) over() error {
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", ErrQuiescent, settling)
 	case seen.Fruitless-w.fruitless >= rig.Scaled(observe.FruitlessLimit):
 		return fmt.Errorf("%w: it used %v of processor time without a result", ErrBusy, seen.Fruitless.Round(time.Second))
-	case time.Since(w.began) >= rig.Patience():
-		return fmt.Errorf("%w within %v", rig.ErrNotObserved, rig.Patience())
+	case time.Since(w.began) >= patience():
+		return fmt.Errorf("%w within %v", rig.ErrNotObserved, patience())
 	}
 	return nil
 }
@@ -193,7 +198,7 @@ func (c *Case) Until(what string, seen func() (yes bool, last string, err error)
 // it waits for clients, and returns whether it did. On a busy machine it may have
 // to wait for a processor, so the first wait for a subject that never rests is long.
 func (c *Case) AwaitRest() bool {
-	longest := rig.Patience() / 6
+	longest := patience() / 4
 	if c.neverRests {
 		longest = rig.Scaled(rig.Settling)
 	}

@@ -31,6 +31,9 @@ const (
 // judge judges the subject that the options describe, tells out what happens, writes the
 // card that was asked for as it grows, and returns the exit status. It does not fail tb.
 func (o *Options) judge(tb rig.TB, out *output) int {
+	if o.within == 0 {
+		o.within = rig.Scaled(time.Minute)
+	}
 	ctx, stop := o.bounded(tb.Context())
 	defer stop()
 	complain := func(what string, err error) {

@@ -97,7 +97,7 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md, as the checks end")
 	f.StringVar(&o.baseline, "baseline", "", "compare with the card in this `FILE`: the exit status is 1 only where something became worse")
 	f.BoolVar(&o.strict, "strict", false, "the exit status is 1 for a warning, too")
-	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m; the card keeps the results until then")
+	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m, and without it after 1m, or later on a busy machine; the card keeps the results until then")
 }
 
 // programFlags adds the flags of a trial for which go test has flags of its own.
