@@ -34,6 +34,19 @@ func (c *Case) Did(stimuli ...scorecard.Stimulus) {
 		c.history.stimuli = append(without(c.history.stimuli, s), s)
 		c.history.after = append(without(c.history.after, s), s)
 	}
+	// What goes on all the time is not what was done last.
+	slices.SortStableFunc(c.history.after, func(a, b scorecard.Stimulus) int { return ambient(a) - ambient(b) })
+}
+
+// ambient is less for what happens along with everything else.
+func ambient(s scorecard.Stimulus) int {
+	switch s {
+	case scorecard.ClientLeaves, scorecard.WorkerEnds:
+		return -2
+	case scorecard.ManyClients:
+		return -1
+	}
+	return 0
 }
 
 // Lasts notes something that is done to the subject until healed is called: that it serves a
