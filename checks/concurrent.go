@@ -25,11 +25,12 @@ var concurrent = judge.Check{
 				c.Fail("a silent client blocks all others: use a process or a thread per connection, or poll all connections",
 					"a client is not served while another one is connected and silent: %v", err)
 			}
-			c.Broken("a client that sends a message is not served: %v", err)
+			c.MustServe(err)
 		}
 		// A worker has ended, and another one lives.
 		if _, err := s.AwaitWorkers(len(alone)); err != nil {
-			c.Broken("the worker of a client that left does not end: %v", judge.FirstLine(err))
+			c.Fail("a worker outlives its client: read until read returns 0 or an error, and exit then",
+				"the worker of a client that left does not end: %v", judge.FirstLine(err))
 		}
 		c.AwaitRest() // the listener has reaped the worker, or is blocked
 		if err := c.Visit(1); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 var secondInstance = judge.Check{
@@ -20,6 +21,7 @@ var secondInstance = judge.Check{
 		c.MustServe(c.Visit(0))
 		before, err := c.Host.Sockets()
 		c.Must(err)
+		c.Did(scorecard.SecondInstance)
 		second, err := c.Host.Start(c.Subject.At(c.Address))
 		c.Must(err)
 

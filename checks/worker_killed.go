@@ -11,6 +11,7 @@ import (
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/scorecard"
 )
 
 var workerKilled = judge.Check{
@@ -88,6 +89,7 @@ func killWorker(c *judge.Case, s *judge.Instance, p *pool, k *judge.Conn, signal
 		c.Apply(fault.Kill{Targets: targets})
 	} else {
 		c.Apply(fault.Signal{Signal: signal, Targets: targets})
+		c.Did(scorecard.WorkerKilled)
 	}
 	_, err = c.Until("the end of the worker", func() (bool, string, error) {
 		all, err := c.Host.Processes()

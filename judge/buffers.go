@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 // SmallBuffers makes the connections of the lab hold little, so that a client
@@ -26,6 +27,7 @@ func (c *Case) SmallBuffers() {
 // The subject has stopped when nothing more can be sent while all its processes sleep and
 // no kernel has anything to deliver: a subject that waits for a processor will read on.
 func (k *Conn) Fill() []byte {
+	k.Case.Did(scorecard.SlowReader)
 	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
 	const maxBytes = 16 << 20
 	var said []byte

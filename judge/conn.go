@@ -137,6 +137,12 @@ func (k *Conn) Close() error {
 	return k.TCPConn.Close()
 }
 
+// CloseWrite closes the client's sending side.
+func (k *Conn) CloseWrite() error {
+	k.Case.Did(scorecard.HalfClose)
+	return k.TCPConn.CloseWrite()
+}
+
 // unread says whether bytes have come that were not read: to close resets the connection then.
 func (k *Conn) unread() (some bool) {
 	raw, err := k.SyscallConn()

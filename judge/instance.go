@@ -239,11 +239,11 @@ func (s *Instance) Role(info rig.ProcessInfo) string {
 	return "a worker"
 }
 
-// Describe lists processes with their roles.
+// Describe lists processes with their roles, and says since when they are there.
 func (s *Instance) Describe(l rig.ProcessInfos) string {
 	var parts []string
 	for _, info := range l {
-		parts = append(parts, fmt.Sprintf("pid %d (%s), %s", info.PID, info.Name, s.Role(info)))
+		parts = append(parts, fmt.Sprintf("pid %d (%s), %s, started %v ago", info.PID, info.Name, s.Role(info), info.Age.Round(100*time.Millisecond)))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -13,6 +13,7 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/scorecard"
 )
 
 // Reload is how a subject is told to read its configuration again. The zero value says that it
@@ -55,6 +56,7 @@ func (s *Instance) Reload() {
 		}
 	}
 	how := c.Subject.Reload
+	defer c.Did(scorecard.Reload)
 	if how.Signal != 0 {
 		c.Apply(fault.Signal{Signal: how.Signal, Targets: c.Targets("the first process", rig.ProcessInfos{head})})
 		return

@@ -135,6 +135,8 @@ func stimulusOf(f fault.Fault) (s scorecard.Stimulus, lasts bool) {
 			return scorecard.SIGTERM, false
 		}
 		return scorecard.Signals, false
+	case fault.Kill:
+		return scorecard.WorkerKilled, false
 	case *fault.Storm:
 		return scorecard.Signals, true
 	case fault.Unplugged:

@@ -68,8 +68,12 @@ func (c *Case) MustServe(err error) {
 		c.Skip("%v: say by -service what", errDeferred)
 	}
 	c.served(err)
-	if end := c.end(); end != nil && len(end.After) > 0 {
-		c.Fail("", "%v %v: a client is not served: %v", end, end.After[len(end.After)-1], err)
+	if end := c.end(); end != nil {
+		how := end.String()
+		if n := len(end.After); n > 0 {
+			how += " " + end.After[n-1].String()
+		}
+		c.Fail("", "%s: a client is not served: %v", how, err)
 	}
 	c.Broken("a client is not served (other checks judge that): %v", err)
 }

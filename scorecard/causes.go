@@ -16,7 +16,6 @@ type Stimulus string
 // The stimuli.
 const (
 	ClientReset     Stimulus = "client-reset"
-	ClientAborts    Stimulus = "client-aborts"
 	ClientVanishes  Stimulus = "client-vanishes"
 	HalfClose       Stimulus = "half-close"
 	SlowReader      Stimulus = "slow-reader"
@@ -43,7 +42,6 @@ const (
 // stimulusWords say each stimulus as the end of a sentence.
 var stimulusWords = map[Stimulus]string{
 	ClientReset:     "when a client resets its connection",
-	ClientAborts:    "when a client leaves before it is accepted",
 	ClientVanishes:  "when a client vanishes without a word",
 	HalfClose:       "when a client closes its side of a connection first",
 	SlowReader:      "when a client does not read",
