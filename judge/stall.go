@@ -146,7 +146,7 @@ func (c *Case) settling() time.Duration {
 // send, because it had no route, and will.
 func unread(here rig.Sockets, client rig.Socket) bool {
 	return slices.ContainsFunc(here, func(k rig.Socket) bool {
-		return k.Local == client.Remote && k.Remote == client.Local && k.RecvQueue > 0
+		return unmapped(k.Local) == unmapped(client.Remote) && unmapped(k.Remote) == unmapped(client.Local) && k.RecvQueue > 0
 	})
 }
 

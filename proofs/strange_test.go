@@ -35,6 +35,7 @@ import (
 var strangers = rig.Programs{
 	"daemon":    func(args []string) int { return leave(args[1:]) },
 	"late":      func(args []string) int { time.Sleep(time.Second); return become(args[1:]) }, // it is what is late
+	"mapped":    mapped,
 	"helped":    helped,
 	"threads":   threads,
 	"deferring": deferring,
@@ -64,6 +65,8 @@ func TestStrangeServers(t *testing.T) {
 		"daemon": {passes: []string{"reap", "eintr-accept", "reuse-time-wait", "second-instance", "fd-steady", "term"}},
 		// It needs a second until it listens.
 		"late": {passes: []string{"reuse-time-wait"}},
+		// It is reached over IPv4, and has IPv6 addresses.
+		"mapped": {passes: []string{"slow-reader", "eintr-worker", "reset-survived", "vanished-client"}},
 		// It keeps a child that is no worker.
 		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
 		// It has no process for each connection.
@@ -155,6 +158,19 @@ func become(args []string) int {
 	err := syscall.Exec("/proc/self/exe", append([]string{rig.Program("server").Args[0]}, args...), os.Environ())
 	fmt.Fprintln(os.Stderr, "become the server:", err)
 	return 1
+}
+
+// mapped becomes the built-in server on all addresses: those of its clients are IPv4-mapped ones
+// (ipv6(7)).
+func mapped(args []string) int {
+	all := slices.Clone(args[1:])
+	for i, word := range all {
+		if i > 0 && all[i-1] == "-listen" {
+			_, port, _ := net.SplitHostPort(word)
+			all[i] = net.JoinHostPort("::", port)
+		}
+	}
+	return become(all)
 }
 
 // leave starts the built-in server in a session of its own, and ends.
