@@ -19,6 +19,7 @@ var eintrAccept = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
+		s.MustListen()
 		listeners := s.Listeners()
 		signals := s.NeutralSignals()
 		if len(signals) == 0 {

@@ -225,8 +225,9 @@ func FindCauses(results []Result, known ...Cause) []Cause {
 		cause.ID = n + 1
 		for _, i := range g.members {
 			r := &results[i]
+			about := r.CauseID != 0 // it judges the stimulus of a known cause
 			r.CauseID = cause.ID
-			if r.End != nil && r.End.last() != cause.Stimulus {
+			if !about && r.End != nil && r.End.last() != cause.Stimulus {
 				r.Remedy = ""
 			}
 			if cause.Remedy == "" {

@@ -72,6 +72,7 @@ func TestFindCausesOfWhatIsKnown(t *testing.T) {
 	results := []Result{failed("reap", "IPv4", "", WorkerEnds), failed("term", "IPv4", "", SIGTERM), about}
 	causes := FindCauses(results, known)
 	require.Len(t, causes, 2)
+	assert.Equal(t, "remedy of bytes-exact", results[2].Remedy)
 	assert.Equal(t, []string{"reap", "bytes-exact"}, causes[0].Checks)
 	assert.Equal(t, "cause 1: the server ends with status 1 when a worker ends; 2 checks fail because of it; 20 checks are not judged", causes[0].String())
 	assert.Equal(t, []string{"term"}, causes[1].Checks)
