@@ -19,7 +19,8 @@ var eintrAccept = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
-		s.MustListen()
+		const remedy = "accept fails with EINTR after a signal handler without SA_RESTART: call accept again"
+		s.MustSurvive("the end of a worker", remedy)
 		listeners := s.Listeners()
 		signals := s.NeutralSignals()
 		if len(signals) == 0 {
@@ -27,7 +28,7 @@ var eintrAccept = judge.Check{
 		}
 		var woken uint64
 		survived := func(what string) {
-			s.MustSurvive(what, "accept fails with EINTR after a signal handler without SA_RESTART: call accept again")
+			s.MustSurvive(what, remedy)
 			s.AwaitWorkersEnd("the client left")
 			c.AwaitAsleep(listeners)
 		}
