@@ -64,7 +64,7 @@ var handlerSafety = judge.Check{
 		if sent == 0 {
 			c.Broken("no signal reached the listener, so nothing is proved")
 		}
-		s.MustServe(unsafeHandler)
+		s.MustSurvive("a storm of signals", unsafeHandler)
 		c.Note("%d signals %sand more while clients came", all, names(signals))
 	},
 }

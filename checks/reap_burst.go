@@ -39,7 +39,7 @@ var reapBurst = judge.Check{
 			c.Must(err)
 			if len(zombies) > 0 {
 				c.Fail("one SIGCHLD may stand for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, for any status",
-					"%d of %d workers that ended at the same instant (%s) are still zombies after %v", len(zombies), len(workers), end.how, rig.Scaled(rig.Settling))
+					"%d of %d workers that ended at the same instant (%s) are still zombies after %v", len(zombies), max(len(zombies), len(workers)), end.how, rig.Scaled(rig.Settling))
 			}
 			c.CloseConnections()
 			s.MustSurvive("the end of many workers at once", "the listener stops accepting when workers end: call accept again")

@@ -40,7 +40,7 @@ var reload = judge.Check{
 			}
 		}
 		first.mustNotGrow(c)
-		s.MustServe("the subject must serve new clients after a reload")
+		c.MustServe(c.Visit(0))
 		c.Note("%d reloads by %v cost no connection", reloads, c.Subject.Reload)
 	},
 }

@@ -45,7 +45,7 @@ var secondInstance = judge.Check{
 				"the first instance no longer listens")
 		}
 		checkErrorMessage(c, first, second, ended == nil)
-		first.MustServe("a second start must not disturb the first instance: exit when bind or listen fails")
+		first.MustSurvive("a second start", "a second start must not disturb the first instance: exit when bind or listen fails")
 	},
 }
 

@@ -284,13 +284,6 @@ func (s *Instance) MustFork() {
 	s.AwaitWorkersEnd("its client left")
 }
 
-// MustServe checks that a new client is served, and fails the check otherwise.
-func (s *Instance) MustServe(cause string) {
-	if err := s.Case.Visit(0); err != nil {
-		s.Case.Fail(cause, "a new client is not served: %v", err)
-	}
-}
-
 // Listens says whether a socket listens on the port now.
 func (c *Case) Listens() bool {
 	here, err := c.PortSockets()

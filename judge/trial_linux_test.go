@@ -26,7 +26,7 @@ func echoing() Subject {
 var visits = Check{Name: "visits", Meaning: "a client is served", Run: func(c *Case) {
 	s := c.Start("")
 	c.MustServe(c.Visit(0))
-	s.MustServe("it serves no second client")
+	s.MustSurvive("a client", "it serves no second client")
 	c.Note("%d processes", len(s.Own))
 }}
 
