@@ -214,7 +214,7 @@ func explainStartError(err error) error {
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: make the program executable for this user", err)
 	case errors.Is(err, syscall.EAGAIN):
-		return fmt.Errorf("%w: a limit on processes is reached (ulimit -u, pids.max)", err)
+		return fmt.Errorf("%w: a limit on processes is reached (ulimit -u, pids.max), or a fault refuses forks", err)
 	}
 	return err
 }
