@@ -111,8 +111,9 @@ func (h *Host) RefuseForks() (allow func() error, err error) {
 	h.peopling.Lock()
 	people, err := h.populated()
 	h.peopling.Unlock()
+	var heal func() error
 	if err == nil {
-		allow, err = people.RefuseForks()
+		heal, err = people.RefuseForks()
 	}
 	if errors.Is(err, population.ErrCannotRefuse) {
 		err = &MissingError{Feature: FeaturePIDMax, Err: err,
@@ -122,7 +123,7 @@ func (h *Host) RefuseForks() (allow func() error, err error) {
 		return nil, fmt.Errorf("refuse forks of %s: %w", h.Name, err)
 	}
 	return func() error {
-		if err := allow(); err != nil {
+		if err := heal(); err != nil {
 			return fmt.Errorf("allow forks of %s: %w", h.Name, err)
 		}
 		return nil
