@@ -352,7 +352,10 @@ func (s *Instance) MustSurvive(what, cause string) {
 // "" where it runs.
 func (s *Instance) HowItEnded() string {
 	if s.Process.Running() {
-		return ""
+		// It may have ended just now.
+		if all, err := s.Case.Host.Processes(); err != nil || len(all.Alive()) > 0 {
+			return ""
+		}
 	}
 	exit, err := s.Process.Wait(s.Case.Context())
 	if err != nil {
