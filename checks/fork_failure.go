@@ -55,6 +55,8 @@ func startLimited(c *judge.Case, missing error) *judge.Instance {
 // refuse any more, clients are served again. [fault.NoFork] sees a fork of its own refused
 // at its begin and at its end.
 func forkFails(c *judge.Case, s *judge.Instance, refusal fault.Fault) {
+	c.MustServe(c.Visit(0)) // a runtime may start threads of its own now
+	s.AwaitWorkersEnd("its client left")
 	c.AwaitRest()
 	f := refusedFork{c: c, s: s, task: comesWithClient(c, s)}
 	c.AwaitRest()
@@ -190,10 +192,10 @@ func (f refusedFork) connectionStays() *judge.Conn {
 		return k
 	case errors.Is(err, judge.ErrBusy):
 		c.Fail("the listener repeats fork in a busy loop: log the error, close the connection and go on",
-			"the kernel refused %s, and the connection of the client stays open: %v", f.task, err)
+			"the kernel refused %s, and the listener works without end while the connection of the client stays open", f.task)
 	case errors.Is(err, rig.ErrNotObserved):
 		c.Fail("the parent keeps the connection open when fork fails: close it",
-			"the kernel refused %s, and the connection of the client stays open: %v", f.task, err)
+			"the kernel refused %s, and the connection of the client was open for %v", f.task, rig.Patience())
 	}
 	k.Close()
 	return nil
