@@ -25,8 +25,7 @@ var forkFailure = judge.Check{
 		refusal := fault.NoFork{Host: c.Host}
 		tried, err := fault.Apply(c.Context(), c.Lab, refusal)
 		if missing := (*rig.MissingError)(nil); errors.As(err, &missing) {
-			s := startLimited(c, missing)
-			forkFails(c, s, fault.Limit{Targets: s.OwnTargets(), Resource: rig.UserProcesses, Soft: 0})
+			forkFailsByLimit(c, missing)
 			return
 		}
 		c.Must(err)
@@ -35,16 +34,16 @@ var forkFailure = judge.Check{
 	},
 }
 
-// startLimited starts the subject as a user whose processes the kernel limits, because it
+// forkFailsByLimit judges the subject as a user whose processes the kernel limits, because it
 // lacks the way that does without.
-func startLimited(c *judge.Case, missing error) *judge.Instance {
+func forkFailsByLimit(c *judge.Case, missing error) {
 	s, err := c.TryStart(judge.Launch{Limited: true})
 	if err != nil && c.Subject.User == "" && !rig.Rootless() {
 		c.Skip("%v; and the subject does not start as user %s (see -subject-user), for whom fork has a limit: %v",
 			missing, judge.LimitedUser, judge.FirstLine(err))
 	}
 	c.Must(err)
-	return s
+	forkFails(c, s, fault.Limit{Targets: s.OwnTargets(), Resource: rig.UserProcesses, Soft: 0})
 }
 
 // forkFails lets clients come while the kernel refuses every fork, and judges what becomes of

@@ -131,8 +131,12 @@ func (p *Process) start() error {
 	if cmd.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return fmt.Errorf("find the working directory: %w", err)
 	}
+	if credential != nil && len(c.Capabilities) > 0 && cmd.Err == nil {
+		cmd.Args = ambientArguments(cmd.Dir, cmd.Path, cmd.Args)
+		cmd.Path, cmd.Dir = program.Executable, "/"
+	}
 	cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), c.Env...)
-	cmd.SysProcAttr = processAttributes(credential)
+	cmd.SysProcAttr = processAttributes(credential, c.Capabilities)
 
 	// Pipes of our own instead of cmd's: a worker that outlives the process
 	// keeps them open, and waiting for the process must not wait for that.
