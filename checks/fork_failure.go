@@ -158,9 +158,15 @@ func (f refusedFork) mustNotSucceed() {
 	}
 }
 
-// connectionStays connects a client while fork fails, and returns its connection if that
-// does not end. It skips the check where the client is served.
-func (f refusedFork) connectionStays() *judge.Conn {
+// waitingClient is a client that is neither served nor told while fork fails.
+type waitingClient struct {
+	*judge.Conn
+	answered chan error // what became of its request, when that is known
+}
+
+// connectionStays connects a client while fork fails, and returns it if its connection does not
+// end. It skips the check where the client is served.
+func (f refusedFork) connectionStays() *waitingClient {
 	c, s := f.c, f.s
 	ended := func() {
 		if !s.ListensOn() {
@@ -172,37 +178,62 @@ func (f refusedFork) connectionStays() *judge.Conn {
 		ended()
 		c.Must(err)
 	}
-	served := false
-	if c.Service.Lacks(dialogue.Answers) == "" {
-		err = k.Exchange()
-		served = err == nil
+	stays := &waitingClient{Conn: k, answered: make(chan error, 1)}
+	served := make(chan bool, 1)
+	go func() {
+		is, err := asks(k)
+		served <- is
+		stays.answered <- err
+	}()
+	timer := time.NewTimer(rig.Scaled(3 * rig.Settling)) // longer than a quiescent subject takes
+	defer timer.Stop()
+	select {
+	case is := <-served:
+		err = <-stays.answered
+		ended()
+		if is {
+			f.mustNotSucceed()
+			c.Skip("%s comes with a client, but one is served as well while the kernel refuses every fork", f.task)
+		}
+		stays.answered <- err
+		if !judge.Hopeless(err) {
+			k.Close()
+			return nil
+		}
+	case <-timer.C: // it is neither quiescent nor known to be busy: it may try again and again
+		ended()
 	}
-	if !served && !judge.Hopeless(err) { // other words than an answer, such as a refusal, may come
-		var n int
-		n, err = k.ReadFull(make([]byte, 1<<10))
-		served = n > 0 && errors.Is(err, judge.ErrQuiescent) && c.Service.Lacks(dialogue.Answers) != ""
+	loop := errors.Is(err, judge.ErrBusy)
+	if !loop && !errors.Is(err, judge.ErrQuiescent) {
+		loop = busyLoop(c, s, s.Listeners()) != ""
 	}
-	ended()
-	switch {
-	case served:
-		f.mustNotSucceed()
-		c.Skip("%s comes with a client, but one is served as well while the kernel refuses every fork", f.task)
-	case errors.Is(err, judge.ErrQuiescent):
-		return k
-	case errors.Is(err, judge.ErrBusy):
+	if loop {
 		c.Fail("the listener repeats fork in a busy loop: log the error, close the connection and go on",
 			"the kernel refused %s, and the listener works without end while the connection of the client stays open", f.task)
-	case errors.Is(err, rig.ErrNotObserved):
-		c.Fail("the parent keeps the connection open when fork fails: close it",
-			"the kernel refused %s, and the connection of the client was open for %v", f.task, rig.Patience())
 	}
-	k.Close()
-	return nil
+	return stays
+}
+
+// asks has a client converse while fork fails, and says whether it was served. Otherwise the
+// error says how the connection ended, or that it stays open.
+func asks(k *judge.Conn) (served bool, err error) {
+	answers := k.Case.Service.Lacks(dialogue.Answers) == ""
+	if answers {
+		if err = k.Exchange(); err == nil {
+			return true, nil
+		}
+		if judge.Hopeless(err) {
+			return false, err
+		}
+	}
+	// Other words than an answer may come, such as a refusal.
+	n, err := k.ReadFull(make([]byte, 1<<10))
+	return !answers && n > 0 && errors.Is(err, judge.ErrQuiescent), err
 }
 
 // servedLater judges a subject that keeps the connection of a client when fork fails: it
 // may serve the client when fork succeeds again.
-func (f refusedFork) servedLater(k *judge.Conn) {
+func (f refusedFork) servedLater(k *waitingClient) {
 	c, s := f.c, f.s
 	inode, err := k.ServerInode()
 	c.Must(err)
@@ -210,6 +241,14 @@ func (f refusedFork) servedLater(k *judge.Conn) {
 	defer cancel()
 	told := false
 	err = rig.Await(ctx, "service, or the end, for the waiting client", func() (bool, string, error) {
+		select {
+		case err := <-k.answered:
+			if !judge.Hopeless(err) {
+				told = err != nil
+				return true, "", nil
+			}
+		default:
+		}
 		n, err := k.ReadNow(make([]byte, 64))
 		if n > 0 || err != nil {
 			told = n == 0
