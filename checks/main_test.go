@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package checks
+package checks_test
 
 import (
 	"testing"
 
 	"forkrig/rig"
+	"forkrig/server/forkserver"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, nil) }
+func TestMain(m *testing.M) { rig.Main(m, rig.Programs{"server": forkserver.Main}) }

@@ -47,22 +47,25 @@ type Launch struct {
 	// With 0 the start waits for rest, which takes longer.
 	Own int
 	// Limited runs it as [LimitedUser], because the kernel does not limit the processes of
-	// root. A subject with a user of its own keeps it; a sandbox made without root has one
-	// user only, who is limited.
+	// root, with capabilities that do not lift that limit: it may read any file, listen on
+	// any port and become another user. A subject with a user of its own keeps it; a sandbox
+	// made without root has one user only, who is limited.
 	Limited bool
 }
 
 // LimitedUser is a user whose number of processes the kernel limits.
 const LimitedUser = "65534"
 
+// limitedCapabilities are CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID, CAP_SETUID and
+// CAP_NET_BIND_SERVICE (capabilities(7)). A process with CAP_SYS_ADMIN or CAP_SYS_RESOURCE
+// would have no limit (RLIMIT_NPROC in getrlimit(2)).
+var limitedCapabilities = []uintptr{0, 1, 6, 7, 10}
+
 // TryStart is [Case.Start] where a subject that does not listen is an error.
 func (c *Case) TryStart(how Launch) (*Instance, error) {
 	command := c.Subject.At(c.Address)
 	if how.Limited && command.User == "" && !rig.Rootless() {
-		command.User = LimitedUser
-		if err := c.Host.SetSysctl("net.ipv4.ip_unprivileged_port_start", "0"); err != nil { // of IPv6, too
-			return nil, err
-		}
+		command.User, command.Capabilities = LimitedUser, limitedCapabilities
 	}
 	before, err := c.Host.Processes()
 	if err != nil {
@@ -352,7 +355,10 @@ func (s *Instance) MustSurvive(what, cause string) {
 // "" where it runs.
 func (s *Instance) HowItEnded() string {
 	if s.Process.Running() {
-		return ""
+		// It may have ended just now.
+		if all, err := s.Case.Host.Processes(); err != nil || len(all.Alive()) > 0 {
+			return ""
+		}
 	}
 	exit, err := s.Process.Wait(s.Case.Context())
 	if err != nil {

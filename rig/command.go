@@ -28,9 +28,14 @@ type Command struct {
 	Dir string
 	// User is a user's name or number; "" means the user of the tests. It needs
 	// root, and is a [MissingError] in a sandbox made without. The process has the
-	// user's own group and no other, no capability, and never gains a privilege by
-	// executing a program (PR_SET_NO_NEW_PRIVS), so that sudo and ping do not work.
+	// user's own group and no other, no capability but Capabilities, and never gains a
+	// privilege by executing a program (PR_SET_NO_NEW_PRIVS), so that sudo and ping do not
+	// work.
 	User string
+	// Capabilities are those that a process as User has nevertheless, by their numbers
+	// (capabilities(7)), and passes on to what it executes (ambient ones). The binary of the
+	// tests must be executable by User. They cannot be combined with ClockOffset.
+	Capabilities []uintptr
 	// StdoutTo and StderrTo are files that take the stream instead of the rig, which
 	// are made if need be and written to at their end, such as one on a [Disk] or
 	// /dev/full, where each write gives ENOSPC (full(4)). "" means that the rig
@@ -124,6 +129,9 @@ func (c Command) check() error {
 	}
 	if err := c.checkClock(); err != nil {
 		return err
+	}
+	if len(c.Capabilities) > 0 && (c.User == "" || c.ClockOffset != 0) {
+		return fmt.Errorf("start %s: capabilities are for a process as another user, with the clocks of the machine: set User, and no ClockOffset", c.name())
 	}
 	if c.Dir != "" {
 		if _, err := os.Stat(c.Dir); err != nil {

@@ -33,6 +33,11 @@ const (
 	// 2b5f9dad32ed19e8db3b0f10a84aa824a219803b), CAP_SYS_ADMIN and CAP_SYS_TIME, which a
 	// sandbox made without root has in its own user namespace.
 	FeatureTimeNamespace Feature = "time-namespace"
+	// FeaturePIDMax is a limit on the numbers of the processes of one host, by which
+	// [Host.RefuseForks] works. Requires Linux 6.14 (kernel.pid_max of a PID namespace,
+	// commit 7863dcc72d0f4b13a641065670426435448b3d80), CONFIG_CHECKPOINT_RESTORE, and at
+	// most 128 processors.
+	FeaturePIDMax Feature = "pid-max"
 	// FeatureKernelLog is reading the kernel's log, in which crashes of workers stand
 	// ([Lab.ExpectCrash]). Requires /dev/kmsg and CAP_SYSLOG, or a
 	// kernel.dmesg_restrict of 0.

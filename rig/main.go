@@ -165,7 +165,7 @@ func Rootless() bool { return !manyUsers() }
 
 // withBuiltins returns the programs of the user and those of the rig.
 func withBuiltins(programs Programs) Programs {
-	all := Programs{population.Program: population.Main, clock.Program: clock.Main(explainStartError), hogProgram: hogMain}
+	all := Programs{population.Program: population.Main, clock.Program: clock.Main(explainStartError), hogProgram: hogMain, ambientProgram: ambientMain}
 	maps.Copy(all, programs)
 	return all
 }

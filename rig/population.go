@@ -3,6 +3,7 @@
 package rig
 
 import (
+	"errors"
 	"fmt"
 
 	"forkrig/rig/internal/population"
@@ -93,6 +94,40 @@ func (h *Host) KillAll() error {
 	h.lab.Journal.Record(h.Name, "kill all processes at once")
 	h.depopulate()
 	return nil
+}
+
+// RefuseForks has the kernel refuse every fork and clone on the host with EAGAIN: no process
+// there gets another process or thread, and nothing can be started there ([Host.Start]).
+// Processes and threads that are there go on, and so do threads of the tests ([Host.Do]),
+// which belong to no host. It returns when the kernel has refused a fork.
+//
+// allow ends that. Its error says that a fork was possible just before; it can be where
+// processes of the host itself have had more than 300 numbers. [Host.KillAll] ends it, too.
+// Another call meanwhile is an error. Requires [FeaturePIDMax].
+func (h *Host) RefuseForks() (allow func() error, err error) {
+	if err := h.lab.checkOpen("refuse forks of " + h.Name); err != nil {
+		return nil, err
+	}
+	h.peopling.Lock()
+	people, err := h.populated()
+	h.peopling.Unlock()
+	var heal func() error
+	if err == nil {
+		heal, err = people.RefuseForks()
+	}
+	if errors.Is(err, population.ErrCannotRefuse) {
+		err = &MissingError{Feature: FeaturePIDMax, Err: err,
+			Remedy: "use Linux 6.14 or later with CONFIG_CHECKPOINT_RESTORE, on a machine of at most 128 processors"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("refuse forks of %s: %w", h.Name, err)
+	}
+	return func() error {
+		if err := heal(); err != nil {
+			return fmt.Errorf("allow forks of %s: %w", h.Name, err)
+		}
+		return nil
+	}, nil
 }
 
 // Overcrowded says whether the host's processes were ended because there were more

@@ -143,3 +143,42 @@ func becoming(args []string) int {
 	fmt.Println(syscall.Exec(args[1], []string{program.Arg0("confessing")}, os.Environ()))
 	return 1
 }
+
+// TestCapabilitiesOfAnotherUser: by them it enters a directory that is root's alone, executes
+// a file there, and so does what it starts.
+func TestCapabilitiesOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	_, err := credentialOf("nobody")
+	SkipIfMissing(t, err)
+	private := t.TempDir()
+	require.NoError(t, os.Chmod(private, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(private, "secret"), []byte("secret\n"), 0o600))
+	syscall.ForkLock.RLock() // see TestSetUserIDProgramGivesNothingBack
+	err = os.WriteFile(filepath.Join(private, "program"), []byte("#!/bin/sh\ncat secret\ngrep CapEff /proc/self/status\n"), 0o700)
+	syscall.ForkLock.RUnlock()
+	require.NoError(t, err)
+	c := Command{Args: []string{"./program"}, Dir: private, User: "nobody"}
+	host := New(t).NewHost("h")
+	_, err = host.Start(c)
+	require.ErrorIs(t, err, os.ErrPermission)
+	const chown, overrideAccess = 0, 1 // capabilities(7)
+	c.Capabilities = []uintptr{chown, overrideAccess}
+	p := host.MustStart(c)
+	_, err = p.Wait(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Stdout.AwaitEnd(t.Context()))
+	assert.Equal(t, []string{"secret", "CapEff:\t0000000000000003"}, p.Stdout.Lines())
+
+	c.Args[0] = "./missing"
+	p = host.MustStart(c)
+	exit, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, ambientFailed, exit.Code)
+	line, err := p.Stderr.AwaitLine(t.Context(), "why not", func(string) bool { return true })
+	require.NoError(t, err)
+	assert.Contains(t, line, "no such file or directory: install the program")
+
+	c.User = ""
+	_, err = host.Start(c)
+	assert.ErrorContains(t, err, "set User")
+}

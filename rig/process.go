@@ -131,8 +131,12 @@ func (p *Process) start() error {
 	if cmd.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return fmt.Errorf("find the working directory: %w", err)
 	}
+	if credential != nil && len(c.Capabilities) > 0 && cmd.Err == nil {
+		cmd.Args = ambientArguments(cmd.Dir, cmd.Path, cmd.Args)
+		cmd.Path, cmd.Dir = program.Executable, "/"
+	}
 	cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), c.Env...)
-	cmd.SysProcAttr = processAttributes(credential)
+	cmd.SysProcAttr = processAttributes(credential, c.Capabilities)
 
 	// Pipes of our own instead of cmd's: a worker that outlives the process
 	// keeps them open, and waiting for the process must not wait for that.
@@ -214,7 +218,7 @@ func explainStartError(err error) error {
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: make the program executable for this user", err)
 	case errors.Is(err, syscall.EAGAIN):
-		return fmt.Errorf("%w: a limit on processes is reached (ulimit -u, pids.max)", err)
+		return fmt.Errorf("%w: a limit on processes is reached (ulimit -u, pids.max), or a fault refuses forks", err)
 	}
 	return err
 }

@@ -11,9 +11,10 @@ import (
 )
 
 // processAttributes makes the process leader of its own session: signals to
-// its group and a hang-up of a terminal stay its own affair.
-func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Credential: credential}
+// its group and a hang-up of a terminal stay its own affair. The capabilities are ambient
+// ones, of a process with a credential.
+func processAttributes(credential *syscall.Credential, capabilities []uintptr) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Credential: credential, AmbientCaps: capabilities}
 }
 
 // manyUsers says whether the user namespace has more than one user, so that a

@@ -28,6 +28,6 @@ func quitMyself()                                             {}
 func namespacesInUse([]*Host) []error { return nil }
 
 func manyUsers() bool { return false }
-func processAttributes(credential *syscall.Credential) *syscall.SysProcAttr {
+func processAttributes(credential *syscall.Credential, _ []uintptr) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: credential}
 }

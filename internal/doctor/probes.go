@@ -65,11 +65,11 @@ var probes = []probe{
 	{string(rig.FeatureIPv6), "a connection over IPv6", "every check over IPv6 is skipped (-family 6)",
 		"boot without ipv6.disable=1, with CONFIG_IPV6",
 		"", func(ctx context.Context, l *lab) error { return l.connect(ctx, rig.IPv6) }},
-	{string(rig.FeatureUsers), "a process as user " + otherUser, "-subject-user and Command.User; fork-failure is skipped for some subjects",
+	{string(rig.FeatureUsers), "a process as user " + otherUser, "-subject-user and Command.User",
 		"give CAP_SETUID and CAP_SETGID (in a container: --cap-add)",
 		"", func(ctx context.Context, l *lab) error { return l.observe(ctx, otherUser) }},
 	{"users-observed", "signals, descriptors, limits, waits and socket options of another user's process",
-		"-subject-user, and fork-failure, which runs the subject as another user",
+		"-subject-user",
 		"run as root of the machine, with every capability (in a container: --cap-add SYS_PTRACE, DAC_READ_SEARCH, " +
 			"SETUID, SETGID and KILL; with Docker's seccomp profile seccomp=unconfined)",
 		string(rig.FeatureUsers), func(ctx context.Context, l *lab) error {
@@ -99,6 +99,12 @@ var probes = []probe{
 		"", func(_ context.Context, l *lab) error {
 			_, err := l.b.Start(l.command("", time.Hour))
 			return err
+		}},
+	{string(rig.FeaturePIDMax), "the kernel refuses every fork of a host",
+		"the fault NoFork; fork-failure runs the subject as another user, or skips it",
+		"use Linux 6.14 or later with CONFIG_CHECKPOINT_RESTORE, on a machine of at most 128 processors",
+		"", func(ctx context.Context, l *lab) error {
+			return l.apply(ctx, fault.NoFork{Host: l.b}, nil)
 		}},
 	{string(rig.FeatureNftables), "rules filter packets", "the faults Partition and Reset, and MTU with Silent",
 		"use a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and CONFIG_NFT_REJECT_INET",

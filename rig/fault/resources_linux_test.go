@@ -76,6 +76,11 @@ func clerk(args []string) int {
 				}
 				return err
 			},
+			// A thread that came about would run on the stack of this one.
+			"fail-to-clone-a-thread": func(string) error {
+				_, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, unix.CLONE_VM|unix.CLONE_SIGHAND|unix.CLONE_THREAD, 0, 0, 0, 0, 0)
+				return errno
+			},
 		}[verb](rest)
 		answer := "ok"
 		if err != nil {

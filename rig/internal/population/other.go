@@ -6,6 +6,8 @@ package population
 
 import "errors"
 
+var ErrCannotRefuse = errors.ErrUnsupported
+
 const Program = "rig:host"
 
 // Population is a stand-in on systems that are not Linux.
@@ -15,6 +17,9 @@ func Begin(string, int) (*Population, error)        { return nil, errors.ErrUnsu
 func (*Population) Gone() <-chan struct{}           { return nil }
 func (*Population) Proc() string                    { return "" }
 func (*Population) Launch(func() error, bool) error { return errors.ErrUnsupported }
-func (*Population) End()                            {}
-func Main([]string) int                             { return 1 }
-func InnermostPID(int) (int, error)                 { return 0, errors.ErrUnsupported }
+func (*Population) RefuseForks() (func() error, error) {
+	return nil, errors.ErrUnsupported
+}
+func (*Population) End()            {}
+func Main([]string) int             { return 1 }
+func InnermostPID(int) (int, error) { return 0, errors.ErrUnsupported }

@@ -14,9 +14,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +47,10 @@ type Population struct {
 	init    *exec.Cmd // owned
 	gone    chan struct{}
 
+	asking          sync.Mutex
+	orders, answers *os.File // pipes to and from init, owned; guarded by asking
+	refuses         bool     // guarded by asking
+
 	// The launchers are threads that are in the namespaces of the host. They live as
 	// long as the population, because a child may ask to die with its parent, and for
 	// the kernel that is a thread (PR_SET_PDEATHSIG(2const)). What the unprivileged one
@@ -62,35 +66,65 @@ type Population struct {
 // stays open until [Population.End]. The error is that of exec.Cmd.Start where init does
 // not start. Requires CAP_SYS_ADMIN.
 func Begin(host string, network int) (*Population, error) {
-	prepared, theirs, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("open a pipe: %w", err)
-	}
-	defer prepared.Close()
 	init := program.Command(Program, host)
-	init.Stdout, init.Stderr = theirs, os.Stderr
-	init.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
-	err = init.Start()
-	theirs.Close()
+	orders, answers, err := startInit(init)
 	if err != nil {
 		return nil, err
 	}
-	p := &Population{network: network, init: init, gone: make(chan struct{})}
+	p := &Population{network: network, init: init, gone: make(chan struct{}), orders: orders, answers: answers}
 	go func() {
 		_ = init.Wait() // however it ended
 		close(p.gone)
 	}()
-	if n, _ := prepared.Read(make([]byte, 1)); n == 0 { // else it has said why not
-		err = errors.New("its init ended at once")
-	} else {
+	if _, err = p.hear(); err == nil { // else it has said why not
 		p.ordinary, err = p.newLauncher(false)
 	}
 	if err != nil {
 		_ = init.Process.Kill()
 		<-p.gone
+		p.closePipes()
 		return nil, err
 	}
 	return p, nil
+}
+
+// startInit starts init with two pipes. The caller owns them, and the process.
+func startInit(init *exec.Cmd) (orders, answers *os.File, err error) {
+	theirOrders, orders, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("open a pipe: %w", err)
+	}
+	defer theirOrders.Close()
+	answers, theirAnswers, err := os.Pipe()
+	if err != nil {
+		orders.Close()
+		return nil, nil, fmt.Errorf("open a pipe: %w", err)
+	}
+	defer theirAnswers.Close()
+	init.Stdin, init.Stdout, init.Stderr = theirOrders, theirAnswers, os.Stderr
+	init.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	if err := init.Start(); err != nil {
+		orders.Close()
+		answers.Close()
+		return nil, nil, err
+	}
+	return orders, answers, nil
+}
+
+func (p *Population) closePipes() {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	p.orders.Close()
+	p.answers.Close()
+}
+
+// hear returns the errno that init answers with, 0 for success.
+func (p *Population) hear() (syscall.Errno, error) {
+	var answer [1]byte
+	if _, err := p.answers.Read(answer[:]); err != nil {
+		return 0, ErrEnded
+	}
+	return syscall.Errno(answer[0]), nil
 }
 
 // Gone is closed when no process of the population is left.
@@ -127,6 +161,7 @@ func (p *Population) Launch(start func() error, unprivileged bool) error {
 func (p *Population) End() {
 	_ = p.init.Process.Kill() // an error means that it has ended
 	<-p.gone
+	p.closePipes()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ordinary.end()
@@ -229,10 +264,15 @@ func (p *Population) enter() error {
 
 // Main is init: the first process of a population. Its end is the end of
 // all the others: the tests kill it, or the sandbox's init does.
+//
+// It reads orders from standard input: see [obey]. For the time in which the kernel
+// refuses every fork it must not need another thread, which would be refused, too, and
+// end it. So the Go runtime has one processor and no garbage collection: what remains
+// of it is the main thread, and the runtime's own, which exist already.
 func Main(args []string) int {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, unix.SIGCHLD)
-	ignoreForeignSignals()
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(-1)
+	ignoreSignals()
 	if len(args) > 1 {
 		program.SetProcessName("init of " + args[1])
 	}
@@ -240,30 +280,29 @@ func Main(args []string) int {
 		fmt.Fprintf(os.Stderr, "forkrig: prepare a host for processes: %v\n", err)
 		return 1
 	}
-	fmt.Println("prepared")
-	for range ended {
-		for {
-			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
-			if err != syscall.EINTR && pid <= 0 {
-				break
-			}
-		}
-	}
+	answer(0)
+	obey()
 	return 0
 }
 
-// ignoreForeignSignals gives every signal but SIGCHLD its default action, those of
-// the Go runtime included: the kernel drops them for the first process of a PID
-// namespace when a process of the namespace sends them (pid_namespaces(7)).
-func ignoreForeignSignals() {
-	var byDefault [4]uint64 // struct sigaction of the kernel, with SIG_DFL
-	const highest = 64      // signal(7)
+// ignoreSignals gives every signal its default action, those of the Go runtime included:
+// the kernel drops them for the first process of a PID namespace when a process of the
+// namespace sends them (pid_namespaces(7)). SIGCHLD is ignored, so that the kernel reaps
+// the orphans that init adopts as soon as they end (wait(2)).
+func ignoreSignals() {
+	action := [4]uint64{sigDefault} // struct sigaction of the kernel
+	const highest = 64              // signal(7)
 	for s := unix.Signal(1); s <= highest; s++ {
-		if s != unix.SIGCHLD { // an error: it cannot be caught anyway
-			_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
+		action[0] = sigDefault
+		if s == unix.SIGCHLD {
+			action[0] = sigIgnore
 		}
+		// An error says that it cannot be changed anyway.
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 	}
 }
+
+const sigDefault, sigIgnore = 0, 1 // SIG_DFL, SIG_IGN
 
 func prepareHost() error {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
@@ -275,7 +314,10 @@ func prepareHost() error {
 	return os.WriteFile(pidMax, []byte(strconv.Itoa(MaxNumber)), 0)
 }
 
-const pidMax = "/proc/sys/kernel/pid_max"
+const (
+	pidMax    = "/proc/sys/kernel/pid_max"
+	nsLastPID = "/proc/sys/kernel/ns_last_pid"
+)
 
 // LimitsNumbers says whether kernel.pid_max limits the PID namespace of its
 // writer: since Linux 6.14 (commit 7863dcc72d0f). Before, it limits the whole machine, and
