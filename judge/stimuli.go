@@ -147,6 +147,8 @@ func stimulusOf(f fault.Fault) (s scorecard.Stimulus, lasts bool) {
 		if f.Resource == rig.UserProcesses {
 			return scorecard.ForkRefused, true
 		}
+	case fault.NoFork:
+		return scorecard.ForkRefused, true
 	case fault.ClosedOutput:
 		return scorecard.LogClosed, true
 	case fault.FullOutput:
