@@ -51,6 +51,11 @@ func TestFDKinds(t *testing.T) {
 	}
 }
 
+func waitsWithTimer(line string) bool {
+	b, ok := parseBlocked(line)
+	return ok && b.timed()
+}
+
 func TestTimedWait(t *testing.T) {
 	for line, timed := range map[string]bool{
 		"running\n":        false,
@@ -58,17 +63,17 @@ func TestTimedWait(t *testing.T) {
 		"22 0x4 0x7ffd 0x80 0xffffffffffffffff 0x0 0x8 0x7ffd 0x7f\n": false,
 		"": false,
 	} {
-		assert.Equal(t, timed, timedWait(line), line)
+		assert.Equal(t, timed, waitsWithTimer(line), line)
 	}
 	line := func(call int, arguments string) string {
 		return fmt.Sprintf("%d %s 0x7ffd 0x7f", call, arguments)
 	}
-	assert.True(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0x3e8 0x0 0x8")))
-	assert.False(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0xffffffff 0x0 0x8")))
-	assert.True(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x7ffd 0x0 0x0 0x0")))
-	assert.False(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x0 0x0 0x0 0x0")))
-	assert.True(t, timedWait(line(unix.SYS_NANOSLEEP, "0x4 0x1 0x0 0x0 0x0 0x0")))
-	assert.False(t, timedWait(line(unix.SYS_READ, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.True(t, waitsWithTimer(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0x3e8 0x0 0x8")))
+	assert.False(t, waitsWithTimer(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0xffffffff 0x0 0x8")))
+	assert.True(t, waitsWithTimer(line(unix.SYS_PPOLL, "0x4 0x1 0x7ffd 0x0 0x0 0x0")))
+	assert.False(t, waitsWithTimer(line(unix.SYS_PPOLL, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.True(t, waitsWithTimer(line(unix.SYS_NANOSLEEP, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.False(t, waitsWithTimer(line(unix.SYS_READ, "0x4 0x1 0x0 0x0 0x0 0x0")))
 }
 
 // TestCountersAreRead: and what is malformed is an error.
@@ -115,13 +120,13 @@ func FuzzTimedWait(f *testing.F) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		if !timedWait(line) {
+		if !waitsWithTimer(line) {
 			return
 		}
 		if fields := strings.Fields(line); len(fields) < 7 || strings.Trim(fields[0], "+-0123456789") != "" {
 			t.Errorf("%q is taken for a wait", line)
 		}
-		if timedWait("running") || timedWait(strings.Join(strings.Fields(line)[:6], " ")) {
+		if waitsWithTimer("running") || waitsWithTimer(strings.Join(strings.Fields(line)[:6], " ")) {
 			t.Errorf("a part of %q is taken for a wait", line)
 		}
 	})
