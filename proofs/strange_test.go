@@ -71,8 +71,8 @@ func TestStrangeServers(t *testing.T) {
 		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
 		// It has no process for each connection.
 		"threads": {
-			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "term"},
-			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure", "worker-killed"},
+			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "fin-on-close", "term"},
+			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fork-failure", "worker-killed"},
 		},
 		// It accepts a client only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
 		"deferring": {passes: []string{"accept-emfile", "vanished-client", "concurrent", "clean-close", "backlog-burst", "reset-survived"}},
