@@ -24,7 +24,7 @@ var reload = judge.Check{
 		masks, err := c.Host.Signals(s.Head())
 		c.Must(err)
 		if !c.Subject.Reload.Known() {
-			c.Skip("it is not known how the subject is told to reload (-reload HUP, or a command with {pid}); its first process catches %v", masks.Caught)
+			c.Skip("the check needs to know how the subject is told to reload (-reload HUP, or a command with {pid}); its first process catches %s", caught(masks))
 		}
 		if signal := c.Subject.Reload.Signal; signal != 0 && masks.Ignored.Has(signal) {
 			c.Broken("the first process ignores %v, so nothing is proved: name another signal, or start forkrig with that one not ignored (nohup ignores SIGHUP)", c.Subject.Reload)
@@ -43,6 +43,14 @@ var reload = judge.Check{
 		c.MustServe(c.Visit(0))
 		c.Note("%d reloads by %v cost no connection", reloads, c.Subject.Reload)
 	},
+}
+
+// caught says which signals a process catches.
+func caught(masks rig.SignalMasks) string {
+	if masks.Caught.Has(syscall.SIGPROF) && masks.Caught.Has(syscall.SIGVTALRM) {
+		return "every signal, as the runtime of Go does"
+	}
+	return masks.Caught.String()
 }
 
 const (

@@ -34,7 +34,7 @@ var vanishedClient = judge.Check{
 		inode, err := k.ServerInode()
 		c.Must(err)
 		if inode == 0 {
-			c.Skip("the subject does not keep a connection open for its client")
+			c.Skip("the check needs a connection that stays open while its client is silent: this subject closes it")
 		}
 		endurance, err := endurance(c, who, inode)
 		c.Must(err)
