@@ -59,7 +59,7 @@ var vanishedClient = judge.Check{
 		case after == 0:
 			c.Fail("set SO_KEEPALIVE and TCP_KEEPIDLE on each connection, or end a silent one by a timeout (SO_RCVTIMEO for a read that blocks, a timer in an event loop); "+
 				"if that is meant, use -by-design vanished-client",
-				"the connection of a vanished client has no keep-alive, and %s waits for it without a timeout", s.Describe(who))
+				"the connection of a vanished client has no keep-alive, and %s waits for it without a timeout", s.Role(who[0]))
 		case after > maxWatchTime:
 			c.Note("%s ends the connection after %v", why, after)
 			return
