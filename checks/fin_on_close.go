@@ -28,10 +28,11 @@ var finOnClose = judge.Check{
 			droppedConnection(c, s, k, inode)
 			return
 		}
-		later := s.Worker(clients[1])
-
-		// The later worker came when the first connection was open.
-		worker = slices.DeleteFunc(worker, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(later, i.Same) })
+		if len(clients) > 1 {
+			// The later worker came when the first connection was open.
+			later := s.Worker(clients[1])
+			worker = slices.DeleteFunc(worker, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(later, i.Same) })
+		}
 		family, err := s.Family(worker)
 		c.Must(err)
 		c.Apply(fault.Kill{Targets: c.Targets("the worker", family)})

@@ -71,7 +71,7 @@ var vanishedClient = judge.Check{
 		})
 		switch {
 		case err != nil && !known:
-			c.Skip("the check needs keep-alive, or a timeout of at most %v for a silent client: the connection lasted longer, and the subject waits with a timer, of which the kernel does not show the purpose",
+			c.Skip("the check needs keep-alive, or a timeout of at most %v for a silent client: the connection lasted longer, and the subject has a timer or an alarm, of which the kernel does not show the purpose",
 				maxWatchTime)
 		case err != nil:
 			c.Fail("the call fails with ETIMEDOUT or EAGAIN, or ends without an event, after the timeout: close the connection then",

@@ -55,7 +55,7 @@ func TestModels(t *testing.T) {
 		"never-asks":     {{"vanished-client", "the listener waits for it without a timeout"}},
 		"keeps-dropped":  {{"fin-on-close", "sees no end of the stream: the connection is still open in"}, {"fd-steady", "390 more descriptors"}},
 		"reload-leaks":   {{"reload", "descriptors"}},
-		"reload-ends":    {{"reload", "ends the listener (exit status 1)"}},
+		"reload-ends":    {{"reload", "ends the listener"}},
 	} {
 		for _, model := range []string{"threaded", "loop"} {
 			for _, v := range verdicts[:fewer(len(verdicts), 1)] {
@@ -88,6 +88,19 @@ func TestModelsOfServicesWithTimeouts(t *testing.T) {
 				assert.Contains(t, result.Observed, "no keep-alive")
 			})
 		}
+	}
+}
+
+// TestOneClientAtATime: checks that hold several clients do with one.
+func TestOneClientAtATime(t *testing.T) {
+	t.Parallel()
+	for name, wanted := range map[string]scorecard.Verdict{"reset-survived": scorecard.Pass, "fin-on-close": scorecard.Pass, "reap-burst": scorecard.Skip} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			result := modelCheck(t, name).Judge(t, cli.BuiltIn("-defect", "serial"), rig.IPv4)
+			assert.Equal(t, wanted, result.Verdict, "%+v", result)
+			assert.Regexp(t, "serves (one client|1) at a time", result.Observed)
+		})
 	}
 }
 
