@@ -94,10 +94,12 @@ func TestModelsOfServicesWithTimeouts(t *testing.T) {
 // TestOneClientAtATime: checks that hold several clients do with one.
 func TestOneClientAtATime(t *testing.T) {
 	t.Parallel()
-	for name, wanted := range map[string]scorecard.Verdict{"reset-survived": scorecard.Pass, "fin-on-close": scorecard.Pass, "reap-burst": scorecard.Skip} {
+	for name, wanted := range map[string]scorecard.Verdict{"reset-survived": scorecard.Pass, "fin-on-close": scorecard.Pass, "reload": scorecard.Pass, "reap-burst": scorecard.Skip} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			result := modelCheck(t, name).Judge(t, cli.BuiltIn("-defect", "serial"), rig.IPv4)
+			subject := cli.BuiltIn("-defect", "serial")
+			subject.Reload.Signal = syscall.SIGHUP
+			result := modelCheck(t, name).Judge(t, subject, rig.IPv4)
 			assert.Equal(t, wanted, result.Verdict, "%+v", result)
 			assert.Regexp(t, "serves (one client|1) at a time", result.Observed)
 		})
