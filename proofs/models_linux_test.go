@@ -49,7 +49,7 @@ func TestModels(t *testing.T) {
 		"":               {{check: all[0]}, {check: all[1]}, {check: all[2]}, {check: all[3]}, {check: all[4]}},
 		"times-out":      {{check: "vanished-client"}},
 		"times-out-late": {{check: "vanished-client"}},
-		"leaks":          {{"fd-steady", "the listener has 390 more descriptors after 390 connections"}},
+		"leaks":          {{"fd-steady", "has 390 more descriptors after 390 connections"}},
 		"ends-at-reset":  {{"reset-survived", "a reset by an idle client ends the listener"}},
 		"keeps-reset":    {{"reset-survived", "the connection is still open in"}},
 		"never-asks":     {{"vanished-client", "the listener waits for it without a timeout"}},
