@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
@@ -13,20 +14,25 @@ import (
 
 var finOnClose = judge.Check{
 	Name:    "fin-on-close",
-	Meaning: "when a worker ends, its client sees the end of the stream",
+	Meaning: "when the subject drops a connection, its client sees the end of the stream",
 	Defects: []string{"parent-keeps-conn"},
 	Clients: 2,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		clients := c.Hold(2)
 		k := clients[0]
-		worker := s.Worker(k)
-		later := s.Worker(clients[1])
+		worker, _ := s.FindWorker(k)
 		inode, err := k.ServerInode()
 		c.Must(err)
-
-		// The later worker came when the first connection was open.
-		worker = slices.DeleteFunc(worker, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(later, i.Same) })
+		if len(worker) == 0 {
+			droppedConnection(c, s, k, inode)
+			return
+		}
+		if len(clients) > 1 {
+			// The later worker came when the first connection was open.
+			later := s.Worker(clients[1])
+			worker = slices.DeleteFunc(worker, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(later, i.Same) })
+		}
 		family, err := s.Family(worker)
 		c.Must(err)
 		c.Apply(fault.Kill{Targets: c.Targets("the worker", family)})
@@ -40,4 +46,33 @@ var finOnClose = judge.Check{
 		}
 		c.Note("the client of the killed worker sees: %v", err)
 	},
+}
+
+// droppedConnection is the form for a subject without a process for each connection: it has no
+// reason to keep a connection whose client has taken its leave.
+func droppedConnection(c *judge.Case, s *judge.Instance, k *judge.Conn, inode uint32) {
+	if c.Service.Lacks(dialogue.Repeats) != "" {
+		c.MustServe(k.Exchange()) // which others had to be connected
+	}
+	err := k.AwaitDropped()
+	if !judge.Hopeless(err) {
+		c.MustServe(err)
+		c.Note("the client of the dropped connection sees the end of the stream")
+		return
+	}
+	holders := c.Holders(inode)
+	last, later := c.UntilTimer(holders, "the end of the connection", func() (bool, string, error) {
+		socket, there, err := k.ServerSocket()
+		return !there || socket.Inode != inode, socket.String(), err
+	})
+	switch {
+	case later == nil:
+		c.Note("the subject drops the connection after a while, by a timer")
+	case c.Service.Lacks(dialogue.Answers) != "":
+		c.Skip("the check needs a process for each connection, or a subject that drops a connection when its client closes the sending side: "+
+			"this one keeps it in %s", s.Describe(holders))
+	default:
+		c.Fail("the kernel sends FIN at the last close: close the connection when read returns 0 or the dialogue is over, with each copy (dup, fork, a process that was passed it)",
+			"the client has left, and sees no end of the stream: the connection is still open in %s: %s", s.Describe(holders), last)
+	}
 }

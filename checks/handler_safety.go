@@ -18,7 +18,7 @@ var handlerSafety = judge.Check{
 		c.MustServe(c.Visit(0))
 		signals := s.NeutralSignals()
 		if len(signals) == 0 {
-			c.Skip("the listener catches none of SIGCHLD, SIGURG and SIGCONT, and -storm-signals names no other")
+			c.Skip("the check needs a signal that the listener catches and survives: it catches none of SIGCHLD, SIGURG and SIGCONT, and -storm-signals names no other")
 		}
 		const (
 			all        = 20000

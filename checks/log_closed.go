@@ -34,7 +34,7 @@ func mustLog(c *judge.Case, s *judge.Instance) {
 	c.MustServe(c.Visit(0))
 	_, err := c.Until("a line about a client", func() (bool, string, error) { return linesWritten(s) > before, "", nil })
 	if errors.Is(err, judge.ErrQuiescent) {
-		c.Skip("the subject writes nothing about its clients to stdout and stderr")
+		c.Skip("the check needs a line about a client on stdout or stderr: the subject writes none")
 	}
 	c.Must(err)
 	s.AwaitWorkersEnd("the client left")

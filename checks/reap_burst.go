@@ -25,6 +25,9 @@ var reapBurst = judge.Check{
 			{"by SIGKILL", func() { c.Apply(fault.Kill{Targets: s.WorkerTargets()}) }},
 		} {
 			clients := c.Hold(20)
+			if len(clients) < 2 {
+				c.Skip("the check needs several processes that serve clients: this subject serves one client at a time")
+			}
 			s.Worker(clients[0])
 			workers, err := s.Workers()
 			c.Must(err)

@@ -24,16 +24,18 @@ var reload = judge.Check{
 		masks, err := c.Host.Signals(s.Head())
 		c.Must(err)
 		if !c.Subject.Reload.Known() {
-			c.Skip("it is not known how the subject is told to reload (-reload HUP, or a command with {pid}); its first process catches %v", masks.Caught)
+			c.Skip("the check needs to know how the subject is told to reload (-reload HUP, or a command with {pid}); its first process catches %s", caught(masks))
 		}
 		if signal := c.Subject.Reload.Signal; signal != 0 && masks.Ignored.Has(signal) {
 			c.Broken("the first process ignores %v, so nothing is proved: name another signal, or start forkrig with that one not ignored (nohup ignores SIGHUP)", c.Subject.Reload)
 		}
 		c.MustServe(c.Visit(0))
-		s.AwaitWorkersEnd("the client left")
+		alone := len(c.Hold(2)) == 1
+		c.CloseConnections()
+		s.AwaitWorkersEnd("the clients left")
 		var first population
 		for n := 1; n <= reloads; n++ {
-			reloadUnderLoad(c, s, n)
+			reloadUnderLoad(c, s, n, alone)
 			c.AwaitRest()
 			if n == 1 {
 				first = populationOf(c)
@@ -45,6 +47,14 @@ var reload = judge.Check{
 	},
 }
 
+// caught says which signals a process catches.
+func caught(masks rig.SignalMasks) string {
+	if masks.Caught.Has(syscall.SIGPROF) && masks.Caught.Has(syscall.SIGVTALRM) {
+		return "every signal, as the runtime of Go does"
+	}
+	return masks.Caught.String()
+}
+
 const (
 	reloads    = 10
 	conversing = 4  // clients that converse again and again meanwhile
@@ -52,8 +62,9 @@ const (
 	visits     = 16 // how many conversations there are after the reload was asked for
 )
 
-// reloadUnderLoad reloads the subject for the nth time, while clients come.
-func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int) {
+// reloadUnderLoad reloads the subject for the nth time, while clients come. One that serves one
+// client at a time has no conversation that began before: it would keep out all others.
+func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int, alone bool) {
 	fail := func(what string, err error) {
 		if err == nil {
 			return
@@ -69,9 +80,12 @@ func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int) {
 		c.Fail("keep the listening socket open over a reload, or pass it on; let old workers finish what they have accepted, and end then",
 			"reload %d of %d by %v: %s: %v%s", n, reloads, c.Subject.Reload, what, err, started)
 	}
-	held, err := c.Dial(0)
-	if err == nil {
-		err = held.Begin()
+	var held *judge.Conn
+	var err error
+	if !alone {
+		if held, err = c.Dial(0); err == nil {
+			err = held.Begin()
+		}
 	}
 	if n == 1 {
 		c.MustServe(err)
@@ -103,13 +117,19 @@ func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int) {
 	} else {
 		s.Reload()
 	}
+	waited := make(chan error, len(queue))
+	for _, k := range queue { // a silent one could keep the process busy that accepts it
+		l.wait.Go(func() { waited <- served(k) })
+	}
 	fail("a client that came meanwhile", l.await(l.done()+visits))
 	l.end()
 	fail("a client that came meanwhile", l.failure())
-	for _, k := range queue {
-		fail("a client that waited to be accepted", served(k))
+	for range queue {
+		fail("a client that waited to be accepted", <-waited)
 	}
-	fail("a conversation that had begun before", served(held))
+	if held != nil {
+		fail("a conversation that had begun before", served(held))
+	}
 }
 
 // load is clients that converse again and again.

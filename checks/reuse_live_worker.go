@@ -23,7 +23,7 @@ var reuseLiveWorker = judge.Check{
 		worker := first.Worker(old)
 		c.Apply(fault.Kill{Targets: first.OwnTargets()})
 		if !outlives(c, worker) {
-			c.Skip("the workers of the subject end with the listener")
+			c.Skip("the check needs a process for each connection that outlives the listener: here they end with it")
 		}
 
 		if _, err := c.TryStart(judge.Launch{}); err != nil {

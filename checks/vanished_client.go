@@ -16,7 +16,7 @@ import (
 
 var vanishedClient = judge.Check{
 	Name:    "vanished-client",
-	Meaning: "a client whose host vanishes does not keep its worker for ever",
+	Meaning: "a client whose host vanishes does not keep its connection for ever",
 	Defects: []string{"no-keepalive"},
 	Clients: 2,
 	Run: func(c *judge.Case) {
@@ -26,32 +26,40 @@ var vanishedClient = judge.Check{
 			c.Must(c.Host.SetSysctl("net.ipv4.tcp_keepalive_"+name, "1"))
 		}
 		s := c.Start("")
+		timedBefore := s.Own.Where(func(i rig.ProcessInfo) bool { return slices.ContainsFunc(c.Waits(rig.ProcessInfos{i}, 0), timed) })
 		k := c.MustDial(1)
 		c.MustServe(k.Begin())
-		c.AwaitRest() // the worker has set what it sets
+		c.AwaitRest() // the subject has set what it sets
 		who := s.Serving(k)
 		inode, err := k.ServerInode()
 		c.Must(err)
 		if inode == 0 {
-			c.Skip("the subject does not keep a connection open for its client")
+			c.Skip("the check needs a connection that stays open while its client is silent: this subject closes it")
 		}
 		endurance, err := endurance(c, who, inode)
 		c.Must(err)
-		after, why := silentLifetime(endurance)
-		timed := after == 0 && c.HasTimer(who)
+		waits := c.Waits(who, inode)
+		after, why := silentLifetime(endurance, waits)
+		known := true
+		if after == 0 {
+			// A process that has a timer since the client came has it for the client.
+			after, why = ownTimeout(waits, len(judge.InBoth(timedBefore, who)) > 0)
+			alarm := slices.ContainsFunc(who, c.CatchesAlarm)
+			known = after != 0 || !alarm && (waitsForEver(waits) || !slices.ContainsFunc(waits, timed))
+		}
 		c.Apply(fault.Unplugged{Host: c.Clients[1]})
 		vanished := time.Now()
 
 		switch {
-		case timed:
-			c.Skip("the process waits with a timer whose purpose is not visible; the connection has neither keep-alive nor a timeout")
+		case !known:
+			why = "a timeout of the subject"
 		case after == 0 && judge.HasTimeouts(c.Service):
 			c.Warn("set SO_KEEPALIVE and TCP_KEEPIDLE, unless the server ends a silent connection by a timeout of its own",
-				"the connection of a vanished client has no keep-alive, and its process sleeps")
+				"the connection of a vanished client has no keep-alive, and the subject waits for it without a timeout")
 		case after == 0:
-			c.Fail("read waits for ever without keep-alive or a timeout: set SO_KEEPALIVE and TCP_KEEPIDLE, or SO_RCVTIMEO; "+
+			c.Fail("set SO_KEEPALIVE and TCP_KEEPIDLE on each connection, or end a silent one by a timeout (SO_RCVTIMEO for a read that blocks, a timer in an event loop); "+
 				"if that is meant, use -by-design vanished-client",
-				"the connection of a vanished client has neither keep-alive nor a timeout, and its process sleeps")
+				"the connection of a vanished client has no keep-alive, and %s waits for it without a timeout", s.Role(who[0]))
 		case after > maxWatchTime:
 			c.Note("%s ends the connection after %v", why, after)
 			return
@@ -61,8 +69,12 @@ var vanishedClient = judge.Check{
 		there, err := c.Host.AwaitSockets(ctx, "the end of the vanished client's connection", func(all rig.Sockets) bool {
 			return !slices.ContainsFunc(all, func(k rig.Socket) bool { return k.Inode == inode })
 		})
-		if err != nil {
-			c.Fail("read fails with ETIMEDOUT or EAGAIN after the timeout: close the connection then",
+		switch {
+		case err != nil && !known:
+			c.Skip("the check needs keep-alive, or a timeout of at most %v for a silent client: the connection lasted longer, and the subject has a timer or an alarm, of which the kernel does not show the purpose",
+				maxWatchTime)
+		case err != nil:
+			c.Fail("the call fails with ETIMEDOUT or EAGAIN, or ends without an event, after the timeout: close the connection then",
 				"%s should end the connection of a vanished client after %v, but it is still open: %v", why, after, there.On(c.Subject.ListenPort()))
 		}
 		s.AwaitWorkersEnd("the client vanished")
@@ -81,10 +93,12 @@ func endurance(c *judge.Case, who rig.ProcessInfos, inode uint32) (e rig.Enduran
 	return e, err
 }
 
-// silentLifetime returns how long a silent connection lasts, 0 for ever, and what ends it.
-func silentLifetime(e rig.Endurance) (time.Duration, string) {
+// silentLifetime returns how long a silent connection lasts by its options, 0 for ever, and what
+// ends it. SO_RCVTIMEO ends calls that read, and not those that poll.
+func silentLifetime(e rig.Endurance, waits []rig.Wait) (time.Duration, string) {
+	polls := func(w rig.Wait) bool { return w.OnSocket && !w.Reads }
 	switch {
-	case e.ReceiveTimeout > 0:
+	case e.ReceiveTimeout > 0 && !slices.ContainsFunc(waits, polls):
 		return e.ReceiveTimeout, "SO_RCVTIMEO"
 	case e.KeepAlive && e.UserTimeout > 0:
 		return e.Idle + e.UserTimeout, "keep-alive with TCP_USER_TIMEOUT"
@@ -92,6 +106,27 @@ func silentLifetime(e rig.Endurance) (time.Duration, string) {
 		return e.Idle + time.Duration(e.Probes)*e.Interval, "keep-alive"
 	}
 	return 0, ""
+}
+
+// ownTimeout returns the timeout with which a thread polls the connection, 0 where there is
+// none, or where it may be for something else, because the process had one before.
+func ownTimeout(waits []rig.Wait, before bool) (time.Duration, string) {
+	for _, w := range waits {
+		if w.OnSocket && w.Timed && !before {
+			return w.Timeout, "a timer that the subject has set since the client came"
+		}
+	}
+	return 0, ""
+}
+
+func timed(w rig.Wait) bool { return w.Timed }
+
+// waitsForEver says that no timer of the process ends the connection: a thread waits for it in a
+// call that reads, or one polls it while no thread has a timer.
+func waitsForEver(waits []rig.Wait) bool {
+	return slices.ContainsFunc(waits, func(w rig.Wait) bool {
+		return w.OnSocket && !w.Timed && (w.Reads || !slices.ContainsFunc(waits, timed))
+	})
 }
 
 // maxWatchTime is how long the check watches for the end of a connection. What

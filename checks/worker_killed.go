@@ -131,7 +131,7 @@ func poolOf(c *judge.Case, s *judge.Instance, k *judge.Conn) *pool {
 	inode, err := k.ServerInode()
 	c.Must(err)
 	if inode == 0 {
-		c.Skip("the subject does not keep a connection open for its client")
+		c.Skip("the check needs a connection that stays open while its client is silent: this subject closes it")
 	}
 	holders := c.Holders(inode)
 	if slices.ContainsFunc(holders, func(i rig.ProcessInfo) bool { return !s.IsOwn(i) }) {
@@ -147,7 +147,7 @@ func poolOf(c *judge.Case, s *judge.Instance, k *judge.Conn) *pool {
 	if len(holders) == 0 {
 		c.Broken("the connection ended before its worker could be found")
 	}
-	c.Skip("the subject has no worker processes: %s serves its clients", s.Role(holders[0]))
+	c.Skip("the check needs a process for each connection, or pre-forked workers whose parent listens, too: %s serves here", s.Describe(holders))
 	return nil
 }
 

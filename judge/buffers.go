@@ -26,6 +26,8 @@ func (c *Case) SmallBuffers() {
 // Fill sends and does not read until the subject stops reading, and returns what was sent.
 // The subject has stopped when nothing more can be sent while all its processes sleep and
 // no kernel has anything to deliver: a subject that waits for a processor will read on.
+// One whose other threads never rest, as those of a virtual machine, has stopped when its side of
+// the connection has not changed for the settling time.
 func (k *Conn) Fill() []byte {
 	k.Case.Did(scorecard.SlowReader)
 	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
@@ -33,6 +35,8 @@ func (k *Conn) Fill() []byte {
 	var said []byte
 	began := time.Now()
 	sent := k.Case.stall.now()
+	var before rig.Socket
+	changed := began
 	for len(said) < maxBytes && time.Since(began) < patience() {
 		_ = k.SetWriteDeadline(time.Now().Add(lookInterval)) // an open socket takes it
 		n, err := k.TCPConn.Write(block[len(said)%len(block):])
@@ -41,12 +45,20 @@ func (k *Conn) Fill() []byte {
 			k.Case.MustServe(fmt.Errorf("after %d bytes: %w", len(said), plain(err)))
 		}
 		if n > 0 {
-			sent = k.Case.stall.now()
+			sent, changed = k.Case.stall.now(), time.Now()
 			continue
 		}
 		still, err := k.Case.stall.stillFor(sent)
 		k.Case.Must(err)
 		if still >= restTime && !k.Case.retransmissionPending() {
+			break
+		}
+		now, _, err := k.ServerSocket()
+		k.Case.Must(err)
+		if now.RecvQueue != before.RecvQueue || now.SendQueue != before.SendQueue {
+			before, changed = now, time.Now()
+		}
+		if time.Since(changed) >= rig.Scaled(rig.Settling) {
 			break
 		}
 	}

@@ -291,6 +291,23 @@ func (k *Conn) End() error {
 	return k.Close()
 }
 
+// AwaitDropped says the bye, as [Conn.End] does, and reads until the subject has
+// ended the connection: the client closes its sending side only. A reset is an end, too.
+func (k *Conn) AwaitDropped() error {
+	err := k.conversation.Bye(k.Case.Context())
+	if err == nil && k.service.Lacks(dialogue.ServerCloses) != "" {
+		_ = k.CloseWrite() // where it has ended already, the next read says so
+	}
+	rest := make([]byte, 64<<10)
+	for err == nil {
+		_, err = k.ReadFull(rest)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil
+	}
+	return err
+}
+
 // ExchangeAtOnce says so many rounds before it reads their replies. The service has the ability
 // [dialogue.Pipelines].
 func (k *Conn) ExchangeAtOnce(rounds int) error {

@@ -27,6 +27,14 @@ func (c *Case) Descriptors(of rig.ProcessInfos) Descriptors {
 	return all
 }
 
+// Count is how many descriptors the processes have.
+func (before Descriptors) Count() (n int) {
+	for _, fds := range before {
+		n += len(fds)
+	}
+	return n
+}
+
 // Gained returns the descriptors of now whose numbers were not open before. Anonymous ones
 // (epoll, eventfd, …) are those of a runtime, which may open them when it first needs them.
 func (before Descriptors) Gained(now Descriptors) rig.FDs {

@@ -252,29 +252,55 @@ func (s *Instance) Describe(l rig.ProcessInfos) string {
 }
 
 // Worker returns the processes that serve the connection and were not there
-// before the first one. It skips the check where there is none: the subject
-// serves without a process per connection.
+// before the first one. It skips the check where there is none.
 func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
-	var workers rig.ProcessInfos
-	_, err := s.Case.Until("the worker of a connection", func() (bool, string, error) {
+	workers, instead := s.FindWorker(k)
+	if len(workers) == 0 {
+		s.Case.Skip("the check needs a process for each connection: %s", instead)
+	}
+	return workers
+}
+
+// FindWorker returns the processes that serve the connection and were not there before the
+// first one. Where there is none, instead says in words how the subject serves.
+func (s *Instance) FindWorker(k *Conn) (workers rig.ProcessInfos, instead string) {
+	find := func() (holders rig.ProcessInfos, err error) {
 		inode, err := k.ServerInode()
 		if err != nil || inode == 0 {
 			// It may have ended already, and show as a zombie.
 			all, listErr := s.Case.Host.Processes()
 			workers = slices.DeleteFunc(all.Zombies(), s.IsOwn)
-			return len(workers) > 0, "no process has the connection open", errors.Join(err, listErr)
+			return nil, errors.Join(err, listErr)
 		}
-		holders := s.Case.Holders(inode)
+		holders = s.Case.Holders(inode)
 		workers = slices.DeleteFunc(slices.Clone(holders), s.IsOwn)
-		return len(workers) > 0, "the connection is open in " + s.Describe(holders), nil
-	})
-	switch {
-	case errors.Is(err, ErrQuiescent):
-		s.Case.Skip("the check saw no process per connection: the subject uses none, or it ends at once")
-	case err != nil:
+		return holders, nil
+	}
+	var holders rig.ProcessInfos
+	var err error
+	if s.Case.AwaitRest() { // it would have forked
+		holders, err = find()
 		s.Case.Must(err)
 	}
-	return workers
+	if len(holders) == 0 {
+		_, err = s.Case.Until("the worker of a connection", func() (bool, string, error) {
+			holders, err = find()
+			return len(workers) > 0, "the connection is open in " + s.Describe(holders), err
+		})
+		if !Hopeless(err) {
+			s.Case.Must(err)
+		}
+	}
+	switch {
+	case len(workers) > 0:
+	case len(holders) == 0:
+		instead = "the kernel shows none, because this subject keeps no connection open"
+	case len(s.Own) == 1:
+		instead = "this subject serves all in one process"
+	default:
+		instead = "this subject serves in processes that it had before the first client"
+	}
+	return workers, instead
 }
 
 // MustFork skips the check where the subject has no process for a connection. It uses one

@@ -25,15 +25,45 @@ func (s *Instance) ReapedByTimer() bool {
 	return err == nil
 }
 
-// maxReapInterval is how seldom a subject may look for ended workers.
+// maxReapInterval is how seldom a subject may look for ended workers and connections.
 const maxReapInterval = 10 * time.Second
+
+// UntilTimer is [Case.Until] for what processes may do only when they look after a while: where
+// one of them waits with a timer, it goes on for as long as such a look may take.
+func (c *Case) UntilTimer(who rig.ProcessInfos, what string, seen func() (yes bool, last string, err error)) (last string, err error) {
+	last, err = c.Until(what, seen)
+	if !Hopeless(err) || !c.HasTimer(who) {
+		return last, err
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxReapInterval))
+	defer cancel()
+	err = rig.Await(ctx, what, func() (bool, string, error) {
+		yes, now, err := seen()
+		last = now
+		return yes, now, err
+	})
+	return last, err
+}
+
+// Waits returns the calls in which threads of these processes wait, and which of them wait for
+// the socket with the inode. It skips the check where the kernel does not show that
+// ([rig.FeatureProcSyscall]).
+func (c *Case) Waits(who rig.ProcessInfos, inode uint32) (waits []rig.Wait) {
+	for _, info := range who {
+		now, err := c.Host.Waits(info, inode)
+		if !errors.Is(err, os.ErrNotExist) { // or it has ended
+			c.Must(err)
+		}
+		waits = append(waits, now...)
+	}
+	return waits
+}
 
 // HasTimer says whether a process may be waiting with a timer of its own. It skips the check
 // where the kernel does not show that ([rig.FeatureProcSyscall]).
 func (c *Case) HasTimer(who rig.ProcessInfos) bool {
 	return slices.ContainsFunc(who, func(info rig.ProcessInfo) bool {
-		masks, err := c.Host.Signals(info)
-		if err == nil && masks.Caught.Has(syscall.SIGALRM) {
+		if c.CatchesAlarm(info) {
 			return true
 		}
 		timed, err := c.Host.WaitsWithTimer(info)
@@ -42,4 +72,11 @@ func (c *Case) HasTimer(who rig.ProcessInfos) bool {
 		}
 		return timed
 	})
+}
+
+// CatchesAlarm says whether the process may have set an alarm(2), which the kernel does not show.
+// A runtime that catches every signal, as that of Go does, says nothing by it.
+func (c *Case) CatchesAlarm(info rig.ProcessInfo) bool {
+	masks, err := c.Host.Signals(info)
+	return err == nil && masks.Caught.Has(syscall.SIGALRM) && !masks.Caught.Has(syscall.SIGVTALRM)
 }

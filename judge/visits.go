@@ -47,7 +47,9 @@ func (c *Case) Hold(n int) []*Conn {
 			err = k.Begin()
 		}
 		if errors.Is(err, ErrQuiescent) && i > 0 {
-			k.Close()
+			if k != nil {
+				k.Close()
+			}
 			c.Note("it serves %d at a time", i)
 			break
 		}

@@ -71,14 +71,14 @@ func TestStrangeServers(t *testing.T) {
 		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
 		// It has no process for each connection.
 		"threads": {
-			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "term"},
-			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fin-on-close", "fork-failure", "worker-killed"},
+			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "fin-on-close", "term"},
+			skips:  []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fork-failure", "worker-killed"},
 		},
 		// It accepts a client only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
 		"deferring": {passes: []string{"accept-emfile", "vanished-client", "concurrent", "clean-close", "backlog-burst", "reset-survived"}},
 		// Its workers were there before the first client.
-		"recycling-pool": {passes: []string{"fd-steady", "backlog-burst", "restart-gap"}},
-		"pool":           {passes: []string{"worker-killed", "concurrent", "restart-gap", "clean-close"}},
+		"recycling-pool": {passes: []string{"fd-steady", "reset-survived", "fin-on-close", "backlog-burst", "restart-gap"}},
+		"pool":           {passes: []string{"worker-killed", "reset-survived", "fin-on-close", "fd-steady", "vanished-client", "concurrent", "restart-gap", "clean-close"}},
 	} {
 		passes, skips := story.passes[:fewer(len(story.passes), 2)], story.skips[:fewer(len(story.skips), 2)]
 		selected, err := checks.Select(strings.Join(slices.Concat(passes, skips), ","))

@@ -27,6 +27,7 @@ type (
 	TCPState     = observe.TCPState
 	TCPTimer     = observe.TCPTimer
 	Endurance    = observe.Endurance
+	Wait         = observe.Wait
 	Counters     = observe.Counters
 )
 

@@ -74,6 +74,18 @@ func (h *Host) WaitsWithTimer(of ProcessInfo) (timed bool, err error) {
 	return timed, err
 }
 
+// Waits returns the calls in which threads of a process of the host wait, and which of them
+// wait for the socket with the inode (/proc/PID/task/TID/syscall, /proc/PID/fdinfo and, for
+// poll and select, the memory of the process). It needs the right to trace the process, and
+// [FeatureProcSyscall]. The error wraps os.ErrNotExist where the process has ended.
+func (h *Host) Waits(of ProcessInfo, inode uint32) (waits []Wait, err error) {
+	if err := seesSystemCalls(); err != nil {
+		return nil, err
+	}
+	err = stillThere(of, func() error { waits, err = observe.ReadWaits(of.PID, inode); return err })
+	return waits, err
+}
+
 // seesSystemCalls says whether the kernel shows in which call a thread waits.
 func seesSystemCalls() error {
 	_, err := os.Stat("/proc/self/syscall")

@@ -62,6 +62,9 @@ func ReadThreads(int) ([]ThreadUse, error) { return nil, errUnsupported }
 // ReadTimedWait fails.
 func ReadTimedWait(int) (bool, error) { return false, errUnsupported }
 
+// ReadWaits fails.
+func ReadWaits(int, uint32) ([]Wait, error) { return nil, errUnsupported }
+
 // CountProcesses returns 0.
 func CountProcesses(string) (processes, threads int) { return 0, 0 }
 

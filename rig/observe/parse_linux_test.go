@@ -5,9 +5,11 @@ package observe
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,6 +53,11 @@ func TestFDKinds(t *testing.T) {
 	}
 }
 
+func waitsWithTimer(line string) bool {
+	b, ok := parseBlocked(line)
+	return ok && b.timed()
+}
+
 func TestTimedWait(t *testing.T) {
 	for line, timed := range map[string]bool{
 		"running\n":        false,
@@ -58,17 +65,98 @@ func TestTimedWait(t *testing.T) {
 		"22 0x4 0x7ffd 0x80 0xffffffffffffffff 0x0 0x8 0x7ffd 0x7f\n": false,
 		"": false,
 	} {
-		assert.Equal(t, timed, timedWait(line), line)
+		assert.Equal(t, timed, waitsWithTimer(line), line)
 	}
 	line := func(call int, arguments string) string {
 		return fmt.Sprintf("%d %s 0x7ffd 0x7f", call, arguments)
 	}
-	assert.True(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0x3e8 0x0 0x8")))
-	assert.False(t, timedWait(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0xffffffff 0x0 0x8")))
-	assert.True(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x7ffd 0x0 0x0 0x0")))
-	assert.False(t, timedWait(line(unix.SYS_PPOLL, "0x4 0x1 0x0 0x0 0x0 0x0")))
-	assert.True(t, timedWait(line(unix.SYS_NANOSLEEP, "0x4 0x1 0x0 0x0 0x0 0x0")))
-	assert.False(t, timedWait(line(unix.SYS_READ, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.True(t, waitsWithTimer(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0x3e8 0x0 0x8")))
+	assert.False(t, waitsWithTimer(line(unix.SYS_EPOLL_PWAIT, "0x4 0x7ffd 0x80 0xffffffff 0x0 0x8")))
+	assert.True(t, waitsWithTimer(line(unix.SYS_PPOLL, "0x4 0x1 0x7ffd 0x0 0x0 0x0")))
+	assert.False(t, waitsWithTimer(line(unix.SYS_PPOLL, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.True(t, waitsWithTimer(line(unix.SYS_NANOSLEEP, "0x4 0x1 0x0 0x0 0x0 0x0")))
+	assert.False(t, waitsWithTimer(line(unix.SYS_READ, "0x4 0x1 0x0 0x0 0x0 0x0")))
+}
+
+// TestWaits: each call shows for what it waits, and for how long.
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	for name, story := range map[string]struct {
+		wait func(fd, epoll int) error // until fd has a byte
+		want Wait
+	}{
+		"read":         {func(fd, _ int) error { _, err := unix.Read(fd, make([]byte, 1)); return err }, Wait{OnSocket: true, Reads: true}},
+		"recvfrom":     {func(fd, _ int) error { _, _, err := unix.Recvfrom(fd, make([]byte, 1), 0); return err }, Wait{OnSocket: true, Reads: true}},
+		"poll":         {func(fd, _ int) error { return polled(fd, -1) }, Wait{OnSocket: true}},
+		"timed poll":   {func(fd, _ int) error { return polled(fd, 90_000) }, Wait{OnSocket: true, Timed: true, Timeout: 90 * time.Second}},
+		"ppoll":        {func(fd, _ int) error { return ppolled(fd, nil) }, Wait{OnSocket: true}},
+		"timed ppoll":  {func(fd, _ int) error { return ppolled(fd, &unix.Timespec{Sec: 90, Nsec: 5}) }, Wait{OnSocket: true, Timed: true, Timeout: 90*time.Second + 5}},
+		"select":       {func(fd, _ int) error { return selectedFD(fd, nil) }, Wait{OnSocket: true}},
+		"timed select": {func(fd, _ int) error { return selectedFD(fd, &unix.Timeval{Sec: 90, Usec: 5}) }, Wait{OnSocket: true, Timed: true, Timeout: 90*time.Second + 5*time.Microsecond}},
+		"epoll":        {func(_, epoll int) error { return epolled(epoll, -1) }, Wait{OnSocket: true}},
+		"timed epoll":  {func(_, epoll int) error { return epolled(epoll, 90_000) }, Wait{OnSocket: true, Timed: true, Timeout: 90 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The threads of the test itself wait, too, so what is awaited is one wait of that kind.
+			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			require.NoError(t, err)
+			epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+			require.NoError(t, err)
+			require.NoError(t, unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, pair[0], &unix.EpollEvent{Events: unix.EPOLLIN}))
+			var stat unix.Stat_t
+			require.NoError(t, unix.Fstat(pair[0], &stat))
+			ended := make(chan unix.Errno)
+			go func() {
+				var err unix.Errno = unix.EINTR
+				for err == unix.EINTR { // the runtime sends signals
+					err, _ = story.wait(pair[0], epoll).(unix.Errno)
+				}
+				ended <- err
+			}()
+			deadline := time.Now().Add(time.Minute)
+			var seen []Wait
+			for found := false; !found; {
+				seen, err = ReadWaits(os.Getpid(), uint32(stat.Ino))
+				require.NoError(t, err)
+				found = slices.Contains(seen, story.want)
+				if time.Now().After(deadline) {
+					require.Fail(t, "not seen", "%+v", seen)
+				}
+			}
+			seen, err = ReadWaits(os.Getpid(), uint32(stat.Ino)+1<<30)
+			require.NoError(t, err)
+			assert.False(t, slices.ContainsFunc(seen, func(w Wait) bool { return w.OnSocket }), "%+v", seen)
+			_, err = unix.Write(pair[1], []byte{1})
+			require.NoError(t, err)
+			require.Zero(t, <-ended)
+			for _, fd := range []int{pair[0], pair[1], epoll} {
+				unix.Close(fd)
+			}
+		})
+	}
+}
+
+func polled(fd, milliseconds int) error {
+	_, err := unix.Poll([]unix.PollFd{{Fd: -1}, {Fd: int32(fd), Events: unix.POLLIN}}, milliseconds)
+	return err
+}
+
+func ppolled(fd int, limit *unix.Timespec) error {
+	_, err := unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, limit, nil)
+	return err
+}
+
+func selectedFD(fd int, limit *unix.Timeval) error {
+	var set unix.FdSet
+	set.Set(fd)
+	_, err := unix.Select(fd+1, &set, nil, nil, limit)
+	return err
+}
+
+func epolled(epoll, milliseconds int) error {
+	_, err := unix.EpollWait(epoll, make([]unix.EpollEvent, 1), milliseconds)
+	return err
 }
 
 // TestCountersAreRead: and what is malformed is an error.
@@ -115,13 +203,13 @@ func FuzzTimedWait(f *testing.F) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		if !timedWait(line) {
+		if !waitsWithTimer(line) {
 			return
 		}
 		if fields := strings.Fields(line); len(fields) < 7 || strings.Trim(fields[0], "+-0123456789") != "" {
 			t.Errorf("%q is taken for a wait", line)
 		}
-		if timedWait("running") || timedWait(strings.Join(strings.Fields(line)[:6], " ")) {
+		if waitsWithTimer("running") || waitsWithTimer(strings.Join(strings.Fields(line)[:6], " ")) {
 			t.Errorf("a part of %q is taken for a wait", line)
 		}
 	})

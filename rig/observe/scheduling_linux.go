@@ -5,16 +5,10 @@ package observe
 import (
 	"cmp"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/procfs"
-
-	"forkrig/rig/internal/syscalls"
 )
 
 // ReadWakeups returns how often the threads of a process have gone to sleep of their
@@ -108,46 +102,4 @@ func ReadThreads(pid int) ([]ThreadUse, error) {
 	}
 	slices.SortFunc(threads, func(a, b ThreadUse) int { return cmp.Compare(a.TID, b.TID) })
 	return threads, nil
-}
-
-// ReadTimedWait says whether a thread of a process waits in a call that ends after a
-// time by itself. It needs the right to trace the process.
-func ReadTimedWait(pid int) (bool, error) {
-	files, err := filepath.Glob(pathOf(procRoot, pid, "task", "*", "syscall"))
-	if err != nil {
-		return false, err
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
-			return false, fmt.Errorf("read what process %d waits for: %w", pid, err)
-		}
-		if timedWait(string(text)) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// timedWait reads a line of /proc/PID/syscall: the number of the call and its
-// six arguments, or a word where the thread is in no call.
-func timedWait(line string) bool {
-	fields := strings.Fields(line)
-	if len(fields) < 7 {
-		return false
-	}
-	number, err := strconv.Atoi(fields[0])
-	if err != nil {
-		return false
-	}
-	argument := func(i int) uint64 {
-		value, _ := strconv.ParseUint(strings.TrimPrefix(fields[1+i], "0x"), 16, 64)
-		return value
-	}
-	w, _ := syscalls.WaitOf(int32(number))
-	return w.Sleep || w.Milliseconds != 0 && int32(argument(w.Milliseconds)) >= 0 ||
-		w.Timeout != 0 && argument(w.Timeout) != 0
 }
