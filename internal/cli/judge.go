@@ -136,7 +136,9 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		return statusWrong
 	}
 	fmt.Fprintln(out)
-	_ = card.WriteTable(out, out.style()) // out knows an error
+	style := out.style()
+	style.Full = o.verbose
+	tellCard(out, card, style, o.card)
 	worse := !card.OK() || o.strict && card.Counts().Warn > 0
 	if baseline != nil {
 		difference := scorecard.Diff(*baseline, card)
