@@ -152,7 +152,7 @@ func TestFirstScreenFits(t *testing.T) {
 
 // TestFirstScreenOfAnyCard has each check on it, or says how many are left out.
 func TestFirstScreenOfAnyCard(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(40) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		verdicts := []Verdict{Pass, Warn, ByDesign, Fail, Broken, Skip}[random.IntN(5):]
 		ends, alike := 1+random.IntN(8), random.IntN(3)
@@ -182,12 +182,12 @@ func TestFirstScreenOfAnyCard(t *testing.T) {
 // TestFirstScreenOfThousands of checks is written in good time, too.
 func TestFirstScreenOfThousands(t *testing.T) {
 	card := Card{Subject: "s", Complete: true}
-	for i := range 5000 {
+	for i := range 1200 {
 		card.Checks = append(card.Checks, Result{Name: fmt.Sprint("check-", i), Family: "IPv4", Verdict: kinds[i%len(kinds)].Verdict})
 	}
 	screen := card.screen(Style{})
 	assert.LessOrEqual(t, len(screen), 24)
-	assert.Regexp(t, `(?s)pass 834: check-0, .* and \d+ more`, strings.Join(screen, "\n"))
+	assert.Regexp(t, `(?s)pass 200: check-0, .* and \d+ more`, strings.Join(screen, "\n"))
 }
 
 // TestCausesOnTheFirstScreen: one that explains a single check is told where there is room.
