@@ -158,20 +158,20 @@ type Cause struct {
 }
 
 // String returns the cause with its number and what follows from it, in one printable line.
-func (c Cause) String() string { return c.sentence(maxText, maxWords) }
+func (c Cause) String() string { return c.sentence(maxText, maxWords, " because of it") }
 
 // sentence is String with at most so many columns of the text and of the subject's own words,
-// 0 for none.
-func (c Cause) sentence(text, words int) string {
+// and with another end of what it says on checks that fail.
+func (c Cause) sentence(text, words int, because string) string {
 	s := fmt.Sprintf("cause %d: %s", c.ID, cut(oneLine(c.Text), text))
-	if c.End != nil && c.End.Words != "" && words > 0 {
+	if c.End != nil && c.End.Words != "" {
 		s += `: "` + cutMiddle(oneLine(c.End.Words), words) + `"`
 	}
 	switch n := len(c.Checks); {
 	case n == 1:
-		s += fmt.Sprintf("; %s fails because of it", cut(oneLine(c.Checks[0]), nameColumns))
+		s += fmt.Sprintf("; %s fails%s", cut(oneLine(c.Checks[0]), nameColumns), because)
 	case n > 1:
-		s += fmt.Sprintf("; %d checks fail because of it", n)
+		s += fmt.Sprintf("; %d checks fail%s", n, because)
 	}
 	switch {
 	case c.Unjudged == 1:

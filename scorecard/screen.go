@@ -161,12 +161,12 @@ func (c Card) profile(columns int) []string {
 // words are cut, then the text.
 func (c Cause) lines(columns int) []string {
 	const step, words, text = 4, 24, 40 // the least
-	all := wrap(c.sentence(maxText, maxWords), columns, causeIndent)
+	all := wrap(c.String(), columns, causeIndent)
 	for n := maxWords; len(all) > causeLines && n > words; n -= step {
-		all = wrap(c.sentence(maxText, n), columns, causeIndent)
+		all = wrap(c.sentence(maxText, n, ""), columns, causeIndent)
 	}
 	for n := 2 * columns; len(all) > causeLines && n > text; n -= step {
-		all = wrap(c.sentence(n, words), columns, causeIndent)
+		all = wrap(c.sentence(n, words, ""), columns, causeIndent)
 	}
 	return atMost(all, causeLines, columns)
 }

@@ -51,7 +51,7 @@ func tellCard(out *output, card scorecard.Card, style scorecard.Style, name stri
 		return
 	}
 	if name == "" {
-		fmt.Fprintln(out, "all evidence: give -v, or -scorecard CARD.json and then: forkrig show CARD.json CHECK")
+		fmt.Fprintln(out, "all evidence: -v, or -scorecard CARD.json and forkrig show CARD.json CHECK")
 		return
 	}
 	fmt.Fprintf(out, "all evidence: forkrig show %s CHECK\n", scorecard.Printable(name))

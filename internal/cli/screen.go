@@ -104,6 +104,13 @@ func (s *screen) tell(e judge.Event) {
 	}
 }
 
+// say writes text above the lower part.
+func (s *screen) say(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.print(text)
+}
+
 // print writes text above the lower part, which is drawn again. The caller holds the lock.
 func (s *screen) print(text string) {
 	var b bytes.Buffer
