@@ -165,7 +165,7 @@ func (c Cause) String() string { return c.sentence(maxText, maxWords, " because 
 func (c Cause) sentence(text, words int, because string) string {
 	s := fmt.Sprintf("cause %d: %s", c.ID, cut(oneLine(c.Text), text))
 	if c.End != nil && c.End.Words != "" {
-		s += `: "` + cutMiddle(oneLine(c.End.Words), words) + `"`
+		s += `: "` + cutMiddle(timeBefore.ReplaceAllString(oneLine(c.End.Words), ""), words) + `"`
 	}
 	switch n := len(c.Checks); {
 	case n == 1:
@@ -181,6 +181,9 @@ func (c Cause) sentence(text, words int, because string) string {
 	}
 	return s
 }
+
+// timeBefore is the time at the begin of a line of a log.
+var timeBefore = regexp.MustCompile(`^\[?[0-9]{2,4}[-/:][0-9]{2}[-/:][0-9]{2}[-0-9:.,TZ+ ]*\]?:? *`)
 
 // How many columns of a cause are shown where there is room.
 const (

@@ -218,6 +218,19 @@ func TestCauseIsTwoLines(t *testing.T) {
 	}
 }
 
+// TestCauseHasNoTime: the time of a line tells nothing.
+func TestCauseHasNoTime(t *testing.T) {
+	for words, want := range map[string]string{
+		"2026/11/29 00:43:55 socat[7] E bind": "socat[7] E bind",
+		"[2026-11-29T00:43:55.123Z] panic":    "panic",
+		"00:43:55,123 bind: in use":           "bind: in use",
+		"11 things":                           "11 things",
+		"2026":                                "2026",
+	} {
+		assert.Equal(t, `cause 1: it ends: "`+want+`"`, Cause{ID: 1, Text: "it ends", End: &End{Words: words}}.String())
+	}
+}
+
 func TestWriteCheck(t *testing.T) {
 	card := bigCards()["one-cause"]
 	var text bytes.Buffer
