@@ -158,25 +158,38 @@ type Cause struct {
 }
 
 // String returns the cause with its number and what follows from it, in one printable line.
-func (c Cause) String() string {
-	text := fmt.Sprintf("cause %d: %s", c.ID, oneLine(c.Text))
+func (c Cause) String() string { return c.sentence(maxText, maxWords, " because of it") }
+
+// sentence is String with at most so many columns of the text and of the subject's own words,
+// and with another end of what it says on checks that fail.
+func (c Cause) sentence(text, words int, because string) string {
+	s := fmt.Sprintf("cause %d: %s", c.ID, cut(oneLine(c.Text), text))
 	if c.End != nil && c.End.Words != "" {
-		text += fmt.Sprintf(": %q", cut(oneLine(c.End.Words), maxWords))
+		s += `: "` + cutMiddle(timeBefore.ReplaceAllString(oneLine(c.End.Words), ""), words) + `"`
 	}
 	switch n := len(c.Checks); {
 	case n == 1:
-		text += fmt.Sprintf("; %s fails because of it", oneLine(c.Checks[0]))
+		s += fmt.Sprintf("; %s fails%s", cut(oneLine(c.Checks[0]), nameColumns), because)
 	case n > 1:
-		text += fmt.Sprintf("; %d checks fail because of it", n)
+		s += fmt.Sprintf("; %d checks fail%s", n, because)
 	}
-	if c.Unjudged > 0 {
-		text += fmt.Sprintf("; %d checks are not judged", c.Unjudged)
+	switch {
+	case c.Unjudged == 1:
+		s += "; 1 check is not judged"
+	case c.Unjudged > 1:
+		s += fmt.Sprintf("; %d checks are not judged", c.Unjudged)
 	}
-	return text
+	return s
 }
 
-// maxWords is how many characters of the subject's own words are shown.
-const maxWords = 160
+// timeBefore is the time at the begin of a line of a log.
+var timeBefore = regexp.MustCompile(`^\[?[0-9]{2,4}[-/:][0-9]{2}[-/:][0-9]{2}[-0-9:.,TZ+ ]*\]?:? *`)
+
+// How many columns of a cause are shown where there is room.
+const (
+	maxText  = 1000
+	maxWords = 160
+)
 
 // NewCause returns the cause of what a subject did at the end of a check, after a stimulus; "" is
 // an unknown one.

@@ -17,7 +17,7 @@ type Change struct {
 	Family string
 	Old    Verdict // "" where the old card does not have the check
 	New    Verdict // "" where the new card does not have the check
-	Cause  string  // why the new verdict is not a pass; may hold any bytes
+	Remark string  // why the new verdict is not a pass; may hold any bytes
 }
 
 // Difference is what two cards say differently, see [Diff]. The changes are in the
@@ -30,6 +30,9 @@ type Difference struct {
 	Added    []Change // only the new card has the check
 	Removed  []Change // only the old card has the check
 	Same     []Change
+	// Causes are those of the new card that keep checks from being judged, where no cause of the
+	// old card does.
+	Causes []Cause
 }
 
 // Diff compares two cards, check by check and family by family. Texts and times may
@@ -47,12 +50,15 @@ type Difference struct {
 // subjects, kernels and versions.
 func Diff(old, new Card) Difference {
 	d := Difference{Old: old, New: new}
+	if keeps := func(cause Cause) bool { return cause.Unjudged > 0 }; !slices.ContainsFunc(old.Causes, keeps) {
+		d.Causes = slices.DeleteFunc(slices.Clone(new.Causes), func(cause Cause) bool { return !keeps(cause) })
+	}
 	checks := rejoined(old.Checks, new.Checks)
 	for _, r := range checks {
 		to, _ := r.Verdict.kind()
 		change := Change{Name: r.Name, Family: r.Family, New: to.Verdict}
 		if to.Verdict != Pass {
-			change.Cause = r.remark()
+			change.Remark = r.remark()
 		}
 		i := slices.IndexFunc(old.Checks, r.sameCheck)
 		if i < 0 {
@@ -69,9 +75,9 @@ func Diff(old, new Card) Difference {
 		list := &d.Improved
 		switch {
 		case len(appeared) > 0:
-			list, change.Cause = &d.Worsened, enumerate(appeared)+" is new; now "+change.Cause
+			list, change.Remark = &d.Worsened, enumerate(appeared)+" is new; now "+change.Remark
 		case len(gone) > 0:
-			change.Cause = enumerate(gone) + " is gone; now " + change.Cause
+			change.Remark = enumerate(gone) + " is gone; now " + change.Remark
 		case from.Verdict == to.Verdict, from.Verdict == Pass && to.Verdict == ByDesign, from.Verdict == ByDesign && to.Verdict == Warn:
 			list = &d.Same
 		case to.Verdict == Fail, from.Verdict == Pass && (to.Verdict == Warn || to.Verdict == Broken):
@@ -113,14 +119,14 @@ func rejoined(old, new []Result) []Result {
 			continue
 		}
 		whole := Result{Name: r.Name, Family: r.Family, Verdict: worst(parts)}
-		var causes []string
+		var remarks []string
 		for _, part := range parts {
 			if part.Verdict == whole.Verdict {
-				causes = append(causes, part.Name+": "+part.remark())
+				remarks = append(remarks, part.Name+": "+part.remark())
 				whole.Findings = append(whole.Findings, part.Findings...)
 			}
 		}
-		whole.Remedy = strings.Join(causes, "; ")
+		whole.Remedy = strings.Join(remarks, "; ")
 		isPart := func(r Result) bool { return slices.ContainsFunc(parts, r.sameCheck) }
 		joined[slices.IndexFunc(joined, isPart)] = whole
 		joined = slices.DeleteFunc(joined, isPart)
@@ -130,11 +136,12 @@ func rejoined(old, new []Result) []Result {
 
 func (r Result) sameCheck(other Result) bool { return r.Name == other.Name && r.Family == other.Family }
 
-// Worse tells whether a check became worse, or a new one fails or is broken. A check
+// Worse tells whether a check became worse, a new one fails or is broken, or a cause keeps
+// checks from being judged where none did before. A check
 // that is gone is left out on purpose, and not worse, unless the new card is
 // incomplete.
 func (d Difference) Worse() bool {
-	return len(d.Worsened) > 0 || !d.New.Complete && len(d.Removed) > 0 ||
+	return len(d.Worsened) > 0 || len(d.Causes) > 0 || !d.New.Complete && len(d.Removed) > 0 ||
 		slices.ContainsFunc(d.Added, func(c Change) bool {
 			k, _ := c.New.kind()
 			return k.wrong
@@ -158,7 +165,14 @@ func (d Difference) summary() string {
 	for _, s := range d.sections() {
 		text += fmt.Sprintf("%d %s, ", len(s.changes), s.heading)
 	}
-	return fmt.Sprintf("%s%d the same", text, len(d.Same))
+	text += fmt.Sprintf("%d the same", len(d.Same))
+	switch n := len(d.Causes); {
+	case n == 1:
+		text += "; worse: 1 cause keeps checks from being judged"
+	case n > 1:
+		text += fmt.Sprintf("; worse: %d causes keep checks from being judged", n)
+	}
+	return text
 }
 
 // origin says in one line from what a card is, and how its run ended if it is incomplete.
@@ -172,11 +186,18 @@ func (c Card) origin() string {
 
 // WriteText writes the changes for a terminal or a log: where the cards are from, a line
 // for each check that became worse, better or unknown, is new or gone, with its families, the old
-// and the new verdict and the new cause, and a line of counts.
+// and the new verdict and why it is not a pass, and a line of counts. New causes that keep
+// checks from being judged come first.
 func (d Difference) WriteText(w io.Writer, style Style) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "old  %s\n     %s\n", style.rest(oneLine(d.Old.Subject), 5), d.Old.origin())
 	fmt.Fprintf(&b, "new  %s\n     %s\n", style.rest(oneLine(d.New.Subject), 5), d.New.origin())
+	for i, cause := range d.Causes {
+		if i == 0 {
+			fmt.Fprint(&b, "\nworse: these checks are not judged any more\n")
+		}
+		fmt.Fprintf(&b, "  %s\n", style.rest(cause.String(), 2))
+	}
 	for _, s := range d.sections() {
 		if len(s.changes) == 0 {
 			continue
@@ -190,7 +211,7 @@ func (d Difference) WriteText(w io.Writer, style Style) error {
 		for _, l := range lines {
 			start := "  " + pad(l.name(), names) + "  " + pad(l.who(), who) + "  "
 			step := l.step(style.Colour) + pad("", steps-width(l.step(false)))
-			fmt.Fprintln(&b, strings.TrimRight(start+step+"  "+style.rest(oneLine(l.Cause), width(start)+steps+2), " "))
+			fmt.Fprintln(&b, strings.TrimRight(start+step+"  "+style.rest(oneLine(l.Remark), width(start)+steps+2), " "))
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", d.summary())

@@ -134,6 +134,25 @@ func changed() Card {
 	return card
 }
 
+// TestDiffOfCauses is worse where a cause keeps checks from being judged that were skipped before.
+func TestDiffOfCauses(t *testing.T) {
+	skipped := Card{Subject: "s", Kernel: "k", Complete: true, Checks: []Result{{Name: "term", Family: "IPv4", Verdict: Skip}}}
+	kept := skipped
+	kept.Causes = []Cause{
+		{ID: 1, Text: "the server ends with status 0 when a client leaves", Unjudged: 30},
+		{ID: 2, Text: "the server ends on SIGTERM", Checks: []string{"term"}},
+	}
+	d := Diff(skipped, kept)
+	assert.Equal(t, kept.Causes[:1], d.Causes)
+	assert.True(t, d.Worse())
+	var text bytes.Buffer
+	require.NoError(t, d.WriteText(&text, Style{}))
+	assert.Contains(t, text.String(), "\nworse: these checks are not judged any more\n  cause 1: the server ends with status 0 when a client leaves; 30 checks are not judged\n")
+	assert.Contains(t, text.String(), "\n0 worse, 0 better, 0 not known, 0 new, 0 gone, 1 the same; worse: 1 cause keeps checks from being judged\n")
+	assert.False(t, Diff(kept, kept).Worse(), "as before")
+	assert.False(t, Diff(kept, skipped).Worse())
+}
+
 func TestDifferenceText(t *testing.T) {
 	d := Diff(cards["wrong"], changed())
 	var text, colours bytes.Buffer

@@ -13,7 +13,7 @@ import (
 )
 
 // What one run says, for a terminal.
-func ExampleCard_WriteTable() {
+func ExampleCard_WriteText() {
 	card := scorecard.Card{
 		Subject: "./server", Kernel: "6.12.0", Seed: 7, Complete: true,
 		Checks: []scorecard.Result{
@@ -24,21 +24,25 @@ func ExampleCard_WriteTable() {
 				Remedy: "the listener does not pass SIGTERM on", Reproduce: "forkrig judge -checks term -family 4 -- ./server"},
 		},
 	}
-	if err := card.WriteTable(os.Stdout, scorecard.Style{}); err != nil {
+	if err := card.WriteText(os.Stdout, scorecard.Style{}); err != nil {
 		fmt.Println(err)
 	}
 	// Output:
-	// check  IPv4    IPv6
-	// reap   pass    pass    41 workers ended, all are reaped
-	// term   fail    -       the listener does not pass SIGTERM on
+	// ./server
+	// kernel 6.12.0, seed 7
+	//
+	// check  IPv4  IPv6
+	// term   fail  -     the listener does not pass SIGTERM on
+	// pass 1: reap
+	//
+	// IPv4 and IPv6: 2 pass, 1 fail, 0 broken, 0 skip
 	//
 	// term over IPv4: fail
-	//   expected   SIGTERM ends the listener and its workers
 	//   observed   3 workers still run
 	//   remedy     the listener does not pass SIGTERM on
 	//   reproduce  forkrig judge -checks term -family 4 -- ./server
 	//
-	// 2 pass, 1 fail, 0 broken, 0 skip
+	// IPv4 and IPv6: 2 pass, 1 fail, 0 broken, 0 skip
 }
 
 // A line as each check ends, and at last the summary of a run that was interrupted.

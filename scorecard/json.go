@@ -34,6 +34,9 @@ type (
 func (c Card) MarshalJSON() ([]byte, error) {
 	c.Checks = append([]Result{}, c.Checks...) // [], not null
 	c.Causes = append([]Cause{}, c.Causes...)
+	for i := range c.Causes {
+		c.Causes[i].Checks = append([]string{}, c.Causes[i].Checks...)
+	}
 	return encode(struct {
 		Schema int `json:"schema"`
 		plainCard
@@ -96,8 +99,13 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	}
 	*c = Card(card.plainCard)
 	c.Checks = results
-	if len(c.Causes) == 0 {
-		c.Causes = nil
+	c.Causes = orNil(c.Causes)
+	for i := range c.Causes {
+		cause := &c.Causes[i]
+		cause.Checks, cause.Families = orNil(cause.Checks), orNil(cause.Families)
+		if cause.End != nil {
+			cause.End.After = orNil(cause.End.After)
+		}
 	}
 	return nil
 }
@@ -133,13 +141,19 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("verdict %q is not the gravest of its runs: %v", r.Verdict, all)
 	}
 	r.Duration = time.Duration(result.Duration)
-	if len(r.Evidence) == 0 {
-		r.Evidence = nil
-	}
-	if len(r.Findings) == 0 {
-		r.Findings = nil
+	r.Evidence, r.Findings, r.Stimuli = orNil(r.Evidence), orNil(r.Findings), orNil(r.Stimuli)
+	if r.End != nil {
+		r.End.After = orNil(r.End.After)
 	}
 	return nil
+}
+
+// orNil returns nil for an empty list, so that a card is the same when it was written and read.
+func orNil[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // milliseconds is a duration that JSON has in milliseconds, with one decimal.

@@ -16,9 +16,9 @@ const summaryBytes = 1000 << 10
 // markdownStart is how the Markdown of a card begins.
 const markdownStart = "## Scorecard of "
 
-// WriteMarkdown writes the card as GitHub Flavored Markdown: a heading, a table
-// of the checks, and for what failed or is broken a section with the paragraph of
-// [Card.WriteTable]. Texts are shown as they are, never interpreted as Markdown or HTML.
+// WriteMarkdown writes the card as GitHub Flavored Markdown: a heading, the causes, a table
+// of the checks, and for what failed, is broken or warns a section with all that is said of it;
+// what follows from a cause has its section below the first one of that cause. Texts are shown as they are, never interpreted as Markdown or HTML.
 // What is written stays below the 1 MiB that GitHub takes as a step summary: long lines and
 // the middle of long sections are left out and counted.
 func (c Card) WriteMarkdown(w io.Writer) error {
@@ -45,6 +45,12 @@ func (c Card) markdown(limit int) []byte {
 	fmt.Fprintf(&b, markdownStart+"%s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
 	b.WriteString(prose(c.Origin()))
 	fmt.Fprintf(&b, ": **%s**\n", prose(c.Summary(false)))
+	for i, cause := range c.Causes {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "- %s\n", prose(cut(cause.String(), 600)))
+	}
 
 	columns := families(c.Checks)
 	rows := c.rows()
@@ -53,7 +59,7 @@ func (c Card) markdown(limit int) []byte {
 		for _, family := range columns {
 			fmt.Fprintf(&b, " %s |", prose(cut(oneLine(family), 40)))
 		}
-		fmt.Fprintf(&b, " cause, or what was observed |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
+		fmt.Fprintf(&b, " cause, remedy, or what was observed |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
 	}
 	for _, row := range rows {
 		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row.name), 100)))
@@ -65,12 +71,16 @@ func (c Card) markdown(limit int) []byte {
 				fmt.Fprintf(&b, " %s |", v)
 			}
 		}
-		fmt.Fprintf(&b, " %s |\n", prose(cut(row.remark(), 300)))
+		fmt.Fprintf(&b, " %s |\n", prose(cut(row.remark(Result.explanation), 300)))
 	}
 
-	for _, row := range rows {
-		for _, f := range row.findings() {
+	for _, one := range c.consequences(false) {
+		for i, f := range one.findings {
 			fmt.Fprintf(&b, "\n### %s\n\n", prose(cut(f.title(), 200)))
+			if i > 0 {
+				fmt.Fprintf(&b, "See cause %d: %s\n", one.ID, prose(cut(oneLine(f.Observed), 300)))
+				continue
+			}
 			paragraph := f.paragraph()
 			for i, line := range paragraph {
 				paragraph[i] = shorten(line, limit/4)

@@ -57,8 +57,8 @@ func TestMergeKeepsTheWorst(t *testing.T) {
 	assert.False(t, merged.OK())
 
 	var table, markdown bytes.Buffer
-	require.NoError(t, merged.WriteTable(&table, Style{Columns: 100}))
-	assert.Contains(t, table.String(), "search  fail    in 2 of 4 runs: because\n")
+	require.NoError(t, merged.WriteText(&table, Style{Columns: 100}))
+	assert.Contains(t, table.String(), "search  fail  in 2 of 4 runs: because\n")
 	assert.Contains(t, table.String(), "\nsearch over IPv4: fail in 2 of 4 runs\n")
 	require.NoError(t, merged.WriteMarkdown(&markdown))
 	assert.Contains(t, markdown.String(), "\n| 2/4 | 13 | 6.12.0 | 2 processors |\n")

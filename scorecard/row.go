@@ -4,6 +4,7 @@ package scorecard
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -51,9 +52,9 @@ func (w row) in(family string) Verdict {
 	return worst(slices.DeleteFunc(slices.Clone(w.results), func(r Result) bool { return r.Family != family }))
 }
 
-// remark returns in one line what the results with the gravest verdict say, each after
-// its families unless all results say the same.
-func (w row) remark() string {
+// remark returns in one line what the results with the gravest verdict say, in short, each
+// after its families unless all results say the same.
+func (w row) remark(short func(Result) string) string {
 	gravest := worst(w.results)
 	var texts []string
 	by := map[string][]Result{}
@@ -61,7 +62,7 @@ func (w row) remark() string {
 		if r.Verdict != gravest {
 			continue
 		}
-		t := r.remark()
+		t := short(r)
 		if _, ok := by[t]; !ok {
 			texts = append(texts, t)
 		}
@@ -100,57 +101,10 @@ func (r Result) remark() string {
 	return text
 }
 
-// A finding is what one or several families say alike about a check that failed, is broken
-// or warns. Their evidence and commands may differ; those of the first are shown.
-type finding struct {
-	Result
-	results []Result
-}
-
-// findings returns what fails, is broken or a warning, for a paragraph each.
-func (w row) findings() []finding {
-	var all []finding
-	for _, r := range w.results {
-		if k, _ := r.Verdict.kind(); !k.told || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0 {
-			continue // the table says it all
-		}
-		i := slices.IndexFunc(all, func(f finding) bool {
-			return f.Verdict == r.Verdict && f.Expected == r.Expected && f.Observed == r.Observed && f.Remedy == r.Remedy && f.Reason == r.Reason && f.CauseID == r.CauseID && f.Runs == r.Runs
-		})
-		if i < 0 {
-			i = len(all)
-			all = append(all, finding{Result: r})
-		}
-		all[i].results = append(all[i].results, r)
+// explanation is the cause that explains the result, or else remark.
+func (r Result) explanation() string {
+	if r.CauseID != 0 {
+		return fmt.Sprintf("cause %d", r.CauseID)
 	}
-	return all
-}
-
-// title names the check, its families, the verdict and how many runs have it.
-func (f finding) title() string {
-	title := oneLine(f.Name)
-	if who := enumerate(families(f.results)); who != "" {
-		title += " over " + oneLine(who)
-	}
-	title += ": " + string(f.Verdict)
-	if how := f.often(); how != "" {
-		title += " " + how
-	}
-	return title
-}
-
-// evidence returns the lines of the evidence, and "over" its family if that of
-// another one differs.
-func (f finding) evidence() (all []string, whose string) {
-	for _, text := range f.Evidence {
-		if own := lines(text); own != nil {
-			all = append(all, own...)
-		} else {
-			all = append(all, "")
-		}
-	}
-	if slices.ContainsFunc(f.results, func(r Result) bool { return !slices.Equal(r.Evidence, f.Evidence) }) {
-		whose = "over " + oneLine(f.Family)
-	}
-	return all, whose
+	return r.remark()
 }

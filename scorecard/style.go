@@ -9,13 +9,14 @@ import (
 )
 
 // Style is how a card is written for a person. The zero value is that of a file: no
-// colours, and every row whole.
+// colours, and lines that stand alone are whole.
 type Style struct {
 	Colour  bool // with ANSI escape sequences
-	Columns int  // to which the rows of a table are cut; 0 cuts none
+	Columns int  // to which lines are cut; 0 cuts none, and a card has 80 columns
+	Full    bool // details of a card have all evidence, and no line of them is cut
 }
 
-// StyleOf returns the style that fits f. Only on a terminal rows are cut to its width, and
+// StyleOf returns the style that fits f. Only on a terminal lines are cut to its width, and
 // there are colours, unless the user has set NO_COLOR (see no-color.org; an empty value
 // does not count) or TERM is "dumb". A nil f is not a terminal.
 func StyleOf(f *os.File) Style {
@@ -27,6 +28,14 @@ func StyleOf(f *os.File) Style {
 		columns = 100
 	}
 	return Style{Colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", Columns: max(columns, 60)}
+}
+
+// screen is how many columns a card has.
+func (s Style) screen() int {
+	if s.Columns == 0 {
+		return screenColumns
+	}
+	return min(s.Columns, maxColumns)
 }
 
 // rest cuts the last text of a row, which begins after the given columns.

@@ -116,6 +116,80 @@ func cut(s string, columns int) string {
 	return s
 }
 
+// cutWords is cut that cuts at a blank where one is near.
+func cutWords(s string, columns int) string {
+	shown := cut(s, columns)
+	if i := strings.LastIndexByte(shown, ' '); shown != s && i > len(shown)/2 {
+		return strings.TrimRight(shown[:i], " :;,") + "…"
+	}
+	return shown
+}
+
+// cutMiddle returns at most the given columns of s: its begin and its end, with an ellipsis
+// between them if something is missing.
+func cutMiddle(s string, columns int) string {
+	if width(s) <= columns {
+		return s
+	}
+	head, tail := split(s, columns/2)
+	for over := width(head) + 1 + width(tail) - columns; over > 0 && tail != ""; {
+		r, size := utf8.DecodeRuneInString(tail)
+		tail, over = tail[size:], over-runeWidth(r)
+	}
+	return head + "…" + tail
+}
+
+// split returns the first columns of s, at least one character, and the rest.
+func split(s string, columns int) (head, tail string) {
+	used := 0
+	for i, r := range s {
+		if used += runeWidth(r); used > columns && i > 0 {
+			return s[:i], s[i:]
+		}
+	}
+	return s, ""
+}
+
+// wrap returns a printable line as lines of so many columns, all but the first with an
+// indent. It breaks at blanks, and within a word that is longer than a line.
+func wrap(s string, columns, indent int) []string {
+	var all []string
+	line, used, begun := "", 0, false
+	end := func() {
+		all = append(all, line)
+		line, used, begun = strings.Repeat(" ", indent), indent, false
+	}
+	for word := range strings.FieldsSeq(s) {
+		if begun && used+1+width(word) > columns {
+			end()
+		}
+		if begun {
+			line, used = line+" ", used+1
+		}
+		for tail := word; tail != ""; {
+			var head string
+			head, tail = split(tail, max(columns-used, 1))
+			line, used, begun = line+head, used+width(head), true
+			if tail != "" {
+				end()
+			}
+		}
+	}
+	if begun || len(all) == 0 {
+		all = append(all, line)
+	}
+	return all
+}
+
+// atMost returns so many of the lines, the last one with an ellipsis if some are missing.
+func atMost(all []string, n, columns int) []string {
+	if len(all) <= n {
+		return all
+	}
+	last, _ := split(all[n-1], columns-1)
+	return append(slices.Clone(all[:n-1]), last+"…")
+}
+
 // pad appends blanks to s up to the given columns.
 func pad(s string, columns int) string {
 	return s + strings.Repeat(" ", max(columns-width(s), 0))
@@ -133,6 +207,10 @@ func width(s string) int {
 // runeWidth knows that East Asian characters and pictures are wide. It is no
 // full table, and counts combining characters: such text is cut early.
 func runeWidth(r rune) int {
+	const firstWide = 0x1100
+	if r < firstWide {
+		return 1
+	}
 	if unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) ||
 		0x3000 <= r && r <= 0x303F || 0xFF01 <= r && r <= 0xFF60 || 0x1F300 <= r && r <= 0x1FAFF {
 		return 2

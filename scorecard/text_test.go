@@ -20,12 +20,13 @@ import (
 func requireAllPrintable(t *testing.T, card Card) {
 	t.Helper()
 	var table, colours, markdown, text, difference bytes.Buffer
-	require.NoError(t, card.WriteTable(&table, Style{Columns: 100}))
-	require.NoError(t, card.WriteTable(&colours, Style{Colour: true, Columns: 100}))
+	require.NoError(t, card.WriteText(&table, Style{Columns: 100}))
+	require.NoError(t, card.WriteText(&colours, Style{Colour: true, Columns: 100}))
 	require.NoError(t, card.WriteMarkdown(&markdown))
 	require.NoError(t, card.WriteJSON(&text))
 	d := Diff(card, Card{Subject: card.Subject, Kernel: card.Kernel, EndedBy: card.EndedBy})
 	require.NoError(t, d.WriteText(&difference, Style{Columns: 100}))
+	requireFits(t, card)
 	lines := []string{card.Summary(false), strings.Replace(card.Heading(), "\n", "", 1)}
 	for _, r := range card.Checks {
 		lines = append(lines, r.Line(Style{Columns: 100}))
@@ -115,6 +116,39 @@ func TestCut(t *testing.T) {
 		assert.Equal(t, v.want, cut(v.s, v.columns))
 	}
 	assert.Equal(t, "漢  |", pad("漢", 4)+"|")
+}
+
+func TestCutWords(t *testing.T) {
+	assert.Equal(t, "call accept again", cutWords("call accept again", 17))
+	assert.Equal(t, "call accept…", cutWords("call accept again", 16))
+	assert.Equal(t, "call accept…", cutWords("call accept: again", 16))
+	assert.Equal(t, "call accepta…", cutWords("call acceptagainandagain", 13), "no blank is near")
+}
+
+func TestCutMiddle(t *testing.T) {
+	assert.Equal(t, "12345", cutMiddle("12345", 5))
+	assert.Equal(t, "12…56", cutMiddle("123456", 5))
+	assert.Equal(t, "漢…6", cutMiddle("漢字漢字漢字漢6", 5))
+}
+
+func TestWrap(t *testing.T) {
+	for _, v := range []struct {
+		s    string
+		want []string
+	}{
+		{"", []string{""}},
+		{"one", []string{"one"}},
+		{"one two  three", []string{"one two", "  three"}},
+		{"12345678 90", []string{"12345678", "  90"}},
+		{"1234567890 1", []string{"12345678", "  90 1"}},
+		{"a 1234567890", []string{"a", "  123456", "  7890"}},
+		{"漢字漢字漢", []string{"漢字漢字", "  漢"}},
+	} {
+		assert.Equal(t, v.want, wrap(v.s, 8, 2), v.s)
+	}
+	assert.Equal(t, []string{"one two", "thre…"}, atMost([]string{"one two", "thre", "four"}, 2, 8))
+	assert.Equal(t, []string{"12345678"}, atMost([]string{"12345678"}, 1, 8))
+	assert.Equal(t, []string{"1234567…"}, atMost([]string{"12345678", "9"}, 1, 8))
 }
 
 func TestShorten(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 
 	"forkrig/checks"
 	"forkrig/scorecard"
@@ -18,17 +20,41 @@ func list(w io.Writer) {
 	}
 }
 
-// show prints a card.
-func show(out *output, name string) (status int, err error) {
+// show prints a card, or all that it says about one check. The status says whether that is right.
+func show(out *output, name string, check ...string) (status int, err error) {
 	card, err := scorecard.ReadFile(name)
 	if err != nil {
 		return statusUsage, err
 	}
-	fmt.Fprintf(out, "%s\n\n", card.Heading())
-	if err := card.WriteTable(out, out.style()); err != nil || !card.OK() {
-		return statusWrong, nil // what could not be written, out knows
+	if len(check) > 0 {
+		if !slices.ContainsFunc(card.Checks, func(r scorecard.Result) bool { return r.Name == check[0] }) {
+			return statusUsage, card.WriteCheck(io.Discard, check[0], scorecard.Style{})
+		}
+		_ = card.WriteCheck(out, check[0], out.style()) // out knows an error
+		card.Checks = slices.DeleteFunc(card.Checks, func(r scorecard.Result) bool { return r.Name != check[0] })
+		if n := card.Counts(); n.Fail+n.Broken > 0 {
+			return statusWrong, nil
+		}
+		return statusRight, nil
+	}
+	tellCard(out, card, out.style(), name)
+	if !card.OK() {
+		return statusWrong, nil
 	}
 	return statusRight, nil
+}
+
+// tellCard prints a card, and how to see more of it; name is the file that it is in, "" for none.
+func tellCard(out *output, card scorecard.Card, style scorecard.Style, name string) {
+	_ = card.WriteText(out, style) // out knows an error
+	if n := card.Counts(); n.Fail+n.Broken+n.Warn == 0 || style.Full {
+		return
+	}
+	if name == "" {
+		fmt.Fprintln(out, "all evidence: -v, or -scorecard CARD.json and forkrig show CARD.json CHECK")
+		return
+	}
+	fmt.Fprintf(out, "all evidence: forkrig show %s CHECK\n", scorecard.Printable(name))
 }
 
 // diff prints how two cards differ. The status says whether something became worse.
@@ -62,8 +88,7 @@ func merge(out *output, dir string, sources []string) (status int, err error) {
 	line := func(format string, args ...any) {
 		fmt.Fprintln(out, scorecard.Printable(fmt.Sprintf(format, args...)))
 	}
-	fmt.Fprintf(out, "%s\n\n", shards.Card.Heading())
-	_ = shards.Card.WriteTable(out, out.style()) // out knows an error
+	tellCard(out, shards.Card, out.style(), filepath.Join(dir, scorecard.CardFile))
 	for _, s := range shards.Sources {
 		if !s.Card.OK() {
 			line("failed or broken: %s: %v", s.Name, s.Card.Counts())

@@ -147,9 +147,8 @@ func command(status *int, out *output) *cli.Command {
 				list(out)
 				return statusRight, nil
 			}),
-			plain("show", "print a scorecard, as judge -scorecard FILE writes it", "CARD.json", 1, 1, func(args []string) (int, error) {
-				return show(out, args[0])
-			}),
+			plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks", "CARD.json [CHECK]", 1, 2,
+				func(args []string) (int, error) { return show(out, args[0], args[1:]...) }),
 			plain("diff", "say what became worse (exit status 1) and better", "OLD.json NEW.json", 2, 2, func(args []string) (int, error) {
 				return diff(out, args[0], args[1])
 			}),

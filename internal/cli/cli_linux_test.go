@@ -351,3 +351,30 @@ func TestSinceIsForPeople(t *testing.T) {
 	assert.Equal(t, "1m30s", since(time.Now().Add(-90*time.Second)).String())
 	assert.Equal(t, "1.5s", since(time.Now().Add(-1500*time.Millisecond)).String())
 }
+
+// TestShowOneCheck prints all of it, and names those of the card where it is not there.
+func TestShowOneCheck(t *testing.T) {
+	t.Parallel()
+	card := filepath.Join(t.TempDir(), "card.json")
+	require.NoError(t, scorecard.WriteFile(card, scorecard.Card{Subject: "s", Complete: true, Checks: []scorecard.Result{
+		{Name: "reap", Family: "IPv4", Verdict: scorecard.Pass, Observed: "all are reaped"},
+		{Name: "term", Family: "IPv4", Verdict: scorecard.Fail, Observed: "it stays", Evidence: strings.Fields("1 2 3 4 5 6 7 8 9 evidence-10")},
+	}}))
+	for _, v := range []struct {
+		check, says, hides string
+		status             int
+	}{
+		{"reap", "reap over IPv4: pass\n  observed   all are reaped\n", "term", statusRight},
+		{"term", "\n    evidence-10\n", "reap", statusWrong},
+		{"raep", `no check called "raep": it has reap and term`, "over", statusUsage},
+	} {
+		output, status := run(t, "show", card, v.check)
+		assert.Equal(t, v.status, status, output)
+		assert.Contains(t, output, v.says)
+		assert.NotContains(t, output, v.hides)
+	}
+	output, status := run(t, "show", card)
+	assert.Equal(t, statusWrong, status)
+	assert.Contains(t, output, "\npass 1: reap\n")
+	assert.True(t, strings.HasSuffix(output, "\nall evidence: forkrig show "+card+" CHECK\n"), output)
+}

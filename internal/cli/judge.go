@@ -77,10 +77,10 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		card.Causes = causes
 		if o.foreign() {
 			card.Service = serviceOf(p)
-			fmt.Fprintf(out, "%s\n\n", card.Service)
+			screen.say(card.Service.String() + "\n\n")
 		}
 		for _, cause := range causes {
-			fmt.Fprintf(out, "%v\n\n", cause)
+			screen.say(cause.String() + "\n\n")
 		}
 	}
 	trial.Tell = func(e judge.Event) {
@@ -136,7 +136,9 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		return statusWrong
 	}
 	fmt.Fprintln(out)
-	_ = card.WriteTable(out, out.style()) // out knows an error
+	style := out.style()
+	style.Full = o.verbose
+	tellCard(out, card, style, o.card)
 	worse := !card.OK() || o.strict && card.Counts().Warn > 0
 	if baseline != nil {
 		difference := scorecard.Diff(*baseline, card)

@@ -16,7 +16,8 @@ import (
 	"forkrig/scorecard"
 )
 
-// screen shows how a trial goes on: a line for each check as it ends. On a terminal the
+// screen shows how a trial goes on: a line for each check as it ends, but for those that are
+// not judged because of a cause that was told before. On a terminal the
 // checks that go on stand below these lines, each with its time and what it waits for, and
 // how many are left. Its methods are safe for concurrent use.
 type screen struct {
@@ -97,8 +98,17 @@ func (s *screen) tell(e judge.Event) {
 	default:
 		s.ended++
 		s.running = slices.DeleteFunc(s.running, func(r *judge.Run) bool { return r == e.Run })
-		s.print(e.Result.Line(s.out.style()) + "\n")
+		if e.Result.Verdict != scorecard.Skip || e.Result.CauseID == 0 {
+			s.print(e.Result.Line(s.out.style()) + "\n")
+		}
 	}
+}
+
+// say writes text above the lower part.
+func (s *screen) say(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.print(text)
 }
 
 // print writes text above the lower part, which is drawn again. The caller holds the lock.
