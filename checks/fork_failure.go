@@ -116,7 +116,8 @@ func comesWithClient(c *judge.Case, s *judge.Instance) (task string) {
 	})
 	switch {
 	case errors.Is(err, judge.ErrQuiescent):
-		c.Skip("no process and no thread comes with a client, or it ends at once: there is no fork to refuse")
+		_, instead := s.FindWorker(k)
+		c.Skip("the check needs a process or a thread for each connection: %s", instead)
 	case err != nil:
 		c.Must(err)
 	}

@@ -3,9 +3,11 @@
 package judge
 
 import (
+	"context"
 	"regexp"
 	"strings"
 
+	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
@@ -16,6 +18,18 @@ func (c *Case) lastWords(s *Instance) string {
 		return words
 	}
 	return headline(s.Process.Stdout.Lines(), c.Subject.routine)
+}
+
+// awaitWords waits until what a subject wrote that has ended has been read. A process that
+// it left may hold its output open.
+func (c *Case) awaitWords(s *Instance) {
+	if s.Process.Running() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(restTime))
+	defer cancel()
+	_ = s.Process.Stdout.AwaitEnd(ctx)
+	_ = s.Process.Stderr.AwaitEnd(ctx)
 }
 
 var (

@@ -35,18 +35,15 @@ func (c *Case) Did(stimuli ...scorecard.Stimulus) {
 		c.history.after = append(without(c.history.after, s), s)
 	}
 	// What goes on all the time is not what was done last.
-	slices.SortStableFunc(c.history.after, func(a, b scorecard.Stimulus) int { return ambient(a) - ambient(b) })
-}
-
-// ambient is less for what happens along with everything else.
-func ambient(s scorecard.Stimulus) int {
-	switch s {
-	case scorecard.ClientLeaves, scorecard.WorkerEnds:
-		return -2
-	case scorecard.ManyClients:
-		return -1
-	}
-	return 0
+	slices.SortStableFunc(c.history.after, func(a, b scorecard.Stimulus) int {
+		switch {
+		case a.Ambient() == b.Ambient():
+			return 0
+		case a.Ambient():
+			return -1
+		}
+		return 1
+	})
 }
 
 // Lasts notes something that is done to the subject until healed is called: that it serves a
@@ -202,6 +199,7 @@ func (c *Case) end() *scorecard.End {
 	if len(after) == 0 {
 		end.After = h.stimuli // it served a client before it saw what was done
 	}
+	c.awaitWords(s)
 	end.Words = c.lastWords(s)
 	return end
 }

@@ -73,6 +73,10 @@ func (s Stimulus) String() string {
 	return "on " + oneLine(string(s))
 }
 
+// Ambient says whether it happens along with everything else, as clients and their workers come
+// and go.
+func (s Stimulus) Ambient() bool { return s == ClientLeaves || s == WorkerEnds || s == ManyClients }
+
 // Stimuli returns all stimuli, for tables.
 func Stimuli() []Stimulus {
 	var all []Stimulus
@@ -282,9 +286,14 @@ func (g *group) add(i int, r Result) {
 	}
 }
 
-// common returns what is in both lists, in the order of the first.
+// common returns what is in both lists, in the order of the first. What is ambient counts only
+// where nothing else was done.
 func common(a, b []Stimulus) []Stimulus {
-	return slices.DeleteFunc(slices.Clone(a), func(s Stimulus) bool { return !slices.Contains(b, s) })
+	isAmbient := func(all []Stimulus) bool {
+		return !slices.ContainsFunc(all, func(s Stimulus) bool { return !s.Ambient() })
+	}
+	ambient := isAmbient(a) && isAmbient(b)
+	return slices.DeleteFunc(slices.Clone(a), func(s Stimulus) bool { return !slices.Contains(b, s) || s.Ambient() && !ambient })
 }
 
 // masked finds what differs between two runs of a program that says the same: numbers,

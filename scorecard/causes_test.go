@@ -24,9 +24,9 @@ func TestFindCauses(t *testing.T) {
 		failed("reset-survived", "IPv4", reset, ClientReset),
 		failed("reset-survived", "IPv6", reset, ClientReset),
 		failed("slow-reader", "IPv4", "Error: write EPIPE", SlowReader, ClientReset),
-		failed("vanished-client", "IPv4", reset, ClientReset, ClientVanishes),
+		failed("vanished-client", "IPv4", reset, WorkerEnds, ClientReset, ClientVanishes),
 		failed("accept-short", "IPv4", "accept4: too many open files in system", AcceptError),
-		failed("reload", "IPv4", reset, Reload),
+		failed("reload", "IPv4", reset, WorkerEnds, Reload),
 		{Name: "concurrent", Family: "IPv4", Verdict: Fail, Remedy: "poll all connections"},
 		{Name: "term", Family: "IPv4", Verdict: Broken, Reason: "because"},
 	}
