@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"forkrig/dialogue"
+	"forkrig/scorecard"
 )
 
 // Profile is what was found out about a subject before it is judged. The zero value is that
@@ -21,9 +22,12 @@ type Profile struct {
 	Seen dialogue.Service
 	// Closes is the side that was seen to close first, where the dialogue does not say it.
 	Closes Side
+	// Port is where it listens, where neither its command nor its description says that.
+	Port uint16
 
-	forks   bool            // a process came with a connection
-	routine map[string]bool // lines that it writes when nothing is done to it, masked
+	facts   scorecard.Profile // what the kernel shows, see [Profile.Card]
+	forks   bool              // a process came with a connection
+	routine map[string]bool   // lines that it writes when nothing is done to it, masked
 }
 
 // Apply returns the subject with what was found out in the place of what was not given.
@@ -35,7 +39,30 @@ func (p Profile) Apply(s Subject) Subject {
 		s.Closes = p.Closes
 	}
 	s.forks, s.routine = p.forks, p.routine
+	if s.ListenPort() == 0 {
+		s.Port = p.Port
+	}
 	return s
+}
+
+// Card is the profile as a card has it.
+func (p Profile) Card() scorecard.Profile {
+	card := p.facts
+	card.Service = scorecard.Service{Seen: p.Seen.String(), Closes: string(p.Closes)}
+	if !p.Given.IsZero() {
+		card.Service.Given = p.Given.String()
+	}
+	return card
+}
+
+// Join returns the profile with what another one, which was made in another family, says of
+// that family, and with what that one alone found out.
+func (p Profile) Join(other Profile) Profile {
+	if p.Seen.IsZero() || p.Seen.Name == "none" && !other.Seen.IsZero() {
+		p, other = other, p
+	}
+	p.facts = p.facts.Join(other.facts)
+	return p
 }
 
 // WrongServiceError says that a subject does not answer as its service says, and answers as
@@ -53,13 +80,25 @@ func (e *WrongServiceError) Error() string {
 // Unwrap returns how the conversation of the given service ended.
 func (e *WrongServiceError) Unwrap() error { return e.Err }
 
-// profile finds out what was not given, by connections that converse or are closed in order.
-// The error says that the subject does not answer as its service says.
+// profile finds out what was not given, by connections that converse or are closed in order,
+// and what the kernel shows of the subject meanwhile. The error says that it does not answer as
+// its service says.
 func (c *Case) profile() (Profile, error) {
+	p, err := c.speaks()
+	if err == nil {
+		c.describe(&p)
+	}
+	return p, err
+}
+
+// speaks finds out what the subject says.
+func (c *Case) speaks() (Profile, error) {
 	given := c.Subject.Service
 	if given.IsZero() {
-		seen, closes := c.find()
-		return Profile{Seen: seen, Closes: closes}, nil
+		seen, closes, greeting := c.find()
+		p := Profile{Seen: seen, Closes: closes}
+		p.speaksFirst(greeting)
+		return p, nil
 	}
 	p := Profile{Given: given, Seen: given}
 	k, err := c.Dial(0)
@@ -67,14 +106,25 @@ func (c *Case) profile() (Profile, error) {
 		return p, fmt.Errorf("a client cannot connect: %w", err)
 	}
 	defer k.Close()
+	heard := &recording{stream: stream{k}}
+	k.converse(c.Service, heard)
 	silent := len(given.Dialogue.Hello)+len(given.Dialogue.Round) == 0
-	if err = k.Exchange(); err == nil || silent {
+	if err = k.Hello(); err == nil {
+		p.speaksFirst(heard.came)
+		err = k.Exchange()
+	}
+	if err == nil || silent {
 		p.Closes = c.closesFirst(k)
+		if silent {
+			more := make([]byte, maxGreeting)
+			n, _ := k.ReadNow(more) // an error: there is nothing
+			p.speaksFirst(more[:n])
+		}
 		k.discard()
 		return p, nil
 	}
 	k.finish(err)
-	if seen, closes := c.find(); seen.Name != "" && seen.Name != "none" && seen.Name != given.Name {
+	if seen, closes, _ := c.find(); seen.Name != "" && seen.Name != "none" && seen.Name != given.Name {
 		return Profile{Given: given, Seen: seen, Closes: closes}, &WrongServiceError{Given: given, Seen: seen, Err: err}
 	}
 	return p, fmt.Errorf("it does not answer as %s does: %w: use -service none for another service", inWords(given), err)
@@ -104,7 +154,7 @@ func (c *Case) closesFirst(k *Conn) Side {
 // find finds out the service: from the greeting, or by the probes of package dialogue, each on
 // a connection of its own. Where nothing matches it is none, or a dialogue that reads the
 // greeting: to leave with a greeting unread would reset the connection.
-func (c *Case) find() (dialogue.Service, Side) {
+func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 	candidates := dialogue.Probes
 	greeting, err := c.greeting()
 	switch {
@@ -119,7 +169,7 @@ func (c *Case) find() (dialogue.Service, Side) {
 		c.revive()
 		closes, came, err := c.probe(service)
 		if err == nil {
-			return service, closes
+			return service, closes, greeting
 		}
 		// A greeting may come later than the rest after the accept.
 		if late := dialogue.Recognise(came); len(greeting) == 0 && len(late) > 0 {
@@ -128,11 +178,11 @@ func (c *Case) find() (dialogue.Service, Side) {
 	}
 	switch {
 	case len(greeting) == 0:
-		return dialogue.MustResolve("none"), ""
+		return dialogue.MustResolve("none"), "", nil
 	case bytes.Contains(greeting, []byte("\n")):
-		return dialogue.MustResolve(`hello < .. "\n"`), ""
+		return dialogue.MustResolve(`hello < .. "\n"`), "", greeting
 	}
-	return dialogue.MustResolve("hello < 1"), ""
+	return dialogue.MustResolve("hello < 1"), "", greeting
 }
 
 // greeting returns what the subject says when it has accepted a connection and is at rest.
