@@ -116,6 +116,7 @@ func (c *Case) speaks() (Profile, error) {
 	if err == nil || silent {
 		p.Closes = c.closesFirst(k)
 		if silent {
+			c.AwaitRest()
 			more := make([]byte, maxGreeting)
 			n, _ := k.ReadNow(more) // an error: there is nothing
 			p.speaksFirst(more[:n])
@@ -173,7 +174,8 @@ func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 		}
 		// A greeting may come later than the rest after the accept.
 		if late := dialogue.Recognise(came); len(greeting) == 0 && len(late) > 0 {
-			greeting, candidates = came, late
+			greeting, _, _ = bytes.Cut(came, []byte("\n")) // replies to the probe may follow
+			greeting, candidates = append(greeting, '\n'), late
 		}
 	}
 	switch {
@@ -187,6 +189,9 @@ func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 
 // greeting returns what the subject says when it has accepted a connection and is at rest.
 func (c *Case) greeting() ([]byte, error) {
+	if c.defersAccept() {
+		return nil, nil // it knows of no client that has said nothing
+	}
 	k, err := c.Dial(0)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package judge
 import (
 	"cmp"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -101,16 +102,10 @@ type holder struct {
 
 // describeCrowd adds what the kernel shows while these clients are served.
 func (c *Case) describeCrowd(s *Instance, p *Profile, held []*Conn) {
-	sockets, err := c.PortSockets()
-	c.Must(err)
-	var inodes []uint32
-	for _, k := range held {
-		mine := k.LocalAddr().(*net.TCPAddr).AddrPort()
-		for _, there := range sockets.In(rig.Established) {
-			if there.Inode != 0 && unmapped(there.Remote) == unmapped(mine) {
-				inodes = append(inodes, there.Inode)
-			}
-		}
+	inodes := c.inodesOf(held)
+	if len(inodes) < len(held) { // it closes some by itself
+		c.AwaitRest()
+		inodes = c.inodesOf(held)
 	}
 	holders := c.holdersOf(inodes)
 	f := &p.facts
@@ -135,6 +130,22 @@ func (c *Case) describeCrowd(s *Instance, p *Profile, held []*Conn) {
 	}
 }
 
+// inodesOf returns the sockets by which the subject holds the connections.
+func (c *Case) inodesOf(held []*Conn) (inodes []uint32) {
+	sockets, err := c.PortSockets()
+	c.Must(err)
+	clients := map[netip.AddrPort]bool{}
+	for _, k := range held {
+		clients[unmapped(k.LocalAddr().(*net.TCPAddr).AddrPort())] = true
+	}
+	for _, there := range sockets.In(rig.Established) {
+		if there.Inode != 0 && clients[unmapped(there.Remote)] {
+			inodes = append(inodes, there.Inode)
+		}
+	}
+	return inodes
+}
+
 // model tells how clients are served from the processes that have their connections, of which
 // some came with these.
 func (s *Instance) model(holders []holder, came, clients int) scorecard.Model {
@@ -153,8 +164,12 @@ func (s *Instance) model(holders []holder, came, clients int) scorecard.Model {
 			threads = own.Threads
 		}
 	}
+	// A runtime that polls starts some threads, too, and has idle ones before.
+	const few = 8
 	grown := most.Threads - threads
-	if grown >= most.conns || !most.polls && (grown >= most.conns-1 || most.Threads >= most.conns) {
+	switch {
+	case most.polls && most.conns >= few && grown >= most.conns*3/4,
+		!most.polls && (grown >= most.conns-1 || most.Threads >= most.conns):
 		return scorecard.Threads
 	}
 	return scorecard.EventLoop

@@ -38,9 +38,7 @@ func escaped(said []byte) string {
 
 // describe adds to the profile what the kernel shows of the subject that was started last.
 func (c *Case) describe(p *Profile) {
-	c.mu.Lock()
-	s := c.servers[len(c.servers)-1]
-	c.mu.Unlock()
+	s := c.latest()
 	f := &p.facts
 	f.Families = []string{c.Family.String()}
 	f.Daemonizes = !s.Process.Running()
@@ -68,6 +66,20 @@ func (c *Case) describe(p *Profile) {
 		f.Limits = c.ownLimits(oldest)
 	}
 	c.crowd(s, p)
+}
+
+// latest is the subject as it was started last.
+func (c *Case) latest() *Instance {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.servers[len(c.servers)-1]
+}
+
+// defersAccept says whether the subject is known to accept a client only when bytes have come.
+func (c *Case) defersAccept() bool {
+	s := c.latest()
+	options, err := c.listenerOptions(s, s.Listener)
+	return err == nil && options.DeferAccept
 }
 
 // listeners describes the sockets that listen on the port.
@@ -152,11 +164,16 @@ func (s *Instance) describeSignals(f *scorecard.Profile, info rig.ProcessInfo) {
 		}
 		return names
 	}
+	masks.Caught &^= rig.SignalSet(ofTheLibrary)
+	masks.Blocked &^= rig.SignalSet(ofTheLibrary)
 	f.Ignored, f.Blocked = names(masks.Ignored), names(masks.Blocked)
 	for _, signal := range masks.Caught.Signals() {
 		f.Caught = append(f.Caught, scorecard.Caught{Signal: rig.SignalName(signal), Restart: s.restarts(info, signal)})
 	}
 }
+
+// ofTheLibrary are the signals 32 to 34, which C libraries use for themselves (nptl(7)).
+const ofTheLibrary = 7 << 31
 
 // restarts says whether the handler has SA_RESTART: "yes", "no" or, where it is not known, "".
 func (s *Instance) restarts(info rig.ProcessInfo, signal syscall.Signal) string {
