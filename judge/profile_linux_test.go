@@ -267,6 +267,7 @@ func TestProfilesAreJoined(t *testing.T) {
 		assert.Equal(t, "http", joined.Seen.Name)
 		assert.Equal(t, []string{"IPv6", "IPv4"}, joined.Card().Families)
 	}
+	assert.Equal(t, []string{"IPv4"}, none.Join(none).Card().Families)
 	given := http
 	given.Given = dialogue.MustResolve("echo")
 	assert.Equal(t, scorecard.Service{Given: "echo", Seen: "http"}, given.Card().Service)
