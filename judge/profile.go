@@ -85,8 +85,9 @@ func (e *WrongServiceError) Unwrap() error { return e.Err }
 // its service says.
 func (c *Case) profile() (Profile, error) {
 	p, err := c.speaks()
+	c.describe(&p)
 	if err == nil {
-		c.describe(&p)
+		c.crowd(&p)
 	}
 	return p, err
 }

@@ -20,7 +20,8 @@ const maxCrowd = 32
 // crowd finds out how many clients the subject serves at a time, and how: clients come one
 // after the other and stay, until one is not served when the subject is at rest. Then all leave
 // in order.
-func (c *Case) crowd(s *Instance, p *Profile) {
+func (c *Case) crowd(p *Profile) {
+	s := c.latest()
 	service, err := p.Apply(c.Subject).spoken()
 	c.Must(err)
 	var held []*Conn
@@ -44,7 +45,6 @@ func (c *Case) crowd(s *Instance, p *Profile) {
 		k.discard()
 		k.Close()
 	}
-	c.AwaitRest()
 }
 
 // served says whether the subject serves the connection: it says what belongs to the hello and,

@@ -41,7 +41,7 @@ func (c *Case) describe(p *Profile) {
 	s := c.latest()
 	f := &p.facts
 	f.Families = []string{c.Family.String()}
-	f.Daemonizes = !s.Process.Running()
+	f.Daemonizes = s.daemon
 	f.Processes = len(s.Own)
 	for _, info := range s.Own {
 		f.Threads += info.Threads
@@ -65,7 +65,6 @@ func (c *Case) describe(p *Profile) {
 		s.describeSignals(f, oldest)
 		f.Limits = c.ownLimits(oldest)
 	}
-	c.crowd(s, p)
 }
 
 // latest is the subject as it was started last.
