@@ -4,9 +4,11 @@ package judge
 
 import (
 	"cmp"
+	"context"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"forkrig/dialogue"
@@ -16,6 +18,9 @@ import (
 
 // maxCrowd is how many clients are held at a time to find out how they are served.
 const maxCrowd = 32
+
+// maxDial is for how long a client tries to connect: longer, the backlog is full.
+const maxDial = 500 * time.Millisecond
 
 // crowd finds out how many clients the subject serves at a time, and how: clients come one
 // after the other and stay, until one is not served when the subject is at rest. Then all leave
@@ -27,12 +32,11 @@ func (c *Case) crowd(p *Profile) {
 	var held []*Conn
 	served := 0
 	for served < maxCrowd && served == len(held) {
-		k, err := c.DialWithin(0, rig.Scaled(restTime))
+		k, err := c.DialWithin(0, rig.Scaled(maxDial))
 		if err != nil {
 			break
 		}
-		k.converse(service, stream{k})
-		if held = append(held, k); k.served() {
+		if held = append(held, k); k.isServed(service) {
 			served++
 		}
 	}
@@ -47,18 +51,21 @@ func (c *Case) crowd(p *Profile) {
 	}
 }
 
-// served says whether the subject serves the connection: it says what belongs to the hello and,
-// where the service repeats, to a round, or else it accepts.
-func (k *Conn) served() bool {
+// isServed says whether the subject serves the connection: it says what belongs to the hello and,
+// where the service repeats, to a round, or else it accepts. It does not where it is at rest while
+// the client waits for its words.
+func (k *Conn) isServed(service dialogue.Service) bool {
+	hears := &listening{stream: stream{k}}
+	k.converse(service, hears)
 	conversed := make(chan error, 1)
 	go func() {
 		err := k.Hello()
-		if err == nil && len(k.service.Dialogue.Round) > 0 && k.service.Lacks(dialogue.Repeats) == "" {
+		if err == nil && len(service.Dialogue.Round) > 0 && service.Lacks(dialogue.Repeats) == "" {
 			err = k.round()
 		}
 		conversed <- err
 	}()
-	from, began := k.Case.stall.now(), time.Now()
+	w, accepting := k.Case.wait(), k.Case.stall.now()
 	ticker := time.NewTicker(crowdPause)
 	defer ticker.Stop()
 	said := false
@@ -77,17 +84,56 @@ func (k *Conn) served() bool {
 			if err != nil {
 				return false
 			}
-			said, conversed = true, nil
+			said, conversed, accepting = true, nil, k.Case.stall.now()
 			continue
-		case <-k.Case.Context().Done():
-			return false
 		case <-ticker.C:
 		}
-		still, err := k.Case.stall.stillFor(from)
-		if err != nil || still >= restTime || time.Since(began) >= rig.Scaled(rig.Settling) {
+		since, waits := accepting, said
+		if !said {
+			since, waits = hears.since()
+		}
+		still, err := k.Case.stall.stillFor(since)
+		if err != nil || waits && still >= restTime && !k.hasCome() || w.over() != nil {
 			return false
 		}
 	}
+}
+
+// hasCome says whether bytes have come that the client has not read.
+func (k *Conn) hasCome() bool {
+	sockets, err := k.Case.Clients[0].Sockets()
+	mine := k.LocalAddr().(*net.TCPAddr).AddrPort()
+	return err != nil || slices.ContainsFunc(sockets, func(s rig.Socket) bool {
+		return unmapped(s.Local) == unmapped(mine) && s.RecvQueue > 0
+	})
+}
+
+// listening is a stream that knows since when it waits for bytes.
+type listening struct {
+	stream
+	mu    sync.Mutex
+	waits bool
+	from  time.Duration // on the stall detector's clock
+}
+
+// since returns the time since which the stream waits, if it does.
+func (l *listening) since() (from time.Duration, waits bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.from, l.waits
+}
+
+func (l *listening) set(from time.Duration, waits bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.from, l.waits = from, waits
+}
+
+// Read implements [dialogue.Stream].
+func (l *listening) Read(ctx context.Context, b []byte) (int, error) {
+	l.set(l.Case.stall.now(), true)
+	defer l.set(0, false)
+	return l.stream.Read(ctx, b)
 }
 
 // crowdPause is the time between two looks at whether a client is accepted.
@@ -97,6 +143,7 @@ const crowdPause = 5 * time.Millisecond
 type holder struct {
 	rig.ProcessInfo
 	conns int
+	stdin bool // one of them is its standard input
 	polls bool // it has an epoll descriptor
 }
 
@@ -114,9 +161,11 @@ func (c *Case) describeCrowd(s *Instance, p *Profile, held []*Conn) {
 		return
 	}
 	var all, came rig.ProcessInfos
+	stdin := false
 	for _, h := range holders {
 		if all = append(all, h.ProcessInfo); !s.IsOwn(h.ProcessInfo) {
 			came = append(came, h.ProcessInfo)
+			stdin = stdin || h.stdin
 		}
 	}
 	if f.Model = s.model(holders, len(came), f.Clients); f.Model != scorecard.ForkPerConnection {
@@ -126,7 +175,10 @@ func (c *Case) describeCrowd(s *Instance, p *Profile, held []*Conn) {
 	f.User = cmp.Or(c.users(came), f.User)
 	listening, serving := c.programs(s.Listeners()), c.programs(came)
 	if len(serving) == 1 && len(listening) > 0 && !slices.Contains(listening, serving[0]) {
-		f.Model, f.Program = scorecard.Inetd, serving[0]
+		f.Program = serving[0]
+		if stdin {
+			f.Model = scorecard.Inetd
+		}
 	}
 }
 
@@ -188,6 +240,7 @@ func (c *Case) holdersOf(inodes []uint32) (holders []holder) {
 		for _, inode := range inodes {
 			if fds.Socket(inode) {
 				h.conns++
+				h.stdin = h.stdin || slices.ContainsFunc(fds, func(fd rig.FD) bool { return fd.Number == 0 && fd.Inode == uint64(inode) })
 			}
 		}
 		h.polls = slices.ContainsFunc(fds, func(fd rig.FD) bool { return fd.Target == "anon_inode:[eventpoll]" })

@@ -41,7 +41,7 @@ func (c *Case) describe(p *Profile) {
 	s := c.latest()
 	f := &p.facts
 	f.Families = []string{c.Family.String()}
-	f.Daemonizes = s.daemon
+	f.Daemonizes = s.daemon || !s.Process.Running() && c.Listens()
 	f.Processes = len(s.Own)
 	for _, info := range s.Own {
 		f.Threads += info.Threads

@@ -215,6 +215,8 @@ func (p Profile) what() string {
 	switch {
 	case p.Model == Inetd && p.Program != "":
 		parts = append(parts, fmt.Sprintf("inetd: a process of %s for each connection", p.Program))
+	case p.Program != "":
+		parts = append(parts, fmt.Sprintf("%s (%s)", p.Model, p.Program))
 	case p.Model != "":
 		parts = append(parts, string(p.Model))
 	}

@@ -41,6 +41,7 @@ func TestProfileLines(t *testing.T) {
 	}, someProfile().Lines(1000))
 	assert.Empty(t, Profile{}.Lines(80))
 	assert.Equal(t, []string{"one client at a time"}, Profile{Model: OneAtATime, Clients: 1}.Lines(80))
+	assert.Equal(t, []string{"fork per connection (sshd-session)"}, Profile{Model: ForkPerConnection, Program: "sshd-session"}.Lines(80))
 	assert.Equal(t, []string{"at least 1 client at a time"}, Profile{Clients: 1}.Lines(80))
 	for columns := range 120 {
 		lines := someProfile().Lines(columns)
