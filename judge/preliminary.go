@@ -63,6 +63,7 @@ func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool
 	for i, family := range families {
 		found[family] = trials[i]
 		if trials[i].absent == nil {
+			trials[i].profile.facts.OneInstance = trials[i].serial
 			profile = profile.Join(trials[i].profile)
 		}
 	}

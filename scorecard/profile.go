@@ -34,6 +34,9 @@ type Profile struct {
 	ClosesFirst string `json:"closes_first,omitempty"`
 	// Clients is how many were seen to be served at a time. It may serve more.
 	Clients int `json:"clients_at_least,omitempty"`
+	// OneInstance says that no second one starts while one lives, also on another host, as
+	// where both want one PID file or data directory.
+	OneInstance bool `json:"one_instance,omitempty"`
 	// Families are those in which it serves, such as "IPv4".
 	Families  []string   `json:"families,omitempty"`
 	Listeners []Listener `json:"listeners,omitempty"`
@@ -110,6 +113,7 @@ func (p Profile) Join(other Profile) Profile {
 		p.Model, p.Program = other.Model, other.Program
 	}
 	p.Clients = max(p.Clients, other.Clients)
+	p.OneInstance = p.OneInstance || other.OneInstance
 	p.Families = slices.Clone(p.Families)
 	for _, family := range other.Families {
 		if !slices.Contains(p.Families, family) {
@@ -170,6 +174,9 @@ func (p Profile) phrases() []string {
 		add("at least 1 client at a time")
 	case p.Clients > 1:
 		add("at least %d clients at a time", p.Clients)
+	}
+	if p.OneInstance {
+		add("one instance at a time, so that the checks run one after another")
 	}
 	if p.Greeting != "" {
 		add(`greets "%s"`, cut(p.Greeting, maxGreeting))

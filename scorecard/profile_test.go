@@ -16,7 +16,7 @@ import (
 func someProfile() Profile {
 	return Profile{
 		Service: Service{Given: "echo", Seen: "http", Closes: "server"}, Model: Inetd, Program: "cat", Daemonizes: true, Processes: 2, Threads: 3,
-		User: "www-data", SpeaksFirst: "server", Greeting: `220 ready\r\n`, ClosesFirst: "client", Clients: 32, Families: []string{"IPv4"},
+		User: "www-data", SpeaksFirst: "server", Greeting: `220 ready\r\n`, ClosesFirst: "client", Clients: 32, OneInstance: true, Families: []string{"IPv4"},
 		Listeners: []Listener{{Family: "IPv4", Address: "[::]:9999", Backlog: 511, TakesIPv4: true, Options: []string{"SO_REUSEADDR", "TCP_DEFER_ACCEPT"}}},
 		Caught:    []Caught{{"SIGHUP", "no"}, {"SIGTERM", ""}, {"SIGCHLD", "yes"}}, Ignored: []string{"SIGPIPE"}, Blocked: []string{"SIGUSR1", "SIGUSR2"},
 		Limits: []Limit{{"RLIMIT_NOFILE", "65536", "1024"}, {"RLIMIT_CORE", "unlimited", "0"}},
@@ -34,7 +34,7 @@ func TestProfileLines(t *testing.T) {
 	}, nginx.Lines(80))
 	assert.Equal(t, []string{
 		"given: echo; seen: http, inetd: a process of cat for each connection, daemonizes, 2 processes, 3 threads, as user www-data; " +
-			`the client closes first; at least 32 clients at a time; greets "220 ready\r\n"; ` +
+			`the client closes first; at least 32 clients at a time; one instance at a time, so that the checks run one after another; greets "220 ready\r\n"; ` +
 			"listens on [::]:9999 backlog 511: SO_REUSEADDR, TCP_DEFER_ACCEPT, takes IPv4, too; " +
 			"sets RLIMIT_NOFILE 65536 (was 1024); RLIMIT_CORE unlimited (was 0); " +
 			"blocks SIGUSR1, SIGUSR2; ignores SIGPIPE; catches SIGCHLD (SA_RESTART), SIGTERM, SIGHUP",
