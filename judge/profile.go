@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"forkrig/dialogue"
 	"forkrig/scorecard"
@@ -168,8 +170,10 @@ func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 	for len(candidates) > 0 {
 		service := dialogue.MustResolve(candidates[0])
 		candidates = candidates[1:]
-		c.revive()
 		closes, came, err := c.probe(service)
+		if err != nil && len(came) == 0 && !Hopeless(err) && c.revive() != nil {
+			closes, came, err = c.probe(service) // the one before had ended the subject, or this one did
+		}
 		if err == nil {
 			return service, closes, greeting
 		}
@@ -255,11 +259,38 @@ func (k *Conn) finish(after error) {
 	k.Close()
 }
 
-// leave ends a connection on which nothing is owed: with a FIN, and with all read that has
-// come when the subject is at rest.
-func (k *Conn) leave() {
-	_ = k.CloseWrite() // the subject may have reset it
-	k.Case.AwaitRest()
-	k.discard()
-	k.Close()
+// leave ends a connection on which nothing is owed: with a FIN, and with all read that comes
+// until the subject closes it or is at rest.
+func (k *Conn) leave() { k.Case.leaveTogether(k) }
+
+// leaveTogether is [Conn.leave] for several connections.
+func (c *Case) leaveTogether(leaving ...*Conn) {
+	for _, k := range leaving {
+		_ = k.CloseWrite() // the subject may have reset it
+	}
+	w, from := c.wait(), c.stall.now()
+	ticker := time.NewTicker(crowdPause)
+	defer ticker.Stop()
+	open := slices.Clone(leaving)
+	for {
+		still, err := c.stall.stillFor(from) // before they are read
+		open = slices.DeleteFunc(open, (*Conn).hasEnded)
+		if len(open) == 0 || err != nil || still >= restTime || w.over() != nil {
+			break
+		}
+		<-ticker.C
+	}
+	for _, k := range leaving {
+		k.Close()
+	}
+}
+
+// hasEnded reads what has come, and says whether that is all.
+func (k *Conn) hasEnded() bool {
+	buffer := make([]byte, 4<<10)
+	for {
+		if n, err := k.ReadNow(buffer); n == 0 || err != nil {
+			return err != nil
+		}
+	}
 }

@@ -41,14 +41,7 @@ func (c *Case) crowd(p *Profile) {
 		}
 	}
 	c.describeCrowd(s, p, held[:served])
-	for _, k := range held {
-		_ = k.CloseWrite() // the subject may have reset it
-	}
-	c.AwaitRest()
-	for _, k := range held {
-		k.discard()
-		k.Close()
-	}
+	c.leaveTogether(held...)
 }
 
 // isServed says whether the subject serves the connection: it says what belongs to the hello and,
