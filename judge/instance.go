@@ -89,7 +89,7 @@ func (c *Case) TryStart(how Launch) (*Instance, error) {
 			}
 			return s, err
 		}
-		if !errors.As(err, &missing) {
+		if !errors.As(err, &missing) && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err
 		}
 	}

@@ -86,8 +86,11 @@ func (e *WrongServiceError) Unwrap() error { return e.Err }
 // and what the kernel shows of the subject meanwhile. The error says that it does not answer as
 // its service says.
 func (c *Case) profile() (Profile, error) {
+	before := c.describe() // a conversation may end it
 	p, err := c.speaks()
-	c.describe(&p)
+	before.SpeaksFirst, before.Greeting = p.facts.SpeaksFirst, p.facts.Greeting
+	p.facts = before
+	c.describeWays(&p)
 	if err == nil {
 		c.crowd(&p)
 	}

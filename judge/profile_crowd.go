@@ -142,6 +142,9 @@ type holder struct {
 
 // describeCrowd adds what the kernel shows while these clients are served.
 func (c *Case) describeCrowd(s *Instance, p *Profile, held []*Conn) {
+	if p.Seen.Lacks(dialogue.Repeats) != "" {
+		c.AwaitRest() // clients that were not answered are accepted, and no more is known
+	}
 	inodes := c.inodesOf(held)
 	if len(inodes) < len(held) { // it closes some by itself
 		c.AwaitRest()
@@ -196,7 +199,7 @@ func (c *Case) inodesOf(held []*Conn) (inodes []uint32) {
 func (s *Instance) model(holders []holder, came, clients int) scorecard.Model {
 	most := slices.MaxFunc(holders, func(a, b holder) int { return a.conns - b.conns })
 	switch {
-	case came >= clients:
+	case came >= clients, came > 0 && len(s.Own) == 1:
 		return scorecard.ForkPerConnection
 	case most.conns == 1 && (len(holders) > 1 || s.preForked):
 		return scorecard.PreForked

@@ -36,16 +36,28 @@ func escaped(said []byte) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// describe adds to the profile what the kernel shows of the subject that was started last.
-func (c *Case) describe(p *Profile) {
+// describe says what the kernel shows of the subject that was started last.
+func (c *Case) describe() (f scorecard.Profile) {
 	s := c.latest()
-	f := &p.facts
 	f.Families = []string{c.Family.String()}
-	f.Daemonizes = s.daemon || !s.Process.Running() && c.Listens()
 	f.Processes = len(s.Own)
 	for _, info := range s.Own {
 		f.Threads += info.Threads
 	}
+	f.Listeners = c.listeners(s)
+	if listeners := s.Listeners(); len(listeners) > 0 {
+		oldest := (&Instance{Own: listeners}).Head()
+		f.User = c.users(rig.ProcessInfos{oldest})
+		s.describeSignals(&f, oldest)
+		f.Limits = c.ownLimits(oldest)
+	}
+	return f
+}
+
+// describeWays adds what is known when the subject has conversed.
+func (c *Case) describeWays(p *Profile) {
+	s, f := c.latest(), &p.facts
+	f.Daemonizes = s.daemon || !s.Process.Running() && c.Listens()
 	f.ClosesFirst = string(cmp.Or(c.Subject.Closes, p.Closes))
 	if f.ClosesFirst == "" {
 		switch {
@@ -57,13 +69,6 @@ func (c *Case) describe(p *Profile) {
 	}
 	if c.Subject.Port != 0 && !c.Subject.has("{port}") {
 		p.Port = c.Subject.Port
-	}
-	f.Listeners = c.listeners(s)
-	if listeners := s.Listeners(); len(listeners) > 0 {
-		oldest := (&Instance{Own: listeners}).Head()
-		f.User = c.users(rig.ProcessInfos{oldest})
-		s.describeSignals(f, oldest)
-		f.Limits = c.ownLimits(oldest)
 	}
 }
 
