@@ -151,6 +151,9 @@ func (c Card) head(columns int) []string {
 
 // profile says what the subject is.
 func (c Card) profile(columns int) []string {
+	if service := c.Profile.Service; len(c.Profile.Listeners) == 0 && service != (Service{}) { // a card of before has no more
+		return []string{cut(service.String(), columns)}
+	}
 	return c.Profile.Lines(columns)
 }
 

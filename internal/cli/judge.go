@@ -77,11 +77,7 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		card.Causes = causes
 		if o.foreign() {
 			card.Profile = p.Card()
-			screen.say(card.Profile.Service.String() + "
-" + strings.Join(card.Profile.Lines(80), "
-") + "
-
-")
+			screen.say(card.Profile.Service.String() + "\n" + strings.Join(card.Profile.Lines(80), "\n") + "\n\n")
 		}
 		for _, cause := range causes {
 			screen.say(cause.String() + "\n\n")
