@@ -21,8 +21,10 @@ var secondInstance = judge.Check{
 		c.MustServe(c.Visit(0))
 		before, err := c.Host.Sockets()
 		c.Must(err)
+		command, err := c.Command(judge.Launch{})
+		c.Must(err)
 		c.Did(scorecard.SecondInstance)
-		second, err := c.Host.Start(c.Subject.At(c.Address))
+		second, err := c.Host.Start(command)
 		c.Must(err)
 
 		// It has ended, or listens, or has come to rest and does neither.

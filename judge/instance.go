@@ -13,6 +13,7 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/rig/inject"
 	"forkrig/rig/observe"
 )
 
@@ -28,6 +29,8 @@ type Instance struct {
 	preForked bool
 	// daemon says that the process that was started had ended when another one listened.
 	daemon bool
+	// session has the calls of a start that is [Launch.Watched]; nil where there is none.
+	session *inject.Session
 }
 
 // Start starts the subject and waits until it listens and has come to rest. A subject that
@@ -51,6 +54,9 @@ type Launch struct {
 	// any port and become another user. A subject with a user of its own keeps it; a sandbox
 	// made without root has one user only, who is limited.
 	Limited bool
+	// Watched traps rt_sigaction(2), so that it is known which handlers have SA_RESTART. Where
+	// the machine lacks [inject.FeatureSeccompNotify] the subject is started without.
+	Watched bool
 }
 
 // LimitedUser is a user whose number of processes the kernel limits.
@@ -63,20 +69,53 @@ var limitedCapabilities = []uintptr{0, 1, 6, 7, 10}
 
 // TryStart is [Case.Start] where a subject that does not listen is an error.
 func (c *Case) TryStart(how Launch) (*Instance, error) {
-	command := c.Subject.At(c.Address)
-	if how.Limited && command.User == "" && !rig.Rootless() {
-		command.User, command.Capabilities = LimitedUser, limitedCapabilities
+	command, err := c.Command(how)
+	if err != nil {
+		return nil, err
 	}
 	before, err := c.Host.Processes()
 	if err != nil {
 		return nil, err
 	}
 	c.started(before)
+	var missing *rig.MissingError
+	if how.Watched {
+		session, err := inject.Start(c.Context(), c.Host, command)
+		if err == nil {
+			c.stall.answeredBy(session)
+			s, err := c.await(session.Process, before, how.Own)
+			if err == nil {
+				s.session = session
+			}
+			return s, err
+		}
+		if !errors.As(err, &missing) && !errors.Is(err, errors.ErrUnsupported) {
+			return nil, err
+		}
+	}
 	p, err := c.Host.Start(command)
 	if err != nil {
 		return nil, err
 	}
 	return c.await(p, before, how.Own)
+}
+
+// Command returns the command of one start of the subject, which gets a directory of its own
+// where it wants one.
+func (c *Case) Command(how Launch) (command rig.Command, err error) {
+	user, capabilities := c.Subject.User, []uintptr(nil)
+	if how.Limited && user == "" && !rig.Rootless() {
+		user, capabilities = LimitedUser, limitedCapabilities
+	}
+	dir := ""
+	if c.Subject.has("{dir}") {
+		if dir, err = c.Lab.MakeDirectory(user); err != nil {
+			return command, err
+		}
+	}
+	command = c.Subject.At(c.Address, dir)
+	command.User, command.Capabilities = user, capabilities
+	return command, nil
 }
 
 // await waits until what was started listens. Its processes are those that were not there
@@ -125,6 +164,9 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 		return nil, err
 	}
 	s.daemon = !p.Running()
+	if err := c.settlePort(s); err != nil {
+		return nil, err
+	}
 	s.preForked = len(s.Own) > 1 && len(s.Listeners()) > 1
 	return s, nil
 }

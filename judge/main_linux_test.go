@@ -15,9 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"forkrig/rig"
+	"forkrig/rig/inject"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, rig.Programs{"echo": echo, "speak": speak, "frail": frail}) }
+func TestMain(m *testing.M) {
+	rig.Main(m, rig.Programs{"echo": echo, "speak": speak, "frail": frail, "modelled": modelled, "setting": setting, "inject": inject.Shim})
+}
 
 // echo is a small server: it echoes, without a process for each connection.
 func echo(args []string) int {

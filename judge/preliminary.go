@@ -62,8 +62,9 @@ func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool
 	found = map[rig.Family]preliminary{}
 	for i, family := range families {
 		found[family] = trials[i]
-		if trials[i].absent == nil && (profile.Seen.IsZero() || profile.Seen.Name == "none") {
-			profile = trials[i].profile
+		if trials[i].absent == nil {
+			trials[i].profile.facts.OneInstance = trials[i].serial
+			profile = profile.Join(trials[i].profile)
 		}
 	}
 	return profile, found
@@ -74,7 +75,7 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 	c := &Case{Family: family, Subject: subject}
 	trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
 		c.build(tb)
-		s, err := c.TryStart(Launch{})
+		s, err := c.TryStart(Launch{Watched: true})
 		if err != nil {
 			p.absent = err
 			return
@@ -122,7 +123,7 @@ func (c *Case) revive() *Instance {
 	_, _ = fault.Apply(c.Context(), c.Lab, fault.Destroy{Host: c.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
 		return k.Local.Port() == c.Subject.ListenPort() // an error shows when bind fails
 	}})
-	s, err := c.TryStart(Launch{})
+	s, err := c.TryStart(Launch{Watched: true})
 	c.Must(err)
 	c.served(nil)
 	return s

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"forkrig/dialogue"
+	"forkrig/scorecard"
 )
 
 // Profile is what was found out about a subject before it is judged. The zero value is that
@@ -21,9 +24,12 @@ type Profile struct {
 	Seen dialogue.Service
 	// Closes is the side that was seen to close first, where the dialogue does not say it.
 	Closes Side
+	// Port is where it listens, where neither its command nor its description says that.
+	Port uint16
 
-	forks   bool            // a process came with a connection
-	routine map[string]bool // lines that it writes when nothing is done to it, masked
+	facts   scorecard.Profile // what the kernel shows, see [Profile.Card]
+	forks   bool              // a process came with a connection
+	routine map[string]bool   // lines that it writes when nothing is done to it, masked
 }
 
 // Apply returns the subject with what was found out in the place of what was not given.
@@ -35,7 +41,30 @@ func (p Profile) Apply(s Subject) Subject {
 		s.Closes = p.Closes
 	}
 	s.forks, s.routine = p.forks, p.routine
+	if s.ListenPort() == 0 {
+		s.Port = p.Port
+	}
 	return s
+}
+
+// Card is the profile as a card has it.
+func (p Profile) Card() scorecard.Profile {
+	card := p.facts
+	card.Service = scorecard.Service{Seen: p.Seen.String(), Closes: string(p.Closes)}
+	if !p.Given.IsZero() {
+		card.Service.Given = p.Given.String()
+	}
+	return card
+}
+
+// Join returns the profile with what another one, which was made in another family, says of
+// that family, and with what that one alone found out.
+func (p Profile) Join(other Profile) Profile {
+	if p.Seen.IsZero() || p.Seen.Name == "none" && !other.Seen.IsZero() && other.Seen.Name != "none" {
+		p, other = other, p
+	}
+	p.facts = p.facts.Join(other.facts)
+	return p
 }
 
 // WrongServiceError says that a subject does not answer as its service says, and answers as
@@ -53,13 +82,29 @@ func (e *WrongServiceError) Error() string {
 // Unwrap returns how the conversation of the given service ended.
 func (e *WrongServiceError) Unwrap() error { return e.Err }
 
-// profile finds out what was not given, by connections that converse or are closed in order.
-// The error says that the subject does not answer as its service says.
+// profile finds out what was not given, by connections that converse or are closed in order,
+// and what the kernel shows of the subject meanwhile. The error says that it does not answer as
+// its service says.
 func (c *Case) profile() (Profile, error) {
+	before := c.describe() // a conversation may end it
+	p, err := c.speaks()
+	before.SpeaksFirst, before.Greeting = p.facts.SpeaksFirst, p.facts.Greeting
+	p.facts = before
+	c.describeWays(&p)
+	if err == nil {
+		c.crowd(&p)
+	}
+	return p, err
+}
+
+// speaks finds out what the subject says.
+func (c *Case) speaks() (Profile, error) {
 	given := c.Subject.Service
 	if given.IsZero() {
-		seen, closes := c.find()
-		return Profile{Seen: seen, Closes: closes}, nil
+		seen, closes, greeting := c.find()
+		p := Profile{Seen: seen, Closes: closes}
+		p.speaksFirst(greeting)
+		return p, nil
 	}
 	p := Profile{Given: given, Seen: given}
 	k, err := c.Dial(0)
@@ -67,14 +112,26 @@ func (c *Case) profile() (Profile, error) {
 		return p, fmt.Errorf("a client cannot connect: %w", err)
 	}
 	defer k.Close()
+	heard := &recording{stream: stream{k}}
+	k.converse(c.Service, heard)
 	silent := len(given.Dialogue.Hello)+len(given.Dialogue.Round) == 0
-	if err = k.Exchange(); err == nil || silent {
+	if err = k.Hello(); err == nil {
+		p.speaksFirst(heard.came)
+		err = k.Exchange()
+	}
+	if err == nil || silent {
 		p.Closes = c.closesFirst(k)
+		if silent {
+			c.AwaitRest()
+			more := make([]byte, maxGreeting)
+			n, _ := k.ReadNow(more) // an error: there is nothing
+			p.speaksFirst(more[:n])
+		}
 		k.discard()
 		return p, nil
 	}
 	k.finish(err)
-	if seen, closes := c.find(); seen.Name != "" && seen.Name != "none" && seen.Name != given.Name {
+	if seen, closes, _ := c.find(); seen.Name != "" && seen.Name != "none" && seen.Name != given.Name {
 		return Profile{Given: given, Seen: seen, Closes: closes}, &WrongServiceError{Given: given, Seen: seen, Err: err}
 	}
 	return p, fmt.Errorf("it does not answer as %s does: %w: use -service none for another service", inWords(given), err)
@@ -104,7 +161,7 @@ func (c *Case) closesFirst(k *Conn) Side {
 // find finds out the service: from the greeting, or by the probes of package dialogue, each on
 // a connection of its own. Where nothing matches it is none, or a dialogue that reads the
 // greeting: to leave with a greeting unread would reset the connection.
-func (c *Case) find() (dialogue.Service, Side) {
+func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 	candidates := dialogue.Probes
 	greeting, err := c.greeting()
 	switch {
@@ -116,27 +173,33 @@ func (c *Case) find() (dialogue.Service, Side) {
 	for len(candidates) > 0 {
 		service := dialogue.MustResolve(candidates[0])
 		candidates = candidates[1:]
-		c.revive()
 		closes, came, err := c.probe(service)
+		if err != nil && len(came) == 0 && !Hopeless(err) && c.revive() != nil {
+			closes, came, err = c.probe(service) // the one before had ended the subject, or this one did
+		}
 		if err == nil {
-			return service, closes
+			return service, closes, greeting
 		}
 		// A greeting may come later than the rest after the accept.
 		if late := dialogue.Recognise(came); len(greeting) == 0 && len(late) > 0 {
-			greeting, candidates = came, late
+			greeting, _, _ = bytes.Cut(came, []byte("\n")) // replies to the probe may follow
+			greeting, candidates = append(greeting, '\n'), late
 		}
 	}
 	switch {
 	case len(greeting) == 0:
-		return dialogue.MustResolve("none"), ""
+		return dialogue.MustResolve("none"), "", nil
 	case bytes.Contains(greeting, []byte("\n")):
-		return dialogue.MustResolve(`hello < .. "\n"`), ""
+		return dialogue.MustResolve(`hello < .. "\n"`), "", greeting
 	}
-	return dialogue.MustResolve("hello < 1"), ""
+	return dialogue.MustResolve("hello < 1"), "", greeting
 }
 
 // greeting returns what the subject says when it has accepted a connection and is at rest.
 func (c *Case) greeting() ([]byte, error) {
+	if c.defersAccept() {
+		return nil, nil // it knows of no client that has said nothing
+	}
 	k, err := c.Dial(0)
 	if err != nil {
 		return nil, err
@@ -199,11 +262,38 @@ func (k *Conn) finish(after error) {
 	k.Close()
 }
 
-// leave ends a connection on which nothing is owed: with a FIN, and with all read that has
-// come when the subject is at rest.
-func (k *Conn) leave() {
-	_ = k.CloseWrite() // the subject may have reset it
-	k.Case.AwaitRest()
-	k.discard()
-	k.Close()
+// leave ends a connection on which nothing is owed: with a FIN, and with all read that comes
+// until the subject closes it or is at rest.
+func (k *Conn) leave() { k.Case.leaveTogether(k) }
+
+// leaveTogether is [Conn.leave] for several connections.
+func (c *Case) leaveTogether(leaving ...*Conn) {
+	for _, k := range leaving {
+		_ = k.CloseWrite() // the subject may have reset it
+	}
+	w, from := c.wait(), c.stall.now()
+	ticker := time.NewTicker(crowdPause)
+	defer ticker.Stop()
+	open := slices.Clone(leaving)
+	for {
+		still, err := c.stall.stillFor(from) // before they are read
+		open = slices.DeleteFunc(open, (*Conn).hasEnded)
+		if len(open) == 0 || err != nil || still >= restTime || w.over() != nil {
+			break
+		}
+		<-ticker.C
+	}
+	for _, k := range leaving {
+		k.Close()
+	}
+}
+
+// hasEnded reads what has come, and says whether that is all.
+func (k *Conn) hasEnded() bool {
+	buffer := make([]byte, 4<<10)
+	for {
+		if n, err := k.ReadNow(buffer); n == 0 || err != nil {
+			return err != nil
+		}
+	}
 }

@@ -20,7 +20,7 @@ import (
 // out by looking at it. Making one starts nothing.
 type Subject struct {
 	// Command is the program and its arguments. The placeholders {ip}, {host},
-	// {port} and {family} are replaced in each word: see [Subject.At].
+	// {port}, {family} and {dir} are replaced in each word: see [Subject.At].
 	Command []string
 	// Service is what the subject does with bytes; the zero value is found out by a [Trial].
 	Service dialogue.Service
@@ -29,7 +29,7 @@ type Subject struct {
 	// Dir is its working directory; "" means that of the tests.
 	Dir string
 	// Port is the port that is built into the subject; 0 means that the command
-	// has a {port}.
+	// has a {port}, or that the one port on which the subject listens is found out.
 	Port uint16
 	// User runs the subject as another user; "" means that of the tests. It needs root.
 	User string
@@ -86,12 +86,9 @@ const defaultReady = 10 * time.Second
 
 // Check returns the first thing that is wrong with the description, and what to do about it.
 func (s Subject) Check() error {
-	hasPort := slices.ContainsFunc(s.Command, func(word string) bool { return strings.Contains(word, "{port}") })
 	switch {
 	case len(s.Command) == 0 || s.Command[0] == "":
 		return errors.New("the subject's command is empty: give the program and its arguments")
-	case s.Port == 0 && !hasPort:
-		return fmt.Errorf("the subject %q has no {port}: write {port} in place of its port, or give the built-in port with -port", s)
 	case s.Closes != "" && !slices.Contains(sides, s.Closes):
 		return fmt.Errorf("side %q that closes first: give client or server", s.Closes)
 	case s.OnTerm != Unstated && !slices.Contains(Policies, s.OnTerm):
@@ -124,30 +121,36 @@ func (s Subject) spoken() (dialogue.Service, error) {
 // String returns the command line as a person would type it.
 func (s Subject) String() string { return rig.Command{Args: s.Command}.String() }
 
-// ListenPort is where the subject listens.
-func (s Subject) ListenPort() uint16 {
-	if s.Port != 0 {
-		return s.Port
-	}
-	return defaultPort
+// has says whether a word of the command has the placeholder.
+func (s Subject) has(placeholder string) bool {
+	return slices.ContainsFunc(s.Command, func(word string) bool { return strings.Contains(word, placeholder) })
 }
 
-// At returns the command that makes the subject listen at the address. In every
-// word
+// ListenPort is where the subject listens; 0 where that is to be found out.
+func (s Subject) ListenPort() uint16 {
+	if s.Port == 0 && s.has("{port}") {
+		return defaultPort
+	}
+	return s.Port
+}
+
+// At returns the command that makes the subject listen at the address, with a directory of
+// its own. In every word
 //
 //	{ip}      is the address, in brackets where it is an IPv6 one followed by a colon
 //	{host}    is the address, in brackets where it is an IPv6 one
 //	{port}    is the port
 //	{family}  is 4 or 6
+//	{dir}     is the directory
 //
 // and every other brace stands for itself.
-func (s Subject) At(address netip.AddrPort) rig.Command {
+func (s Subject) At(address netip.AddrPort, dir string) rig.Command {
 	ip, host, family := address.Addr().String(), address.Addr().String(), "4"
 	if address.Addr().Is6() {
 		host, family = "["+ip+"]", "6"
 	}
 	replacer := strings.NewReplacer("{ip}:", host+":", "{ip}", ip, "{host}", host,
-		"{port}", strconv.Itoa(int(address.Port())), "{family}", family)
+		"{port}", strconv.Itoa(int(address.Port())), "{family}", family, "{dir}", dir)
 	words := make([]string, len(s.Command))
 	for i, word := range s.Command {
 		words[i] = replacer.Replace(word)

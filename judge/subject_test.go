@@ -14,11 +14,11 @@ import (
 )
 
 func TestSubjectAt(t *testing.T) {
-	subject := Subject{Command: []string{"server", "--at={ip}:{port}", "{ip}", "{host}", "-{family}", "{port}/{port}", "{other} {} {ip"}}
-	assert.Equal(t, []string{"server", "--at=10.0.1.1:9999", "10.0.1.1", "10.0.1.1", "-4", "9999/9999", "{other} {} {ip"},
-		subject.At(netip.MustParseAddrPort("10.0.1.1:9999")).Args)
-	assert.Equal(t, []string{"server", "--at=[fd00::1]:9999", "fd00::1", "[fd00::1]", "-6", "9999/9999", "{other} {} {ip"},
-		subject.At(netip.MustParseAddrPort("[fd00::1]:9999")).Args)
+	subject := Subject{Command: []string{"server", "--at={ip}:{port}", "{ip}", "{host}", "-{family}", "{port}/{port}", "{other} {} {ip", "-d'{dir}/x'"}}
+	assert.Equal(t, []string{"server", "--at=10.0.1.1:9999", "10.0.1.1", "10.0.1.1", "-4", "9999/9999", "{other} {} {ip", "-d'/d/x'"},
+		subject.At(netip.MustParseAddrPort("10.0.1.1:9999"), "/d").Args)
+	assert.Equal(t, []string{"server", "--at=[fd00::1]:9999", "fd00::1", "[fd00::1]", "-6", "9999/9999", "{other} {} {ip", "-d'/d/x'"},
+		subject.At(netip.MustParseAddrPort("[fd00::1]:9999"), "/d").Args)
 }
 
 // FuzzSubjectAt: a word stays a word, and no placeholder stays.
@@ -27,13 +27,13 @@ func FuzzSubjectAt(f *testing.F) {
 	f.Add("{{ip}:}{port")
 	f.Fuzz(func(t *testing.T, word string) {
 		for _, address := range []string{"10.0.1.1:9999", "[fd00::1]:9999"} {
-			words := Subject{Command: []string{"server", word}}.At(netip.MustParseAddrPort(address)).Args
+			words := Subject{Command: []string{"server", word}}.At(netip.MustParseAddrPort(address), "/d").Args
 			require.Len(t, words, 2)
 			if !strings.Contains(word, "{") {
 				assert.Equal(t, word, words[1])
 			}
 			if strings.Count(word, "{") == 1 {
-				for _, name := range []string{"{ip}", "{host}", "{port}", "{family}"} {
+				for _, name := range []string{"{ip}", "{host}", "{port}", "{family}", "{dir}"} {
 					assert.NotContains(t, words[1], name)
 				}
 			}
@@ -47,9 +47,14 @@ func TestSubjectCheck(t *testing.T) {
 	builtInPort := right
 	builtInPort.Command, builtInPort.Port = []string{"server"}, 7
 	require.NoError(t, builtInPort.Check())
+	assert.Equal(t, uint16(7), builtInPort.ListenPort())
+	toBeFound := right
+	toBeFound.Command = []string{"server"}
+	require.NoError(t, toBeFound.Check())
+	assert.Zero(t, toBeFound.ListenPort())
+	assert.Equal(t, uint16(defaultPort), right.ListenPort())
 	for message, change := range map[string]func(*Subject){
 		"command is empty":                           func(s *Subject) { s.Command = nil },
-		"has no {port}":                              func(s *Subject) { s.Command = []string{"server"} },
 		"leave it out, or give another dialogue":     func(s *Subject) { s.Service, s.Closes = dialogue.MustResolve("http"), Client },
 		`side "both" that closes first: give client`: func(s *Subject) { s.Closes = "both" },
 		`"wait": give drain, kill or leave`:          func(s *Subject) { s.OnTerm = "wait" },

@@ -9,7 +9,9 @@ import (
 
 // StartTrapped starts the subject with the calls trapped.
 func (c *Case) StartTrapped(calls ...inject.Call) (*Instance, *inject.Session) {
-	session, err := inject.Start(c.Context(), c.Host, c.Subject.At(c.Address), calls...)
+	command, err := c.Command(Launch{})
+	c.Must(err)
+	session, err := inject.Start(c.Context(), c.Host, command, calls...)
 	rig.SkipIfMissing(c.tb, err)
 	s, err := c.AwaitTrapped(session)
 	c.Must(err)

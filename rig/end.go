@@ -49,6 +49,7 @@ func (l *Lab) close() error {
 	found = append(found, stopAll(ctx, processes)...)
 	found = append(found, l.crashes())
 	found = append(found, endAllLeftovers(ctx, hosts)...)
+	found = append(found, l.removeDirectories())
 	dog.remove(l) // which asks the namespaces
 	// While the lab still has its namespaces: another may get their numbers then.
 	found = append(found, namespacesInUse(hosts)...)

@@ -46,9 +46,11 @@ type Lab struct {
 	processes []*Process
 	storms    []*RunningStorm
 	atEnd     []func(context.Context) error
-	owners    map[netip.Addr]*Host
-	claims    map[string]bool // see Claim
-	sent      SignalSet       // signals that the rig has sent, or that are expected: see ExpectCrash
+	// directories are those of MakeDirectory.
+	directories []string
+	owners      map[netip.Addr]*Host
+	claims      map[string]bool // see Claim
+	sent        SignalSet       // signals that the rig has sent, or that are expected: see ExpectCrash
 }
 
 // ErrClosed is wrapped by every call to a lab that has ended.

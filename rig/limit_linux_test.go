@@ -145,3 +145,28 @@ func TestLimitAboveTheHardOne(t *testing.T) {
 	assert.Equal(t, []uint64{before, before}, []uint64{soft, hard})
 	require.NoError(t, p.Stdin.Close())
 }
+
+// TestFirstLimits are those of a program that changes none; that of the Go runtime is another.
+func TestFirstLimits(t *testing.T) {
+	t.Parallel()
+	host := New(t).NewHost("h")
+	_, err := host.FirstLimits()
+	require.ErrorIs(t, err, os.ErrNotExist)
+	p := host.MustStart(Exec("sleep", "1000"))
+	info, err := p.Info()
+	require.NoError(t, err)
+	want, err := host.Limits(info)
+	require.NoError(t, err)
+	got, err := host.FirstLimits()
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	uid, err := host.UserOf(info)
+	require.NoError(t, err)
+	assert.Equal(t, os.Geteuid(), int(uid))
+	path, err := host.ProgramOf(info)
+	require.NoError(t, err)
+	assert.NotEmpty(t, path)
+	require.NoError(t, p.Kill(t.Context()))
+	_, err = host.Limits(info)
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}

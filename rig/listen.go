@@ -12,14 +12,18 @@ import (
 )
 
 // AwaitListen waits until the process, a descendant of it or a daemon that it
-// left on the host listens on the port, and returns the listening socket. The
+// left on the host listens on the port, or on any where port is 0, and returns the listening socket. The
 // witness is the kernel: a socket in LISTEN on that port whose inode is open in
 // such a process. A listener that an older process kept is not taken for it.
 // The wait ends early when the process has ended and nothing of it is left.
 func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket, error) {
 	var found Socket
 	gone := 0 // looks at which nothing of it was seen
-	err := awaitObserved(ctx, fmt.Sprintf("%v listening on port %d", p, port), h.everything(), func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
+	where := fmt.Sprintf("port %d", port)
+	if port == 0 {
+		where = "any port"
+	}
+	err := awaitObserved(ctx, fmt.Sprintf("%v listening on %s", p, where), h.everything(), func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
 		if err := h.lab.checkOpen("list sockets of " + h.Name); err != nil {
 			return false, nil, err
 		}
@@ -31,7 +35,10 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		if err != nil {
 			return false, nil, err
 		}
-		listeners, offspring := sockets.On(port).In(Listening), p.offspringIn(all)
+		listeners, offspring := sockets.In(Listening), p.offspringIn(all)
+		if port != 0 {
+			listeners = listeners.On(port)
+		}
 		if found = heldBy(s, offspring, listeners); found.State == Listening {
 			return true, nil, nil
 		}
@@ -52,7 +59,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		}
 		return false, said(seen), nil
 	})
-	h.lab.Journal.Record(p.who(), "awaited listening on port %d%s", port, errorSuffix(err))
+	h.lab.Journal.Record(p.who(), "awaited listening on %s%s", where, errorSuffix(err))
 	if errors.Is(err, ErrNotObserved) {
 		err = fmt.Errorf("%w\n%s", err, p.outputTail(6))
 	}

@@ -29,6 +29,9 @@ type (
 	Endurance    = observe.Endurance
 	Wait         = observe.Wait
 	Counters     = observe.Counters
+	Limits       = observe.Limits
+
+	ListenerOptions = observe.ListenerOptions
 )
 
 // The states of a process.

@@ -110,6 +110,44 @@ func (h *Host) Endurance(of ProcessInfo, inode uint32) (Endurance, error) {
 	return observe.ReadEndurance(of, inode)
 }
 
+// ListenerOptions reads the options of a listening TCP socket that a process of the host
+// has open: see [Host.Endurance].
+func (h *Host) ListenerOptions(of ProcessInfo, inode uint32) (ListenerOptions, error) {
+	return observe.ReadListenerOptions(of, inode)
+}
+
+// Limits reads the resource limits of a process of the host. The error wraps
+// os.ErrNotExist where it has ended.
+func (h *Host) Limits(of ProcessInfo) (limits Limits, err error) {
+	err = stillThere(of, func() error { limits, err = observe.ReadLimits(of.PID); return err })
+	return limits, err
+}
+
+// FirstLimits returns the resource limits with which processes of the host are started. The
+// error wraps os.ErrNotExist where none was started yet.
+func (h *Host) FirstLimits() (Limits, error) {
+	h.peopling.Lock()
+	defer h.peopling.Unlock()
+	if h.people == nil {
+		return nil, fmt.Errorf("read the limits of processes of %s: none was started: %w", h.Name, os.ErrNotExist)
+	}
+	return observe.ReadLimits(h.people.Init())
+}
+
+// UserOf reads the effective user of a process of the host. The error wraps os.ErrNotExist
+// where it has ended.
+func (h *Host) UserOf(of ProcessInfo) (uid uint32, err error) {
+	err = stillThere(of, func() error { uid, err = observe.ReadUser(of.PID); return err })
+	return uid, err
+}
+
+// ProgramOf reads which file a process of the host executes. It needs the right to trace the
+// process (ptrace(2)). The error wraps os.ErrNotExist where it has ended.
+func (h *Host) ProgramOf(of ProcessInfo) (path string, err error) {
+	err = stillThere(of, func() error { path, err = observe.ReadProgram(of.PID); return err })
+	return path, err
+}
+
 // Counters reads the host's counters of IPv4, IPv6, TCP and UDP
 // (/proc/net/snmp, netstat and snmp6 in proc_pid_net(5)).
 func (h *Host) Counters() (counters Counters, err error) {

@@ -30,8 +30,8 @@ type Card struct {
 	// Machine is what the run had beside the kernel, such as "2 processors, amd64";
 	// "" where that is unknown.
 	Machine string `json:"machine,omitempty"`
-	// Service is what was said to the subject; the zero value where that is unknown.
-	Service Service `json:"service,omitzero"`
+	// Profile is what was found out about the subject; the zero value where nothing is known.
+	Profile Profile `json:"profile,omitzero"`
 	// Shard is the part of a divided search that this run was, in JSON such as
 	// "3/10"; the zero value where the search was not divided.
 	Shard Shard `json:"shard,omitzero"`

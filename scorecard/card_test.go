@@ -290,13 +290,13 @@ func TestService(t *testing.T) {
 		`service given: a\x1b[2J`:                      {Given: "a\x1b[2J", Seen: "a\x1b[2J"},
 	} {
 		assert.Equal(t, want, s.String())
-		card := Card{Subject: "s", Complete: true, Service: s}
+		card := Card{Subject: "s", Complete: true, Profile: Profile{Service: s}}
 		assert.Contains(t, card.Origin(), "; "+want)
 		var b bytes.Buffer
 		require.NoError(t, card.WriteJSON(&b))
 		read, err := Parse(&b)
 		require.NoError(t, err)
-		assert.Equal(t, s, read.Service)
+		assert.Equal(t, s, read.Profile.Service)
 	}
 	assert.NotContains(t, Card{}.Origin(), "service")
 }

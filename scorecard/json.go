@@ -74,6 +74,8 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	var card struct {
 		plainCard
 		Checks []json.RawMessage `json:"checks"`
+		// Service is where cards without a profile had it.
+		Service Service `json:"service"`
 	}
 	card.Complete = true // a card without a schema is
 	if err := describe(json.Unmarshal(data, &card)); err != nil {
@@ -106,6 +108,9 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 		if cause.End != nil {
 			cause.End.After = orNil(cause.End.After)
 		}
+	}
+	if c.Profile.Service == (Service{}) {
+		c.Profile.Service = card.Service
 	}
 	return nil
 }

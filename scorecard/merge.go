@@ -58,8 +58,8 @@ func (c Card) Origin() string {
 			kernel = fmt.Sprintf("shard %v, %s", c.Shard, kernel)
 		}
 		text := fmt.Sprintf("%s, seed %d", kernel, c.Seed)
-		if c.Service != (Service{}) {
-			text += "; " + c.Service.String()
+		if s := c.Profile.Service; s != (Service{}) {
+			text += "; " + s.String()
 		}
 		return text
 	}

@@ -142,7 +142,7 @@ func (c Card) body(rows []row, told map[int]bool, brief bool, room int, style St
 // head returns the subject, the origin and the profile.
 func (c Card) head(columns int) []string {
 	origin := c
-	origin.Service = Service{}
+	origin.Profile = Profile{}
 	if excess := width(origin.Origin()) - columns; excess > 0 { // the seed is worth more
 		origin.Kernel = cut(oneLine(c.Kernel), max(width(oneLine(c.Kernel))-excess, familyColumns))
 	}
@@ -151,10 +151,10 @@ func (c Card) head(columns int) []string {
 
 // profile says what the subject is.
 func (c Card) profile(columns int) []string {
-	if c.Service == (Service{}) {
-		return nil
+	if service := c.Profile.Service; len(c.Profile.Listeners) == 0 && service != (Service{}) { // a card of before has no more
+		return []string{cut(service.String(), columns)}
 	}
-	return []string{cut(c.Service.String(), columns)}
+	return c.Profile.Lines(columns)
 }
 
 // lines returns the cause in at most two lines. Where it does not fit, first the subject's own

@@ -25,7 +25,7 @@ var checkNames = strings.Fields(`reap reap-burst reap-exact eintr-accept eintr-w
 // something else of it.
 func full(change func(r *Result, place int)) Card {
 	card := Card{Subject: "./server -listen {host}:{port}", Kernel: "6.12.0-1-amd64", Machine: "2 processors, amd64", Seed: 4711,
-		Complete: true, Service: Service{Seen: "http", Closes: "server"}}
+		Complete: true, Profile: Profile{Service: Service{Seen: "http", Closes: "server"}}}
 	for i, name := range checkNames {
 		for _, family := range []string{"IPv4", "IPv6"} {
 			r := Result{Name: name, Family: family, Verdict: Pass, Expected: "what a right server does", Observed: "it does"}

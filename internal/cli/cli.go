@@ -201,7 +201,8 @@ func judgeCommand(run runner, out *output) *cli.Command {
 			"forkrig judge -service none -port 5432 -subject-user postgres -- /usr/lib/postgresql/15/bin/postgres -D DIR\n" +
 			"forkrig judge -checks reap,term -family 6 -v -- ./server -listen {ip}:{port}",
 		Description: "In the command {ip} is replaced by the address, {port} by the port, {host} by the address in brackets\n" +
-			"for IPv6, {family} by 4 or 6. Without a command the built-in server is judged.",
+			"for IPv6, {family} by 4 or 6, {dir} by a fresh directory for each start. Without {port} and -port, the\n" +
+			"port on which it listens is found out. Without a command the built-in server is judged.",
 		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.programFlags),
 		Action: run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {

@@ -76,8 +76,8 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		defer mu.Unlock()
 		card.Causes = causes
 		if o.foreign() {
-			card.Service = serviceOf(p)
-			screen.say(card.Service.String() + "\n\n")
+			card.Profile = p.Card()
+			screen.say(card.Profile.Service.String() + "\n" + strings.Join(card.Profile.Lines(80), "\n") + "\n\n")
 		}
 		for _, cause := range causes {
 			screen.say(cause.String() + "\n\n")
@@ -155,15 +155,6 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		return statusWrong
 	}
 	return statusRight
-}
-
-// serviceOf is the service in the card.
-func serviceOf(p judge.Profile) scorecard.Service {
-	s := scorecard.Service{Seen: p.Seen.String(), Closes: string(p.Closes)}
-	if !p.Given.IsZero() {
-		s.Given = p.Given.String()
-	}
-	return s
 }
 
 // endedBy says what ended the context of a run, "" where it has not ended.

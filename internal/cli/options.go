@@ -78,7 +78,7 @@ func (o *Options) subjectFlags(f *flag.FlagSet) {
 		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
 	f.StringVar(&o.service, "service", dialogue.Auto, "what is said to the subject: `auto|PRESET|DIALOGUE|@FILE`; auto finds a preset out, such as http or none (docs/dialogues.md)")
 	f.StringVar((*string)(&o.judged.Closes), "closes", "", "the side that closes a connection first, `client|server`, where it is not the one of the dialogue")
-	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject; where its command has {port}, the one that it stands for")
+	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject; where its command has {port}, the one that it stands for; without both, the one on which it listens")
 	f.StringVar(&o.judged.User, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
 	f.DurationVar(&o.judged.Ready, "ready", 10*time.Second, "the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
 	f.StringVar((*string)(&o.judged.OnTerm), "on-term", "", "what SIGTERM should do to workers that still converse: `drain|kill|leave`; without it, each is right and reported")

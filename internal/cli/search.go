@@ -108,7 +108,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 				return statusUnable, fmt.Errorf("%w: %w", judge.ErrUnreachable, absent[o.families[0]])
 			}
 			setups[0].Subject = profile.Apply(o.judged)
-			fmt.Fprintln(out, serviceOf(profile))
+			fmt.Fprintln(out, profile.Card().Service)
 		}
 	}
 	var dir *soakDir

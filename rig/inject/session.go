@@ -38,6 +38,7 @@ type Session struct {
 	hits     []Hit
 	seen     []Count // by slot
 	handlers map[handlerKey]uint64
+	modes    map[syscall.Signal]restartMode // of all handlers that were ever installed
 	// listeners are the processes that listened, and what holds each one.
 	listeners map[int]int
 }
@@ -62,7 +63,7 @@ func Start(ctx context.Context, host *rig.Host, c rig.Command, calls ...Call) (*
 	}
 	s := &Session{
 		command: c, calls: all, asked: slices.Clone(calls), seen: make([]Count, len(all)), ended: make(chan struct{}),
-		filter: unheld, handlers: map[handlerKey]uint64{}, listeners: map[int]int{},
+		filter: unheld, handlers: map[handlerKey]uint64{}, modes: map[syscall.Signal]restartMode{}, listeners: map[int]int{},
 	}
 	if err := s.start(ctx, host); err != nil {
 		return nil, err
@@ -160,6 +161,33 @@ func (s *Session) Handlers() []Handler {
 	})
 	return all
 }
+
+// Restarts says whether the kernel makes an interrupted call again (SA_RESTART) after the
+// handler of a signal that the process catches. It is known of a process that has installed
+// the handler itself, and of one that inherited it where all handlers of the signal that the
+// subject ever installed agree.
+func (s *Session) Restarts(pid int, signal syscall.Signal) (restarts, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if flags, own := s.handlers[handlerKey{pid, signal}]; own {
+		return Handler{Flags: flags}.Restarts(), true
+	}
+	switch s.modes[signal] {
+	case modeRestarts:
+		return true, true
+	case modeInterrupts:
+		return false, true
+	}
+	return false, false
+}
+
+// restartMode is a set: what handlers of a signal say about SA_RESTART.
+type restartMode uint8
+
+const (
+	modeRestarts restartMode = 1 << iota
+	modeInterrupts
+)
 
 // Ended is closed when no process of the subject is left, and the rig has let go
 // of the filter.

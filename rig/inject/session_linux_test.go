@@ -343,6 +343,11 @@ func TestHandlers(t *testing.T) {
 	conn.end(t)
 	assert.Subset(t, flags, map[string]bool{"listener 10 false": true, "listener 12 true": true, "workers 10 false": true})
 	assert.NotContains(t, flags, "listener 10 true")
+	for signal, want := range map[syscall.Signal]bool{syscall.SIGUSR1: false, syscall.SIGUSR2: true} {
+		restarts, known := s.Restarts(s.Process.PID, signal)
+		assert.True(t, known, "%v", signal)
+		assert.Equal(t, want, restarts, "%v", signal)
+	}
 }
 
 // TestDynamicPrograms traps calls of programs with a dynamic linker, and of one

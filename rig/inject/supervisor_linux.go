@@ -304,5 +304,10 @@ func (v *supervisor) noteHandler(n *notification, pid int32) {
 		delete(v.handlers, key)
 	} else {
 		v.handlers[key] = words[1]
+		mode := modeInterrupts
+		if words[1]&saRestart != 0 {
+			mode = modeRestarts
+		}
+		v.modes[signal] |= mode
 	}
 }

@@ -71,6 +71,20 @@ func CountProcesses(string) (processes, threads int) { return 0, 0 }
 // ReadEndurance fails.
 func ReadEndurance(ProcessInfo, uint32) (Endurance, error) { return Endurance{}, errUnsupported }
 
+// ReadListenerOptions fails.
+func ReadListenerOptions(ProcessInfo, uint32) (ListenerOptions, error) {
+	return ListenerOptions{}, errUnsupported
+}
+
+// ReadLimits fails.
+func ReadLimits(int) (Limits, error) { return nil, errUnsupported }
+
+// ReadUser fails.
+func ReadUser(int) (uint32, error) { return 0, errUnsupported }
+
+// ReadProgram fails.
+func ReadProgram(int) (string, error) { return "", errUnsupported }
+
 // ThreadsIn fails.
 func ThreadsIn(int, ProcessState) (in, all int, err error) { return 0, 0, errUnsupported }
 

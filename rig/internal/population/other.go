@@ -16,6 +16,7 @@ type Population struct{}
 func Begin(string, int) (*Population, error)        { return nil, errors.ErrUnsupported }
 func (*Population) Gone() <-chan struct{}           { return nil }
 func (*Population) Proc() string                    { return "" }
+func (*Population) Init() int                       { return 0 }
 func (*Population) Launch(func() error, bool) error { return errors.ErrUnsupported }
 func (*Population) RefuseForks() (func() error, error) {
 	return nil, errors.ErrUnsupported

@@ -133,6 +133,10 @@ func (p *Population) Gone() <-chan struct{} { return p.gone }
 // Proc is where the rig sees the /proc of the population.
 func (p *Population) Proc() string { return ofProcess(p.init.Process.Pid, "root", "proc") }
 
+// Init is the number of its first process, which has the resource limits with which the
+// others are started.
+func (p *Population) Init() int { return p.init.Process.Pid }
+
 // Launch calls start, which starts a process, on a thread that is in the host's
 // namespaces. With unprivileged the process and its children never gain a privilege
 // by executing a program, such as a set-user-ID one (PR_SET_NO_NEW_PRIVS(2const)):
@@ -273,6 +277,9 @@ func Main(args []string) int {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(-1)
 	ignoreSignals()
+	// The Go runtime has raised the soft limit on open files. It gives it back before an
+	// execution, also before one that fails: the limits of init are those of what is started.
+	_ = syscall.Exec("", nil, nil)
 	if len(args) > 1 {
 		program.SetProcessName("init of " + args[1])
 	}

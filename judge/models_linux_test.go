@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"forkrig/rig"
+)
+
+// modelled is an echo server of the model in its first argument, at the address in the second.
+func modelled(args []string) int {
+	serve, known := map[string]func(*os.File, []string) error{
+		"fork":        func(l *os.File, args []string) error { return eachOf(l, startWorker(args[0], "worker")) },
+		"inetd":       func(l *os.File, _ []string) error { return eachOf(l, startWorker("cat")) },
+		"threads":     threaded,
+		"serial":      func(l *os.File, _ []string) error { return eachOf(l, echoOn) },
+		"loop":        func(l *os.File, _ []string) error { return loop(l) },
+		"pre-forked":  preForking,
+		"daemonizing": daemonizing,
+	}[args[1]]
+	if !known { // a process of one of these
+		on := os.NewFile(0, "standard input")
+		switch args[1] {
+		case "worker":
+			echoOn(0)
+		case "serving":
+			_ = eachOf(on, echoOn)
+		case "daemon":
+			_ = loop(on)
+		}
+		return 0
+	}
+	listening := net.ListenConfig{}
+	listening.SetMultipathTCP(false)
+	listener, err := listening.Listen(context.Background(), "tcp", args[2])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	file, err := listener.(*net.TCPListener).File()
+	if err == nil {
+		listener.Close()
+		err = serve(file, args)
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// eachOf gives each connection to serve, and closes it then. Its calls block, without the
+// poller of the Go runtime.
+func eachOf(listener *os.File, serve func(conn int)) error {
+	fd := int(listener.Fd()) // which blocks now
+	for {
+		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return err
+		}
+		serve(conn)
+		unix.Close(conn)
+	}
+}
+
+// echoOn echoes until the client has left.
+func echoOn(conn int) {
+	buffer := make([]byte, 4096)
+	for {
+		n, err := unix.Read(conn, buffer)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 || err != nil {
+			return
+		}
+		_, _ = unix.Write(conn, buffer[:n]) // the client may have left
+	}
+}
+
+// startWorker starts a process for a connection.
+func startWorker(command ...string) func(int) {
+	return func(conn int) {
+		copied, err := unix.FcntlInt(uintptr(conn), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return
+		}
+		stream := os.NewFile(uintptr(copied), "connection")
+		defer stream.Close()
+		worker := childOf(command, stream)
+		if worker.Start() == nil {
+			go func() { _ = worker.Wait() }() // however it ended
+		}
+	}
+}
+
+// childOf is a process with this standard input and output; a command without a slash is the
+// program of the machine, or this one under a name of the rig.
+func childOf(command []string, stream *os.File) *exec.Cmd {
+	path := command[0]
+	if strings.HasPrefix(path, rig.Program("").Args[0]) {
+		path = "/proc/self/exe"
+	}
+	child := exec.Command(path, command[1:]...)
+	child.Args[0] = command[0]
+	child.Stdin, child.Stdout = stream, stream
+	return child
+}
+
+func threaded(listener *os.File, _ []string) error {
+	fd := int(listener.Fd())
+	for {
+		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return err
+		}
+		go func() {
+			runtime.LockOSThread()
+			defer unix.Close(conn)
+			echoOn(conn)
+		}()
+	}
+}
+
+func loop(file *os.File) error {
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return err
+	}
+	file.Close()
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(conn, conn) // an error means that the client has left
+		}()
+	}
+}
+
+func preForking(listener *os.File, args []string) error {
+	const workers = 3
+	for range workers {
+		worker := childOf([]string{args[0], "serving"}, listener)
+		if err := worker.Start(); err != nil {
+			return err
+		}
+	}
+	select {} // it keeps the listening socket
+}
+
+func daemonizing(listener *os.File, args []string) error {
+	if err := childOf([]string{args[0], "daemon"}, listener).Start(); err != nil {
+		return err
+	}
+	unix.Exit(0) // the race detector's os.Exit takes a second
+	return nil
+}
+
+// setting is a server that has set what its first argument says, at the address in the second.
+func setting(args []string) int {
+	option := func(level, name int) func(fd int) error {
+		return func(fd int) error { return unix.SetsockoptInt(fd, level, name, 1) }
+	}
+	var set func(fd int) error
+	mptcp := false
+	switch args[1] {
+	case "SO_REUSEPORT":
+		set = option(unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	case "TCP_DEFER_ACCEPT":
+		set = option(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT)
+	case "SO_KEEPALIVE":
+		set = option(unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+	case "MPTCP":
+		mptcp = true
+	case "signals": // the mask of this thread and ignored signals survive the execution
+		runtime.LockOSThread()
+		signal.Ignore(unix.SIGTTOU)
+		blocked := unix.Sigset_t{}
+		blocked.Val[0] = 1 << (unix.SIGUSR2 - 1)
+		if err := unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, nil); err != nil {
+			return 1
+		}
+		args[1] = "nothing"
+		fmt.Fprintln(os.Stderr, syscall.Exec("/proc/self/exe", args, os.Environ()))
+		return 1
+	case "limits":
+		if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: unix.RLIM_INFINITY}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	case "two ports":
+		if _, err := net.Listen("tcp", ":7778"); err != nil {
+			return 1
+		}
+	case "loopback, too":
+		if _, err := net.Listen("tcp", "localhost:7778"); err != nil {
+			return 1
+		}
+	case "directory":
+		if err := os.WriteFile(args[3]+"/file", []byte("x"), 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	listening := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		if set == nil {
+			return nil
+		}
+		controlErr := raw.Control(func(fd uintptr) { err = set(int(fd)) })
+		return errors.Join(controlErr, err)
+	}}
+	listening.SetMultipathTCP(mptcp)
+	listener, err := listening.Listen(context.Background(), "tcp", args[2])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		go func() {
+			defer conn.Close()
+			if args[1] == "closing" {
+				fmt.Fprint(conn, "\x1b220 bye\r\n")
+				time.Sleep(10 * time.Millisecond) // it is what takes time
+				return
+			}
+			_, _ = io.Copy(conn, conn) // an error means that the client has left
+		}()
+	}
+}
