@@ -73,7 +73,7 @@ func TestMisbehavingCatches(t *testing.T) {
 
 func othersAreServed(tb testing.TB, s *stage, n nuisance, serverArgs ...string) {
 	tb.Helper()
-	const nuisances, others = 1, 10
+	const nuisances, others = 1, 5
 	srv := s.serve(tb, serverArgs...)
 	f, clients := n.make(fault.Clients{From: s.clients[0], To: s.address, Count: nuisances})
 	if n.stopped {

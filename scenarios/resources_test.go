@@ -125,7 +125,7 @@ func rootOfTheMachine() bool {
 
 func forkRefused(tb testing.TB, s *stage, srv *server) {
 	tb.Helper()
-	const refused, served = 10, 10
+	const refused, served = 10, 5
 	limited := s.strike(tb, fault.Limit{Targets: []rig.Target{srv.Itself()}, Resource: rig.UserProcesses})
 	r := report(tb, s.load(tb, s.clients[0], refused, "-parallel", "5"))
 	assert.Zero(tb, r.TimedOut, "a client that gets no worker is told")
