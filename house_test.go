@@ -131,7 +131,7 @@ func TestDocsNameEveryCheck(t *testing.T) {
 func TestDocsNameEveryPreset(t *testing.T) {
 	text := document(t, "docs/dialogues.md")
 	row := func(cells ...string) string { return "\n| " + strings.Join(cells, " | ") + " |\n" }
-	for _, s := range dialogue.Presets {
+	for _, s := range dialogue.Presets() {
 		var abilities []string
 		for _, ability := range s.Abilities {
 			abilities = append(abilities, string(ability))
@@ -141,7 +141,7 @@ func TestDocsNameEveryPreset(t *testing.T) {
 			assert.Contains(t, text, "\n# "+s.Name+"\n"+said+"\n", "docs/dialogues.md")
 		}
 	}
-	assert.Equal(t, len(dialogue.Presets), strings.Count(text, "\n| `")-6, "rows of presets, beside those of 6 items")
+	assert.Equal(t, len(dialogue.Presets()), strings.Count(text, "\n| `")-6, "rows of presets, beside those of 6 items")
 	for _, ability := range dialogue.Abilities {
 		assert.Contains(t, text, "\n| "+string(ability)+" | ", "docs/dialogues.md")
 	}

@@ -119,7 +119,7 @@ func TestSyntaxErrorsShortenWhatIsWrong(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range Presets {
+	for _, s := range presets() {
 		f.Add(s.Dialogue.String())
 	}
 	f.Add(`< 3 x"00" .. /a{n}+|b/ > "{n}\x7bn}" # c`)

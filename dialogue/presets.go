@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Auto is the word with which a user asks that the preset be found out: see [Recognise] and
@@ -81,15 +82,16 @@ func (s Service) String() string {
 // read by the caller. [Auto] is not resolved here: what it is depends on the server.
 func Resolve(written string) (Service, error) {
 	word := strings.TrimSpace(written)
-	if i := slices.IndexFunc(Presets, func(s Service) bool { return s.Name == word }); i >= 0 {
-		return Presets[i], nil
+	presets := Presets()
+	if i := slices.IndexFunc(presets, func(s Service) bool { return s.Name == word }); i >= 0 {
+		return presets[i], nil
 	}
 	if word == Auto {
 		return Service{}, fmt.Errorf("service %s: the server must be asked first: give a preset or a dialogue here", Auto)
 	}
 	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == "" {
 		var names []string
-		for _, s := range Presets {
+		for _, s := range presets {
 			names = append(names, s.Name)
 		}
 		return Service{}, fmt.Errorf("service %q is no preset: give %s, %s, or a dialogue such as '> \"PING\\r\\n\" < \"+PONG\\r\\n\"'",
@@ -102,41 +104,47 @@ func Resolve(written string) (Service, error) {
 	return Service{Dialogue: d, Abilities: d.Abilities()}, nil
 }
 
-// Presets are the services with names. A test holds the table in docs/dialogues.md true.
-var Presets = []Service{
-	preset("echo", "sends back what it gets",
-		`> "message {n} of a client\n" < "message {n} of a client\n"`, Pipelines, Bulk),
-	preset("upper", "sends back lines with a to z as A to Z",
-		`> "message {n} of a client\n" < "MESSAGE {n} OF A CLIENT\n"`, Pipelines, Bulk),
-	preset("none", "something else: only connections are looked at", ``),
-	preset("http", "an HTTP server that closes after its reply, of any status",
-		`> "GET / HTTP/1.0\r\n\r\n" < /HTTP\/1\.[01] [1-5][0-9][0-9]/ .. eof`),
-	preset("http-keepalive", "an HTTP/1.1 server; the reply to HEAD has no body, so that it ends with its header",
-		`> "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" < /HTTP\/1\.1 [2-5][0-9][0-9]/ .. "\r\n\r\n"`, Pipelines),
-	preset("smtp", "a mail server (RFC 5321)",
-		`hello < /(220-[^\n]*\n)*220[ \r][^\n]*\n/ round > "NOOP\r\n" < "250" .. "\n" bye > "QUIT\r\n" < "221" .. eof`),
-	preset("ftp", "a file server (RFC 959), before any login",
-		`hello < /(220-([^\n]*\n)+)?220[ \r][^\n]*\n/ round > "NOOP\r\n" < /(200|530) [^\n]*\n/ bye > "QUIT\r\n" < "221" .. eof`),
-	preset("pop3", "a mailbox server (RFC 1939), before any login; it must know CAPA (RFC 2449)",
-		`hello < "+OK" .. "\n" round > "CAPA\r\n" < "+OK" .. "\r\n.\r\n" bye > "QUIT\r\n" < "+OK" .. eof`, Pipelines),
-	preset("imap", "a mailbox server (RFC 9051), before any login",
-		`hello < /\* (OK|PREAUTH) [^\n]*\n/ round > "a{n} NOOP\r\n" < /(\* [^\n]*\n)*a{n} OK[^\n]*\n/ `+
-			`bye > "z LOGOUT\r\n" < /(\* [^\n]*\n)*z OK[^\n]*\n/ eof`, Pipelines),
-	preset("redis", "Redis or Valkey without a password",
-		`round > "ECHO message{n}\r\n" < /\$[0-9]+\r\nmessage{n}\r\n/ bye > "QUIT\r\n" < "+OK\r\n" eof`, Pipelines),
-	preset("memcached", "memcached, in its text protocol",
-		`round > "version\r\n" < "VERSION " .. "\r\n" bye > "quit\r\n" < eof`, Pipelines),
-	preset("ssh", "recognised only: the server's version (RFC 4253, 4.2)",
-		`hello < /SSH-[0-9.]+-[^\n]+\n/`),
-	preset("mysql", "recognised only: the first message of MySQL or MariaDB",
-		`hello < 3 x"00 0a" .. x"00" 44 .. x"00"`),
-	preset("postgres", "recognised only: the answer to the question for TLS",
-		`hello > x"00000008 04d2162f" < /[SN]/`),
-	preset("tls", "recognised only: the begin of the answer to a ClientHello",
-		`hello > x"`+clientHello+`" < /[\x15\x16]\x03[\x00-\x04]/`),
-	preset("line", "answers a line with a line",
-		`> "message {n} of a client\n" < .. "\n"`),
-}
+// Presets returns the services with names. A test holds the table in docs/dialogues.md true.
+func Presets() []Service { return slices.Clone(presets()) }
+
+// presets parses the dialogues when they are first asked for: each helper program of the rig is
+// this binary, and starts without them.
+var presets = sync.OnceValue(func() []Service {
+	return []Service{
+		preset("echo", "sends back what it gets",
+			`> "message {n} of a client\n" < "message {n} of a client\n"`, Pipelines, Bulk),
+		preset("upper", "sends back lines with a to z as A to Z",
+			`> "message {n} of a client\n" < "MESSAGE {n} OF A CLIENT\n"`, Pipelines, Bulk),
+		preset("none", "something else: only connections are looked at", ``),
+		preset("http", "an HTTP server that closes after its reply, of any status",
+			`> "GET / HTTP/1.0\r\n\r\n" < /HTTP\/1\.[01] [1-5][0-9][0-9]/ .. eof`),
+		preset("http-keepalive", "an HTTP/1.1 server; the reply to HEAD has no body, so that it ends with its header",
+			`> "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" < /HTTP\/1\.1 [2-5][0-9][0-9]/ .. "\r\n\r\n"`, Pipelines),
+		preset("smtp", "a mail server (RFC 5321)",
+			`hello < /(220-[^\n]*\n)*220[ \r][^\n]*\n/ round > "NOOP\r\n" < "250" .. "\n" bye > "QUIT\r\n" < "221" .. eof`),
+		preset("ftp", "a file server (RFC 959), before any login",
+			`hello < /(220-([^\n]*\n)+)?220[ \r][^\n]*\n/ round > "NOOP\r\n" < /(200|530) [^\n]*\n/ bye > "QUIT\r\n" < "221" .. eof`),
+		preset("pop3", "a mailbox server (RFC 1939), before any login; it must know CAPA (RFC 2449)",
+			`hello < "+OK" .. "\n" round > "CAPA\r\n" < "+OK" .. "\r\n.\r\n" bye > "QUIT\r\n" < "+OK" .. eof`, Pipelines),
+		preset("imap", "a mailbox server (RFC 9051), before any login",
+			`hello < /\* (OK|PREAUTH) [^\n]*\n/ round > "a{n} NOOP\r\n" < /(\* [^\n]*\n)*a{n} OK[^\n]*\n/ `+
+				`bye > "z LOGOUT\r\n" < /(\* [^\n]*\n)*z OK[^\n]*\n/ eof`, Pipelines),
+		preset("redis", "Redis or Valkey without a password",
+			`round > "ECHO message{n}\r\n" < /\$[0-9]+\r\nmessage{n}\r\n/ bye > "QUIT\r\n" < "+OK\r\n" eof`, Pipelines),
+		preset("memcached", "memcached, in its text protocol",
+			`round > "version\r\n" < "VERSION " .. "\r\n" bye > "quit\r\n" < eof`, Pipelines),
+		preset("ssh", "recognised only: the server's version (RFC 4253, 4.2)",
+			`hello < /SSH-[0-9.]+-[^\n]+\n/`),
+		preset("mysql", "recognised only: the first message of MySQL or MariaDB",
+			`hello < 3 x"00 0a" .. x"00" 44 .. x"00"`),
+		preset("postgres", "recognised only: the answer to the question for TLS",
+			`hello > x"00000008 04d2162f" < /[SN]/`),
+		preset("tls", "recognised only: the begin of the answer to a ClientHello",
+			`hello > x"`+clientHello+`" < /[\x15\x16]\x03[\x00-\x04]/`),
+		preset("line", "answers a line with a line",
+			`> "message {n} of a client\n" < .. "\n"`),
+	}
+})
 
 // clientHello is a TLS record that offers TLS 1.2 and 1.3 (RFC 8446, 4.1.2). Its random says
 // who asks; its key is the public one of RFC 7748, 6.1.

@@ -169,7 +169,7 @@ func TestAbilities(t *testing.T) {
 	} {
 		assert.Equal(t, want, mustParse(t, written).Abilities(), written)
 	}
-	for _, s := range Presets {
+	for _, s := range presets() {
 		for _, ability := range s.Dialogue.Abilities() {
 			assert.Empty(t, s.Lacks(ability), s.Name)
 		}

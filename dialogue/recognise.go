@@ -3,7 +3,7 @@
 package dialogue
 
 import (
-	"regexp"
+	"bytes"
 	"slices"
 )
 
@@ -17,11 +17,17 @@ import (
 // an attack.
 var Probes = []string{"http", "redis", "echo", "upper"}
 
-// saysFTP is how FTP servers call themselves in a greeting, and saysSMTP the same of mail.
+// wordsOfFTP are how FTP servers call themselves in a greeting, and wordsOfSMTP the same of mail.
 var (
-	saysFTP  = regexp.MustCompile(`(?i)ftp|file`)
-	saysSMTP = regexp.MustCompile(`(?i)e?smtp|mail`)
+	wordsOfFTP  = []string{"ftp", "file"}
+	wordsOfSMTP = []string{"smtp", "mail"}
 )
+
+// says says whether one of the words is in the greeting, in capitals or not.
+func says(greeting []byte, words []string) bool {
+	lower := bytes.ToLower(greeting)
+	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(lower, []byte(word)) })
+}
 
 // Recognise returns the presets whose hello is this greeting, the likeliest first; nil means
 // that the greeting is unknown. A greeting is what has come when the server is at rest after
@@ -30,7 +36,7 @@ var (
 // decides, because it is 250 from the one and never from the other.
 func Recognise(greeting []byte) []string {
 	var names []string
-	for _, s := range Presets {
+	for _, s := range presets() {
 		if len(s.Dialogue.Hello) == 0 || s.Dialogue.Hello[0].sends {
 			continue
 		}
@@ -39,7 +45,7 @@ func Recognise(greeting []byte) []string {
 			names = append(names, s.Name)
 		}
 	}
-	if saysFTP.Match(greeting) && !saysSMTP.Match(greeting) && slices.Equal(names, []string{"smtp", "ftp"}) {
+	if says(greeting, wordsOfFTP) && !says(greeting, wordsOfSMTP) && slices.Equal(names, []string{"smtp", "ftp"}) {
 		slices.Reverse(names)
 	}
 	return names

@@ -54,11 +54,11 @@ func namespacesInUse(hosts []*Host) []error {
 // where it holds them.
 func heldNamespaces() map[string]uint64 {
 	held := map[string]uint64{}
-	look := func(place func(int) string, directory, rest string) {
+	look := func(place func(int) string, directory, rest string, may func(int) bool) {
 		entries, _ := os.ReadDir(directory) // what cannot be listed is not held
 		for _, entry := range entries {
 			number, err := strconv.Atoi(entry.Name())
-			if err != nil {
+			if err != nil || !may(number) {
 				continue
 			}
 			if inode := observe.ReadNamespace(filepath.Join(directory, entry.Name(), rest)); inode != 0 {
@@ -66,9 +66,22 @@ func heldNamespaces() map[string]uint64 {
 			}
 		}
 	}
-	look(descriptorPlace, "/proc/self/fd", "")
-	look(func(tid int) string { return fmt.Sprintf("thread %d", tid) }, "/proc/self/task", "ns/net")
+	look(descriptorPlace, "/proc/self/fd", "", isNamespace())
+	look(func(tid int) string { return fmt.Sprintf("thread %d", tid) }, "/proc/self/task", "ns/net", func(int) bool { return true })
 	return held
+}
+
+// isNamespace returns a function that says whether a descriptor is a namespace of any kind: one
+// in the file system that all of them are in, as fstat(2) tells without a look at /proc.
+func isNamespace() func(fd int) bool {
+	var own unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &own); err != nil {
+		return func(int) bool { return true }
+	}
+	return func(fd int) bool {
+		var stat unix.Stat_t
+		return unix.Fstat(fd, &stat) == nil && stat.Dev == own.Dev
+	}
 }
 
 func descriptorPlace(fd int) string { return fmt.Sprintf("descriptor %d", fd) }

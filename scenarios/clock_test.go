@@ -50,7 +50,7 @@ func clockJumps(tb testing.TB, s *stage, srv *server) {
 		inItsTime(tb, second.Process, jump > 0)
 		other := s.client(tb, s.clients[1])
 		say(tb, other, "now", "now")
-		allServed(tb, s.load(tb, s.clients[0], 20, "-messages", "3"))
+		allServed(tb, s.load(tb, s.clients[0], 5, "-messages", "3"))
 		say(tb, other, "later", "later")
 		say(tb, talker, "meanwhile", "meanwhile")
 		require.NoError(tb, other.Stdin.Close())
@@ -61,7 +61,7 @@ func clockJumps(tb testing.TB, s *stage, srv *server) {
 	require.NoError(tb, talker.Stdin.Close())
 	ends(tb, talker, 0)
 	latest := &server{Process: srv.Latest(), stage: s, baseline: srv.baseline}
-	everythingReaped(tb, latest, 21)
+	everythingReaped(tb, latest, 6)
 	latest.stop(tb)
 }
 

@@ -187,7 +187,7 @@ func ctrlC(tb testing.TB, s *stage, serverArgs ...string) {
 func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
 	everywhere(t, func(t *testing.T, v variant) {
 		s := newStage(t, v, 1)
-		const allowed, coming = 3, 8
+		const allowed, coming, afterwards = 3, 8, 8
 		srv := s.serve(t, "-max-workers", fmt.Sprint(allowed))
 		crowd := s.loads(t, s.clients[0], 4, coming, "-messages", "0", "-hold")
 		holding(t, crowd...)
@@ -204,8 +204,8 @@ func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
 			require.NoError(t, client.Stdin.Close()) // it leaves
 		}
 		allServed(t, crowd...)
-		allServed(t, s.loads(t, s.clients[0], 4, 20, "-parallel", "2")...)
-		everythingReaped(t, srv, coming+20)
+		allServed(t, s.loads(t, s.clients[0], 4, afterwards, "-parallel", "2")...)
+		everythingReaped(t, srv, coming+afterwards)
 		srv.stop(t)
 	})
 }

@@ -121,7 +121,7 @@ const connectionsPerHost = 2
 // partition parts clients from the server until every connection has tried in vain.
 func partition(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
-	clients, parted := s.midTransfer(tb, srv, 2, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
+	clients, parted := s.midTransfer(tb, srv, 1, fault.Partition{Between: s.clients, And: []*rig.Host{s.host}})
 	s.bites(tb, s.clients...)
 	heal(tb, parted)
 	allServed(tb, clients...)
@@ -134,12 +134,12 @@ func oneWayPartitions(tb testing.TB, s *stage, srv *server) int {
 	server := []*rig.Host{s.host}
 	// The clients are not heard. What the server sends arrives, and is not
 	// acknowledged: it sends again, too.
-	clients, deaf := s.midTransfer(tb, srv, 2, fault.Partition{Between: s.clients, And: server, OneWay: true})
+	clients, deaf := s.midTransfer(tb, srv, 1, fault.Partition{Between: s.clients, And: server, OneWay: true})
 	s.bites(tb, s.clients...)
 	heal(tb, deaf)
 	allServed(tb, clients...)
 
-	clients, mute := s.midTransfer(tb, srv, 2, fault.Partition{Between: server, And: s.clients, OneWay: true})
+	clients, mute := s.midTransfer(tb, srv, 1, fault.Partition{Between: server, And: s.clients, OneWay: true})
 	s.bites(tb, s.clients...)
 	heal(tb, mute)
 	allServed(tb, clients...)
@@ -192,7 +192,7 @@ func narrowLink(tb testing.TB, s *stage, _ *server) int {
 func mtuFalls(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
 	link, host := s.clients[0].Links()[0], s.clients[0]
-	clients, hole := s.midTransfer(tb, srv, 2, fault.MTU{Link: link, Bytes: 1400, Silent: true})
+	clients, hole := s.midTransfer(tb, srv, 1, fault.MTU{Link: link, Bytes: 1400, Silent: true})
 	s.bites(tb, host)
 	lower := s.strike(tb, fault.MTU{Link: link, Bytes: 1300})
 	allServed(tb, clients...)
@@ -206,7 +206,7 @@ func mtuFalls(tb testing.TB, s *stage, srv *server) int {
 // blackhole).
 func blackHoleOnTheWayBack(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
-	clients, hole := s.midTransfer(tb, srv, 2, fault.BlackHole{On: s.host, To: s.clients[0]})
+	clients, hole := s.midTransfer(tb, srv, 1, fault.BlackHole{On: s.host, To: s.clients[0]})
 	s.bites(tb, s.clients[0])
 	allServed(tb, clients[1]) // the fault does not concern it
 	heal(tb, hole)
@@ -218,7 +218,7 @@ func blackHoleOnTheWayBack(tb testing.TB, s *stage, srv *server) int {
 // address is on the link of the first, because an IPv6 address goes when its link does.
 func linkDown(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
-	clients, down := s.midTransfer(tb, srv, 2, fault.LinkDown{Link: s.clients[1].Links()[0]})
+	clients, down := s.midTransfer(tb, srv, 1, fault.LinkDown{Link: s.clients[1].Links()[0]})
 	s.bites(tb, s.clients[1])
 	allServed(tb, clients[0])
 	heal(tb, down)
@@ -228,7 +228,7 @@ func linkDown(tb testing.TB, s *stage, srv *server) int {
 
 func unpluggedServer(tb testing.TB, s *stage, srv *server) int {
 	tb.Helper()
-	clients, unplugged := s.midTransfer(tb, srv, 2, fault.Unplugged{Host: s.host})
+	clients, unplugged := s.midTransfer(tb, srv, 1, fault.Unplugged{Host: s.host})
 	s.bites(tb, s.clients...)
 	heal(tb, unplugged)
 	allServed(tb, clients...)

@@ -125,7 +125,7 @@ func rootOfTheMachine() bool {
 
 func forkRefused(tb testing.TB, s *stage, srv *server) {
 	tb.Helper()
-	const refused, served = 10, 10
+	const refused, served = 10, 5
 	limited := s.strike(tb, fault.Limit{Targets: []rig.Target{srv.Itself()}, Resource: rig.UserProcesses})
 	r := report(tb, s.load(tb, s.clients[0], refused, "-parallel", "5"))
 	assert.Zero(tb, r.TimedOut, "a client that gets no worker is told")
@@ -262,7 +262,7 @@ func (s *stage) serveLoggingTo(tb testing.TB, disk *rig.Disk, args ...string) (s
 
 func logCannotBeWritten(tb testing.TB, s *stage, srv *server, log string, f fault.Fault) {
 	tb.Helper()
-	const clients = 50 // whose lines are more than the last page of the log has room for
+	const clients = 30 // whose lines are more than the last page of the log has room for
 	broken, err := fault.Apply(tb.Context(), s.lab, f)
 	require.NoError(tb, err)
 	served := report(tb, s.load(tb, s.clients[0], clients, "-parallel", "4", "-messages", "2")).Err()
@@ -320,7 +320,7 @@ func TestLittleMemoryCatches(t *testing.T) {
 
 func littleMemory(tb testing.TB, s *stage, srv *server) {
 	tb.Helper()
-	const room = 16 << 20
+	const room, short, after = 16 << 20, 25, 5 // clients come while memory is short, and after that
 	soft := addressSpace(tb, srv.Process) + room
 	limited, err := fault.Apply(tb.Context(), s.lab, fault.Limit{
 		Targets: []rig.Target{srv.Itself()}, Resource: rig.Memory, Soft: soft})
@@ -328,7 +328,7 @@ func littleMemory(tb testing.TB, s *stage, srv *server) {
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", srv.PID))
 	require.NoError(tb, err)
 	require.Regexp(tb, fmt.Sprintf(`(?m)^Max address space +%d `, soft), string(limits))
-	r := report(tb, s.load(tb, s.clients[0], 50, "-parallel", "10", "-messages", "2"))
+	r := report(tb, s.load(tb, s.clients[0], short, "-parallel", "10", "-messages", "2"))
 	if r.Refused > 0 && endsSoon(tb, srv.Process) {
 		require.Fail(tb, "little memory ended the server", "observed: %v", srv.Stderr.Last(2))
 	}
@@ -337,9 +337,9 @@ func littleMemory(tb testing.TB, s *stage, srv *server) {
 	}
 	assert.Zero(tb, r.TimedOut+r.Refused, "who is not served is told")
 	require.NoError(tb, limited.Heal(tb.Context()))
-	allServed(tb, s.load(tb, s.clients[1], 10, "-parallel", "4"))
-	everythingReaped(tb, srv, 60)
-	assert.EqualValues(tb, 60, srv.stop(tb).Reaped)
+	allServed(tb, s.load(tb, s.clients[1], after, "-parallel", "4"))
+	everythingReaped(tb, srv, short+after)
+	assert.EqualValues(tb, short+after, srv.stop(tb).Reaped)
 	// An executed worker is a Go program that may find no memory while its runtime starts.
 	// It then ends with status 2, or by SIGSEGV: in Go 1.26 runtime.preemptall, which the
 	// fatal error calls, may find processors that are not there yet.

@@ -162,9 +162,9 @@ func floodWithSIGCHLD(tb testing.TB, s *stage, serverArgs ...string) {
 	}
 	everythingReaped(tb, srv, 2)
 	heal(tb, flood)
-	allServed(tb, s.load(tb, s.clients[0], 20))
-	everythingReaped(tb, srv, 22)
-	assert.EqualValues(tb, 22, srv.stop(tb).Reaped)
+	allServed(tb, s.load(tb, s.clients[0], 5))
+	everythingReaped(tb, srv, 7)
+	assert.EqualValues(tb, 7, srv.stop(tb).Reaped)
 }
 
 // waitsForAChild returns the call with which a thread of the process waits for a

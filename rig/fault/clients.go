@@ -142,7 +142,7 @@ func (g *crowd) start(act func(ctx context.Context, k *client) error) *client {
 				<-stopped
 			}
 			if errors.Is(err, os.ErrDeadlineExceeded) || err == nil {
-				err = k.leave()
+				err = g.leave(k)
 			}
 			k.conn.Close()
 		}
@@ -273,14 +273,31 @@ func (k *client) converse(speak func() error) error {
 	return err
 }
 
-// leave ends the connection as a client should.
-func (k *client) leave() error {
+// leave ends the connection as a client should. It waits for the settling time for
+// something to come, and again while the server's kernel has bytes for it: after a window of
+// zero that kernel asks ever more rarely whether there is room, and what tells it before, the
+// window update, may be lost on a busy machine.
+func (g *crowd) leave(k *client) error {
+	const longest = 4       // settling times
 	_ = k.conn.CloseWrite() // what is wrong with the connection shows in the read
-	err := k.read(rig.Scaled(rig.Settling))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ErrLeft
+	for waited := 1; ; waited++ {
+		err := k.read(rig.Scaled(rig.Settling))
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if waited == longest || !g.hasBytesFor(k) {
+			return ErrLeft
+		}
 	}
-	return err
+}
+
+// hasBytesFor says whether the server's kernel has sent the client something that has not
+// been acknowledged, or has yet to send it.
+func (g *crowd) hasBytesFor(k *client) bool {
+	ours, ourErr := g.from.Sockets()
+	theirs, theirErr := g.server.Sockets()
+	_, served := k.sides(ours, theirs, unmapped(g.to))
+	return errors.Join(ourErr, theirErr) == nil && served.SendQueue > 0
 }
 
 // plain takes off what packages net and rig put around an error of a call.

@@ -3,11 +3,13 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,40 @@ func TestParseStatReadsAsTheLibraryDoes(t *testing.T) {
 	assert.Less(t, got.Age, time.Hour)
 	_, err = ReadProcess(math.MaxInt32)
 	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestScheduling is read as the library does.
+func TestScheduling(t *testing.T) {
+	self := os.Getpid()
+	proc, err := procfs.NewProc(self)
+	require.NoError(t, err)
+	threads, err := ReadThreads(self)
+	require.NoError(t, err)
+	assert.True(t, slices.IsSortedFunc(threads, func(a, b ThreadUse) int { return cmp.Compare(a.TID, b.TID) }))
+	at := slices.IndexFunc(threads, func(u ThreadUse) bool { return u.TID == self })
+	require.GreaterOrEqual(t, at, 0, "the first thread, %d, among %v", self, threads)
+	status, err := proc.NewStatus()
+	require.NoError(t, err)
+	assert.LessOrEqual(t, threads[at].Sleeps, status.VoluntaryCtxtSwitches)
+	statistics, err := proc.Schedstat()
+	require.NoError(t, err)
+	assert.LessOrEqual(t, threads[at].Running, time.Duration(statistics.RunningNanoseconds))
+	assert.LessOrEqual(t, threads[at].Waiting, time.Duration(statistics.WaitingNanoseconds))
+
+	sleeps, err := ReadWakeups(self)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, sleeps, threads[at].Sleeps)
+	running, waiting, err := ReadScheduled(self)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, running, threads[at].Running)
+	assert.GreaterOrEqual(t, waiting, threads[at].Waiting)
+	_, err = ReadWakeups(math.MaxInt32)
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	_, err = parseSleeps("Name:\tx\nnonvoluntary_ctxt_switches:\t7\n")
+	require.ErrorContains(t, err, "it has no voluntary_ctxt_switches")
+	_, _, err = parseScheduled("12")
+	require.ErrorContains(t, err, "parse the scheduling")
 }
 
 // TestProcessWithoutItsFirstThreadIsNoZombie: the kernel says Z of it, too.

@@ -3,37 +3,68 @@
 package observe
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
-	"slices"
+	"os"
+	"strconv"
+	"strings"
 	"time"
-
-	"github.com/prometheus/procfs"
 )
 
 // ReadWakeups returns how often the threads of a process have gone to sleep of their
 // own accord (voluntary_ctxt_switches in proc_pid_status(5)).
-func ReadWakeups(pid int) (uint64, error) {
-	fs, err := procfs.NewFS(procRoot)
+func ReadWakeups(pid int) (n uint64, err error) {
+	threads, err := ListThreads(pid)
 	if err != nil {
 		return 0, err
 	}
-	threads, err := fs.AllThreads(pid)
-	if err != nil {
-		return 0, fmt.Errorf("list threads of process %d: %w", pid, err)
-	}
-	var n uint64
-	for _, thread := range threads {
-		status, err := thread.NewStatus()
+	for _, tid := range threads {
+		sleeps, err := readSleeps(pid, tid)
 		if isGone(err) {
 			continue
 		}
 		if err != nil {
-			return 0, fmt.Errorf("read thread %d: %w", thread.PID, err)
+			return 0, fmt.Errorf("read thread %d: %w", tid, err)
 		}
-		n += status.VoluntaryCtxtSwitches
+		n += sleeps
 	}
 	return n, nil
+}
+
+// readSleeps returns how often a thread has gone to sleep of its own accord.
+func readSleeps(pid, tid int) (uint64, error) {
+	text, err := os.ReadFile(pathOf(procRoot, pid, "task", strconv.Itoa(tid), "status"))
+	if err != nil {
+		return 0, err
+	}
+	return parseSleeps(string(text))
+}
+
+func parseSleeps(status string) (uint64, error) {
+	for line := range strings.Lines(status) {
+		if value, is := strings.CutPrefix(line, "voluntary_ctxt_switches:"); is {
+			return strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, errors.New("parse the status: it has no voluntary_ctxt_switches")
+}
+
+// readScheduled returns for how long a thread has run, and for how long it waited.
+func readScheduled(pid, tid int) (running, waiting time.Duration, err error) {
+	text, err := os.ReadFile(pathOf(procRoot, pid, "task", strconv.Itoa(tid), "schedstat"))
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseScheduled(string(text))
+}
+
+// parseScheduled reads a line of schedstat: two times in nanoseconds, and how often the
+// thread ran.
+func parseScheduled(line string) (running, waiting time.Duration, err error) {
+	if _, err := fmt.Sscanf(line, "%d %d", &running, &waiting); err != nil {
+		return 0, 0, fmt.Errorf("parse the scheduling %q: %w", line, err)
+	}
+	return running, waiting, nil
 }
 
 // ReadScheduled returns for how long the threads of a process have run, and for how
@@ -41,65 +72,44 @@ func ReadWakeups(pid int) (uint64, error) {
 // keeps no such statistics (CONFIG_SCHED_INFO) running is the processor time, and
 // waiting 0.
 func ReadScheduled(pid int) (running, waiting time.Duration, err error) {
-	fs, err := procfs.NewFS(procRoot)
+	threads, err := ListThreads(pid)
 	if err != nil {
 		return 0, 0, err
 	}
-	threads, err := fs.AllThreads(pid)
-	if err != nil {
-		return 0, 0, fmt.Errorf("list threads of process %d: %w", pid, err)
-	}
-	for _, thread := range threads {
-		statistics, err := thread.Schedstat()
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
+	for _, tid := range threads {
+		ran, waited, err := readScheduled(pid, tid)
+		switch {
+		case err == nil:
+			running, waiting = running+ran, waiting+waited
+		case hasThread(pid, tid): // no CONFIG_SCHED_INFO
 			info, err := ReadProcess(pid)
 			return info.CPUTime, 0, err
 		}
-		running += time.Duration(statistics.RunningNanoseconds)
-		waiting += time.Duration(statistics.WaitingNanoseconds)
 	}
 	return running, waiting, nil
 }
 
+func hasThread(pid, tid int) bool {
+	_, err := os.Stat(pathOf(procRoot, pid, "task", strconv.Itoa(tid)))
+	return err == nil
+}
+
 // ReadThreads returns what each thread of a process had of the processors, in order of
 // their numbers. Threads that end meanwhile are left out.
-func ReadThreads(pid int) ([]ThreadUse, error) {
-	fs, err := procfs.NewFS(procRoot)
-	if err != nil {
-		return nil, err
-	}
-	all, err := fs.AllThreads(pid)
-	if err != nil {
-		return nil, fmt.Errorf("list threads of process %d: %w", pid, err)
-	}
-	var threads []ThreadUse
-	for _, thread := range all {
-		status, err := thread.NewStatus()
-		if isGone(err) {
-			continue
+func ReadThreads(pid int) (threads []ThreadUse, err error) {
+	var failed error
+	err = eachThread(procRoot, pid, func(thread ProcessInfo) bool {
+		use := ThreadUse{TID: thread.PID, Wants: thread.State == RunningState}
+		if use.Sleeps, failed = readSleeps(pid, thread.PID); isGone(failed) {
+			failed = nil
+			return true
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read thread %d: %w", thread.PID, err)
-		}
-		stat, err := thread.Stat()
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read thread %d: %w", thread.PID, err)
-		}
-		use := ThreadUse{TID: thread.PID, Sleeps: status.VoluntaryCtxtSwitches, Wants: stat.State == string(RunningState)}
-		if statistics, err := thread.Schedstat(); err == nil {
-			use.Running = time.Duration(statistics.RunningNanoseconds)
-			use.Waiting = time.Duration(statistics.WaitingNanoseconds)
-		} else { // no CONFIG_SCHED_INFO
-			use.Running = time.Duration(stat.UTime+stat.STime) * time.Second / ticksPerSecond
+		var noStatistics error // no CONFIG_SCHED_INFO
+		if use.Running, use.Waiting, noStatistics = readScheduled(pid, thread.PID); noStatistics != nil {
+			use.Running = thread.CPUTime
 		}
 		threads = append(threads, use)
-	}
-	slices.SortFunc(threads, func(a, b ThreadUse) int { return cmp.Compare(a.TID, b.TID) })
-	return threads, nil
+		return failed == nil
+	})
+	return threads, errors.Join(err, failed)
 }

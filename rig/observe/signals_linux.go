@@ -33,8 +33,7 @@ func readSignals(root string, pid int) (SignalMasks, error) {
 // signalLines is how many lines of /proc/PID/status are about signals.
 const signalLines = 5
 
-// parseSignals reads the signal lines of /proc/PID/status, which the procfs
-// library leaves out.
+// parseSignals reads the signal lines of /proc/PID/status.
 func parseSignals(status []byte) (SignalMasks, error) {
 	var masks SignalMasks
 	found := 0

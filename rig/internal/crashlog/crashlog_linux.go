@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,8 +70,12 @@ type crashedBinary struct {
 //	server[71]: segfault at 4 ip 000000000046e8d1 sp 00007ffc error 4 in plain.test[6e8d1,400000+8a000] likely on CPU 1
 //	traps: server[71] general protection fault ip:46e8d1 sp:7ffc error:0 in plain.test[400000+8a000]
 //	server[71]: unhandled exception: DABT (lower EL), ESR 0x92000046, level 2 translation fault in plain.test[6e8d1,400000+8a000]
-var crashLine = regexp.MustCompile(`^(?:traps: )?(.+?)\[\d+\]:? (?:segfault at|general protection|trap |unhandled ).*?` +
-	`(?: in (\S+)\[(?:[0-9a-f]+,)?[0-9a-f]+\+([0-9a-f]+)\])?(?: likely on .*)?$`)
+//
+// It is compiled when it is first needed, which it is in no helper program.
+var crashLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:traps: )?(.+?)\[\d+\]:? (?:segfault at|general protection|trap |unhandled ).*?` +
+		`(?: in (\S+)\[(?:[0-9a-f]+,)?[0-9a-f]+\+([0-9a-f]+)\])?(?: likely on .*)?$`)
+})
 
 // crashed returns the line of a record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg)
 // if it is about a crash of the binary: in its code or, where the line names no file, in
@@ -84,7 +89,7 @@ func (b crashedBinary) crashed(record string) (line string, is bool) {
 		return "", false
 	}
 	line, _, _ = strings.Cut(text, "\n")
-	parts := crashLine.FindStringSubmatch(line)
+	parts := crashLine().FindStringSubmatch(line)
 	switch {
 	case parts == nil:
 		return "", false
