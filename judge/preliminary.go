@@ -99,8 +99,11 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 			if p.cause = c.firstClients(s); p.cause != nil {
 				return
 			}
+			c.crowd(&p.profile)
 			p.profile.forks, p.profile.routine = c.Subject.forks, routineWords(s)
 			p.cause, p.serial = c.startsElsewhere(tb)
+		default:
+			c.crowd(&p.profile)
 		}
 	})
 	if c.Host != nil && c.Host.Overcrowded() {

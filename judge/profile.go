@@ -91,9 +91,6 @@ func (c *Case) profile() (Profile, error) {
 	before.SpeaksFirst, before.Greeting = p.facts.SpeaksFirst, p.facts.Greeting
 	p.facts = before
 	c.describeWays(&p)
-	if err == nil {
-		c.crowd(&p)
-	}
 	return p, err
 }
 
