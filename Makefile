@@ -59,7 +59,10 @@ search-matrix: bin/proofs.test ## print how many random stories it takes to find
 soak: bin/forkrig ## play random stories for DURATION=10m and write into SOAKDIR; ARGS='-shard 0/4 -- COMMAND…'
 	$(SUDO) bin/forkrig search -soak $(DURATION) -soak-dir $(SOAKDIR) $(ARGS)
 
-subjects: bin/forkrig ## judge real servers and install them with apt-get; SUBJECTS='socat python' judges these only
+bin/subjects: FORCE ## build the subjects of Go, npm and C
+	subjects/build
+
+subjects: bin/forkrig bin/subjects ## judge real servers and install them with apt-get; SUBJECTS='socat redis' judges these only
 	$(SUDO) subjects/run $(INSTALL) $(SUBJECTS)
 
 test: ## vet, build and test everything with your own privileges
