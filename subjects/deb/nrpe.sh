@@ -7,7 +7,6 @@ server_port=$port
 nrpe_user=nobody
 nrpe_group=nogroup
 pid_file=$dir/pid
-allowed_hosts=0.0.0.0/0,::/0
 command[ok]=/bin/true
 CONF
 exec nrpe -c "$dir/conf" -f -n
