@@ -43,7 +43,11 @@ var signalStorm = judge.Check{
 			maxRounds = 100
 		}
 		var failed error
-		for round := 0; failed == nil && round < maxRounds && (onListener.Sent() < many || onWorkers.Sent() < many); round++ {
+		enough := func() bool {
+			toWorkers := onWorkers.Sent()
+			return onListener.Sent() >= many && (toWorkers >= many || toWorkers == 0) // 0: it has no workers
+		}
+		for round := 0; failed == nil && round < maxRounds && !enough(); round++ {
 			failed = converse(c)
 		}
 		listenerStorm, err := onListener.Result()
