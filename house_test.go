@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,6 +154,27 @@ func TestDocsNameEveryPreset(t *testing.T) {
 	for line := range strings.Lines(examples) {
 		_, err := dialogue.Parse(line)
 		assert.NoError(t, err, "docs/dialogues.md: %s", line)
+	}
+}
+
+// TestDocsSayWhatIsExpectedOfSubjects compares docs/subjects.md with the lists in subjects.
+func TestDocsSayWhatIsExpectedOfSubjects(t *testing.T) {
+	text, list := document(t, "docs/subjects.md"), document(t, "subjects/subjects.txt")
+	count := 0
+	for line := range strings.Lines(document(t, "subjects/expected.txt")) {
+		name, found, ok := strings.Cut(strings.TrimSpace(line), "\t")
+		if !ok {
+			assert.True(t, strings.HasPrefix(line, "#"), "subjects/expected.txt: no tab in %q", line)
+			continue
+		}
+		count++
+		assert.Contains(t, list, "\n"+name+"\t", "subjects/subjects.txt")
+		assert.Regexp(t, `\n\| `+regexp.QuoteMeta(name)+` [^|]+\| [^|]+\| `+regexp.QuoteMeta(strings.ReplaceAll(found, " ", ", "))+` \| `, text, "docs/subjects.md")
+	}
+	assert.GreaterOrEqual(t, count, 40, "subjects")
+	for line := range strings.Lines(list) {
+		name, _, ok := strings.Cut(line, "\t")
+		assert.True(t, !ok || strings.HasPrefix(line, "#") || strings.Contains(text, "\n| "+name+" "), "docs/subjects.md lacks %s", name)
 	}
 }
 
