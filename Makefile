@@ -13,6 +13,7 @@ SOAKDIR     ?= bin/soak
 SEEDS       ?= 5
 INSTALL     := $(shell command -v apt-get >/dev/null && echo --install)
 SUBJECTS    ?=
+QUICK_SUBJECTS := tcpserver inetd svnserve dnsmasq git-daemon mini-httpd nginx haproxy go-http asyncio
 FLAKE_RUNS  ?= 1000
 FLAKE_MODES ?= plain,hogs,one-core,race,side-by-side
 FLAKE_RUN   ?=
@@ -59,7 +60,10 @@ search-matrix: bin/proofs.test ## print how many random stories it takes to find
 soak: bin/forkrig ## play random stories for DURATION=10m and write into SOAKDIR; ARGS='-shard 0/4 -- COMMAND…'
 	$(SUDO) bin/forkrig search -soak $(DURATION) -soak-dir $(SOAKDIR) $(ARGS)
 
-subjects: bin/forkrig ## judge real servers and install them with apt-get; SUBJECTS='socat python' judges these only
+bin/subjects: FORCE ## build the subjects of Go, npm and C
+	subjects/build
+
+subjects: bin/forkrig bin/subjects ## judge real servers and install them with apt-get; SUBJECTS='socat redis' judges these only
 	$(SUDO) subjects/run $(INSTALL) $(SUBJECTS)
 
 test: ## vet, build and test everything with your own privileges
@@ -111,8 +115,8 @@ ci-rootless: ## test what needs privileges as an ordinary user, or as user 65534
 	FORKRIG_REQUIRE=$(REQUIRED_ROOTLESS) CGO_ENABLED=0 $(GO) test -count=1 -timeout 8m -exec '$(CURDIR)/.ci/rootless' \
 		-skip '$(SAME_WITHOUT_ROOT)' ./rig/... ./judge/... ./checks/... ./scenarios/... ./proofs/...
 
-ci-subjects: ## judge three real servers
-	$(MAKE) subjects SUBJECTS="socat tcpserver python"
+ci-subjects: ## judge ten real servers that are quick, and compare with what is right to say of them
+	$(MAKE) subjects SUBJECTS="$(QUICK_SUBJECTS)"
 
 ci-features: ## print the features that CI requires
 	@echo '$(REQUIRED)'

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,6 +157,27 @@ func TestDocsNameEveryPreset(t *testing.T) {
 	}
 }
 
+// TestDocsSayWhatIsExpectedOfSubjects compares docs/subjects.md with the lists in subjects.
+func TestDocsSayWhatIsExpectedOfSubjects(t *testing.T) {
+	text, list := document(t, "docs/subjects.md"), document(t, "subjects/subjects.txt")
+	count := 0
+	for line := range strings.Lines(document(t, "subjects/expected.txt")) {
+		name, found, ok := strings.Cut(strings.TrimSpace(line), "\t")
+		if !ok {
+			assert.True(t, strings.HasPrefix(line, "#"), "subjects/expected.txt: no tab in %q", line)
+			continue
+		}
+		count++
+		assert.Contains(t, list, "\n"+name+"\t", "subjects/subjects.txt")
+		assert.Regexp(t, `\n\| `+regexp.QuoteMeta(name)+` [^|]+\| [^|]+\| `+regexp.QuoteMeta(strings.ReplaceAll(found, " ", ", "))+` \| `, text, "docs/subjects.md")
+	}
+	assert.GreaterOrEqual(t, count, 40, "subjects")
+	for line := range strings.Lines(list) {
+		name, _, ok := strings.Cut(line, "\t")
+		assert.True(t, !ok || strings.HasPrefix(line, "#") || strings.Contains(text, "\n| "+name+" "), "docs/subjects.md lacks %s", name)
+	}
+}
+
 // TestReadmeIsShort keeps the README a page: what is more stands in docs.
 func TestReadmeIsShort(t *testing.T) {
 	assert.LessOrEqual(t, strings.Count(document(t, "README.md"), "\n"), 160)
@@ -188,6 +210,8 @@ func eachSource(t *testing.T, f func(path, dir string, imports []string)) {
 		case err != nil:
 			return err
 		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != ".":
+			return fs.SkipDir
+		case path == "subjects": // they are modules of their own
 			return fs.SkipDir
 		case filepath.Ext(path) != ".go":
 			return nil

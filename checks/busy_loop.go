@@ -21,6 +21,7 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 		began := time.Now()
 		before := threads(c, listeners)
 		lines := linesWritten(s)
+		atFirst := lines
 		var use threadsUse
 		var state finding
 		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
@@ -34,7 +35,7 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 			}
 			use = since(before, threads(c, listeners), took)
 			written := linesWritten(s)
-			use.writes, lines = written != lines, written
+			use.writes, use.lines, lines = written != lines, written-atFirst, written
 			state = use.judge()
 			return state != unclear, use.String(), nil
 		})
@@ -73,6 +74,7 @@ type threadsUse struct {
 	took    time.Duration
 	threads []rig.ThreadUse
 	writes  bool // a moment ago: then one that sleeps may wait for room in the pipe
+	lines   int  // written in that time
 }
 
 func since(before, now map[int]rig.ThreadUse, took time.Duration) threadsUse {
@@ -122,7 +124,11 @@ func (s threadsUse) judge() finding {
 		veryLongRun = 100 * time.Millisecond
 		pause       = time.Millisecond
 		minSleeps   = 3
+		manyLines   = 4000 // a second; asyncio, which pauses for a second after 100 attempts, writes 1800
 	)
+	if float64(s.lines) >= manyLines*s.took.Seconds() {
+		return looping // it sleeps only because the log is not read as fast as it is written
+	}
 	running, runnable := s.runnable()
 	much := runnable >= s.took/2
 	if running >= veryLongRun && running >= s.took/3 || much && running >= longRun && running >= runnable/runShare {

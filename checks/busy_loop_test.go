@@ -37,3 +37,12 @@ func TestBusyLoop(t *testing.T) {
 		})
 	}
 }
+
+// TestBusyLoopByItsLog tells a loop that waits for the reader of its log from one that pauses.
+func TestBusyLoopByItsLog(t *testing.T) {
+	use := threadsUse{took: 500 * time.Millisecond, lines: 5000,
+		threads: []rig.ThreadUse{{Running: 20 * time.Millisecond, Waiting: 100 * time.Millisecond, Sleeps: 300}}}
+	assert.Equal(t, looping, use.judge())
+	use.lines = 900
+	assert.Equal(t, idle, use.judge())
+}

@@ -13,6 +13,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 	"forkrig/rig/inject"
 	"forkrig/scorecard"
 )
@@ -30,6 +31,9 @@ var eintrSweep = judge.Check{
 				c.Did(scorecard.EINTR)
 				c.KeepEnd()
 				c.KillSubject()
+				_, _ = fault.Apply(ctx, c.Lab, fault.Destroy{Host: c.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
+					return k.Local.Port() == c.Subject.ListenPort() // an error shows when bind fails, which another check judges
+				}})
 				again, err := session.Again(ctx)
 				if err == nil {
 					_, err = c.AwaitTrapped(again)

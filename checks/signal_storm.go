@@ -35,9 +35,19 @@ var signalStorm = judge.Check{
 		listeners := s.Listeners()
 		before := c.Wakeups(listeners)
 		// Clients converse until many signals have come, so that all points of a conversation are hit.
-		const many, maxRounds = 500, 20
+		// Where a client says one round only, a turn is shorter: a listener that sleeps between two
+		// clients needs a second for each.
+		const many = 500
+		maxRounds := 20
+		if c.Service.Lacks(dialogue.Repeats) != "" {
+			maxRounds = 100
+		}
 		var failed error
-		for round := 0; failed == nil && round < maxRounds && (onListener.Sent() < many || onWorkers.Sent() < many); round++ {
+		enough := func() bool {
+			toWorkers := onWorkers.Sent()
+			return onListener.Sent() >= many && (toWorkers >= many || toWorkers == 0) // 0: it has no workers
+		}
+		for round := 0; failed == nil && round < maxRounds && !enough(); round++ {
 			failed = converse(c)
 		}
 		listenerStorm, err := onListener.Result()
@@ -64,7 +74,7 @@ var signalStorm = judge.Check{
 // converse lets clients converse while a storm goes on.
 func converse(c *judge.Case) error {
 	if c.Service.Lacks(dialogue.Repeats) != "" {
-		return c.Visits(40, 4)
+		return c.Visits(8, 4)
 	}
 	const clients, messages = 8, 25
 	errs := make([]error, clients)

@@ -30,7 +30,7 @@ func (c *Case) SmallBuffers() {
 // the connection has not changed for the settling time.
 func (k *Conn) Fill() []byte {
 	k.Case.Did(scorecard.SlowReader)
-	block := bytes.Repeat([]byte("a line of a client that does not read what comes back\n"), 100)
+	block := bytes.Repeat([]byte(fillLine), 100)
 	const maxBytes = 16 << 20
 	var said []byte
 	began := time.Now()
@@ -65,7 +65,24 @@ func (k *Conn) Fill() []byte {
 	return said
 }
 
-// ReadBack reads the answer to what was said. The service has the ability [dialogue.Bulk].
+// fillLine is what Fill sends again and again.
+const fillLine = "a line of a client that does not read what comes back\n"
+
+// ReadBack reads the answer to what was said, and sends the rest of the line in which Fill
+// stopped meanwhile: a server of lines answers whole ones. The service has the ability
+// [dialogue.Bulk].
 func (k *Conn) ReadBack(said []byte) error {
-	return k.Expect([]byte(k.Case.Answer(string(said))))
+	rest := fillLine[len(said)%len(fillLine):]
+	sent := make(chan struct{})
+	k.Case.Must(k.SetWriteDeadline(time.Now().Add(patience())))
+	go func() {
+		defer close(sent)
+		_, _ = k.TCPConn.Write([]byte(rest)) // an error shows in the answer
+	}()
+	err := k.Expect([]byte(k.Case.Answer(string(said) + rest)))
+	if err != nil {
+		_ = k.SetWriteDeadline(time.Now())
+	}
+	<-sent
+	return err
 }

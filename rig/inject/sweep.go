@@ -52,6 +52,8 @@ type Sweep struct {
 	// also without faults. It starts it again, as [Session.Again] does, waits until
 	// it serves, and returns the new session. Without it the sweep ends there.
 	Restart func(ctx context.Context) (*Session, error)
+
+	background bool // the process that was started has ended before, and others serve
 }
 
 // SweepResult is what came of one interruption.
@@ -65,7 +67,8 @@ type SweepResult struct {
 	// Err is the error of the conversation in which the call failed, After that of the
 	// next, without faults.
 	Err, After error
-	// Ended says that the subject's process ended, and how.
+	// Ended says that the subject's process ended, and how. It stays false where that process
+	// had gone to the background and ended before: After tells whether the subject serves.
 	Ended bool
 	Exit  rig.Exit
 }
@@ -127,6 +130,7 @@ func (w Sweep) Run(ctx context.Context, s *Session) (results []SweepResult, err 
 		return nil, fmt.Errorf("sweep: a conversation without faults: %w", err)
 	}
 	s.settle(ctx)
+	w.background = s.gone()
 	taken := s.Seen()
 	for _, c := range w.Calls {
 		for _, in := range []Where{Listener, Workers} {
@@ -174,7 +178,7 @@ func (w Sweep) step(ctx context.Context, s *Session, c Call, in Where, nth int) 
 	if r.After != nil {
 		s.settle(ctx) // a process that ends refuses connections before it has ended
 	}
-	if s.gone() {
+	if !w.background && s.gone() {
 		r.Ended = true
 		exit, err := s.Process.Wait(ctx)
 		if err != nil {

@@ -1,9 +1,6 @@
 #!/bin/sh
 # xinetd.sh IP PORT: xinetd in the foreground, with one service: cat.
-set -eu
-ip=$1 port=$2
-case $ip in *:*) family=IPv6 ;; *) family=IPv4 ;; esac
-dir=$(mktemp -d)
+. "${0%/*}/start.sh"
 
 # Without cps, xinetd turns a service off for 10 seconds after 50 connections in one second.
 # instances and per_source are unlimited by default; a distribution's defaults section, which
@@ -14,7 +11,7 @@ service echo-$port
 	type        = UNLISTED
 	socket_type = stream
 	protocol    = tcp
-	flags       = $family
+	flags       = IPv$family
 	bind        = $ip
 	port        = $port
 	wait        = no

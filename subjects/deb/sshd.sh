@@ -1,9 +1,6 @@
 #!/bin/sh
 # sshd.sh IP PORT: OpenSSH's sshd in the foreground, with a host key of its own.
-set -eu
-ip=$1 port=$2
-case $ip in *:*) host=[$ip] ;; *) host=$ip ;; esac
-dir=$(mktemp -d)
+. "${0%/*}/start.sh"
 sshd=$(command -v sshd) # sshd executes itself and insists on its absolute path
 
 ssh-keygen -q -t ed25519 -N '' -f "$dir/key"

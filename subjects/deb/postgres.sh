@@ -1,8 +1,6 @@
 #!/bin/sh
 # postgres.sh IP PORT: PostgreSQL with a fresh and empty cluster. Not as root: PostgreSQL refuses.
-set -eu
-ip=$1 port=$2
-dir=$(mktemp -d)
+. "${0%/*}/start.sh"
 
 # Debian keeps the programs of each version in a directory of its own, outside PATH.
 for bin in /usr/lib/postgresql/*/bin; do

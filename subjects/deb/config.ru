@@ -1,0 +1,2 @@
+# The application of puma.
+run ->(_) { [200, { "Content-Type" => "text/plain" }, ["ok\n"]] }
