@@ -1,7 +1,7 @@
 # Targets for people and for CI: .ci/run and the workflows call the ci targets. `make help`
 # lists all of them.
 .DEFAULT_GOAL := help
-.PHONY: help scenarios proofs checks defects search-matrix soak subjects test race flake lint bench fuzz \
+.PHONY: help scenarios proofs checks defects search-matrix soak subjects test race flake flake-subjects lint bench fuzz \
 	ci ci-root ci-rootless ci-subjects ci-features clean
 
 GO          ?= go
@@ -20,6 +20,7 @@ FLAKE_RUN   ?=
 FLAKE_SKIP  ?=
 FLAKE_DIR   ?=
 FLAKE_PACKAGE ?= ./scenarios
+FLAKE_SUBJECTS ?= nginx socat go-http
 
 # The features that CI requires: a test that lacks one of them fails there instead of skipping.
 # Not every kernel has netem, and the faults work without it; a container may hide the log of
@@ -82,6 +83,10 @@ flake: ## repeat the tests of FLAKE_PACKAGE under load and count failures; FLAKE
 	CGO_ENABLED=0 $(GO) build -o bin/flake ./flake
 	@bin/flake -runs '$(FLAKE_RUNS)' -modes '$(FLAKE_MODES)' -run '$(FLAKE_RUN)' -skip '$(FLAKE_SKIP)' \
 		-dir '$(FLAKE_DIR)' -package '$(FLAKE_PACKAGE)'
+
+flake-subjects: bin/forkrig bin/subjects ## judge FLAKE_SUBJECTS 20 times beside hogs, and count what differs from what is right to say
+	CGO_ENABLED=0 $(GO) build -o bin/flake ./flake
+	FORKRIG_SUBJECTS='$(FLAKE_SUBJECTS)' bin/flake -runs 20 -modes hogs -package ./proofs -run '^TestRealServers$$'
 
 lint: ## check formatting, vet for other systems, and run staticcheck and actionlint
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted; exit 1; }
