@@ -21,7 +21,7 @@ func TestRealServers(t *testing.T) {
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			output, err := exec.CommandContext(t.Context(), "../subjects/run", "--cards", t.TempDir(), name).CombinedOutput()
+			output, err := exec.CommandContext(t.Context(), "../subjects/run", name).CombinedOutput()
 			assert.NoError(t, err, "%s", output)
 		})
 	}
