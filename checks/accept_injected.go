@@ -9,8 +9,6 @@ import (
 	"syscall"
 
 	"forkrig/judge"
-	"forkrig/rig"
-	"forkrig/rig/fault"
 	"forkrig/rig/inject"
 	"forkrig/scorecard"
 )
@@ -154,14 +152,10 @@ func (a *acceptErrors) blame(e acceptError) {
 func (a *acceptErrors) startAgain(left []acceptError) bool {
 	a.session.Clear()
 	a.healed()
-	a.KillSubject()
-	_, _ = fault.Apply(a.Context(), a.Lab, fault.Destroy{Host: a.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
-		return k.Local.Port() == a.Subject.ListenPort() // an error shows when bind fails
-	}})
-	again, err := a.session.Again(a.Context())
-	if err == nil {
+	a.KillSubjectWithoutTrace()
+	_, again, err := a.TryStartTrapped(acceptCalls...)
+	if again != nil {
 		a.session = again
-		_, err = a.AwaitTrapped(again)
 	}
 	if err != nil {
 		for _, e := range left {

@@ -13,7 +13,6 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig"
-	"forkrig/rig/fault"
 	"forkrig/rig/inject"
 	"forkrig/scorecard"
 )
@@ -27,17 +26,11 @@ var eintrSweep = judge.Check{
 		possible := interruptible(c, s, session)
 		sweep := inject.Sweep{
 			Converse: func(context.Context) error { return c.Visit(0) },
-			Restart: func(ctx context.Context) (*inject.Session, error) {
+			Restart: func(context.Context) (*inject.Session, error) {
 				c.Did(scorecard.EINTR)
 				c.KeepEnd()
-				c.KillSubject()
-				_, _ = fault.Apply(ctx, c.Lab, fault.Destroy{Host: c.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
-					return k.Local.Port() == c.Subject.ListenPort() // an error shows when bind fails, which another check judges
-				}})
-				again, err := session.Again(ctx)
-				if err == nil {
-					_, err = c.AwaitTrapped(again)
-				}
+				c.KillSubjectWithoutTrace()
+				_, again, err := c.TryStartTrapped(inject.SweepCalls...)
 				return again, err
 			},
 		}

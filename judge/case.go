@@ -37,6 +37,8 @@ type Case struct {
 	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
 	neverRests bool
+	// dir is the directory of the last start, which {dir} stands for; "" where there is none.
+	dir string
 
 	mu        sync.Mutex
 	result    scorecard.Result
@@ -100,6 +102,15 @@ func (c *Case) CloseConnections() {
 func (c *Case) KillSubject() {
 	c.endedByCheck()
 	c.Apply(fault.KillAll{Host: c.Host})
+}
+
+// KillSubjectWithoutTrace is [Case.KillSubject] that destroys what is left of the subject's
+// connections, too, so that bind does not fail in the next start: other checks judge that.
+func (c *Case) KillSubjectWithoutTrace() {
+	c.KillSubject()
+	_, _ = fault.Apply(c.Context(), c.Lab, fault.Destroy{Host: c.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
+		return k.Local.Port() == c.Subject.ListenPort() // an error shows when bind fails
+	}})
 }
 
 // Apply applies a fault, and returns what heals it. A fault of processes of which none is

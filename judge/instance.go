@@ -113,6 +113,7 @@ func (c *Case) Command(how Launch) (command rig.Command, err error) {
 			return command, err
 		}
 	}
+	c.dir = dir
 	command = c.Subject.At(c.Address, dir)
 	command.User, command.Capabilities = user, capabilities
 	return command, nil

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"forkrig/rig"
-	"forkrig/rig/fault"
 	"forkrig/scorecard"
 )
 
@@ -122,10 +121,7 @@ func (c *Case) revive() *Instance {
 	if c.ListensOn() {
 		return nil
 	}
-	c.KillSubject()
-	_, _ = fault.Apply(c.Context(), c.Lab, fault.Destroy{Host: c.Host, What: "what is left of the connections", Match: func(k rig.Socket) bool {
-		return k.Local.Port() == c.Subject.ListenPort() // an error shows when bind fails
-	}})
+	c.KillSubjectWithoutTrace()
 	s, err := c.TryStart(Launch{Watched: true})
 	c.Must(err)
 	c.served(nil)

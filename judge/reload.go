@@ -22,7 +22,7 @@ type Reload struct {
 	// Signal is sent to the first process; 0 means that Command does it.
 	Signal syscall.Signal
 	// Command is a program and its arguments, run on the subject's host. In each word {pid} is
-	// the number of the first process.
+	// the number of the first process; the placeholders of [Subject.At] are replaced, too.
 	Command []string
 }
 
@@ -38,8 +38,8 @@ func (r Reload) String() string {
 
 // check returns what is wrong with the description, and what to do about it.
 func (r Reload) check() error {
-	if len(r.Command) > 0 && !slices.ContainsFunc(r.Command, func(word string) bool { return strings.Contains(word, "{pid}") }) {
-		return fmt.Errorf("reload by %q: give a signal such as HUP, or a command with {pid} in place of the first process's number", r)
+	if len(r.Command) > 0 && !slices.ContainsFunc(r.Command, func(word string) bool { return strings.Contains(word, "{pid}") || strings.Contains(word, "{dir}") }) {
+		return fmt.Errorf("reload by %q: give a signal such as HUP, or a command with {pid} in place of the first process's number, or with the {dir} where the subject leaves it", r)
 	}
 	return nil
 }
@@ -63,10 +63,7 @@ func (s *Instance) Reload() {
 	}
 	pid, err := c.Host.PIDOf(head)
 	c.Must(err)
-	words := make([]string, len(how.Command))
-	for i, word := range how.Command {
-		words[i] = strings.ReplaceAll(word, "{pid}", strconv.Itoa(pid))
-	}
+	words := placed(how.Command, c.Address, c.dir, "{pid}", strconv.Itoa(pid))
 	p, err := c.Host.Start(rig.Command{Name: "reload", Args: words, Dir: c.Subject.Dir, User: c.Subject.User})
 	c.Must(err)
 	ctx, cancel := context.WithTimeout(c.Context(), rig.Patience())

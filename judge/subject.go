@@ -145,15 +145,21 @@ func (s Subject) ListenPort() uint16 {
 //
 // and every other brace stands for itself.
 func (s Subject) At(address netip.AddrPort, dir string) rig.Command {
+	return rig.Command{Name: "subject", Args: placed(s.Command, address, dir), Dir: s.Dir, User: s.User}
+}
+
+// placed replaces the placeholders in each word. The last ones are pairs of further placeholders
+// and what takes their place.
+func placed(words []string, address netip.AddrPort, dir string, further ...string) []string {
 	ip, host, family := address.Addr().String(), address.Addr().String(), "4"
 	if address.Addr().Is6() {
 		host, family = "["+ip+"]", "6"
 	}
-	replacer := strings.NewReplacer("{ip}:", host+":", "{ip}", ip, "{host}", host,
-		"{port}", strconv.Itoa(int(address.Port())), "{family}", family, "{dir}", dir)
-	words := make([]string, len(s.Command))
-	for i, word := range s.Command {
-		words[i] = replacer.Replace(word)
+	replacer := strings.NewReplacer(append(further, "{ip}:", host+":", "{ip}", ip, "{host}", host,
+		"{port}", strconv.Itoa(int(address.Port())), "{family}", family, "{dir}", dir)...)
+	all := make([]string, len(words))
+	for i, word := range words {
+		all[i] = replacer.Replace(word)
 	}
-	return rig.Command{Name: "subject", Args: words, Dir: s.Dir, User: s.User}
+	return all
 }

@@ -65,3 +65,11 @@ func TestSubjectCheck(t *testing.T) {
 		assert.ErrorContains(t, wrong.Check(), message)
 	}
 }
+
+// TestPlaceholdersOfReload: the command of a reload knows where the subject is, and its number.
+func TestPlaceholdersOfReload(t *testing.T) {
+	words := placed([]string{"sh", "-c", "kill -HUP {pid} $(cat {dir}/pid) # {ip}:{port} {other}"}, netip.MustParseAddrPort("[fd00::1]:9999"), "/d", "{pid}", "7")
+	assert.Equal(t, []string{"sh", "-c", "kill -HUP 7 $(cat /d/pid) # [fd00::1]:9999 {other}"}, words)
+	assert.NoError(t, Reload{Command: []string{"sh", "-c", "kill $(cat {dir}/pid)"}}.check())
+	assert.Error(t, Reload{Command: []string{"reload"}}.check())
+}

@@ -7,20 +7,28 @@ import (
 	"forkrig/rig/inject"
 )
 
-// StartTrapped starts the subject with the calls trapped.
+// StartTrapped starts the subject with the calls trapped. It skips the check where the machine
+// cannot do that, and breaks it where the subject does not listen.
 func (c *Case) StartTrapped(calls ...inject.Call) (*Instance, *inject.Session) {
-	command, err := c.Command(Launch{})
-	c.Must(err)
-	session, err := inject.Start(c.Context(), c.Host, command, calls...)
+	s, session, err := c.TryStartTrapped(calls...)
 	rig.SkipIfMissing(c.tb, err)
-	s, err := c.AwaitTrapped(session)
 	c.Must(err)
 	return s, session
 }
 
-// AwaitTrapped waits until a subject whose calls are trapped listens. All processes of the
-// host are its own: one that was started before has been killed.
-func (c *Case) AwaitTrapped(session *inject.Session) (*Instance, error) {
+// TryStartTrapped is [Case.StartTrapped] where what goes wrong is an error. There is a session
+// where the subject was started. All processes of the host are its own: one that was started
+// before has been killed.
+func (c *Case) TryStartTrapped(calls ...inject.Call) (*Instance, *inject.Session, error) {
+	command, err := c.Command(Launch{})
+	if err != nil {
+		return nil, nil, err
+	}
+	session, err := inject.Start(c.Context(), c.Host, command, calls...)
+	if err != nil {
+		return nil, nil, err
+	}
 	c.stall.answeredBy(session)
-	return c.await(session.Process, nil, 0)
+	s, err := c.await(session.Process, nil, 0)
+	return s, session, err
 }
