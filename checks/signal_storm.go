@@ -47,7 +47,7 @@ var signalStorm = judge.Check{
 			toWorkers := onWorkers.Sent()
 			return onListener.Sent() >= many && (toWorkers >= many || toWorkers == 0) // 0: it has no workers
 		}
-		for round := 0; failed == nil && round < maxRounds && !enough(); round++ {
+		for round := 0; failed == nil && (round == 0 || round < maxRounds && !enough()); round++ {
 			failed = converse(c)
 		}
 		listenerStorm, err := onListener.Result()

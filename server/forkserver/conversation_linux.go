@@ -9,9 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// buffer is what a worker reads into. Nobody writes to it before the fork, so each
-// worker finds it zero, and in pages of its own.
-var buffer [64 << 10]byte
+// bufferBytes is how much a worker reads at once.
+const bufferBytes = 64 << 10
+
+// buffer is what a worker reads into. The server does not write to it, so each worker finds it
+// zero, and in pages of its own. It is the only variable that a forked worker has (see
+// memory.trim).
+var buffer [bufferBytes]byte
 
 // conversation is what a worker does with its connection: it reads, sends the
 // whole reply, and reads again. It decides and leaves the system calls, one

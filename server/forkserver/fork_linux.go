@@ -13,7 +13,8 @@ package forkserver
 //	//go:norace       the race detector's calls would need the Go runtime
 //	//go:nocheckptr   likewise
 //
-// and they do not allocate, defer, store pointers, index where the compiler
+// and they do not allocate, defer, store pointers, use package variables other than buffer
+// (see memory.trim), index where the compiler
 // cannot see that the index is in range, or call through interfaces. They make
 // system calls through syscall.RawSyscall6 alone, which is what package syscall
 // uses between fork and exec, and for the same reasons.

@@ -8,27 +8,28 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// memory keeps from the workers what they do not need: the Go heap and the Go
-// runtime's tables. A fork copies the page tables of everything it shares and
+// memory keeps from the workers what they do not need: the Go heap, the Go runtime's tables
+// and the program's variables. A fork copies the page tables of everything it shares and
 // makes the next write to each page a fault, in the server too.
 //
-// A forked worker touches the program's text and variables, and the stack it
-// was forked on, which is part of the heap. Only these are shared. Measured
-// with 8 clients, on Linux 6.18, medians of one run: without this the server serves 2,268
-// connections per second instead of 3,049 (in C: 3,717), and a worker has 66 KiB of
-// private memory instead of 21 (in C: 28).
+// A forked worker touches the program's text, the variable buffer, and the stack it was forked
+// on, which is part of the heap. Only these are shared. docs/benchmarks.md has the figures.
 type memory struct {
 	trimmed     bool
 	page        uintptr // size of a page in bytes
 	first, last uintptr // first and last page of the shared stack
 }
 
-// trim makes the server's memory private, except for what belongs to the image
-// of the program. The effect is only on speed: where it cannot be done, all is shared.
+// trim makes the server's memory private, except for the text of the program and its
+// constants. The effect is only on speed: where it cannot be done, all is shared.
+//
+// Variables that start as zero, which buffer is one of, are zero in a worker again. Other
+// variables are not there at all.
 //
 // It does nothing where a shared library is loaded. There, the C library's
 // thread area must exist in a worker, because the kernel writes to it
@@ -41,13 +42,12 @@ func (m *memory) trim() error {
 	}
 	defer maps.Close()
 
-	type span struct{ start, end uintptr }
 	var private []span
 	var image string     // path of the program
 	var imageEnd uintptr // where its last mapping ends
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		fields := strings.Fields(lines.Text()) // address perms offset device inode [path]
-		var s span
+		s := span{advice: unix.MADV_DONTFORK}
 		if _, err := fmt.Sscanf(fields[0], "%x-%x", &s.start, &s.end); err != nil {
 			return fmt.Errorf("parse /proc/self/maps: %w", err)
 		}
@@ -58,19 +58,34 @@ func (m *memory) trim() error {
 				return nil
 			}
 			image, imageEnd = path, s.end
+			if fields[1][1] != 'w' || s.has(&buffer) {
+				continue
+			}
 		case path == "" && s.start == imageEnd: // variables that start as zero
 			imageEnd = s.end
+			s.advice = unix.MADV_WIPEONFORK
 		case path == "" || strings.HasPrefix(path, "[anon: Go:"):
-			private = append(private, s)
+		default:
+			continue
 		}
+		private = append(private, s)
 	}
 	for _, s := range private {
-		if errno := advise(s.start, s.end, unix.MADV_DONTFORK); errno != 0 {
+		if errno := advise(s.start, s.end, s.advice); errno != 0 {
 			return os.NewSyscallError("madvise", errno)
 		}
 		m.trimmed = true
 	}
 	return nil
+}
+
+// span is a part of the address space, and what to ask the kernel about it.
+type span struct{ start, end, advice uintptr }
+
+// has reports whether any part of b is in s.
+func (s span) has(b *[bufferBytes]byte) bool {
+	start := uintptr(unsafe.Pointer(b))
+	return start < s.end && s.start < start+bufferBytes
 }
 
 // share makes sure that a worker forked now has the stack around address sp.

@@ -23,13 +23,13 @@ type workers struct {
 	log    *slog.Logger
 	defect Defect
 	ended  chan struct{} // holds a token if workers ended since it was last taken
+	due    atomic.Bool   // there may be workers to wait for, see reapDue
 	short  atomic.Bool   // accept was short of something; only a defect asks
 
-	mu      sync.Mutex
+	mu      sync.Mutex     // released by unlock
 	live    map[int]uint64 // from process ID to the value that started had
 	started uint64
-	spins   bool // only with a defect
-	ghosts  int  // workers that have ended and still count; only with a defect
+	ghosts  int // workers that have ended and still count; only with a defect
 	reaped  uint64
 	killed  uint64
 }
@@ -42,7 +42,7 @@ func newWorkers(log *slog.Logger, defect Defect) *workers {
 // start, before anybody can wait for the worker.
 func (w *workers) start(spawn func() (pid int, err error), started func(pid int)) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	if w.defect == LateReap {
 		w.reap()
 	}
@@ -59,14 +59,14 @@ func (w *workers) start(spawn func() (pid int, err error), started func(pid int)
 // count returns how many workers live.
 func (w *workers) count() int {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	return len(w.live) + w.ghosts
 }
 
 // counted returns how many workers were reaped and how many were killed so far.
 func (w *workers) counted() (reaped, killed uint64) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	return w.reaped, w.killed
 }
 
@@ -78,16 +78,37 @@ func (w *workers) reapOn(sigchld <-chan os.Signal) {
 		if w.defect == LateReap || w.defect == NoReapAfterShortage && w.short.Load() {
 			continue
 		}
-		for again := true; again; {
-			w.mu.Lock()
-			w.reap()
-			again = w.spins
-			w.mu.Unlock()
-			select {
-			case w.ended <- struct{}{}:
-			default:
-			}
+		w.due.Store(true)
+		w.reapDue()
+	}
+}
+
+// reapDue reaps if that is due. If the lock is taken it does not wait for it, because unlock
+// calls it again: under load the thread that accepts has the lock most of the time, and two
+// threads that wait for each other are put to sleep and woken several times per worker.
+func (w *workers) reapDue() {
+	for w.due.Load() && w.mu.TryLock() {
+		w.due.Store(false)
+		w.reap()
+		w.mu.Unlock()
+		select {
+		case w.ended <- struct{}{}:
+		default:
 		}
+	}
+}
+
+// unlock releases the lock, and reaps if that came due meanwhile.
+func (w *workers) unlock() {
+	w.mu.Unlock()
+	w.reapDue()
+}
+
+// spin waits for the next worker in a busy loop; only with a defect.
+func (w *workers) spin() {
+	for {
+		w.due.Store(true)
+		w.reapDue()
 	}
 }
 
@@ -140,7 +161,7 @@ func (w *workers) wait(pid, options int) bool {
 		case ExitOnKilledWorker:
 			os.Exit(1)
 		case SpinOnKilledWorker:
-			w.spins = true
+			go w.spin()
 		}
 		w.log.Info("reaped", "worker", pid, "signal", unix.SignalName(status.Signal()))
 	} else {
@@ -171,7 +192,7 @@ func (w *workers) drain(grace time.Duration, stop <-chan os.Signal) error {
 // kill ends the workers that are left with SIGKILL, and waits for them.
 func (w *workers) kill() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	if len(w.live) == 0 {
 		return
 	}
