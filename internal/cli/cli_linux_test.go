@@ -107,6 +107,8 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"search", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"judge", "-checks", ""}, statusUsage, "-checks is empty"},
 		{[]string{"judge", "-family="}, statusUsage, "-family is empty"},
+		{[]string{"judge", "-subject-user=", "--", "a", "{port}"}, statusUsage, "-subject-user is empty"},
+		{[]string{"judge", "-storm-signals=", "--", "a", "{port}"}, statusUsage, "-storm-signals is empty"},
 		{[]string{"list", "extra"}, statusUsage, "takes no arguments"},
 		{[]string{"show", "/dev/zero"}, statusUsage, "/dev/zero"},
 		{[]string{"judge", "-checks", "reap", "-family", "4", "--", server, "-listen", "{ip}:7777"}, statusRight, "listens on {ip}:7777 backlog "},
