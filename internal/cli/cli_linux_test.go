@@ -245,6 +245,7 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 				seen += string(head[:n])
 			}
 			require.NoError(t, cmd.Process.Signal(s))
+			_ = cmd.Process.Signal(s)       // as timeout(1) does; it may have ended
 			_, _ = io.Copy(io.Discard, out) // until all of it has ended
 			err = cmd.Wait()
 			require.Error(t, err)
