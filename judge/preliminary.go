@@ -108,6 +108,9 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 	if c.Host != nil && c.Host.Overcrowded() {
 		return preliminary{profile: p.profile, absent: errOvercrowded}
 	}
+	if tb.Context().Err() != nil {
+		p.cause = nil // what was not observed until then says nothing about the subject
+	}
 	if p.absent == nil && (trial.Failed || trial.Skipped) {
 		p.absent = errors.New(strings.TrimSpace(trial.Log))
 	}

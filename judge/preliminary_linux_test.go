@@ -3,6 +3,8 @@
 package judge
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -56,8 +59,11 @@ func frail(args []string) int {
 
 // answering is what is echoed.
 func answering(how string, conn net.Conn) io.Reader {
-	if how == "garbles" {
+	switch how {
+	case "garbles":
 		return &garbler{conn}
+	case "is mute":
+		return mute{conn}
 	}
 	return conn
 }
@@ -70,6 +76,14 @@ func (g *garbler) Read(b []byte) (int, error) {
 		b[0] = '?'
 	}
 	return n, err
+}
+
+// mute reads on without a byte to answer with.
+type mute struct{ io.Reader }
+
+func (m mute) Read(b []byte) (int, error) {
+	_, err := io.Copy(io.Discard, m.Reader)
+	return 0, cmp.Or(err, io.EOF)
 }
 
 // judged is what became of a frail subject that is judged by these checks.
@@ -119,6 +133,26 @@ func TestPreliminaryTrial(t *testing.T) {
 			assert.False(t, scorecard.Card{Complete: true, Causes: causes, Checks: results}.OK())
 		})
 	}
+}
+
+// TestPreliminaryTrialThatIsEnded: the end of the run is no fault of the subject.
+func TestPreliminaryTrialThatIsEnded(t *testing.T) {
+	t.Parallel()
+	// Soon enough that it is not known yet whether the subject answers.
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, &EndedError{By: "-within 1s"})
+	defer cancel()
+	subject := Subject{Command: rig.Program("frail", "is mute", "{ip}:{port}", "").Args, Service: dialogue.MustResolve("echo")}
+	var results []scorecard.Result
+	var causes []scorecard.Cause
+	var err error
+	rig.Sub(ctx, t, func(tb rig.TB) {
+		results, causes, err = Trial{Subject: subject, Families: []rig.Family{rig.IPv4}, Checks: []Check{visits}}.Run(tb)
+	})
+	require.NoError(t, err)
+	assert.Empty(t, causes)
+	require.Len(t, results, 1)
+	assert.Equal(t, scorecard.Broken, results[0].Verdict)
+	assert.Equal(t, "not judged: ended by -within 1s", results[0].Reason)
 }
 
 // TestOneAtATime: where a second instance does not start beside one in another lab, checks

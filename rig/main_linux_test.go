@@ -52,6 +52,7 @@ func TestMain(m *testing.M) {
 		"withholding": withholding,
 		"crashing":    crashing,
 		"deepcrash":   crashing,
+		"traced":      traced,
 	}
 	withBuiltins(programs).runIfAsked()
 	if name := os.Getenv(victimEnv); name != "" {
@@ -196,6 +197,33 @@ func leaderless([]string) int {
 		os.Exit(0)
 	}()
 	_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+	return 1
+}
+
+// traced lets its parent trace one of its threads, the first one or another, and is stopped
+// by a signal.
+func traced(args []string) int {
+	trace := func() {
+		runtime.LockOSThread()
+		_, _, errno := unix.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0)
+		if errno != 0 {
+			panic(errno)
+		}
+		fmt.Println("ready")
+		_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), syscall.SIGURG)
+		stay()
+	}
+	// A goroutine that holds its thread makes the others run on other ones.
+	var search func()
+	search = func() {
+		runtime.LockOSThread()
+		if (unix.Gettid() == unix.Getpid()) == (args[1] == "first") {
+			trace()
+		}
+		go search()
+		stay()
+	}
+	search()
 	return 1
 }
 

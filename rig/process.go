@@ -191,6 +191,19 @@ func (p *Process) collect(output *Output, r *os.File) { output.collectPipe(r) }
 func (p *Process) wait() {
 	_ = p.cmd.Wait() // the state says the same in full
 	p.state = p.cmd.ProcessState
+	// One that lets its parent trace it (PTRACE_TRACEME) is reported at each stop, and its
+	// PID namespace ends only when its end is waited for, too.
+	for p.state.Sys().(syscall.WaitStatus).Stopped() {
+		again, err := os.FindProcess(p.PID)
+		if err != nil {
+			break
+		}
+		state, err := again.Wait()
+		if err != nil {
+			break
+		}
+		p.state = state
+	}
 	exit := p.exit()
 	p.Host.lab.Journal.Record(p.who(), "pid %d: %v", p.PID, exit)
 	if p.stdin != nil {

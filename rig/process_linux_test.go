@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"forkrig/rig/observe"
 )
 
 // startReady starts a helper program and waits until it says that it is ready.
@@ -263,4 +265,27 @@ func TestProcessWithoutItsFirstThreadLives(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotEmpty(t, fds)
 	require.NoError(t, p.Kill(t.Context()))
+}
+
+// TestProcessThatIsTraced ends like any other, and its host with it, although the kernel
+// reports its stops to the rig, which it asked to trace it.
+func TestProcessThatIsTraced(t *testing.T) {
+	t.Parallel()
+	for _, thread := range []string{"first", "other"} {
+		t.Run(thread, func(t *testing.T) {
+			t.Parallel()
+			host := New(t).NewHost("h")
+			p := startReady(t, host, Program("traced", thread))
+			_, err := host.AwaitProcesses(t.Context(), "a traced thread that is stopped", func(ProcessInfos) bool {
+				stopped, _, err := observe.ThreadsIn(p.PID, 't')
+				return err == nil && stopped == 1
+			})
+			require.NoError(t, err)
+			assert.True(t, p.Running())
+			require.NoError(t, host.KillAll())
+			exit, err := p.Wait(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, syscall.SIGKILL, exit.Signal)
+		})
+	}
 }

@@ -107,6 +107,8 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"search", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"judge", "-checks", ""}, statusUsage, "-checks is empty"},
 		{[]string{"judge", "-family="}, statusUsage, "-family is empty"},
+		{[]string{"judge", "-subject-user=", "--", "a", "{port}"}, statusUsage, "-subject-user is empty"},
+		{[]string{"judge", "-storm-signals=", "--", "a", "{port}"}, statusUsage, "-storm-signals is empty"},
 		{[]string{"list", "extra"}, statusUsage, "takes no arguments"},
 		{[]string{"show", "/dev/zero"}, statusUsage, "/dev/zero"},
 		{[]string{"judge", "-checks", "reap", "-family", "4", "--", server, "-listen", "{ip}:7777"}, statusRight, "listens on {ip}:7777 backlog "},
@@ -243,6 +245,7 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 				seen += string(head[:n])
 			}
 			require.NoError(t, cmd.Process.Signal(s))
+			_ = cmd.Process.Signal(s)       // as timeout(1) does; it may have ended
 			_, _ = io.Copy(io.Discard, out) // until all of it has ended
 			err = cmd.Wait()
 			require.Error(t, err)

@@ -216,7 +216,8 @@ func appendSummary(card scorecard.Card) error {
 }
 
 // bounded returns a context that ends at the time limit and at the first SIGINT, SIGTERM,
-// SIGHUP or SIGQUIT, with a cause that says so. A second signal ends the program at once.
+// SIGHUP or SIGQUIT, with a cause that says so. A second signal ends the program at once, unless
+// it comes with the first: timeout(1) and supervisors signal a process and then its group.
 func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var end context.CancelFunc = func() {}
@@ -227,12 +228,18 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	done := make(chan struct{})
 	go func() {
-		for n := 1; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case <-done:
 				return
 			case s := <-signals:
-				if n > 1 {
+				switch {
+				case first.IsZero():
+					first = time.Now()
+				case time.Since(first) < rig.Scaled(time.Second):
+					continue
+				default:
 					os.Exit(statusWrong)
 				}
 				name := rig.SignalName(s.(syscall.Signal))

@@ -147,7 +147,8 @@ func (o *Options) check() (err error) {
 	if given && o.subject == "" {
 		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
-	for name, value := range map[string]string{"service": o.service, "checks": o.checks, "by-design": o.byDesign, "family": o.family, "scorecard": o.card, "baseline": o.baseline, "reload": o.reload} {
+	for name, value := range map[string]string{"service": o.service, "checks": o.checks, "by-design": o.byDesign, "family": o.family, "scorecard": o.card, "baseline": o.baseline, "reload": o.reload,
+		"closes": string(o.judged.Closes), "subject-user": o.judged.User, "on-term": string(o.judged.OnTerm), "storm-signals": o.storm, "without": o.without} {
 		if _, given := o.given(name); given && value == "" {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}

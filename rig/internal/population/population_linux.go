@@ -164,14 +164,16 @@ func (p *Population) Launch(start func() error, unprivileged bool) error {
 // their namespaces. A second call does nothing.
 func (p *Population) End() {
 	_ = p.init.Process.Kill() // an error means that it has ended
-	<-p.gone
-	p.closePipes()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	// The kernel keeps a thread that asked its parent, a launcher, to trace it
+	// (PTRACE_TRACEME), and with it the PID namespace, until the tracer has ended.
 	p.ordinary.end()
 	if p.unprivileged != nil {
 		p.unprivileged.end()
 	}
+	<-p.gone
+	p.closePipes()
 }
 
 // launcher is a thread that calls functions.
