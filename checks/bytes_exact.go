@@ -4,7 +4,9 @@ package checks
 
 import (
 	"bytes"
+	"errors"
 	"strings"
+	"syscall"
 
 	"forkrig/dialogue"
 	"forkrig/judge"
@@ -42,12 +44,12 @@ var bytesExact = judge.Check{
 			{"an empty line", []string{"\n"}},
 			{"the last byte", []string{"y"}},
 		} {
-			if c.Service.Name == "upper" && !strings.HasSuffix(m.pieces[len(m.pieces)-1], "\n") {
+			if c.AnswersLines() && !strings.HasSuffix(m.pieces[len(m.pieces)-1], "\n") {
 				m.pieces = []string{m.pieces[0] + "\n"} // it may wait for a line
 			}
 			checkAnswer(c, k, m.what, m.pieces)
 		}
-		if c.Service.Name == "echo" {
+		if !c.AnswersLines() {
 			checkAnswer(c, k, "every byte value, NUL included", []string{everyByte()})
 			megabyte(c, k)
 			checkAnswer(c, k, "a byte after the megabyte", []string{"z"}) // finds surplus bytes
@@ -62,12 +64,12 @@ func checkAnswer(c *judge.Case, k *judge.Conn, what string, pieces []string) {
 	wanted := c.Answer(said)
 	for i, piece := range pieces {
 		err := k.Send([]byte(piece))
-		if err == nil && c.Service.Name == "echo" {
+		if err == nil && !c.AnswersLines() {
 			err = k.Expect([]byte(wanted[:len(piece)]))
 			wanted = wanted[len(piece):]
 		}
 		mustBeExact(c, what, err)
-		if i < len(pieces)-1 && c.Service.Name == "upper" {
+		if i < len(pieces)-1 && c.AnswersLines() {
 			mustBeExact(c, what, k.AwaitRead()) // the next piece shall be a read of its own
 		}
 	}
@@ -128,7 +130,11 @@ func exactRounds(c *judge.Case) {
 			err = k.End()
 		}
 		k.Close()
-		if err != nil {
+		switch {
+		case errors.Is(err, syscall.EPIPE):
+			c.Fail("a request may come in any number of pieces: read all of it before the connection is closed",
+				"%s: the subject closes the connection before it has read the request: %v", story.what, err)
+		case err != nil:
 			c.Fail("the reply is not the one that the dialogue of the service has: write exactly that reply, however the request comes",
 				"%s: %v", story.what, err)
 		}

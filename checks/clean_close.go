@@ -68,11 +68,14 @@ func silentHalfClose(c *judge.Case) {
 
 // wholeConversation says the whole dialogue of a service of its own.
 func wholeConversation(c *judge.Case) {
-	if err := c.Visit(0); errors.Is(err, syscall.ECONNRESET) {
-		failReset(c, "a client says the whole dialogue of the service", "not all of the answer comes")
-	} else {
-		c.MustServe(err)
+	k := c.MustDial(0)
+	k.TakeNoReset()
+	err := k.Finish()
+	if errors.Is(err, syscall.ECONNRESET) {
+		failReset(c, "a client says the whole dialogue of the service", "an answer comes")
 	}
+	c.MustServe(err)
+	k.Close()
 }
 
 // afterAnAnswer ends the client's side when nothing is owed any more.

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"forkrig/judge"
+	"forkrig/scorecard"
 )
 
 var concurrent = judge.Check{
@@ -18,6 +19,7 @@ var concurrent = judge.Check{
 		silent := c.MustDial(0)
 		c.MustServe(silent.AwaitAccepted())
 		c.AwaitRest()
+		c.Did(scorecard.SilentClient)
 		alone, err := s.Workers()
 		c.Must(err)
 		if err := c.Visit(1); err != nil {

@@ -115,7 +115,7 @@ func comesWithClient(c *judge.Case, s *judge.Instance) (task string) {
 		return now > before, "no process and no thread has come with the client", err
 	})
 	switch {
-	case errors.Is(err, judge.ErrQuiescent):
+	case judge.Hopeless(err): // one that is never at rest does something else meanwhile
 		_, instead := s.FindWorker(k)
 		c.Skip("the check needs a process or a thread for each connection: %s", instead)
 	case err != nil:

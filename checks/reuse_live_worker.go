@@ -47,6 +47,7 @@ var reuseLiveWorker = judge.Check{
 			c.Fail("the worker depends on the listener: let it serve its client after the listener has ended",
 				"the conversation of the old worker breaks: %v", err)
 		}
+		c.MustServe(fresh.Finish()) // it may serve one client at a time
 		c.MustServe(c.Visit(0))
 		c.Note("it listens again while the old worker lives")
 	},

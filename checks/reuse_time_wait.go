@@ -3,7 +3,9 @@
 package checks
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 
 	"forkrig/judge"
 	"forkrig/rig"
@@ -21,15 +23,22 @@ var reuseTimeWait = judge.Check{
 		// The side that closes first gets the TIME_WAIT. A server that is killed
 		// closes first, and each client waits for the end of its stream.
 		c.KillSubject()
+		resets := 0
 		for _, k := range clients {
 			rest := make([]byte, 1<<10)
-			_, _ = k.ReadFull(rest) // the end, or what a greeting server had sent before it
+			_, err := k.ReadFull(rest) // the end, or what a greeting server had sent before it
+			if errors.Is(err, syscall.ECONNRESET) {
+				resets++
+			}
 			k.Close()
 		}
 		last, err := c.Until("TIME_WAIT and nothing else on the port", func() (bool, string, error) {
 			here, err := c.PortSockets()
 			return len(here) > 0 && len(here) == len(here.In(rig.TimeWait)), here.String(), err
 		})
+		if err != nil && resets == len(clients) {
+			c.Skip("the check needs connections that end with FIN: this subject resets them (clean-close judges that), and the port has no TIME_WAIT")
+		}
 		if err != nil {
 			c.Broken("no TIME_WAIT on the port before the restart: %s", last)
 		}

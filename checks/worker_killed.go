@@ -4,6 +4,7 @@ package checks
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"syscall"
 	"time"
@@ -28,8 +29,14 @@ var workerKilled = judge.Check{
 			c.MustServe(bystander.Finish())
 		}
 		for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV} {
-			k := c.MustDial(1)
-			c.MustServe(k.Begin())
+			k, err := begin(c)
+			if p == nil && bystander != nil && errors.Is(err, judge.ErrQuiescent) {
+				c.Note("the subject serves one client at a time, so there is no bystander")
+				c.CloseConnections()
+				bystander = nil
+				k, err = begin(c)
+			}
+			c.MustServe(err)
 			var replaced rig.ProcessInfos
 			if p == nil {
 				killWorker(c, s, p, k, signal)
@@ -46,6 +53,9 @@ var workerKilled = judge.Check{
 		}
 		if p != nil {
 			c.Note("each was replaced; there are %d pre-forked workers", len(p.workers()))
+			return
+		}
+		if bystander == nil {
 			return
 		}
 		if err := bystander.Finish(); err != nil {

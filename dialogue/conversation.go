@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -31,6 +32,9 @@ var ErrEnded = errors.New("the dialogue has read the end of the stream, after wh
 type Conversation struct {
 	// Limit is how many bytes a .. or a regular expression may read; 0 means [DefaultLimit].
 	Limit int
+	// OnReset is called where the dialogue reads the end of the stream and the other side resets
+	// the connection instead; true takes the reset for that end. nil takes it for an error.
+	OnReset func() bool
 
 	dialogue     Dialogue
 	stream       Stream
@@ -154,7 +158,11 @@ func (c *Conversation) reply(ctx context.Context, m *Matcher) error {
 			c.over = err == nil
 			return err
 		default:
-			if err := c.receive(ctx); err != nil {
+			err := c.receive(ctx)
+			if errors.Is(err, syscall.ECONNRESET) && m.AtEnd() && c.OnReset != nil && c.OnReset() {
+				c.ended, err = true, nil
+			}
+			if err != nil {
 				return m.Abort(err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -233,4 +234,34 @@ func TestPipeCannotFinish(t *testing.T) {
 	require.NoError(t, c.Bye(t.Context()))
 	_, err := c.Finish(t.Context())
 	require.EqualError(t, err, "finish: the connection cannot end one direction alone")
+}
+
+// TestResetInPlaceOfTheEnd is an error unless it is taken for the end, and only where the end may come.
+func TestResetInPlaceOfTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		dialogue string
+		onReset  func() bool
+		wanted   bool
+	}{
+		{`< "bye\n" .. eof`, nil, false},
+		{`< "bye\n" .. eof`, func() bool { return false }, false},
+		{`< "bye\n" .. eof`, func() bool { return true }, true},
+		{`< "bye\nbye\n" eof`, func() bool { return true }, false},
+	} {
+		client := loopback(t, func(conn net.Conn) error {
+			_, err := io.WriteString(conn, "bye\n")
+			return errors.Join(err, conn.(*net.TCPConn).SetLinger(0), conn.Close())
+		})
+		d, err := Parse(c.dialogue)
+		require.NoError(t, err)
+		conversation := NewConversation(d, OverNet(client), 1)
+		conversation.OnReset = c.onReset
+		err = conversation.Whole(t.Context(), 1)
+		if c.wanted {
+			assert.NoError(t, err, c.dialogue)
+		} else {
+			assert.ErrorIs(t, err, syscall.ECONNRESET, c.dialogue)
+		}
+	}
 }

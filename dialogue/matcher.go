@@ -158,6 +158,9 @@ func (m *Matcher) Abort(err error) error {
 // Done says whether the reply is complete.
 func (m *Matcher) Done() bool { return m.index >= len(m.step.items) }
 
+// AtEnd says whether the end of the stream would complete the reply now.
+func (m *Matcher) AtEnd() bool { return m.atEnd && m.err == nil }
+
 // Read returns how many bytes of the reply came.
 func (m *Matcher) Read() int { return m.read }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"forkrig/dialogue"
 	"forkrig/rig"
@@ -39,6 +40,10 @@ type Case struct {
 	neverRests bool
 	// dir is the directory of the last start, which {dir} stands for; "" where there is none.
 	dir string
+	// undisturbed says that nothing is done to the subject: a reset with which it ends a
+	// conversation is noted in resets, and taken for the end of the stream.
+	undisturbed bool
+	resets      atomic.Bool
 
 	mu        sync.Mutex
 	result    scorecard.Result

@@ -92,7 +92,17 @@ func (c *Case) DialWithin(n int, limit time.Duration) (*Conn, error) {
 // converse says the dialogue of a service from now on.
 func (k *Conn) converse(service dialogue.Service, over dialogue.Stream) {
 	k.service, k.conversation = service, dialogue.NewConversation(service.Dialogue, over, 1)
+	k.conversation.OnReset = func() bool {
+		if k.Case.undisturbed {
+			k.Case.resets.Store(true)
+		}
+		return k.Case.undisturbed || k.Case.Subject.resets
+	}
 }
+
+// TakeNoReset makes a reset an error where the dialogue of the connection reads the end of the
+// stream, also for a subject that always resets.
+func (k *Conn) TakeNoReset() { k.conversation.OnReset = nil }
 
 // MustDial is [Case.Dial] where a failure means that the subject is wrong in a way
 // that another check judges.
@@ -222,6 +232,9 @@ func (k *Conn) AwaitAccepted() error {
 // errDeferred is wrapped where a subject waits for bytes before it accepts, and the service has
 // none to say.
 var errDeferred = errors.New("the subject accepts a client only when it has sent something (TCP_DEFER_ACCEPT)")
+
+// speakFirst says what a check, or the whole trial, needs then.
+func speakFirst() error { return fmt.Errorf("%w: say by -service what", errDeferred) }
 
 // SpeakIfDeferred sends the first byte of the next round where the subject accepts a
 // connection only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)), and says whether that is

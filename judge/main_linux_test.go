@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -43,7 +44,11 @@ func serve(address string, serve func(net.Conn)) int {
 
 func serveAt(listening net.ListenConfig, address string, serve func(net.Conn)) int {
 	listening.SetMultipathTCP(false)
-	listener, err := listening.Listen(context.Background(), "tcp", address)
+	network := "tcp"
+	if strings.HasPrefix(address, "0.0.0.0:") {
+		network = "tcp4" // otherwise it listens on [::]
+	}
+	listener, err := listening.Listen(context.Background(), network, address)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

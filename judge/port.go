@@ -55,6 +55,26 @@ func (c *Case) settlePort(s *Instance) error {
 	return nil
 }
 
+// takesFamily says, as an error, that the subject listens and no socket of it takes clients of
+// the family. An IPv6 one takes IPv4 unless it has IPV6_V6ONLY, which a client finds out.
+func (s *Instance) takesFamily(family rig.Family) error {
+	held, err := s.heldListeners()
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, l := range held.On(s.Case.Subject.ListenPort()) {
+		if family == rig.IPv4 || l.Local.Addr().Is6() && !l.Local.Addr().Is4In6() {
+			return nil
+		}
+		others = append(others, l.Local.String())
+	}
+	if len(others) == 0 {
+		return nil // whoever listens, a client finds out
+	}
+	return fmt.Errorf("listens on %s only", strings.Join(others, " and "))
+}
+
 // heldListeners returns the listening sockets, on whatever port, that the processes which it
 // had from the start have open, in order of their ports.
 func (s *Instance) heldListeners() (rig.Sockets, error) {

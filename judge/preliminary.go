@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -71,10 +72,13 @@ func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool
 
 // try makes the preliminary trial in one family.
 func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p preliminary) {
-	c := &Case{Family: family, Subject: subject}
+	c := &Case{Family: family, Subject: subject, undisturbed: true}
 	trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
 		c.build(tb)
 		s, err := c.TryStart(Launch{Watched: true})
+		if err == nil {
+			err = s.takesFamily(family)
+		}
 		if err != nil {
 			p.absent = err
 			return
@@ -95,11 +99,12 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 			if again := c.revive(); again != nil {
 				s = again
 			}
-			if p.cause = c.firstClients(s); p.cause != nil {
+			if p.cause, p.absent = c.firstClients(s); p.cause != nil || p.absent != nil {
 				return
 			}
+			p.profile.lines = c.waitsForLines()
 			c.crowd(&p.profile)
-			p.profile.forks, p.profile.routine = c.Subject.forks, routineWords(s)
+			p.profile.forks, p.profile.resets, p.profile.routine = c.Subject.forks, c.resets.Load(), routineWords(s)
 			p.cause, p.serial = c.startsElsewhere(tb)
 		default:
 			c.crowd(&p.profile)
@@ -131,14 +136,15 @@ func (c *Case) revive() *Instance {
 	return s
 }
 
-// firstClients lets two clients come, one after the other.
-func (c *Case) firstClients(s *Instance) *scorecard.Cause {
+// firstClients lets two clients come, one after the other. absent says why the subject cannot be
+// judged as its service is.
+func (c *Case) firstClients(s *Instance) (cause *scorecard.Cause, absent error) {
 	k, err := c.Dial(0)
 	if err == nil {
 		err = k.AwaitAccepted()
 	}
 	if errors.Is(err, errDeferred) {
-		return nil // the checks say what they need
+		return nil, speakFirst()
 	}
 	if err == nil {
 		c.AwaitRest() // it has forked
@@ -148,7 +154,7 @@ func (c *Case) firstClients(s *Instance) *scorecard.Cause {
 		err = k.Finish()
 	}
 	if err != nil {
-		return c.unservedCause(scorecard.Conversation, err)
+		return c.unservedCause(scorecard.Conversation, err), nil
 	}
 	c.AwaitRest()
 	left := scorecard.ClientLeaves
@@ -157,15 +163,41 @@ func (c *Case) firstClients(s *Instance) *scorecard.Cause {
 	}
 	c.Did(left)
 	if err := c.visit(1); err != nil {
-		return c.unservedCause(left, err)
+		return c.unservedCause(left, err), nil
 	}
 	// A client in the backlog of a listener that ends looks as if it was served.
 	c.AwaitRest()
 	if !c.ListensOn() {
-		return c.unservedCause(left, errors.New("the listener has ended"))
+		return c.unservedCause(left, errors.New("the listener has ended")), nil
 	}
-	return nil
+	return c.spins(), nil
 }
+
+// spins is the cause where the subject, which has served its clients, is in a busy loop: no
+// check can tell when it waits. One that is seldom at rest, as by a timer, is not meant.
+func (c *Case) spins() *scorecard.Cause {
+	before, _ := c.stall.look() // the next look returns the error again
+	if c.AwaitRest() {
+		return nil
+	}
+	if now, err := c.stall.look(); err != nil || now.Fruitless-before.Fruitless < minFruitless {
+		return nil
+	}
+	from := c.stall.now()
+	if _, err := c.Until("the subject at rest", func() (bool, string, error) {
+		still, err := c.stall.stillFor(from)
+		return still >= restTime, "", err
+	}); !errors.Is(err, ErrBusy) {
+		return nil
+	}
+	end := scorecard.End{Kind: scorecard.Busy}
+	return &scorecard.Cause{Text: end.String() + " while no client is connected", End: &end,
+		Remedy: "let it sleep until a client comes or speaks: in accept or read that blocks, or in poll, select or epoll_wait with a timeout that is not 0"}
+}
+
+// minFruitless is the processor time without a result from which on a subject is suspected to
+// be in a busy loop.
+const minFruitless = 100 * time.Millisecond
 
 // unservedCause is the cause where a client is not served after a stimulus.
 func (c *Case) unservedCause(stimulus scorecard.Stimulus, err error) *scorecard.Cause {

@@ -37,6 +37,13 @@ func frail(args []string) int {
 			return 1
 		}
 		defer lock.Close()
+	case "spins":
+		for range 4 { // so that it gets its share of a busy machine
+			go func() {
+				for {
+				}
+			}()
+		}
 	case "leaves a file":
 		if _, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL, 0o666); err != nil {
 			fmt.Fprintln(os.Stderr, "another one runs")
@@ -86,6 +93,27 @@ func (m mute) Read(b []byte) (int, error) {
 	return 0, cmp.Or(err, io.EOF)
 }
 
+// TestBusyWithoutClients: a subject that is never at rest because it spins gets a cause.
+func TestBusyWithoutClients(t *testing.T) {
+	t.Parallel()
+	results, causes := judged(t, "spins", []rig.Family{rig.IPv4}, visits)
+	require.Len(t, causes, 1)
+	assert.Equal(t, "the server is in a busy loop while no client is connected", causes[0].Text)
+	assert.Equal(t, scorecard.Skip, results[0].Verdict)
+}
+
+// TestOtherFamily: a subject that listens in the other family alone is not served in this one.
+func TestOtherFamily(t *testing.T) {
+	t.Parallel()
+	subject := Subject{Command: rig.Program("frail", "takes IPv4 only", "0.0.0.0:{port}", "").Args, Service: dialogue.MustResolve("echo")}
+	results, causes, err := Trial{Subject: subject, Checks: []Check{visits}}.Run(t)
+	require.NoError(t, err)
+	assert.Empty(t, causes)
+	assert.Equal(t, scorecard.Pass, results[0].Verdict)
+	assert.Equal(t, scorecard.Skip, results[1].Verdict)
+	assert.Equal(t, "the subject does not serve IPv6: listens on 0.0.0.0:9999 only", results[1].Reason)
+}
+
 // judged is what became of a frail subject that is judged by these checks.
 func judged(t *testing.T, how string, families []rig.Family, checks ...Check) ([]scorecard.Result, []scorecard.Cause) {
 	t.Helper()
@@ -129,7 +157,8 @@ func TestPreliminaryTrial(t *testing.T) {
 			assert.Equal(t, scorecard.Skip, results[0].Verdict)
 			assert.Equal(t, "not judged: see cause 1", results[0].Reason)
 			assert.Equal(t, 1, results[0].CauseID)
-			assert.NotEqual(t, scorecard.Skip, results[1].Verdict, "it is about that: %+v", results[1])
+			assert.NotEqual(t, "not judged: see cause 1", results[1].Reason, "it is about that: %+v", results[1])
+			assert.NotEqual(t, scorecard.Broken, results[1].Verdict, "what cannot begin follows from the cause: %+v", results[1])
 			assert.False(t, scorecard.Card{Complete: true, Causes: causes, Checks: results}.OK())
 		})
 	}

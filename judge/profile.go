@@ -29,6 +29,8 @@ type Profile struct {
 
 	facts   scorecard.Profile // what the kernel shows, see [Profile.Card]
 	forks   bool              // a process came with a connection
+	lines   bool              // it is an echo that answers whole lines
+	resets  bool              // it ended a conversation with a reset
 	routine map[string]bool   // lines that it writes when nothing is done to it, masked
 }
 
@@ -40,7 +42,7 @@ func (p Profile) Apply(s Subject) Subject {
 	if s.Closes == "" {
 		s.Closes = p.Closes
 	}
-	s.forks, s.routine = p.forks, p.routine
+	s.forks, s.lines, s.resets, s.routine = p.forks, p.lines, p.resets, p.routine
 	if s.ListenPort() == 0 {
 		s.Port = p.Port
 	}
@@ -63,7 +65,7 @@ func (p Profile) Join(other Profile) Profile {
 	if p.Seen.IsZero() || p.Seen.Name == "none" && !other.Seen.IsZero() && other.Seen.Name != "none" {
 		p, other = other, p
 	}
-	p.facts = p.facts.Join(other.facts)
+	p.facts, p.lines, p.resets = p.facts.Join(other.facts), p.lines || other.lines, p.resets || other.resets
 	return p
 }
 

@@ -14,6 +14,30 @@ import (
 // what it answers to the rounds of its dialogue: echo and upper do.
 func AnswersAnything(s dialogue.Service) bool { return s.Name == "echo" || s.Name == "upper" }
 
+// AnswersLines says whether the subject answers a line when it has all of it. A server that
+// sends back lines is an echo, too.
+func (c *Case) AnswersLines() bool { return c.Service.Name == "upper" || c.Subject.lines }
+
+// waitsForLines says whether an echo answers nothing until a line has ended.
+func (c *Case) waitsForLines() bool {
+	if c.Service.Name != "echo" || c.Service.Lacks(dialogue.Repeats) != "" {
+		return false
+	}
+	k, err := c.Dial(0)
+	if err != nil {
+		return false // a check says so
+	}
+	defer k.leave()
+	const part = "part of a line"
+	if k.Send([]byte(part)) != nil || !c.AwaitRest() {
+		return false
+	}
+	if n, err := k.ReadNow(make([]byte, len(part))); n > 0 || err != nil {
+		return false
+	}
+	return k.Send([]byte("\n")) == nil && k.Expect([]byte(part+"\n")) == nil
+}
+
 // Answer returns what a service that [AnswersAnything] answers to a text.
 func (c *Case) Answer(to string) string {
 	if c.Service.Name == "upper" {

@@ -32,9 +32,11 @@ func speak(args []string) int {
 			line, _ := bufio.NewReader(conn).ReadString('\n')
 			fmt.Fprint(conn, strings.ToUpper(line))
 		},
-		"http":      http,
-		"mail":      mail,
-		"late mail": func(conn net.Conn) { time.Sleep(time.Second); mail(conn) }, // it is what is late
+		"http": http,
+		// A reset comes instead of the end.
+		"resetting http": func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0); http(conn) },
+		"mail":           mail,
+		"late mail":      func(conn net.Conn) { time.Sleep(time.Second); mail(conn) }, // it is what is late
 		"wrong mail": func(conn net.Conn) {
 			fmt.Fprint(conn, "220 ready\r\n")
 			eachLine(conn, func(string) bool { fmt.Fprint(conn, "554 \x1b[2Jno\r\n"); return true })
@@ -91,7 +93,7 @@ func TestServicesAreFoundOut(t *testing.T) {
 		service string
 		closes  Side
 	}{
-		"echo": {"echo", ""}, "upper once": {"upper", Server}, "http": {"http", ""}, "deferring http": {"http", ""}, "deferring echo": {"echo", ""}, "mail": {"smtp", ""}, "late mail": {"smtp", ""},
+		"echo": {"echo", ""}, "upper once": {"upper", Server}, "http": {"http", ""}, "resetting http": {"http", ""}, "deferring http": {"http", ""}, "deferring echo": {"echo", ""}, "mail": {"smtp", ""}, "late mail": {"smtp", ""},
 		"wrong mail": {`hello < .. "\n"`, ""}, "ready": {`hello < .. "\n"`, ""}, "prompt": {"hello < 1", ""}, "mute": {"none", ""}, "length": {"none", ""},
 	} {
 		t.Run(server, func(t *testing.T) {
@@ -220,5 +222,9 @@ func TestSubjectThatWaitsForBytes(t *testing.T) {
 	}}
 	result := check.Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Skip, result.Verdict)
-	assert.Contains(t, result.Reason, "accepts a client only when it has sent something (TCP_DEFER_ACCEPT): say by -service what")
+	const says = "accepts a client only when it has sent something (TCP_DEFER_ACCEPT): say by -service what"
+	assert.Contains(t, result.Reason, says)
+	_, _, err := Trial{Subject: subject, Checks: []Check{check}}.Run(t)
+	assert.ErrorIs(t, err, ErrUnreachable)
+	assert.ErrorContains(t, err, says)
 }

@@ -47,6 +47,8 @@ type Subject struct {
 
 	// What the preliminary trial found out: see [Profile].
 	forks   bool            // a process came with a connection
+	lines   bool            // an echo of lines, see [Case.AnswersLines]
+	resets  bool            // it ends a conversation with a reset, which clean-close judges
 	routine map[string]bool // lines that it writes when nothing is done to it, masked
 }
 
@@ -125,6 +127,9 @@ func (s Subject) String() string { return rig.Command{Args: s.Command}.String() 
 func (s Subject) has(placeholder string) bool {
 	return slices.ContainsFunc(s.Command, func(word string) bool { return strings.Contains(word, placeholder) })
 }
+
+// Forks says whether the preliminary trial saw a process that came with a connection.
+func (s Subject) Forks() bool { return s.forks }
 
 // ListenPort is where the subject listens; 0 where that is to be found out.
 func (s Subject) ListenPort() uint16 {

@@ -155,8 +155,12 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 					journal = func(e rig.Event) { tell(Event{Run: run, Journal: &e}) }
 				}
 				r := run.judge(tb, t.Subject, journal)
-				if r.Verdict == scorecard.Fail {
+				switch {
+				case cause == 0:
+				case r.Verdict == scorecard.Fail:
 					r.CauseID = cause
+				case r.Verdict == scorecard.Broken && tb.Context().Err() == nil: // its precondition is what fails
+					r.Verdict, r.CauseID, r.Reason = scorecard.Skip, cause, fmt.Sprintf("not judged: see cause %d: %s", cause, r.Reason)
 				}
 				end(r)
 			})

@@ -8,13 +8,15 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
 // Visits lets n clients visit the subject, so many at a time, and returns the
-// errors of those that were not served.
+// errors of those that were not served. A subject that keeps each client waiting, as one
+// that throttles does, is visited by four times as many.
 func (c *Case) Visits(n, together int) error {
 	if together > 1 {
 		c.Did(scorecard.ManyClients)
@@ -22,20 +24,30 @@ func (c *Case) Visits(n, together int) error {
 	var wait sync.WaitGroup
 	turns := make(chan int)
 	errs := make([]error, n)
-	for range min(n, together) {
-		wait.Go(func() {
-			for i := range turns {
-				errs[i] = c.Visit(i)
-			}
-		})
+	visitor := func() {
+		for i := range turns {
+			errs[i] = c.Visit(i)
+		}
 	}
+	for range min(n, together) {
+		wait.Go(visitor)
+	}
+	began := time.Now()
 	for i := range n {
 		turns <- i
+		if i == together && time.Since(began) >= rig.Scaled(slowVisit) { // the quickest one took so long
+			for range min(n-i, 3*together) {
+				wait.Go(visitor)
+			}
+		}
 	}
 	close(turns)
 	wait.Wait()
 	return Summary(errs)
 }
+
+// slowVisit is how long a visit of a subject that throttles takes at least.
+const slowVisit = time.Second / 2
 
 // Hold connects n clients and brings each to where the subject serves it. It
 // ends early where the subject serves no more of them at a time, and says so.
@@ -67,7 +79,7 @@ func (c *Case) MustServe(err error) {
 		return
 	}
 	if errors.Is(err, errDeferred) {
-		c.Skip("%v: say by -service what", errDeferred)
+		c.Skip("%v", speakFirst())
 	}
 	c.served(err)
 	if end := c.end(); end != nil {

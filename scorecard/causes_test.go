@@ -55,6 +55,17 @@ func TestFindCauses(t *testing.T) {
 	assert.Equal(t, "poll all connections", results[8].Remedy)
 }
 
+// TestOneCauseOfADeafAndAnEndedServer: it takes no more clients, and ends with the last that it has.
+func TestOneCauseOfADeafAndAnEndedServer(t *testing.T) {
+	const words = "client failed: ECONNRESET"
+	deaf := failed("reset-survived", "IPv4", words, ClientReset)
+	deaf.End.Kind, deaf.End.Status = Deaf, 0
+	causes := FindCauses([]Result{deaf, failed("peer-gone", "IPv4", words, WorkerEnds, ClientReset), failed("log-closed", "IPv4", words, LogClosed)})
+	require.Len(t, causes, 2)
+	assert.Equal(t, "the server serves no new client when a client resets its connection", causes[0].Text)
+	assert.Equal(t, []string{"reset-survived", "peer-gone"}, causes[0].Checks)
+}
+
 func TestFindCausesMasksWhatDiffers(t *testing.T) {
 	results := []Result{
 		failed("reap", "IPv4", "11:02:03 accept from 10.0.1.2:4711: bad fd 7 at 0x7ffc01", WorkerEnds),
