@@ -25,6 +25,7 @@ import (
 type Conn struct {
 	*net.TCPConn
 	Case         *Case
+	client       *rig.Host // that connected
 	service      dialogue.Service
 	conversation *dialogue.Conversation
 	greeted      bool // the hello is over
@@ -81,7 +82,7 @@ func (c *Case) DialWithin(n int, limit time.Duration) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", cmp.Or(cause, plain(errors.Unwrap(err))))
 	}
-	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c}
+	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c, client: client}
 	k.converse(c.Service, stream{k})
 	c.mu.Lock()
 	c.conns = append(c.conns, k)
@@ -448,6 +449,9 @@ func (k *Conn) readAtLeast(b []byte, enough int) (int, error) {
 			over = nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if over != nil {
+				if errors.Is(over, ErrQuiescent) && k.forgotten() {
+					over = ErrForgotten
+				}
 				return n, over
 			}
 			over = w.over()
@@ -455,6 +459,28 @@ func (k *Conn) readAtLeast(b []byte, enough int) (int, error) {
 			return n, plain(err)
 		}
 	}
+}
+
+// ErrForgotten is wrapped where a client waits for words of the subject, which has never had the
+// connection. Of a handshake that it answered with a SYN cookie the kernel keeps nothing, so it
+// does not repeat the SYN-ACK where a full backlog made it drop the end of the handshake
+// (tcp_syncookies in tcp(7)).
+var ErrForgotten = errors.New("the kernel forgot the handshake (SYN cookie) because the backlog is full")
+
+// forgotten says whether the connection is open for the client alone, on a host that sent
+// SYN cookies.
+func (k *Conn) forgotten() bool {
+	if _, there, err := k.ServerSocket(); there || err != nil {
+		return false
+	}
+	clients, err := k.client.Sockets()
+	if err != nil || !slices.ContainsFunc(clients.In(rig.Established), func(s rig.Socket) bool {
+		return unmapped(s.Local) == unmapped(k.LocalAddr().(*net.TCPAddr).AddrPort())
+	}) {
+		return false
+	}
+	counters, err := k.Case.Host.Counters()
+	return err == nil && counters["TcpExtSyncookiesSent"] > 0
 }
 
 // stream is the connection as the dialogue uses it. Its waits are those of the case: until the

@@ -39,6 +39,7 @@ var strangers = rig.Programs{
 	"helped":    helped,
 	"threads":   threads,
 	"deferring": deferring,
+	"greeting":  greeting,
 	"curt":      curt,
 	"hasty":     hasty,
 	"pool":      func(args []string) int { return pool(args, "pool-worker") },
@@ -99,6 +100,24 @@ func TestStrangeServers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestGreeterWithSmallBacklog: the kernel answers clients that a backlog has no room for with SYN
+// cookies, and forgets those whose handshake it cannot end. They wait for the greeting for ever,
+// of which the server knows nothing: it is not deaf.
+func TestGreeterWithSmallBacklog(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("backlog-burst")
+	require.NoError(t, err)
+	subject := cli.BuiltIn()
+	subject.Command[0] = rig.Program("greeting").Args[0]
+	subject.Service, err = dialogue.Resolve(`hello < "hello\n" round > "a\n" < "a\n"`)
+	require.NoError(t, err)
+	result := selected[0].Judge(t, subject, rig.IPv4)
+	assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
+	assert.Equal(t, []string{"backlog-small"}, result.Findings)
+	assert.NotContains(t, result.Observed, "quiescent")
+	assert.Nil(t, result.End)
 }
 
 // TestPoolsThatAreWrong are not helped by a parent that lives.
@@ -209,6 +228,35 @@ func deferring(args []string) int {
 		})
 		return errors.Join(controlErr, err)
 	}}, args)
+}
+
+// greeting is one that speaks first, with a backlog of 5.
+func greeting(args []string) int {
+	listener, err := net.Listen("tcp", args[2]) // after -listen
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	raw, err := listener.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { _ = syscall.Listen(int(fd), 5) }) // it listens already
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return echo(greeter{listener})
+}
+
+// greeter greets each client that it accepts.
+type greeter struct{ net.Listener }
+
+func (g greeter) Accept() (net.Conn, error) {
+	conn, err := g.Listener.Accept()
+	if err == nil {
+		_, _ = io.WriteString(conn, "hello\n") // an error means that the client has left
+	}
+	return conn, err
 }
 
 func threadsAt(listening net.ListenConfig, args []string) int {
