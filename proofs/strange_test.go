@@ -40,6 +40,7 @@ var strangers = rig.Programs{
 	"threads":   threads,
 	"deferring": deferring,
 	"greeting":  greeting,
+	"two-users": twoUsers,
 	"curt":      curt,
 	"hasty":     hasty,
 	"pool":      func(args []string) int { return pool(args, "pool-worker") },
