@@ -95,6 +95,7 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	defer over.Stop()
 	select {
 	case <-done:
+		c.Return(errs)
 		return judge.Summary(errs)
 	case <-over.C:
 	case <-c.Context().Done():

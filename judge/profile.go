@@ -41,6 +41,9 @@ func (p Profile) Apply(s Subject) Subject {
 		s.Closes = p.Closes
 	}
 	s.forks, s.routine = p.forks, p.routine
+	if p.facts.Clients < maxCrowd {
+		s.atATime = p.facts.Clients
+	}
 	if s.ListenPort() == 0 {
 		s.Port = p.Port
 	}

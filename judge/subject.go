@@ -48,6 +48,7 @@ type Subject struct {
 	// What the preliminary trial found out: see [Profile].
 	forks   bool            // a process came with a connection
 	routine map[string]bool // lines that it writes when nothing is done to it, masked
+	atATime int             // clients that it serves at a time, 0 where more are served than were tried
 }
 
 // Side is one side of a connection.

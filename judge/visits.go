@@ -9,13 +9,17 @@ import (
 	"slices"
 	"sync"
 
+	"forkrig/dialogue"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
-// Visits lets n clients visit the subject, so many at a time, and returns the
-// errors of those that were not served.
+// Visits lets n clients visit the subject, so many at a time or as many as it serves, and returns
+// the errors of those that were not served.
 func (c *Case) Visits(n, together int) error {
+	if limit := c.Subject.atATime; limit > 0 {
+		together = min(together, max(limit/2, 1)) // it may count one that has left for a moment
+	}
 	if together > 1 {
 		c.Did(scorecard.ManyClients)
 	}
@@ -34,7 +38,34 @@ func (c *Case) Visits(n, together int) error {
 	}
 	close(turns)
 	wait.Wait()
+	c.Return(errs)
 	return Summary(errs)
+}
+
+// Return lets clients that were turned away come once more, one after the other, sets their
+// errors anew and notes how many they were. All others have left.
+func (c *Case) Return(errs []error) {
+	away := 0
+	for i, err := range errs {
+		if !c.turnedAway(err) {
+			continue
+		}
+		if away++; away == 1 {
+			c.AwaitRest() // until it knows that the others have left
+		}
+		errs[i] = c.Visit(i)
+	}
+	if away > 0 {
+		c.Note("it serves about %d clients at a time, and turned %d of %d away; they were served later", c.Subject.atATime, away, len(errs))
+	}
+}
+
+// turnedAway says whether a subject of which it is known that it serves a few clients at a time
+// answered something else than it should, or ended the connection without a word.
+func (c *Case) turnedAway(err error) bool {
+	var reply *dialogue.ReplyError
+	return c.Subject.atATime > 0 && errors.As(err, &reply) && !Hopeless(err) &&
+		!errors.Is(err, errDismissed) && !errors.Is(err, ErrForgotten)
 }
 
 // Hold connects n clients and brings each to where the subject serves it. It
@@ -46,7 +77,7 @@ func (c *Case) Hold(n int) []*Conn {
 		if err == nil {
 			err = k.Begin()
 		}
-		if errors.Is(err, ErrQuiescent) && i > 0 {
+		if i > 0 && (errors.Is(err, ErrQuiescent) || c.turnedAway(err)) {
 			if k != nil {
 				k.Close()
 			}

@@ -40,6 +40,7 @@ var strangers = rig.Programs{
 	"threads":   threads,
 	"deferring": deferring,
 	"greeting":  greeting,
+	"limited":   limited,
 	"two-users": twoUsers,
 	"curt":      curt,
 	"hasty":     hasty,
@@ -119,6 +120,20 @@ func TestGreeterWithSmallBacklog(t *testing.T) {
 	assert.Equal(t, []string{"backlog-small"}, result.Findings)
 	assert.NotContains(t, result.Observed, "quiescent")
 	assert.Nil(t, result.End)
+}
+
+// TestLimitOfClients: a server that turns clients away while it serves as many as it may is right.
+func TestLimitOfClients(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("backlog-burst,fd-steady")
+	require.NoError(t, err)
+	subject := cli.BuiltIn()
+	subject.Command[0] = rig.Program("limited").Args[0]
+	results, _, err := judge.Trial{Subject: subject, Checks: selected[:fewer(len(selected), 1)], Families: []rig.Family{rig.IPv4}}.Run(t)
+	require.NoError(t, err)
+	for _, result := range results {
+		assert.Equal(t, scorecard.Pass, result.Verdict, "%+v", result)
+	}
 }
 
 // TestPoolsThatAreWrong are not helped by a parent that lives.
@@ -247,6 +262,32 @@ func greeting(args []string) int {
 		return 1
 	}
 	return echo(greeter{listener})
+}
+
+// limited is one that serves 5 clients at a time, and ends the connections of others at once.
+func limited(args []string) int {
+	listener, err := net.Listen("tcp", args[2]) // after -listen
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	turns := make(chan struct{}, 5)
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			continue
+		}
+		select {
+		case turns <- struct{}{}:
+			go func() {
+				defer func() { <-turns }()
+				defer conn.Close()
+				_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // an error means that the client has left
+			}()
+		default:
+			conn.Close()
+		}
+	}
 }
 
 // greeter greets each client that it accepts.
