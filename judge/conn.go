@@ -224,17 +224,20 @@ func (k *Conn) AwaitAccepted() error {
 // none to say.
 var errDeferred = errors.New("the subject accepts a client only when it has sent something (TCP_DEFER_ACCEPT)")
 
-// SpeakIfDeferred sends the first byte of the next round where the subject accepts a
-// connection only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)), and says whether that is
-// so: the kernel has half a connection on the subject's side, although there is room in the
-// backlog. A service that begins with the subject's words says nothing.
+// SpeakIfDeferred sends the first byte of the hello, or of the next round, where the subject
+// accepts a connection only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)), and says whether
+// that is so: the kernel has half a connection on the subject's side, although there is room in
+// the backlog. A service that begins with the subject's words says nothing.
 func (k *Conn) SpeakIfDeferred() (deferred bool, err error) {
 	socket, there, err := k.ServerSocket()
 	if err != nil || !there || socket.State != rig.SynReceived && socket.State != rig.NewSynReceived || k.Case.backlogFull() {
 		return false, err
 	}
-	first := k.service.Dialogue.Round
-	if k.ahead > 0 || k.rounds > 0 || len(k.service.Dialogue.Hello) > 0 || len(first) == 0 {
+	first := k.service.Dialogue.Hello
+	if len(first) == 0 {
+		first = k.service.Dialogue.Round
+	}
+	if k.ahead > 0 || k.greeted || k.rounds > 0 || len(first) == 0 {
 		return true, nil
 	}
 	text := first[0].Bytes(1)
