@@ -259,6 +259,9 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, why string) {
 		} else if verdict == scorecard.Fail {
 			end = c.end()
 		}
+		if end != nil && end.Signal == "SIGPIPE" {
+			why = strings.TrimSuffix("ignore SIGPIPE, or send with MSG_NOSIGNAL; "+why, "; ")
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -124,6 +124,17 @@ func TestSkipsNameWhatIsNeeded(t *testing.T) {
 	}
 }
 
+// TestRemediesFitTheEnd: SIGPIPE is named only where it was the end.
+func TestRemediesFitTheEnd(t *testing.T) {
+	t.Parallel()
+	killed := modelCheck(t, "peer-gone").Judge(t, cli.BuiltIn("-defect", "no-sigpipe"), rig.IPv4)
+	assert.Equal(t, scorecard.Fail, killed.Verdict, "%+v", killed)
+	assert.Contains(t, killed.Remedy, "SIGPIPE")
+	exited := modelCheck(t, "peer-gone").Judge(t, modelSubject("loop", "ends-at-reset"), rig.IPv4)
+	assert.Equal(t, scorecard.Fail, exited.Verdict, "%+v", exited)
+	assert.NotContains(t, exited.Remedy, "SIGPIPE")
+}
+
 // TestTickOfALoop: a loop that looks around each second need not end a silent client by that.
 func TestTickOfALoop(t *testing.T) {
 	t.Parallel()
