@@ -60,6 +60,9 @@ func outOfDescriptors(c *judge.Case) {
 			unserved++
 		}
 	}
+	if loop != "" && !allAlive(c, listeners) { // those that are left may end, too
+		_, _ = c.Until("the end of the listener", func() (bool, string, error) { return !s.Listens(), "it listens", nil })
+	}
 	lift()
 	if !c.ListensOn() {
 		c.Finding("EMFILE-end")
@@ -101,6 +104,13 @@ func outOfDescriptors(c *judge.Case) {
 }
 
 const pauseAfterEMFILE = "a lack of descriptors must not end the listener: log EMFILE, wait a moment and call accept again"
+
+// allAlive says whether none of the processes has ended.
+func allAlive(c *judge.Case, processes rig.ProcessInfos) bool {
+	now, err := c.Host.Processes()
+	c.Must(err)
+	return !slices.ContainsFunc(processes, func(p rig.ProcessInfo) bool { return !slices.ContainsFunc(now.Alive(), p.Same) })
+}
 
 // servesWhoWaited returns an error where a client that waited is not served. Those that are
 // accepted leave first, since the subject may serve a few at a time. One whose connection has

@@ -3,6 +3,7 @@
 package checks
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -49,9 +50,18 @@ var backlogBurst = judge.Check{
 			c.Fail("all clients were in the backlog, and some were not served: call accept until the backlog is empty",
 				"not served: %v", unserved)
 		case queued < clients:
-			lateness := "all clients are served, but these only after they sent the SYN again, 1 s later or more"
+			lateness := "all clients are served, but these only after the handshake was repeated, 1 s later or more"
 			if unserved != nil {
-				lateness = unserved.Error()
+				lateness = "not served: " + unserved.Error()
+			}
+			forgotten := 0
+			for _, err := range errs {
+				if errors.Is(err, judge.ErrForgotten) {
+					forgotten++
+				}
+			}
+			if forgotten > 0 {
+				lateness = fmt.Sprintf("%d of them wait for ever: %v", forgotten, judge.ErrForgotten)
 			}
 			c.Finding("backlog-small")
 			c.Fail(remedy, "the kernel dropped the SYN of %d of %d clients while the listener was stopped; %s", clients-queued, clients, lateness)
@@ -69,7 +79,8 @@ var backlogBurst = judge.Check{
 const commonBacklog = 128
 
 // maxVisitTime is how long a client whose SYN the kernel dropped repeats its SYN in this
-// check: four times, in the kernel's rhythm of 1, 2, 4 and 8 s.
+// check: four times, in the kernel's rhythm of 1, 2, 4 and 8 s. Where it was the last segment of
+// the handshake that the kernel dropped, it is the subject's SYN-ACK that is repeated so.
 const maxVisitTime = 15 * time.Second
 
 // awaitVisits waits for the clients and returns which were not served. After maxVisitTime
@@ -84,6 +95,7 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	defer over.Stop()
 	select {
 	case <-done:
+		c.Return(errs)
 		return judge.Summary(errs)
 	case <-over.C:
 	case <-c.Context().Done():

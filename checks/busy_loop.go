@@ -98,7 +98,16 @@ func (s threadsUse) runnable() (running, runnable time.Duration) {
 
 func (s threadsUse) String() string {
 	_, runnable := s.runnable()
-	return fmt.Sprintf("it was runnable for %v of %v", runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
+	who, active := "it was", 0
+	for _, t := range s.threads {
+		if t.Running > 0 {
+			active++
+		}
+	}
+	if active > 1 {
+		who = fmt.Sprintf("its %d threads were together", active)
+	}
+	return fmt.Sprintf("%s runnable for %v of %v", who, runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
 }
 
 // finding says whether threads are in a busy loop.

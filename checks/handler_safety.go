@@ -43,7 +43,7 @@ var handlerSafety = judge.Check{
 				c.Fail(unsafeHandler, "%d signals %send the listener%s", sent, names(signals), s.HowItEnded())
 			}
 			if failed != nil {
-				c.Fail(unsafeHandler, "during %d signals %sclients are not served: %v", sent, names(signals), failed)
+				c.Fail(unsafeCalls, "during %d signals %sclients are not served: %v", sent, names(signals), failed)
 			}
 		}
 		for n := 0; n < maxStorms && (sent < all || clients < minClients); n++ {
@@ -68,6 +68,10 @@ var handlerSafety = judge.Check{
 		c.Note("%d signals %sand more while clients came", all, names(signals))
 	},
 }
+
+// unsafeCalls is for a listener that lives and a client that is not served.
+const unsafeCalls = "repeat a call that a signal interrupts (EINTR; with SO_RCVTIMEO or SO_SNDTIMEO also where the handler has SA_RESTART), " +
+	"and leave errno as it was in the handler"
 
 const unsafeHandler = "a handler may call only what is in signal-safety(7), and must leave errno as it was: " +
 	"set a flag or write to a pipe, and do the rest outside of the handler"

@@ -60,7 +60,8 @@ var signalStorm = judge.Check{
 				"the storm (%v) ends the listener%s", listenerStorm, s.HowItEnded())
 		}
 		if failed != nil {
-			c.Fail("a signal makes a call return EINTR or a short count: repeat the call with the rest",
+			c.Fail("a signal makes a call return EINTR or a short count, with SO_RCVTIMEO or SO_SNDTIMEO also where its handler has SA_RESTART: "+
+				"repeat the call with the rest",
 				"during the storm (%v) conversations break: %v", listenerStorm, failed)
 		}
 		c.MustServe(c.Visit(0))

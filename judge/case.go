@@ -133,6 +133,9 @@ func (c *Case) Apply(f fault.Fault) (heal func()) {
 	if errors.Is(err, os.ErrProcessDone) {
 		return func() {}
 	}
+	if _, limits := f.(fault.NoDescriptors); limits && errors.Is(err, os.ErrPermission) {
+		c.Skip("the check needs CAP_SYS_RESOURCE to limit the descriptors of this subject, whose user IDs differ among themselves or from those of the rig")
+	}
 	c.Must(err)
 	return func() {
 		c.Must(applied.Heal(c.Context()))
@@ -260,6 +263,9 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, why string) {
 			verdict, why = scorecard.Fail, errOvercrowded.Error()
 		} else if verdict == scorecard.Fail {
 			end = c.end()
+		}
+		if end != nil && end.Signal == "SIGPIPE" {
+			why = strings.TrimSuffix("ignore SIGPIPE, or send with MSG_NOSIGNAL; "+why, "; ")
 		}
 	}
 	c.mu.Lock()

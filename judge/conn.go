@@ -25,6 +25,7 @@ import (
 type Conn struct {
 	*net.TCPConn
 	Case         *Case
+	client       *rig.Host // that connected
 	service      dialogue.Service
 	conversation *dialogue.Conversation
 	greeted      bool // the hello is over
@@ -81,7 +82,7 @@ func (c *Case) DialWithin(n int, limit time.Duration) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", cmp.Or(cause, plain(errors.Unwrap(err))))
 	}
-	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c}
+	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c, client: client}
 	k.converse(c.Service, stream{k})
 	c.mu.Lock()
 	c.conns = append(c.conns, k)
@@ -236,17 +237,20 @@ var errDeferred = errors.New("the subject accepts a client only when it has sent
 // speakFirst says what a check, or the whole trial, needs then.
 func speakFirst() error { return fmt.Errorf("%w: say by -service what", errDeferred) }
 
-// SpeakIfDeferred sends the first byte of the next round where the subject accepts a
-// connection only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)), and says whether that is
-// so: the kernel has half a connection on the subject's side, although there is room in the
-// backlog. A service that begins with the subject's words says nothing.
+// SpeakIfDeferred sends the first byte of the hello, or of the next round, where the subject
+// accepts a connection only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)), and says whether
+// that is so: the kernel has half a connection on the subject's side, although there is room in
+// the backlog. A service that begins with the subject's words says nothing.
 func (k *Conn) SpeakIfDeferred() (deferred bool, err error) {
 	socket, there, err := k.ServerSocket()
 	if err != nil || !there || socket.State != rig.SynReceived && socket.State != rig.NewSynReceived || k.Case.backlogFull() {
 		return false, err
 	}
-	first := k.service.Dialogue.Round
-	if k.ahead > 0 || k.rounds > 0 || len(k.service.Dialogue.Hello) > 0 || len(first) == 0 {
+	first := k.service.Dialogue.Hello
+	if len(first) == 0 {
+		first = k.service.Dialogue.Round
+	}
+	if k.ahead > 0 || k.greeted || k.rounds > 0 || len(first) == 0 {
 		return true, nil
 	}
 	text := first[0].Bytes(1)
@@ -461,6 +465,9 @@ func (k *Conn) readAtLeast(b []byte, enough int) (int, error) {
 			over = nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if over != nil {
+				if errors.Is(over, ErrQuiescent) && k.forgotten() {
+					over = ErrForgotten
+				}
 				return n, over
 			}
 			over = w.over()
@@ -468,6 +475,28 @@ func (k *Conn) readAtLeast(b []byte, enough int) (int, error) {
 			return n, plain(err)
 		}
 	}
+}
+
+// ErrForgotten is wrapped where a client waits for words of the subject, which has never had the
+// connection. Of a handshake that it answered with a SYN cookie the kernel keeps nothing, so it
+// does not repeat the SYN-ACK where a full backlog made it drop the end of the handshake
+// (tcp_syncookies in tcp(7)).
+var ErrForgotten = errors.New("the kernel forgot the handshake (SYN cookie) because the backlog is full")
+
+// forgotten says whether the connection is open for the client alone, on a host that sent
+// SYN cookies.
+func (k *Conn) forgotten() bool {
+	if _, there, err := k.ServerSocket(); there || err != nil {
+		return false
+	}
+	clients, err := k.client.Sockets()
+	if err != nil || !slices.ContainsFunc(clients.In(rig.Established), func(s rig.Socket) bool {
+		return unmapped(s.Local) == unmapped(k.LocalAddr().(*net.TCPAddr).AddrPort())
+	}) {
+		return false
+	}
+	counters, err := k.Case.Host.Counters()
+	return err == nil && counters["TcpExtSyncookiesSent"] > 0
 }
 
 // stream is the connection as the dialogue uses it. Its waits are those of the case: until the

@@ -43,6 +43,9 @@ func (p Profile) Apply(s Subject) Subject {
 		s.Closes = p.Closes
 	}
 	s.forks, s.lines, s.resets, s.routine = p.forks, p.lines, p.resets, p.routine
+	if p.facts.Clients < maxCrowd {
+		s.atATime = p.facts.Clients
+	}
 	if s.ListenPort() == 0 {
 		s.Port = p.Port
 	}

@@ -151,16 +151,18 @@ func unread(here rig.Sockets, client rig.Socket) bool {
 }
 
 // retransmissionPending says whether a kernel will send something again: that of a client a
-// SYN or data that the subject's kernel did not take because its backlog was full,
-// or either of them data that a busy machine has not delivered yet. A connection
-// that the backlog keeps out for good is not meant.
+// SYN or data that the subject's kernel did not take because its backlog was full, the
+// subject's the SYN-ACK of a handshake whose end it dropped for that, or either of them data
+// that a busy machine has not delivered yet. A connection that the backlog keeps out for good
+// is not meant, nor one that waits for bytes (TCP_DEFER_ACCEPT): its SYN-ACK is not repeated.
 func (c *Case) retransmissionPending() bool {
 	if c.backlogFull() {
 		return false
 	}
 	here, err := c.Host.Sockets()
 	if err == nil && slices.ContainsFunc(here, func(k rig.Socket) bool {
-		return k.Timer == rig.TimerRetransmit && k.SendQueue > 0 && k.State != rig.Listening
+		handshake := k.State == rig.SynReceived || k.State == rig.NewSynReceived
+		return k.Timer == rig.TimerRetransmit && k.State != rig.Listening && (k.SendQueue > 0 || handshake && k.Retransmits > 0)
 	}) {
 		return true
 	}

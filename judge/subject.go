@@ -50,6 +50,7 @@ type Subject struct {
 	lines   bool            // an echo of lines, see [Case.AnswersLines]
 	resets  bool            // it ends a conversation with a reset, which clean-close judges
 	routine map[string]bool // lines that it writes when nothing is done to it, masked
+	atATime int             // clients that it serves at a time, 0 where more are served than were tried
 }
 
 // Side is one side of a connection.

@@ -10,14 +10,18 @@ import (
 	"sync"
 	"time"
 
+	"forkrig/dialogue"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
-// Visits lets n clients visit the subject, so many at a time, and returns the
-// errors of those that were not served. A subject that keeps each client waiting, as one
+// Visits lets n clients visit the subject, so many at a time or as many as it serves, and returns
+// the errors of those that were not served. A subject that keeps each client waiting, as one
 // that throttles does, is visited by four times as many.
 func (c *Case) Visits(n, together int) error {
+	if limit := c.Subject.atATime; limit > 0 {
+		together = min(together, max(limit/2, 1)) // it may count one that has left for a moment
+	}
 	if together > 1 {
 		c.Did(scorecard.ManyClients)
 	}
@@ -35,7 +39,7 @@ func (c *Case) Visits(n, together int) error {
 	began := time.Now()
 	for i := range n {
 		turns <- i
-		if i == together && time.Since(began) >= rig.Scaled(slowVisit) { // the quickest one took so long
+		if i == together && c.Subject.atATime == 0 && time.Since(began) >= rig.Scaled(slowVisit) { // the quickest one took so long
 			for range min(n-i, 3*together) {
 				wait.Go(visitor)
 			}
@@ -43,11 +47,38 @@ func (c *Case) Visits(n, together int) error {
 	}
 	close(turns)
 	wait.Wait()
+	c.Return(errs)
 	return Summary(errs)
 }
 
 // slowVisit is how long a visit of a subject that throttles takes at least.
 const slowVisit = time.Second / 2
+
+// Return lets clients that were turned away come once more, one after the other, sets their
+// errors anew and notes how many they were. All others have left.
+func (c *Case) Return(errs []error) {
+	away := 0
+	for i, err := range errs {
+		if !c.turnedAway(err) {
+			continue
+		}
+		if away++; away == 1 {
+			c.AwaitRest() // until it knows that the others have left
+		}
+		errs[i] = c.Visit(i)
+	}
+	if away > 0 {
+		c.Note("it serves about %d clients at a time, and turned %d of %d away; they were served later", c.Subject.atATime, away, len(errs))
+	}
+}
+
+// turnedAway says whether a subject of which it is known that it serves a few clients at a time
+// answered something else than it should, or ended the connection without a word.
+func (c *Case) turnedAway(err error) bool {
+	var reply *dialogue.ReplyError
+	return c.Subject.atATime > 0 && errors.As(err, &reply) && !Hopeless(err) &&
+		!errors.Is(err, errDismissed) && !errors.Is(err, ErrForgotten)
+}
 
 // Hold connects n clients and brings each to where the subject serves it. It
 // ends early where the subject serves no more of them at a time, and says so.
@@ -58,7 +89,7 @@ func (c *Case) Hold(n int) []*Conn {
 		if err == nil {
 			err = k.Begin()
 		}
-		if errors.Is(err, ErrQuiescent) && i > 0 {
+		if i > 0 && (errors.Is(err, ErrQuiescent) || c.turnedAway(err)) {
 			if k != nil {
 				k.Close()
 			}

@@ -29,7 +29,7 @@ import (
 // makes them wrong.
 func init() {
 	for model, serve := range map[string]func(*model){"threaded": (*model).serveInThreads, "loop": (*model).serveInLoop} {
-		for _, flaw := range append([]string{"", "times-out", "times-out-late"}, flaws...) {
+		for _, flaw := range append([]string{"", "times-out", "times-out-late", "ticks"}, flaws...) {
 			strangers[strings.TrimSuffix(model+"."+flaw, ".")] = func(args []string) int { return runModel(args, flaw, serve) }
 		}
 	}
@@ -124,6 +124,25 @@ func TestSkipsNameWhatIsNeeded(t *testing.T) {
 	}
 }
 
+// TestRemediesFitTheEnd: SIGPIPE is named only where it was the end.
+func TestRemediesFitTheEnd(t *testing.T) {
+	t.Parallel()
+	killed := modelCheck(t, "peer-gone").Judge(t, cli.BuiltIn("-defect", "no-sigpipe"), rig.IPv4)
+	assert.Equal(t, scorecard.Fail, killed.Verdict, "%+v", killed)
+	assert.Contains(t, killed.Remedy, "SIGPIPE")
+	exited := modelCheck(t, "peer-gone").Judge(t, modelSubject("loop", "ends-at-reset"), rig.IPv4)
+	assert.Equal(t, scorecard.Fail, exited.Verdict, "%+v", exited)
+	assert.NotContains(t, exited.Remedy, "SIGPIPE")
+}
+
+// TestTickOfALoop: a loop that looks around each second need not end a silent client by that.
+func TestTickOfALoop(t *testing.T) {
+	t.Parallel()
+	result := modelCheck(t, "vanished-client").Judge(t, modelSubject("loop", "ticks"), rig.IPv4)
+	assert.Equal(t, scorecard.Skip, result.Verdict, "%+v", result)
+	assert.Contains(t, result.Reason, "of which the kernel does not show the purpose")
+}
+
 func modelCheck(t *testing.T, name string) judge.Check {
 	selected, err := checks.Select(name)
 	require.NoError(t, err)
@@ -172,7 +191,7 @@ func (m *model) admit(fd int) {
 	switch m.flaw {
 	case "leaks":
 		_, _ = syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0) // it is what is wrong
-	case "never-asks", "times-out", "times-out-late":
+	case "never-asks", "times-out", "times-out-late", "ticks":
 	default:
 		_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1) // an open socket takes it
 	}
@@ -202,7 +221,7 @@ func (m *model) reloaded() {
 
 // timeout is how long a silent client is kept, 0 for ever.
 func (m *model) timeout() time.Duration {
-	return map[string]time.Duration{"times-out": time.Second, "times-out-late": time.Minute}[m.flaw]
+	return map[string]time.Duration{"times-out": time.Second, "times-out-late": time.Minute, "ticks": time.Second}[m.flaw]
 }
 
 func (m *model) serveInThreads() {
@@ -276,7 +295,7 @@ func (m *model) serveInLoop() {
 			limit = int(m.timeout().Milliseconds())
 		}
 		n, err := syscall.EpollWait(poll, events, limit)
-		if n == 0 && err == nil { // all are silent
+		if n == 0 && err == nil && m.flaw != "ticks" { // all are silent
 			for fd := range m.clients {
 				delete(m.clients, fd)
 				m.lose(fd, syscall.ETIMEDOUT)

@@ -33,15 +33,19 @@ import (
 // A server may do many things that ours does not, and be right. These programs
 // do them; their arguments are those of the server.
 var strangers = rig.Programs{
-	"daemon":    func(args []string) int { return leave(args[1:]) },
-	"late":      func(args []string) int { time.Sleep(time.Second); return become(args[1:]) }, // it is what is late
-	"mapped":    mapped,
-	"helped":    helped,
-	"threads":   threads,
-	"deferring": deferring,
-	"curt":      curt,
-	"hasty":     hasty,
-	"pool":      func(args []string) int { return pool(args, "pool-worker") },
+	"daemon":            func(args []string) int { return leave(args[1:]) },
+	"late":              func(args []string) int { time.Sleep(time.Second); return become(args[1:]) }, // it is what is late
+	"mapped":            mapped,
+	"helped":            helped,
+	"threads":           threads,
+	"deferring":         deferring,
+	"deferring-spinner": deferringSpinner,
+	"greeting":          greeting,
+	"limited":           limited,
+	"two-users":         twoUsers,
+	"curt":              curt,
+	"hasty":             hasty,
+	"pool":              func(args []string) int { return pool(args, "pool-worker") },
 	// The pools that are wrong: one does not replace a worker that ended, the other
 	// replaces it by one that ends at once.
 	"shrinking-pool": func(args []string) int { return pool(args, "") },
@@ -98,6 +102,52 @@ func TestStrangeServers(t *testing.T) {
 				assert.Equal(t, wanted, result.Verdict, "%s\n%s\n%s", result.Observed, result.Remedy+result.Reason, strings.Join(result.Evidence, "\n"))
 			})
 		}
+	}
+}
+
+// TestGreeterWithSmallBacklog: the kernel answers clients that a backlog has no room for with SYN
+// cookies, and forgets those whose handshake it cannot end. They wait for the greeting for ever,
+// of which the server knows nothing: it is not deaf.
+func TestGreeterWithSmallBacklog(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("backlog-burst")
+	require.NoError(t, err)
+	subject := cli.BuiltIn()
+	subject.Command[0] = rig.Program("greeting").Args[0]
+	subject.Service, err = dialogue.Resolve(`hello < "hello\n" round > "a\n" < "a\n"`)
+	require.NoError(t, err)
+	result := selected[0].Judge(t, subject, rig.IPv4)
+	assert.Equal(t, scorecard.Fail, result.Verdict, "%+v", result)
+	assert.Equal(t, []string{"backlog-small"}, result.Findings)
+	assert.NotContains(t, result.Observed, "quiescent")
+	assert.Nil(t, result.End)
+}
+
+// TestDeferringSpinner: a client of a service that begins with its hello sends a byte of that, so
+// that it is in the backlog while no descriptor is free.
+func TestDeferringSpinner(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("accept-emfile")
+	require.NoError(t, err)
+	subject := cli.BuiltIn()
+	subject.Command[0] = rig.Program("deferring-spinner").Args[0]
+	subject.Service, err = dialogue.Resolve(`hello > "a\n" < "a\n"`)
+	require.NoError(t, err)
+	result := selected[0].Judge(t, subject, rig.IPv4)
+	assert.Equal(t, []string{"EMFILE-spin"}, result.Findings, "%+v", result)
+}
+
+// TestLimitOfClients: a server that turns clients away while it serves as many as it may is right.
+func TestLimitOfClients(t *testing.T) {
+	t.Parallel()
+	selected, err := checks.Select("backlog-burst,fd-steady")
+	require.NoError(t, err)
+	subject := cli.BuiltIn()
+	subject.Command[0] = rig.Program("limited").Args[0]
+	results, _, err := judge.Trial{Subject: subject, Checks: selected[:fewer(len(selected), 1)], Families: []rig.Family{rig.IPv4}}.Run(t)
+	require.NoError(t, err)
+	for _, result := range results {
+		assert.Equal(t, scorecard.Pass, result.Verdict, "%+v", result)
 	}
 }
 
@@ -198,20 +248,92 @@ func helped(args []string) int {
 }
 
 // threads is an echo server as Go has them: goroutines, and no processes.
-func threads(args []string) int { return threadsAt(net.ListenConfig{}, args) }
+func threads(args []string) int { return threadsAt(net.ListenConfig{}, args, echo) }
 
 // deferring is one that accepts a connection when bytes have come.
-func deferring(args []string) int {
+func deferring(args []string) int { return deferringTo(args, echo) }
+
+// deferringSpinner is one that calls accept again at once when it fails.
+func deferringSpinner(args []string) int {
+	return deferringTo(args, func(l net.Listener) int { return echo(spinner{l}) })
+}
+
+type spinner struct{ net.Listener }
+
+func (s spinner) Accept() (net.Conn, error) {
+	for {
+		if conn, err := s.Listener.Accept(); err == nil {
+			return conn, nil
+		}
+	}
+}
+
+func deferringTo(args []string, serve func(net.Listener) int) int {
 	return threadsAt(net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		const deferAccept, seconds = 9, 60 // TCP_DEFER_ACCEPT in tcp(7)
 		controlErr := raw.Control(func(fd uintptr) {
 			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, deferAccept, seconds)
 		})
 		return errors.Join(controlErr, err)
-	}}, args)
+	}}, args, serve)
 }
 
-func threadsAt(listening net.ListenConfig, args []string) int {
+// greeting is one that speaks first, with a backlog of 5.
+func greeting(args []string) int {
+	listener, err := net.Listen("tcp", args[2]) // after -listen
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	raw, err := listener.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { _ = syscall.Listen(int(fd), 5) }) // it listens already
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return echo(greeter{listener})
+}
+
+// limited is one that serves 5 clients at a time, and ends the connections of others at once.
+func limited(args []string) int {
+	listener, err := net.Listen("tcp", args[2]) // after -listen
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	turns := make(chan struct{}, 5)
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			continue
+		}
+		select {
+		case turns <- struct{}{}:
+			go func() {
+				defer func() { <-turns }()
+				defer conn.Close()
+				_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // an error means that the client has left
+			}()
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// greeter greets each client that it accepts.
+type greeter struct{ net.Listener }
+
+func (g greeter) Accept() (net.Conn, error) {
+	conn, err := g.Listener.Accept()
+	if err == nil {
+		_, _ = io.WriteString(conn, "hello\n") // an error means that the client has left
+	}
+	return conn, err
+}
+
+func threadsAt(listening net.ListenConfig, args []string, serve func(net.Listener) int) int {
 	listener, err := listening.Listen(context.Background(), "tcp", args[2]) // after -listen
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -223,7 +345,7 @@ func threadsAt(listening net.ListenConfig, args []string) int {
 		<-stop
 		os.Exit(0)
 	}()
-	return echo(listener)
+	return serve(listener)
 }
 
 // echo serves each client of the listener in a goroutine.
