@@ -98,7 +98,7 @@ func (s threadsUse) runnable() (running, runnable time.Duration) {
 
 func (s threadsUse) String() string {
 	_, runnable := s.runnable()
-	return fmt.Sprintf("it was runnable for %v of %v", runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
+	return fmt.Sprintf("it was runnable for %v of %v", min(runnable, s.took).Round(time.Millisecond), s.took.Round(time.Millisecond))
 }
 
 // finding says whether threads are in a busy loop.

@@ -129,11 +129,11 @@ func exactRounds(c *judge.Case) {
 		}
 		k.Close()
 		if err != nil {
-			c.Fail("the reply is not the one that the dialogue of the service has: write exactly that reply, however the request comes",
+			c.Fail("write exactly the reply that the dialogue of the service has, in however many pieces the request comes",
 				"%s: %v", story.what, err)
 		}
 	}
-	c.Note("%d conversations of %d requests; each reply is that of the dialogue", len(stories), rounds)
+	c.Note("%d conversations of %s; each reply is that of the dialogue", len(stories), scorecard.Counted(rounds, "request", "requests"))
 }
 
 // megabyte sends 1 MiB while it reads the answer.
@@ -154,7 +154,7 @@ func megabyte(c *judge.Case, k *judge.Conn) {
 
 func mustBeExact(c *judge.Case, what string, err error) {
 	if err != nil {
-		c.Fail("the answer is not what was sent: write exactly the bytes that read returned, and the rest after a short write",
+		c.Fail("write exactly the bytes that read returned, and the rest after a short write",
 			"%s: %v", what, err)
 	}
 }

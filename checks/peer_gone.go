@@ -12,8 +12,8 @@ var peerGone = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
-		const cause = "SIGPIPE ends a process that writes to a reset connection: ignore SIGPIPE, or use MSG_NOSIGNAL, " +
-			"and handle EPIPE and ECONNRESET"
+		const cause = "close only the connection that fails with ECONNRESET or EPIPE, and ignore SIGPIPE " +
+			"(or send with MSG_NOSIGNAL): a client may go at any time"
 		gone := min(5, int(s.Listener.SendQueue)) // the backlog may hold no more
 		// Stopped, the listener accepts connections that are dead already.
 		for _, leave := range []struct {

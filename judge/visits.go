@@ -67,7 +67,7 @@ func (c *Case) MustServe(err error) {
 		return
 	}
 	if errors.Is(err, errDeferred) {
-		c.Skip("%v: say by -service what", errDeferred)
+		c.Skip("%v: say by -service what the client says", errDeferred)
 	}
 	c.served(err)
 	if end := c.end(); end != nil {
@@ -93,7 +93,7 @@ func Summary(errs []error) error {
 	if failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d clients: %w", failed, len(errs), first)
+	return fmt.Errorf("%d of %d clients not served; the first: %w", failed, len(errs), first)
 }
 
 // Workers are the processes that came with connections and are alive. One that took the
@@ -137,8 +137,8 @@ func (s *Instance) AwaitWorkers(n int) (alive rig.ProcessInfos, err error) {
 // AwaitWorkersEnd waits until no worker is alive, and fails the check where one stays.
 func (s *Instance) AwaitWorkersEnd(after string) {
 	if left, err := s.AwaitWorkers(0); err != nil {
-		s.Case.Fail("workers outlive their clients: read until read returns 0 or an error, and exit then",
-			"%d workers live on after %s: %v", len(left), after, FirstLine(err))
+		s.Case.Fail("read until read returns 0 or an error, and exit then: workers outlive their clients",
+			"%s after %s: %v", scorecard.Counted(len(left), "worker lives on", "workers live on"), after, FirstLine(err))
 	}
 }
 
