@@ -210,6 +210,8 @@ func (p Profile) what() string {
 	if s := p.Service; s != (Service{}) {
 		name := s.Seen
 		switch {
+		case s.Given == "" && (s.Seen == "none" || strings.Contains(s.Seen, "<")): // no preset
+			name = "service not known (see -service)"
 		case s.Given != "" && s.Given == s.Seen:
 			name = s.Given
 		case s.Given != "":
