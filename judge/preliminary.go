@@ -179,7 +179,11 @@ func (c *Case) unservedCause(stimulus scorecard.Stimulus, err error) *scorecard.
 	if stimulus != scorecard.Conversation {
 		text = fmt.Sprintf("the second client is not served %v: %s", stimulus, FirstLine(err))
 	}
-	return &scorecard.Cause{Text: text, Stimulus: stimulus, End: c.end()}
+	cause := &scorecard.Cause{Text: text, Stimulus: stimulus, End: c.end()}
+	if stimulus == scorecard.Conversation {
+		cause.Remedy = "see that it accepts and answers, or say by -service what its clients say"
+	}
+	return cause
 }
 
 // startsElsewhere starts the subject in a lab of its own while the first instance lives, and

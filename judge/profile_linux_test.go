@@ -232,6 +232,20 @@ func TestPortIsFoundOut(t *testing.T) {
 	}
 }
 
+// TestOneFamilyIsServed by a subject that listens on the port in the lab of the other family, too.
+func TestOneFamilyIsServed(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"0.0.0.0:{port}", "0.0.0.0:7777"} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			subject := Subject{Command: rig.Program("setting", "one family", address).Args}
+			_, absent := Reach(t, subject, rig.Families[:]...)
+			require.Len(t, absent, 1)
+			assert.Regexp(t, `^it listens on 0\.0\.0\.0:[79]+ only, which clients do not reach over IPv6: write \{ip\} in its command`, absent[rig.IPv6])
+		})
+	}
+}
+
 // TestDirectoryOfAStart is a fresh one for each, of the subject's user, and gone with the lab.
 func TestDirectoryOfAStart(t *testing.T) {
 	t.Parallel()

@@ -89,24 +89,29 @@ func (c Card) screen(style Style) []string {
 	rows := wrongRows(c.rows(), told)
 
 	head := c.above(unserved, c.Causes, false, columns)
-	body, fits := c.body(rows, told, false, screenLines-len(head)-len(end), style)
+	body, fits := c.body(rows, told, whole, screenLines-len(head)-len(end), style)
 	if fits {
 		return slices.Concat(head, body, end)
 	}
 	head = c.above(unserved, several, false, columns)
 	room := screenLines - len(head) - len(end)
 	leading := slices.DeleteFunc(slices.Clone(rows), func(w row) bool { return w.follows(told) })
-	if body, fits = c.body(rows, told, false, room, style); fits {
-		return slices.Concat(head, body, end)
-	}
-	// What follows from a cause is listed, where there is room below its remedy, then the last rows,
-	// and then all.
+	// What follows from a cause is listed, where there is room below its remedy, then the names of
+	// what passes are cut, then the last rows are listed, and then all.
 	mended := c.above(unserved, several, true, columns)
-	if body, fits = c.body(leading, told, false, screenLines-len(mended)-len(end), style); fits {
-		return slices.Concat(mended, body, end)
+	for _, how := range []listing{whole, short} {
+		if body, fits = c.body(rows, told, how, room, style); fits {
+			return slices.Concat(head, body, end)
+		}
+		if body, fits = c.body(leading, told, how, screenLines-len(mended)-len(end), style); fits {
+			return slices.Concat(mended, body, end)
+		}
 	}
-	for n := min(len(leading), room); n >= -1 && !fits; n-- {
-		body, fits = c.body(leading[:max(n, 0)], told, n < 0, room, style)
+	for n := min(len(leading), room); n >= 0 && !fits; n-- {
+		body, fits = c.body(leading[:n], told, short, room, style)
+	}
+	if !fits {
+		body, _ = c.body(nil, told, brief, room, style)
 	}
 	return slices.Concat(head, body, end)
 }
@@ -159,16 +164,28 @@ func (c Card) above(unserved []string, causes []Cause, remedies bool, columns in
 	return append(all, "")
 }
 
-// body returns the table of these rows and lists of the other checks, and whether they find
-// room. Where brief is set, there is one list for each verdict, and it is cut.
-func (c Card) body(rows []row, told map[int]bool, brief bool, room int, style Style) (all []string, fits bool) {
+// listing says how many names of checks are listed.
+type listing int
+
+const (
+	whole listing = iota
+	short         // at most one line of what passes or is skipped
+	brief         // one list for each verdict, which is cut
+)
+
+// body returns the table of these rows and lists of the other checks, and whether they find room.
+func (c Card) body(rows []row, told map[int]bool, how listing, room int, style Style) (all []string, fits bool) {
 	table := c.table(rows, told, style)
 	for most := room; most > 0; most-- {
 		all = slices.Clone(table)
-		for _, l := range c.listed(rows, told, brief) {
-			all = append(all, l.lines(style.screen(), most, style.Colour)...)
+		for _, l := range c.listed(rows, told, how == brief) {
+			lines := most
+			if how == short && (l.verdict == Pass || l.verdict == Skip) {
+				lines = 1
+			}
+			all = append(all, l.lines(style.screen(), lines, style.Colour)...)
 		}
-		if !brief || len(all) <= room {
+		if how != brief || len(all) <= room {
 			break
 		}
 	}
