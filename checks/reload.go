@@ -5,6 +5,7 @@ package checks
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -52,7 +53,11 @@ func caught(masks rig.SignalMasks) string {
 	if masks.Caught.Has(syscall.SIGPROF) && masks.Caught.Has(syscall.SIGVTALRM) {
 		return "every signal, as the runtime of Go does"
 	}
-	return masks.Caught.String()
+	names := strings.Fields(strings.Trim(masks.Caught.String(), "{}"))
+	if len(names) == 0 {
+		return "no signal"
+	}
+	return strings.Join(names, ", ")
 }
 
 const (
