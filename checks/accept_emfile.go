@@ -77,7 +77,7 @@ func outOfDescriptors(c *judge.Case) {
 		observed, remedies = append(observed, fmt.Sprintf(format, args...)), append(remedies, remedy)
 	}
 	if loop != "" {
-		add("EMFILE-spin", "the connection stays in the backlog, so accept and poll return at once: pause after EMFILE",
+		add("EMFILE-spin", "pause after EMFILE: the connection stays in the backlog, so accept and poll return at once",
 			"the listener has no free descriptor and is in a busy loop: %s", loop)
 	} else if unserved == 0 {
 		c.Broken("the limit on descriptors did not keep the listener from accepting, so nothing is proved")
@@ -87,7 +87,7 @@ func outOfDescriptors(c *judge.Case) {
 		if furtherClient(c) != nil {
 			finding, now = "EMFILE-deaf", "a further client is not served either"
 		}
-		add(finding, "no event says that descriptors are free again: after EMFILE call accept again when a timer ends",
+		add(finding, "call accept again by a timer after EMFILE: no event says that descriptors are free again",
 			"descriptors are free again, and a client that waited is not served: %v; %s", judge.FirstLine(err), now)
 	}
 	if len(observed) > 0 {
@@ -98,12 +98,12 @@ func outOfDescriptors(c *judge.Case) {
 		c.Fail(pauseAfterEMFILE, "EMFILE from accept ends the listener%s", s.HowItEnded())
 	} else if err != nil && c.Visit(0) != nil {
 		c.Finding("EMFILE-deaf")
-		c.Fail("the listener does not accept after EMFILE: wait a moment and call accept again", "after EMFILE a new client is not served: %v", err)
+		c.Fail("wait a moment after EMFILE and call accept again: the listener accepts no more", "after EMFILE a new client is not served: %v", err)
 	}
 	c.Note("it waits while it has no free descriptor, and serves clients afterwards")
 }
 
-const pauseAfterEMFILE = "a lack of descriptors must not end the listener: log EMFILE, wait a moment and call accept again"
+const pauseAfterEMFILE = "log EMFILE, wait a moment and call accept again: a lack of descriptors must not end the listener"
 
 // allAlive says whether none of the processes has ended.
 func allAlive(c *judge.Case, processes rig.ProcessInfos) bool {

@@ -18,7 +18,7 @@ var acceptAborted = judge.Check{
 	Meaning: "an error of accept that concerns one connection does not end the listener",
 	Defects: []string{"exit-on-accept-error"},
 	Run: func(c *judge.Case) {
-		a := acceptErrors{Case: c, remedy: "the error concerns one connection, which is gone: call accept again"}
+		a := acceptErrors{Case: c, remedy: "call accept again: the error concerns one connection, which is gone"}
 		a.judge(acceptError{name: "ECONNABORTED", errno: syscall.ECONNABORTED},
 			acceptError{name: "EPROTO", errno: syscall.EPROTO, disputed: true})
 	},
@@ -29,7 +29,7 @@ var acceptShort = judge.Check{
 	Meaning: "accept that fails because the system is short of files or memory does not end the listener",
 	Defects: []string{"exit-on-accept-error", "exit-on-enfile"},
 	Run: func(c *judge.Case) {
-		a := acceptErrors{Case: c, remedy: "a lack of resources passes: log the error, wait a moment and call accept again"}
+		a := acceptErrors{Case: c, remedy: "log the error, wait a moment and call accept again: a lack of resources passes"}
 		a.judge(acceptError{name: "ENFILE", errno: syscall.ENFILE},
 			acceptError{name: "ENOBUFS", errno: syscall.ENOBUFS, disputed: true},
 			acceptError{name: "ENOMEM", errno: syscall.ENOMEM})

@@ -41,14 +41,14 @@ var backlogBurst = judge.Check{
 		})
 		thaw()
 		unserved := awaitVisits(c, &wait, errs)
-		remedy := fmt.Sprintf("the backlog is %d: pass a larger one to listen (SOMAXCONN); the kernel limits it to net.core.somaxconn", backlog)
+		remedy := fmt.Sprintf("pass a larger backlog than %d to listen (SOMAXCONN); the kernel limits it to net.core.somaxconn", backlog)
 		switch {
 		case arrived != nil:
 			c.Broken("the clients did not reach the backlog: %v", judge.FirstLine(arrived))
 		case queued == clients && unserved != nil:
 			c.Finding("not-served")
-			c.Fail("all clients were in the backlog, and some were not served: call accept until the backlog is empty",
-				"not served: %v", unserved)
+			c.Fail("call accept until the backlog is empty: all clients were in it, and some were not served",
+				"%v", unserved)
 		case queued < clients:
 			lateness := "all clients are served, but these only after the handshake was repeated, 1 s later or more"
 			if unserved != nil {
@@ -102,5 +102,5 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error) error {
 	}
 	c.DismissClients()
 	<-done
-	return fmt.Errorf("after %v, %w", rig.Scaled(maxVisitTime), judge.Summary(errs))
+	return fmt.Errorf("within %v %w", rig.Scaled(maxVisitTime), judge.Summary(errs))
 }

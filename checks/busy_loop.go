@@ -105,9 +105,9 @@ func (s threadsUse) String() string {
 		}
 	}
 	if active > 1 {
-		who = fmt.Sprintf("its %d threads were together", active)
+		return fmt.Sprintf("its %d threads were together runnable for %v of %v", active, runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%s runnable for %v of %v", who, runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
+	return fmt.Sprintf("%s runnable for %v of %v", who, min(runnable, s.took).Round(time.Millisecond), s.took.Round(time.Millisecond))
 }
 
 // finding says whether threads are in a busy loop.

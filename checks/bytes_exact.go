@@ -132,14 +132,14 @@ func exactRounds(c *judge.Case) {
 		k.Close()
 		switch {
 		case errors.Is(err, syscall.EPIPE):
-			c.Fail("a request may come in any number of pieces: read all of it before the connection is closed",
+			c.Fail("read all of a request before the connection is closed: it may come in any number of pieces",
 				"%s: the subject closes the connection before it has read the request: %v", story.what, err)
 		case err != nil:
-			c.Fail("the reply is not the one that the dialogue of the service has: write exactly that reply, however the request comes",
+			c.Fail("write exactly the reply that the dialogue of the service has, in however many pieces the request comes",
 				"%s: %v", story.what, err)
 		}
 	}
-	c.Note("%d conversations of %d requests; each reply is that of the dialogue", len(stories), rounds)
+	c.Note("%d conversations of %s; each reply is that of the dialogue", len(stories), scorecard.Counted(rounds, "request", "requests"))
 }
 
 // megabyte sends 1 MiB while it reads the answer.
@@ -160,7 +160,7 @@ func megabyte(c *judge.Case, k *judge.Conn) {
 
 func mustBeExact(c *judge.Case, what string, err error) {
 	if err != nil {
-		c.Fail("the answer is not what was sent: write exactly the bytes that read returned, and the rest after a short write",
+		c.Fail("write exactly the bytes that read returned, and the rest after a short write",
 			"%s: %v", what, err)
 	}
 }

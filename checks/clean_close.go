@@ -43,7 +43,7 @@ var cleanClose = judge.Check{
 			afterAnAnswer(c)
 			askBeforeAccept(c, s, request{what: "many lines, and the client closes its sending side", lines: 800, halfClose: true})
 		}
-		s.MustSurvive("the end of a conversation", "the end of one connection must not end the listener")
+		s.MustSurvive("the end of a conversation", "go on when a connection ends: it must not end the listener")
 		s.AwaitWorkersEnd("the client left")
 	},
 }
@@ -156,16 +156,16 @@ func judgeEnd(c *judge.Case, what, owed, got string, err error) {
 	case errors.Is(err, syscall.ECONNRESET):
 		failReset(c, what, came)
 	case err != nil:
-		c.Fail("the client has closed its sending side: answer what it said, and close the connection when read returns 0",
+		c.Fail("answer what the client said, and close the connection when read returns 0: it has closed its sending side",
 			"%s: %s, and no end of the stream: %v", what, came, err)
 	case len(got) < len(owed):
-		c.Fail("a client that closes its sending side still reads: write the whole answer before the connection is closed",
+		c.Fail("write the whole answer before the connection is closed: a client that closes its sending side still reads",
 			"%s: %s, and then the end of the stream", what, came)
 	}
 }
 
 func failReset(c *judge.Case, what, came string) {
-	c.Fail("the kernel sends a reset where close finds unread input (read until read returns 0 first) or SO_LINGER with a time of 0 (leave it out)",
+	c.Fail("read until read returns 0 before close, and set no SO_LINGER with a time of 0: the kernel sends a reset for unread input and for that",
 		"%s: %s, and then a reset, which destroys what is still on its way", what, came)
 }
 

@@ -19,11 +19,11 @@ var eintrAccept = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
-		const remedy = "accept fails with EINTR after a signal handler without SA_RESTART: call accept again"
+		const remedy = "call accept or poll again on EINTR: a signal handler without SA_RESTART interrupts it"
 		if c.Subject.Forks() {
 			s.MustSurvive("the end of a worker", remedy)
 		} else { // no worker was seen
-			s.MustSurvive("a client that left", "the end of one client must not end the listener: accept the next one, also after EINTR")
+			s.MustSurvive("a client that left", "accept the next client, also after EINTR: the end of one client must not end the listener")
 		}
 		listeners := s.Listeners()
 		signals := s.NeutralSignals()
@@ -56,7 +56,7 @@ var eintrAccept = judge.Check{
 		if woken+ends+paused == 0 {
 			c.Broken("no signal woke the listener, so nothing is proved")
 		}
-		c.Note("%d signals %sto the sleeping listener woke it %d times; SIGSTOP and SIGCONT woke it %d times", judge.SignalTimes*len(signals), names(signals), woken, paused)
+		c.Note("%d signals %sto the sleeping listener woke it %s; SIGSTOP and SIGCONT woke it %s", judge.SignalTimes*len(signals), names(signals), times(woken), times(paused))
 	},
 }
 

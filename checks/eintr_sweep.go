@@ -36,7 +36,7 @@ var eintrSweep = judge.Check{
 		}
 		results, err := sweep.Run(c.Context(), session)
 		if err != nil && !s.ListensOn() {
-			c.Fail("SIGCHLD makes accept fail with EINTR: call accept again", "the end of a worker ends the listener%s", s.HowItEnded())
+			c.Fail("call accept again on EINTR: SIGCHLD interrupts it", "the end of a worker ends the listener%s", s.HowItEnded())
 		}
 		c.Must(err)
 		fired, wrong := 0, []inject.SweepResult{}
@@ -51,9 +51,9 @@ var eintrSweep = judge.Check{
 		if fired == 0 {
 			c.Skip("no call was interrupted: the check needs a subject that waits in one of %v", inject.SweepCalls)
 		}
-		c.Note("%d calls interrupted: %s", fired, interruptedCalls(results))
+		c.Note("%s interrupted: %s", scorecard.Counted(fired, "call", "calls"), interruptedCalls(results))
 		if real := slices.DeleteFunc(slices.Clone(wrong), func(r inject.SweepResult) bool { return !possible(r) }); len(real) > 0 {
-			c.Fail("a call fails with EINTR after a handler without SA_RESTART, or after SIGSTOP if it has a timeout: repeat the call",
+			c.Fail("repeat a call that fails with EINTR: a handler without SA_RESTART interrupts it, and SIGSTOP does where it has a timeout",
 				"%d of %d interrupted calls broke a conversation: %s", len(real), fired, joinResults(real))
 		}
 		if len(wrong) > 0 {
@@ -90,7 +90,7 @@ func interruptible(c *judge.Case, s *judge.Instance, session *inject.Session) fu
 	}
 	c.MustServe(k.Finish())
 	s.AwaitWorkersEnd("the client left")
-	s.MustSurvive("the end of a worker", "SIGCHLD makes accept fail with EINTR: call accept again")
+	s.MustSurvive("the end of a worker", "call accept again on EINTR: SIGCHLD interrupts it")
 	return func(r inject.SweepResult) bool {
 		if waitsForSeveral(r.Call) && caught[r.In] != 0 {
 			return true

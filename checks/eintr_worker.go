@@ -33,7 +33,7 @@ var eintrWorker = judge.Check{
 			}
 		}
 		if err := k.Exchange(); err != nil {
-			c.Fail("read fails with EINTR after a signal, and with SO_RCVTIMEO also after SIGSTOP and SIGCONT: call read again",
+			c.Fail("call read again on EINTR: a signal interrupts it, and with SO_RCVTIMEO SIGSTOP and SIGCONT do, too",
 				"after %d signals during read the worker does not answer: %v", sent, err)
 		}
 
@@ -42,7 +42,7 @@ var eintrWorker = judge.Check{
 			if woken == 0 {
 				c.Broken("no signal woke the worker, so nothing is proved")
 			}
-			c.Note("signals woke the worker %d times in read; that in write needs a service with the ability %q", woken, dialogue.Bulk)
+			c.Note("signals woke the worker %s in read; that in write needs a service with the ability %q", times(woken), dialogue.Bulk)
 			return
 		}
 
@@ -55,18 +55,18 @@ var eintrWorker = judge.Check{
 			said := k.Fill()
 			more += s.PauseServing(k)
 			if err := k.ReadBack(said); err != nil {
-				c.Fail("a signal makes write return a short count or EINTR: write the rest in a loop",
+				c.Fail("write the rest in a loop: a signal makes write return a short count or EINTR",
 					"SIGSTOP and SIGCONT, %d times during write of %d bytes: %v", judge.SignalTimes, len(said), err)
 			}
 		}
 		if err := k.Finish(); err != nil {
-			c.Fail("a signal ended the conversation: repeat the call that failed with EINTR",
+			c.Fail("repeat the call that failed with EINTR: a signal ended the conversation",
 				"after signals during write the worker does not answer: %v", err)
 		}
 		if woken+more == 0 {
 			c.Broken("no signal woke the worker, so nothing is proved")
 		}
-		c.Note("signals woke the worker %d times in read and %d times in write", woken, more)
+		c.Note("signals woke the worker %s in read and %s in write", times(woken), times(more))
 	},
 }
 

@@ -5,6 +5,7 @@ package checks
 import (
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 var fdSteady = judge.Check{
@@ -49,7 +50,7 @@ var fdSteady = judge.Check{
 		holding := s.Own.Where(func(i rig.ProcessInfo) bool {
 			return len(before.Gained(c.Descriptors(rig.ProcessInfos{i}))) > 0
 		})
-		c.Fail("connections leak descriptors until accept gives EMFILE: close each one when its client has left, in a parent after fork, and also when fork fails",
-			"%s has %d more descriptors after %d connections: %s", s.Describe(holding), len(leaked), clients*rounds, judge.Kinds(leaked))
+		c.Fail("close each connection when its client has left (in a parent after fork, and also when fork fails): otherwise accept fails with EMFILE at last",
+			"%s has %s after %d connections: %s", s.Describe(holding), scorecard.Counted(len(leaked), "more descriptor", "more descriptors"), clients*rounds, judge.Kinds(leaked))
 	},
 }

@@ -41,10 +41,10 @@ var finOnClose = judge.Check{
 			_, err = k.ReadFull(buffer) // what a greeting server had sent, and then the end
 		}
 		if errors.Is(err, judge.ErrQuiescent) {
-			c.Fail("the kernel sends FIN at the last close: close the connection in the parent, and older ones in the child",
+			c.Fail("close the connection in the parent after fork, and earlier ones in the child: the kernel sends FIN at the last close",
 				"the worker ended, and its client sees no end of the stream: the connection is still open in %s", s.Describe(c.Holders(inode)))
 		}
-		c.Note("the client of the killed worker sees: %v", err)
+		c.Note("the client of the killed worker reads %s", howItEnded(err))
 	},
 }
 
@@ -72,7 +72,7 @@ func droppedConnection(c *judge.Case, s *judge.Instance, k *judge.Conn, inode ui
 		c.Skip("the check needs a process for each connection, or a subject that drops a connection when its client closes the sending side: "+
 			"this one keeps it in %s", s.Describe(holders))
 	default:
-		c.Fail("the kernel sends FIN at the last close: close the connection when read returns 0 or the dialogue is over, with each copy (dup, fork, a process that was passed it)",
+		c.Fail("close the connection when read returns 0 or the dialogue is over, with each copy (dup, fork, a process that was passed it): the kernel sends FIN at the last close",
 			"the client has left, and sees no end of the stream: the connection is still open in %s: %s", s.Describe(holders), last)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/scorecard"
 )
 
 var forkFailure = judge.Check{
@@ -78,8 +79,8 @@ func forkFails(c *judge.Case, s *judge.Instance, refusal fault.Fault) {
 	c.AwaitRest()
 	// Fewer are not one for each failed fork: the listener may keep those of other clients.
 	if leaked := before.Gained(c.Descriptors(listeners)); len(leaked) >= clients {
-		c.Fail("the parent keeps the connection open when fork fails: close it",
-			"after %d failed forks the listener has %d more descriptors: %s", clients, len(leaked), judge.Kinds(leaked))
+		c.Fail(f.remedy(),
+			"after %d failed forks the listener has %s: %s", clients, scorecard.Counted(len(leaked), "more descriptor", "more descriptors"), judge.Kinds(leaked))
 	}
 	c.Note("the kernel refused %s to each of %d clients, who saw the end of the connection", f.task, clients)
 }
@@ -145,9 +146,9 @@ type refusedFork struct {
 
 func (f refusedFork) remedy() string {
 	if f.task == aThread {
-		return "a thread that cannot be started concerns one connection: close it and go on"
+		return "close the connection and go on: a thread that cannot be started concerns that one only"
 	}
-	return "a failed fork concerns one connection: close it and go on"
+	return "close the connection and go on: a failed fork concerns that one only"
 }
 
 // mustNotSucceed breaks the check where a process has come although every fork is refused.
@@ -209,7 +210,7 @@ func (f refusedFork) connectionStays() *waitingClient {
 		loop = busyLoop(c, s, s.Listeners()) != ""
 	}
 	if loop {
-		c.Fail("the listener repeats fork in a busy loop: log the error, close the connection and go on",
+		c.Fail("log the error, close the connection and go on: do not try again without a pause",
 			"the kernel refused %s, and the listener works without end while the connection of the client stays open", f.task)
 	}
 	return stays
@@ -268,10 +269,10 @@ func (f refusedFork) servedLater(k *waitingClient) {
 	case !errors.Is(err, rig.ErrNotObserved):
 		c.Must(err)
 	case inode == 0:
-		c.Fail("the listener stops accepting when fork fails: close the connection and call accept again",
+		c.Fail("close the connection and call accept again: the listener stops accepting",
 			"the kernel refused %s once, and the listener does not accept any more", f.task)
 	default:
-		c.Fail("the parent keeps the connection open when fork fails, so the client waits for ever: close it",
+		c.Fail(f.remedy(),
 			"the kernel refused %s, and the connection of the client is still open in %s", f.task, s.Describe(c.Holders(inode)))
 	}
 }

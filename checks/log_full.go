@@ -8,6 +8,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/rig/fault"
+	"forkrig/scorecard"
 )
 
 // A server may wait for the reader of its log: most do, and some must not serve what they
@@ -33,13 +34,13 @@ var logFull = judge.Check{
 		case err == nil:
 			c.Note("it serves clients while its log is full")
 		case errors.Is(err, judge.ErrBusy):
-			c.Fail("the subject repeats the write in a busy loop: wait until the log is writable, or drop the line",
+			c.Fail("wait until the log is writable, or drop the line: the subject repeats the write in a busy loop",
 				"the log is full, and a client is not served: %v", err)
 		default:
-			c.Note("while its log is full it serves %d clients, and then no more", served)
+			c.Note("while its log is full it serves %s, and then no more", scorecard.Counted(served, "client", "clients"))
 		}
 		drain()
-		s.MustSurvive("a full log that is read again", "the log is writable again: continue when write returns")
+		s.MustSurvive("a full log that is read again", "go on when write to the log returns: the log is read again")
 		s.AwaitWorkersEnd("the client left")
 
 		c.Apply(full)
@@ -53,7 +54,7 @@ var logFull = judge.Check{
 				c.Note("while its log is full, SIGTERM ends the listener, and a worker still holds the listening socket")
 				return
 			}
-			c.Fail("a full log delays the end by SIGTERM: do not wait in write to the log, or keep the default action of SIGTERM",
+			c.Fail("do not wait in write to the log, or keep the default action of SIGTERM: a full log delays the end",
 				"while its log is full, it listens on after SIGTERM: %s; %s", s.Describe(holders), last)
 		}
 		c.Note("SIGTERM ends it while its log is full")

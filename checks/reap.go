@@ -39,10 +39,10 @@ var reap = judge.Check{
 		after, err := c.Host.AwaitReaped(c.Context())
 		c.Must(err)
 		if still := judge.InBoth(zombies, after); len(still) > 0 {
-			c.Fail("the listener does not reap its workers: on SIGCHLD call waitpid(-1, &status, WNOHANG) in a loop, or ignore SIGCHLD",
+			c.Fail("call waitpid(-1, &status, WNOHANG) in a loop on SIGCHLD, or ignore SIGCHLD: the listener does not reap its workers",
 				"%s, and %d of them after one more client left", observed, len(still))
 		}
-		c.Fail("the listener reaps its workers only when the next client connects: reap on SIGCHLD, not after accept",
+		c.Fail("reap on SIGCHLD, not after accept: the listener reaps its workers only when the next client connects",
 			"%s, and are reaped when one more client connects", observed)
 	},
 }

@@ -41,12 +41,12 @@ var reapBurst = judge.Check{
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)
 			if len(zombies) > 0 {
-				c.Fail("one SIGCHLD may stand for several children: call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, for any status",
+				c.Fail("call waitpid(-1, &status, WNOHANG) in a loop until it returns 0 or -1, for any status: one SIGCHLD may stand for several children",
 					"%d of %d workers that ended at the same instant (%s) are still zombies after %v", len(zombies), max(len(zombies), len(workers)), end.how, rig.Scaled(rig.Settling))
 			}
 			c.CloseConnections()
-			s.MustSurvive("the end of many workers at once", "the listener stops accepting when workers end: call accept again")
-			c.Note("%d workers ended at the same instant (%s); all are reaped", len(workers), end.how)
+			s.MustSurvive("the end of many workers at once", "call accept again after workers have ended: the listener stops accepting")
+			c.Note("%s ended at the same instant (%s); all are reaped", scorecard.Counted(len(workers), "worker", "workers"), end.how)
 		}
 	},
 }

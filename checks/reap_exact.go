@@ -25,8 +25,8 @@ var reapExact = judge.Check{
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)
 			if len(zombies) > 0 {
-				c.Fail("the listener misses some workers: on SIGCHLD loop over waitpid(-1, &status, WNOHANG), "+
-					"and block SIGCHLD while the table of workers is changed",
+				c.Fail("call waitpid(-1, &status, WNOHANG) in a loop on SIGCHLD, and block SIGCHLD while the table of workers is changed: "+
+					"the listener misses some workers",
 					"%d of %d workers are still zombies %v after the last client left", len(zombies), part*clients/parts+1, rig.Scaled(rig.Settling))
 			}
 		}

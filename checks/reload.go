@@ -5,6 +5,7 @@ package checks
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -52,7 +53,11 @@ func caught(masks rig.SignalMasks) string {
 	if masks.Caught.Has(syscall.SIGPROF) && masks.Caught.Has(syscall.SIGVTALRM) {
 		return "every signal, as the runtime of Go does"
 	}
-	return masks.Caught.String()
+	names := strings.Fields(strings.Trim(masks.Caught.String(), "{}"))
+	if len(names) == 0 {
+		return "no signal"
+	}
+	return strings.Join(names, ", ")
 }
 
 const (
@@ -70,14 +75,14 @@ func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int, alone bool) {
 			return
 		}
 		if !s.ListensOn() {
-			c.Fail("a reload must not end the subject: keep the old configuration where the new one is wrong",
+			c.Fail("handle the reload, and keep the old configuration where the new one is wrong: a reload must not end the subject",
 				"reload %d of %d by %v ends the listener%s", n, reloads, c.Subject.Reload, s.HowItEnded())
 		}
 		started := ""
 		if how := s.HowItEnded(); how != "" {
 			started = "; the process that was started has ended" + how
 		}
-		c.Fail("keep the listening socket open over a reload, or pass it on; let old workers finish what they have accepted, and end then",
+		c.Fail("keep the listening socket open over a reload, or pass it on; finish what was accepted before old workers end",
 			"reload %d of %d by %v: %s: %v%s", n, reloads, c.Subject.Reload, what, err, started)
 	}
 	var held *judge.Conn

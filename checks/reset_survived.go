@@ -58,7 +58,7 @@ var resetSurvived = judge.Check{
 				return len(open) == 0, "the connection is still open in " + s.Describe(open), err
 			})
 			if err != nil {
-				c.Fail("the connection does not recover from ECONNRESET: on every error of read or write except EINTR close it, and end its worker",
+				c.Fail("close the connection on every error of read or write but EINTR and EAGAIN, and end its worker: it does not recover from ECONNRESET",
 					"after the reset of %s: %s: %v", story.what, last, judge.FirstLine(err))
 			}
 			survived(s, story.what)
@@ -68,7 +68,7 @@ var resetSurvived = judge.Check{
 			return
 		}
 		if err := bystander.Finish(); err != nil {
-			c.Fail("an error of one connection must not affect another one: close only that one",
+			c.Fail("close only the connection that was reset: its error must not affect another one",
 				"after the resets by other clients the conversation of a bystander breaks: %v", err)
 		}
 	},
@@ -85,5 +85,5 @@ func begin(c *judge.Case) (*judge.Conn, error) {
 
 // survived checks that the listener serves on after a reset.
 func survived(s *judge.Instance, who string) {
-	s.MustSurvive("a reset by "+who, "an error of one connection must not end the listener: close only that connection, and handle its errors (in Node.js: on 'error')")
+	s.MustSurvive("a reset by "+who, "handle the error of a connection (in Node.js: on 'error') and close only that one: it must not end the listener")
 }

@@ -35,7 +35,7 @@ var restartGap = judge.Check{
 		awaitStop(c)
 		g.restart()
 		if _, err := c.TryStart(judge.Launch{}); err != nil {
-			c.Fail("the next start meets what the last one left: set SO_REUSEADDR before bind, and let no file or lock of the last start prevent it",
+			c.Fail("set SO_REUSEADDR to 1 before bind, and let no file or lock of the last start prevent the next one",
 				"it has ended after SIGTERM, and the restarted subject does not listen: %v; %v", judge.StartFailure(err), g)
 		}
 		c.MustServe(c.Visit(0))
@@ -56,7 +56,7 @@ func awaitStop(c *judge.Case) {
 	}
 	left, listErr := c.Host.Processes()
 	c.Must(listErr)
-	c.Note("%d processes stay after SIGTERM (term judges that), and are killed as a supervisor does", len(left))
+	c.Note("%s after SIGTERM (term judges that), and the check kills what a supervisor would kill", scorecard.Counted(len(left), "process stays", "processes stay"))
 	c.KillSubject()
 }
 
@@ -164,11 +164,11 @@ func (g *gap) String() string {
 	if g.refused == 0 {
 		parts = append(parts, fmt.Sprintf("the port refused no client (one came every %v from each of %d hosts)", arrival, len(g.c.Clients)))
 	} else {
-		parts = append(parts, fmt.Sprintf("the port refused %d clients in %v (one came every %v from each of %d hosts)",
-			g.refused, g.last.Sub(g.first).Round(time.Millisecond), arrival, len(g.c.Clients)))
+		parts = append(parts, fmt.Sprintf("the port refused %s in %v (one came every %v from each of %d hosts)",
+			scorecard.Counted(g.refused, "client", "clients"), g.last.Sub(g.first).Round(time.Millisecond), arrival, len(g.c.Clients)))
 	}
 	if g.cut > 0 {
-		parts = append(parts, fmt.Sprintf("%d connections were cut", g.cut))
+		parts = append(parts, scorecard.Counted(g.cut, "connection", "connections")+" ended without an answer")
 	}
 	return strings.Join(parts, ", ")
 }

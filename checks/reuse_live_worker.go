@@ -34,17 +34,17 @@ var reuseLiveWorker = judge.Check{
 		}
 		fresh := c.MustDial(1)
 		if err := fresh.Begin(); err != nil {
-			c.Fail("the old worker holds the listening socket and does not accept: close it in the child after fork",
+			c.Fail("close the listening socket in the child after fork: the old worker holds it and does not accept",
 				"a new client is not served by the restarted subject: %v", err)
 		}
 		if inode, err := fresh.ServerInode(); err == nil && inode != 0 {
 			if holders := c.Holders(inode); len(judge.InBoth(holders, worker)) > 0 {
-				c.Fail("the old worker accepts connections: close the listening socket in the child after fork",
+				c.Fail("close the listening socket in the child after fork: the old worker accepts connections",
 					"a new client is served by %s", first.Describe(holders))
 			}
 		}
 		if err := old.Finish(); err != nil {
-			c.Fail("the worker depends on the listener: let it serve its client after the listener has ended",
+			c.Fail("let the worker serve its client after the listener has ended: it depends on the listener",
 				"the conversation of the old worker breaks: %v", err)
 		}
 		c.MustServe(fresh.Finish()) // it may serve one client at a time
@@ -68,10 +68,10 @@ func failToStartBeside(c *judge.Case, first *judge.Instance, worker rig.ProcessI
 	for _, listener := range here.In(rig.Listening) {
 		holders := c.Holders(listener.Inode)
 		if i := slices.IndexFunc(holders, func(i rig.ProcessInfo) bool { return slices.ContainsFunc(worker, i.Same) }); i >= 0 {
-			c.Fail("a worker still holds the listening socket: close it in the child after fork, or make it close-on-exec",
+			c.Fail("close the listening socket in the child after fork, or make it close-on-exec: a worker still holds it",
 				"the restarted subject does not listen: the listening socket is still held by %s; %v", first.Describe(holders[i:i+1]), judge.StartFailure(err))
 		}
 	}
-	c.Fail("bind fails with EADDRINUSE while an old connection is open: set SO_REUSEADDR to 1 on every listening socket before bind",
+	c.Fail("set SO_REUSEADDR to 1 on every listening socket before bind: otherwise bind fails with EADDRINUSE while an old connection is open",
 		"the restarted subject does not listen while an old worker lives: %v", judge.StartFailure(err))
 }

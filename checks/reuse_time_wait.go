@@ -50,12 +50,12 @@ var reuseTimeWait = judge.Check{
 		}
 		if err != nil {
 			c.KeepEnd()
-			c.Fail("bind fails with EADDRINUSE for up to 60 s: set SO_REUSEADDR to 1 on every listening socket before bind",
-				"the restarted subject does not listen while the port has %d connections in TIME_WAIT: %v%s",
-				len(here.In(rig.TimeWait)), judge.StartFailure(err), withoutTimeWait(c))
+			c.Fail("set SO_REUSEADDR to 1 on every listening socket before bind: otherwise bind fails with EADDRINUSE for up to 60 s",
+				"the restarted subject does not listen while the port has %s in TIME_WAIT: %v%s",
+				connections(len(here.In(rig.TimeWait))), judge.StartFailure(err), withoutTimeWait(c))
 		}
 		c.MustServe(c.Visit(0))
-		c.Note("it listens again while the port has %d connections in TIME_WAIT", len(here.In(rig.TimeWait)))
+		c.Note("it listens again while the port has %s in TIME_WAIT", connections(len(here.In(rig.TimeWait))))
 	},
 }
 

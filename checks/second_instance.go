@@ -36,18 +36,18 @@ var secondInstance = judge.Check{
 		})
 		switch {
 		case len(more.On(c.Subject.ListenPort())) > 0:
-			c.Fail("with SO_REUSEPORT both instances get clients: set only SO_REUSEADDR "+
+			c.Fail("set SO_REUSEADDR alone: with SO_REUSEPORT both instances get clients "+
 				"(on Linux SO_REUSEADDR|SO_REUSEPORT equals SO_REUSEPORT)",
 				"two instances listen on the same port: %v", more)
 		case len(more) > 0 && ended != nil && len(before.In(rig.Listening)) == 1:
-			c.Fail("clients do not connect to another port: check the results of bind, listen and getsockname",
+			c.Fail("check the results of bind, listen and getsockname: clients do not connect to another port",
 				"the second instance listens on another port: %v", more)
 		case !slices.ContainsFunc(listening(c), func(k rig.Socket) bool { return k.Inode == first.Listener.Inode }):
-			c.Fail("the second instance stops the first one: check the results of bind and listen, and exit on an error",
+			c.Fail("check the results of bind and listen, and exit on an error: the second instance stops the first one",
 				"the first instance no longer listens")
 		}
 		checkErrorMessage(c, first, second, ended == nil)
-		first.MustSurvive("a second start", "a second start must not disturb the first instance: exit when bind or listen fails")
+		first.MustSurvive("a second start", "exit when bind or listen fails: a second start must not disturb the first instance")
 	},
 }
 
@@ -62,7 +62,7 @@ func checkErrorMessage(c *judge.Case, first *judge.Instance, second *rig.Process
 	silent := second.Stdout.Total()+second.Stderr.Total() == 0
 	switch {
 	case !ended && silent:
-		c.Fail("the second instance looks as if it served: check bind and listen, print the error (not only to syslog) and exit",
+		c.Fail("print the error of bind or listen (not only to syslog) and exit: the second instance looks as if it served",
 			"the second instance runs on without listening, and prints nothing")
 	case !ended:
 		c.Note("the second instance runs on without listening, and reports that")
@@ -72,7 +72,7 @@ func checkErrorMessage(c *judge.Case, first *judge.Instance, second *rig.Process
 		exit, err := second.Wait(c.Context())
 		c.Must(err)
 		if exit.Success() && silent {
-			c.Fail("exit status 0 means success: check the results of bind and listen, print the error and exit with another status",
+			c.Fail("print the error of bind or listen and exit with another status than 0, which means success",
 				"the second instance ended with status 0 and printed nothing")
 		}
 		c.Note("the second instance: %v", exit)

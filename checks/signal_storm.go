@@ -56,12 +56,11 @@ var signalStorm = judge.Check{
 		c.Must(err)
 		woken := c.Wakeups(listeners) - before
 		if !s.ListensOn() {
-			c.Fail("accept, wait and poll fail with EINTR after a signal handler without SA_RESTART: repeat the call",
+			c.Fail("repeat accept, wait and poll on EINTR: a signal handler without SA_RESTART interrupts them",
 				"the storm (%v) ends the listener%s", listenerStorm, s.HowItEnded())
 		}
 		if failed != nil {
-			c.Fail("a signal makes a call return EINTR or a short count, with SO_RCVTIMEO or SO_SNDTIMEO also where its handler has SA_RESTART: "+
-				"repeat the call with the rest",
+			c.Fail("repeat read and write with the rest on EINTR and after a short count: a signal causes both, with SO_RCVTIMEO or SO_SNDTIMEO also where its handler has SA_RESTART",
 				"during the storm (%v) conversations break: %v", listenerStorm, failed)
 		}
 		c.MustServe(c.Visit(0))

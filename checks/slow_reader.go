@@ -19,14 +19,14 @@ var slowReader = judge.Check{
 		c.MustServe(k.Exchange())
 		said := k.Fill()
 		if err := k.ReadBack(said); err != nil {
-			c.Fail("write returns a short count or EAGAIN when the socket buffer is full: write the rest when there is room",
+			c.Fail("write the rest when there is room: write returns a short count or EAGAIN when the socket buffer is full",
 				"a client reads the answer of %d bytes late: %v", len(said), err)
 		}
 		for range writeRounds {
 			again := k.Fill()
 			s.PauseServing(k)
 			if err := k.ReadBack(again); err != nil {
-				c.Fail("a signal makes write return a short count: write the rest in a loop",
+				c.Fail("write the rest in a loop: a signal makes write return a short count",
 					"a client reads the answer of %d bytes late, and the worker was stopped and continued: %v", len(again), err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 var term = judge.Check{
@@ -37,10 +38,10 @@ var term = judge.Check{
 		if err != nil {
 			left, listErr := c.Host.Processes()
 			c.Must(listErr)
-			c.Fail("processes outlive SIGTERM and the last client: end the listener and every process that it started",
-				"%d processes stay after SIGTERM and the end of the last client: %s", len(left), s.Describe(left))
+			c.Fail("end every process of the subject on SIGTERM, at the latest when its last client has left",
+				"%s after SIGTERM and the end of the last client: %s", scorecard.Counted(len(left), "process stays", "processes stay"), s.Describe(left))
 		}
-		c.Start("the port is not free after SIGTERM: set SO_REUSEADDR, and leave no process that holds the socket")
+		c.Start("set SO_REUSEADDR to 1 before bind, and leave no process that holds the socket: the port is not free after SIGTERM")
 		c.MustServe(c.Visit(0))
 	},
 }
@@ -49,15 +50,15 @@ var term = judge.Check{
 func failToEnd(c *judge.Case, s *judge.Instance, k *judge.Conn, last string) {
 	holders := c.Holders(s.Listener.Inode)
 	if !slices.ContainsFunc(holders, s.IsOwn) {
-		c.Fail("a worker still holds the listening socket: close it in the child after fork, or make it close-on-exec",
+		c.Fail("close the listening socket in the child after fork, or make it close-on-exec: a worker still holds it",
 			"the listener has ended after SIGTERM, but the listening socket is still held by %s", s.Describe(holders))
 	}
 	k.Close()
 	if _, err := c.Until("the end of listening", func() (bool, string, error) { return !s.Listens(), "", nil }); err == nil {
-		c.Fail("new clients connect and are not served: close the listening socket first, and then wait for the workers",
+		c.Fail("close the listening socket at once on SIGTERM, and then finish with the clients: new ones connect and are not served",
 			"it listens on after SIGTERM until its last client has left: %s", last)
 	}
-	c.Fail("SIGTERM does not end the listener: let it interrupt accept (a flag tested before accept waits for the next client)",
+	c.Fail("let SIGTERM interrupt accept or poll: a flag that is tested before that call waits for the next client",
 		"it listens on after SIGTERM: %s; %s", s.Describe(holders), last)
 }
 
@@ -81,7 +82,7 @@ func policy(c *judge.Case, s *judge.Instance, who rig.ProcessInfos, k *judge.Con
 			found, err = judge.Kill, nil // it was given some time, which was over by then
 		}
 		if err != nil {
-			c.Fail("a worker must serve its client or end", "after SIGTERM a worker lives and does not answer: %v", err)
+			c.Fail("serve the client after SIGTERM, or end the worker", "after SIGTERM a worker lives and does not answer: %v", err)
 		}
 	}
 	meaning := map[judge.Policy]string{
@@ -96,13 +97,13 @@ func policy(c *judge.Case, s *judge.Instance, who rig.ProcessInfos, k *judge.Con
 	case wanted == found:
 		c.Note("%s (%s)", meaning, found)
 	case wanted == judge.Drain && found == judge.Leave:
-		c.Fail("the listener ends before its workers: wait for the workers, and end then",
+		c.Fail("wait for the workers, and end then: the listener ends before them",
 			"wanted drain, found leave: after SIGTERM %s", meaning)
 	case wanted == judge.Kill && found != judge.Kill:
-		c.Fail("workers live until their clients leave: end the workers on SIGTERM, too",
+		c.Fail("end the workers on SIGTERM, too: they live until their clients leave",
 			"wanted kill, found %s: after SIGTERM %s", found, meaning)
 	default:
-		c.Fail("the policy of the subject is not the one of -on-term: change one of them", "wanted %s, found %s: after SIGTERM %s", wanted, found, meaning)
+		c.Fail("change the subject or -on-term: it follows another policy", "wanted %s, found %s: after SIGTERM %s", wanted, found, meaning)
 	}
 }
 

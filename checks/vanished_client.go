@@ -79,7 +79,7 @@ var vanishedClient = judge.Check{
 			c.Skip("the check needs keep-alive, or a timeout of at most %v for a silent client: the connection lasted longer, and the subject has a timer or an alarm, of which the kernel does not show the purpose",
 				maxWatchTime)
 		case err != nil:
-			c.Fail("the call fails with ETIMEDOUT or EAGAIN, or ends without an event, after the timeout: close the connection then",
+			c.Fail("close the connection when the call fails with ETIMEDOUT or EAGAIN, or ends without an event, after the timeout",
 				"%s should end the connection of a vanished client after %v, but it is still open: %v", why, after, there.On(c.Subject.ListenPort()))
 		}
 		s.AwaitWorkersEnd("the client vanished")

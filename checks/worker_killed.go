@@ -49,7 +49,7 @@ var workerKilled = judge.Check{
 				mustRest(c, s, p, replaced)
 			}
 			s.MustSurvive("the end of a worker by "+rig.SignalName(signal),
-				"the end of a worker, however it ends, must not end the listener: reap it and go on")
+				"reap a worker, however it ended, and go on: its end must not end the listener")
 		}
 		if p != nil {
 			c.Note("each was replaced; there are %d pre-forked workers", len(p.workers()))
@@ -68,14 +68,14 @@ var workerKilled = judge.Check{
 // starts one that ends at once. No client has come since, so nothing should have ended it.
 func mustRest(c *judge.Case, s *judge.Instance, p *pool, replaced rig.ProcessInfos) {
 	if loop := busyLoop(c, s, s.Listeners()); loop != "" {
-		c.Fail("a worker that a signal ended is reaped like any other: wait for the next SIGCHLD then",
+		c.Fail("reap a worker that a signal ended like any other, and wait for the next SIGCHLD then",
 			"SIGKILL ended a worker, and the listener is in a busy loop: %s", loop)
 	}
 	if len(replaced) == 0 {
 		return
 	}
 	if now := p.workers(); len(judge.InBoth(now, replaced)) == 0 {
-		c.Fail("a worker that ends at once is started again and again: find out why it ends, and pause before the next start",
+		c.Fail("find out why the new worker ends, and pause before the next start: it is started again and again",
 			"a pre-forked worker is replaced by processes that end and are replaced at once: %v, and soon after %v", replaced, now)
 	}
 }
@@ -117,11 +117,11 @@ func killWorker(c *judge.Case, s *judge.Instance, p *pool, k *judge.Conn, signal
 		_, err = k.ReadFull(buffer) // what a greeting server had sent, and then the end
 	}
 	if judge.Hopeless(err) {
-		c.Fail("the kernel sends FIN at the last close: close the connection in the parent, and older ones in the child",
+		c.Fail("close the connection in the parent after fork, and earlier ones in the child: the kernel sends FIN at the last close",
 			"%s ended the worker, and its client sees no end of the stream: the connection is still open in %s",
 			rig.SignalName(signal), s.Describe(c.Holders(inode)))
 	}
-	c.Note("%s ended a worker, and its client sees: %v", rig.SignalName(signal), err)
+	c.Note("%s ended a worker, and its client reads %s", rig.SignalName(signal), howItEnded(err))
 	k.Close()
 }
 

@@ -205,8 +205,8 @@ func (c *Case) pass() {
 // byDesign says whether the subject may fail this check.
 func (c *Case) byDesign() bool { return slices.Contains(c.Subject.ByDesign, c.Check.Name) }
 
-// Fail ends the check: the subject did what is observed, and the remedy says what is wrong in
-// it, and what to do; "" where the check does not know. Where that is meant, the verdict is
+// Fail ends the check: the subject did what is observed, and the remedy says what to do
+// and, after a colon, why; "" where the check does not know. Where that is meant, the verdict is
 // by-design.
 func (c *Case) Fail(remedy, observed string, args ...any) {
 	if c.byDesign() && !c.Host.Overcrowded() {

@@ -46,7 +46,11 @@ func modelled(args []string) int {
 	}
 	listening := net.ListenConfig{}
 	listening.SetMultipathTCP(false)
-	listener, err := listening.Listen(context.Background(), "tcp", args[2])
+	network := "tcp"
+	if args[1] == "one family" {
+		network = "tcp4"
+	}
+	listener, err := listening.Listen(context.Background(), network, args[2])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -230,7 +234,11 @@ func setting(args []string) int {
 		return errors.Join(controlErr, err)
 	}}
 	listening.SetMultipathTCP(mptcp)
-	listener, err := listening.Listen(context.Background(), "tcp", args[2])
+	network := "tcp"
+	if args[1] == "one family" {
+		network = "tcp4"
+	}
+	listener, err := listening.Listen(context.Background(), network, args[2])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -14,7 +14,7 @@ import (
 // settlePort finds out the port of a subject of which none is known: the only one on which
 // clients of other hosts reach it. It sees that a subject that listens is reached at all.
 func (c *Case) settlePort(s *Instance) error {
-	if c.Subject.ListenPort() != 0 && !s.Listener.Local.Addr().IsLoopback() {
+	if c.Subject.ListenPort() != 0 && !s.Listener.Local.Addr().IsLoopback() && reaches(c.Family, s.Listener) {
 		return nil
 	}
 	held, err := s.heldListeners()
@@ -22,57 +22,55 @@ func (c *Case) settlePort(s *Instance) error {
 		return err
 	}
 	var ports []uint16
-	var local, others []string
+	var local, otherFamily, others []string
 	for _, l := range held {
 		switch port := l.Local.Port(); {
 		case c.Subject.ListenPort() != 0 && port != c.Subject.ListenPort():
 		case l.Local.Addr().IsLoopback():
 			local = append(local, l.Local.String())
+		case !reaches(c.Family, l):
+			otherFamily = append(otherFamily, l.Local.String())
 		case !slices.Contains(ports, port):
 			ports = append(ports, port)
 			others = append(others, fmt.Sprint(port))
 		}
 	}
 	switch {
+	case len(ports) == 0 && len(otherFamily) > 0:
+		return fmt.Errorf("it listens on %s only, which clients do not reach over %v: %s", strings.Join(append(otherFamily, local...), " and "), c.Family, c.giveAddress())
 	case len(ports) == 0 && len(local) > 0:
-		remedy := "give {ip}"
-		if c.Subject.has("{ip}") || c.Subject.has("{host}") {
-			remedy = "see that it takes the address in the place of {ip}"
-		}
-		return fmt.Errorf("listens on %s only: %s", strings.Join(local, " and "), remedy)
+		return fmt.Errorf("it listens on %s only, which clients of other hosts do not reach: %s", strings.Join(local, " and "), c.giveAddress())
 	case len(ports) == 0:
-		return fmt.Errorf("listens on no port any more")
+		return fmt.Errorf("it listens on no port any more")
 	case len(ports) > 1:
-		return fmt.Errorf("listens on the ports %s: say by -port which one is meant", strings.Join(others, ", "))
+		return fmt.Errorf("it listens on the ports %s: say by -port which one is meant", strings.Join(others, ", "))
 	case c.Subject.ListenPort() != 0:
 		return nil
 	}
 	c.Subject.Port = ports[0]
 	c.Address = netip.AddrPortFrom(c.Address.Addr(), ports[0])
 	s.Listener = held[slices.IndexFunc(held, func(l rig.Socket) bool {
-		return l.Local.Port() == ports[0] && !l.Local.Addr().IsLoopback()
+		return l.Local.Port() == ports[0] && !l.Local.Addr().IsLoopback() && reaches(c.Family, l)
 	})]
 	return nil
 }
 
-// takesFamily says, as an error, that the subject listens and no socket of it takes clients of
-// the family. An IPv6 one takes IPv4 unless it has IPV6_V6ONLY, which a client finds out.
-func (s *Instance) takesFamily(family rig.Family) error {
-	held, err := s.heldListeners()
-	if err != nil {
-		return err
+// giveAddress says how a subject is told where to listen.
+func (c *Case) giveAddress() string {
+	if c.Subject.has("{ip}") || c.Subject.has("{host}") {
+		return "see that it takes the address in the place of {ip}"
 	}
-	var others []string
-	for _, l := range held.On(s.Case.Subject.ListenPort()) {
-		if family == rig.IPv4 || l.Local.Addr().Is6() && !l.Local.Addr().Is4In6() {
-			return nil
-		}
-		others = append(others, l.Local.String())
+	return "write {ip} in its command in the place of the address"
+}
+
+// reaches says whether clients of the family can reach the listening socket. An IPv6 one that
+// is bound to no address may take IPv4.
+func reaches(family rig.Family, l rig.Socket) bool {
+	address := l.Local.Addr()
+	if family == rig.IPv6 {
+		return address.Is6() && !address.Is4In6()
 	}
-	if len(others) == 0 {
-		return nil // whoever listens, a client finds out
-	}
-	return fmt.Errorf("listens on %s only", strings.Join(others, " and "))
+	return address.Is4() || address.Is4In6() || address.IsUnspecified()
 }
 
 // heldListeners returns the listening sockets, on whatever port, that the processes which it

@@ -76,9 +76,6 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 	trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
 		c.build(tb)
 		s, err := c.TryStart(Launch{Watched: true})
-		if err == nil {
-			err = s.takesFamily(family)
-		}
 		if err != nil {
 			p.absent = err
 			return
@@ -211,7 +208,11 @@ func (c *Case) unservedCause(stimulus scorecard.Stimulus, err error) *scorecard.
 	if stimulus != scorecard.Conversation {
 		text = fmt.Sprintf("the second client is not served %v: %s", stimulus, FirstLine(err))
 	}
-	return &scorecard.Cause{Text: text, Stimulus: stimulus, End: c.end()}
+	cause := &scorecard.Cause{Text: text, Stimulus: stimulus, End: c.end()}
+	if stimulus == scorecard.Conversation {
+		cause.Remedy = "see that it accepts and answers, or say by -service what its clients say"
+	}
+	return cause
 }
 
 // startsElsewhere starts the subject in a lab of its own while the first instance lives, and

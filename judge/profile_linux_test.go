@@ -205,9 +205,9 @@ func TestPortIsFoundOut(t *testing.T) {
 		{"nothing", "{ip}:7777", 7777, ""},
 		{"loopback, too", "{ip}:7777", 7777, ""},
 		{"two ports", ":7777", 0, "listens on the ports 7777, 7778: say by -port which one is meant"},
-		{"nothing", "127.0.0.1:7777", 0, "listens on 127.0.0.1:7777 only: give {ip}"},
-		{"nothing", "[::1]:7777", 0, "listens on [::1]:7777 only: give {ip}"},
-		{"nothing", "127.0.0.1:{port}", 0, "listens on 127.0.0.1:9999 only: give {ip}"},
+		{"nothing", "127.0.0.1:7777", 0, "it listens on 127.0.0.1:7777 only, which clients of other hosts do not reach: write {ip} in its command"},
+		{"nothing", "[::1]:7777", 0, "it listens on [::1]:7777 only, which clients of other hosts do not reach: write {ip} in its command"},
+		{"nothing", "127.0.0.1:{port}", 0, "it listens on 127.0.0.1:9999 only, which clients of other hosts do not reach: write {ip} in its command"},
 	} {
 		for _, family := range rig.Families {
 			t.Run(fmt.Sprintf("%s at %s over %v", v.server, v.address, family), func(t *testing.T) {
@@ -229,6 +229,20 @@ func TestPortIsFoundOut(t *testing.T) {
 				assert.Equal(t, scorecard.Pass, check.Judge(t, found, family).Verdict)
 			})
 		}
+	}
+}
+
+// TestOneFamilyIsServed by a subject that listens on the port in the lab of the other family, too.
+func TestOneFamilyIsServed(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"0.0.0.0:{port}", "0.0.0.0:7777"} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			subject := Subject{Command: rig.Program("setting", "one family", address).Args}
+			_, absent := Reach(t, subject, rig.Families[:]...)
+			require.Len(t, absent, 1)
+			assert.Regexp(t, `^it listens on 0\.0\.0\.0:[79]+ only, which clients do not reach over IPv6: write \{ip\} in its command`, absent[rig.IPv6])
+		})
 	}
 }
 

@@ -216,5 +216,5 @@ func notServed(check Check, family rig.Family, reason error) scorecard.Result {
 	lines := strings.Split(strings.TrimSpace(reason.Error()), "\n")
 	line := strings.TrimSpace(lines[len(lines)-1]) // what it wrote last, or else the error
 	return scorecard.Result{Name: check.Name, Verdict: scorecard.Skip, Family: family.String(), Expected: check.Meaning,
-		Reason: fmt.Sprintf("the subject does not serve %v: %s", family, line)}
+		Reason: fmt.Sprintf("%s%v: %s", scorecard.NotServed, family, line)}
 }

@@ -136,7 +136,7 @@ func Summary(errs []error) error {
 	if failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d clients: %w", failed, len(errs), first)
+	return fmt.Errorf("%d of %d clients not served; the first: %w", failed, len(errs), first)
 }
 
 // Workers are the processes that came with connections and are alive. One that took the
@@ -180,8 +180,8 @@ func (s *Instance) AwaitWorkers(n int) (alive rig.ProcessInfos, err error) {
 // AwaitWorkersEnd waits until no worker is alive, and fails the check where one stays.
 func (s *Instance) AwaitWorkersEnd(after string) {
 	if left, err := s.AwaitWorkers(0); err != nil {
-		s.Case.Fail("workers outlive their clients: read until read returns 0 or an error, and exit then",
-			"%d workers live on after %s: %v", len(left), after, FirstLine(err))
+		s.Case.Fail("read until read returns 0 or an error, and exit then: workers outlive their clients",
+			"%s after %s: %v", scorecard.Counted(len(left), "worker lives on", "workers live on"), after, FirstLine(err))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"forkrig/rig/observe"
 )
@@ -51,7 +52,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 			return false, nil, &NotListeningError{Exit: p.exit(), output: p.outputTail(6)}
 		}
 		if len(listeners) == 0 {
-			return false, said("nothing listens"), nil
+			return false, said("nothing listens" + elsewhere(sockets.In(Listening))), nil
 		}
 		seen := "another process listens: " + listeners.String()
 		if _, err := s.FDs(p.started); errors.Is(err, os.ErrPermission) && p.Running() {
@@ -74,6 +75,18 @@ type NotListeningError struct {
 
 func (e *NotListeningError) Error() string {
 	return fmt.Sprintf("the process ended (%v) without listening\n%s", e.Exit, e.output)
+}
+
+// elsewhere says where sockets listen, but not on the port.
+func elsewhere(listeners Sockets) string {
+	if len(listeners) == 0 {
+		return ""
+	}
+	var addresses []string
+	for _, listener := range listeners {
+		addresses = append(addresses, listener.Local.String())
+	}
+	return " on this port, but on " + strings.Join(addresses, ", ")
 }
 
 // heldBy returns the first of the listeners that one of the processes has open.

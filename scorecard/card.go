@@ -127,5 +127,5 @@ func (c Card) end() string {
 	case 1:
 		return text + ", 1 check not judged"
 	}
-	return fmt.Sprintf("%s, %d checks not judged", text, unjudged)
+	return fmt.Sprintf("%s, %s not judged", text, Counted(unjudged, "check", "checks"))
 }

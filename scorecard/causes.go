@@ -184,10 +184,11 @@ func (c Cause) sentence(text, words int, because string) string {
 		s += fmt.Sprintf("; %d checks fail%s", n, because)
 	}
 	switch {
-	case c.Unjudged == 1:
-		s += "; 1 check is not judged"
-	case c.Unjudged > 1:
-		s += fmt.Sprintf("; %d checks are not judged", c.Unjudged)
+	case c.Unjudged > 0:
+		s += "; " + Counted(c.Unjudged, "check is", "checks are") + " not judged"
+		if len(c.Families) == 1 {
+			s += " over " + cut(oneLine(c.Families[0]), familyColumns)
+		}
 	}
 	return s
 }

@@ -85,7 +85,7 @@ func TestFindCausesOfWhatIsKnown(t *testing.T) {
 	require.Len(t, causes, 2)
 	assert.Equal(t, "remedy of bytes-exact", results[2].Remedy)
 	assert.Equal(t, []string{"reap", "bytes-exact"}, causes[0].Checks)
-	assert.Equal(t, "cause 1: the server ends with status 1 when a worker ends; 2 checks fail because of it; 20 checks are not judged", causes[0].String())
+	assert.Equal(t, "cause 1: the server ends with status 1 when a worker ends; 2 checks fail because of it; 20 checks are not judged over IPv4", causes[0].String())
 	assert.Equal(t, []string{"term"}, causes[1].Checks)
 	assert.Equal(t, []int{1, 2, 1}, []int{results[0].CauseID, results[1].CauseID, results[2].CauseID})
 }

@@ -63,7 +63,7 @@ func (c Card) Origin() string {
 		}
 		return text
 	}
-	text := fmt.Sprintf("%d runs on %s, first seed %d", len(c.Runs), kernel, c.Seed)
+	text := fmt.Sprintf("%s on %s, first seed %d", Counted(len(c.Runs), "run", "runs"), kernel, c.Seed)
 	if missing, of := c.missingShards(); len(missing) > 0 {
 		text += fmt.Sprintf(", shards missing: %s of %d", numbers(missing), of)
 	}

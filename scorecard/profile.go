@@ -170,10 +170,8 @@ func (p Profile) phrases() []string {
 	}
 	switch {
 	case p.Model == OneAtATime:
-	case p.Clients == 1:
-		add("at least 1 client at a time")
-	case p.Clients > 1:
-		add("at least %d clients at a time", p.Clients)
+	case p.Clients > 0:
+		add("at least %s at a time", Counted(p.Clients, "client", "clients"))
 	}
 	if p.OneInstance {
 		add("one instance at a time, so that the checks run one after another")
@@ -212,6 +210,8 @@ func (p Profile) what() string {
 	if s := p.Service; s != (Service{}) {
 		name := s.Seen
 		switch {
+		case s.Given == "" && (s.Seen == "none" || strings.Contains(s.Seen, "<")): // no preset
+			name = "service not known (see -service)"
 		case s.Given != "" && s.Given == s.Seen:
 			name = s.Given
 		case s.Given != "":
@@ -231,10 +231,10 @@ func (p Profile) what() string {
 		parts = append(parts, "daemonizes")
 	}
 	if p.Processes > 0 {
-		parts = append(parts, counted(p.Processes, "process", "processes"))
+		parts = append(parts, Counted(p.Processes, "process", "processes"))
 	}
 	if p.Threads > p.Processes {
-		parts = append(parts, counted(p.Threads, "thread", "threads"))
+		parts = append(parts, Counted(p.Threads, "thread", "threads"))
 	}
 	if p.User != "" {
 		parts = append(parts, "as user "+p.User)
@@ -318,7 +318,8 @@ func signals(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func counted(n int, one, more string) string {
+// Counted returns the number with its noun, such as "1 client" or "2 clients".
+func Counted(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one
 	}

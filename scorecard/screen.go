@@ -85,34 +85,78 @@ func (c Card) screen(style Style) []string {
 	}
 	columns := style.screen()
 	end := c.screenSummary(columns, style.Colour)
+	c, unserved := c.served(columns)
 	rows := wrongRows(c.rows(), told)
 
-	head := c.above(c.Causes, columns)
-	body, fits := c.body(rows, told, false, screenLines-len(head)-len(end), style)
+	head := c.above(unserved, c.Causes, false, columns)
+	body, fits := c.body(rows, told, whole, screenLines-len(head)-len(end), style)
 	if fits {
 		return slices.Concat(head, body, end)
 	}
-	head = c.above(several, columns)
+	head = c.above(unserved, several, false, columns)
 	room := screenLines - len(head) - len(end)
 	leading := slices.DeleteFunc(slices.Clone(rows), func(w row) bool { return w.follows(told) })
-	if body, fits = c.body(rows, told, false, room, style); fits {
-		return slices.Concat(head, body, end)
+	// What follows from a cause is listed, where there is room below its remedy, then the names of
+	// what passes are cut, then the last rows are listed, and then all.
+	mended := c.above(unserved, several, true, columns)
+	for _, how := range []listing{whole, short} {
+		if body, fits = c.body(rows, told, how, room, style); fits {
+			return slices.Concat(head, body, end)
+		}
+		if body, fits = c.body(leading, told, how, screenLines-len(mended)-len(end), style); fits {
+			return slices.Concat(mended, body, end)
+		}
 	}
-	// What follows from a cause is listed, then the last rows, and then all.
-	for n := min(len(leading), room); n >= -1 && !fits; n-- {
-		body, fits = c.body(leading[:max(n, 0)], told, n < 0, room, style)
+	for n := min(len(leading), room); n >= 0 && !fits; n-- {
+		body, fits = c.body(leading[:n], told, short, room, style)
+	}
+	if !fits {
+		body, _ = c.body(nil, told, brief, room, style)
 	}
 	return slices.Concat(head, body, end)
 }
 
-// above returns what stands above the table: the head and the causes.
-func (c Card) above(causes []Cause, columns int) []string {
+// served returns the card without the families in which the subject was not judged, and lines that
+// say why it was not.
+func (c Card) served(columns int) (Card, []string) {
+	var lines []string
+	for _, family := range families(c.Checks) {
+		var in []Result
+		rest := slices.DeleteFunc(slices.Clone(c.Checks), func(r Result) bool {
+			if r.Family == family {
+				in = append(in, r)
+			}
+			return r.Family == family
+		})
+		reason := in[0].Reason
+		if len(rest) == 0 || !strings.HasPrefix(reason, NotServed) || slices.ContainsFunc(in, func(r Result) bool { return r.Verdict != Skip || r.Reason != reason }) {
+			continue
+		}
+		c.Checks = rest
+		lines = append(lines, atMost(wrap(oneLine(family+" is not judged: "+reason), columns, causeIndent), causeLines, columns)...)
+	}
+	return c, lines
+}
+
+// NotServed begins the reason for which the checks of a family are skipped in which the subject
+// does not serve.
+const NotServed = "the subject does not serve "
+
+// above returns what stands above the table: the head, families that are not judged, and the
+// causes, with their remedies where that is asked for.
+func (c Card) above(unserved []string, causes []Cause, remedies bool, columns int) []string {
 	all := append(c.head(columns), "")
+	if len(unserved) > 0 {
+		all = append(append(all, unserved...), "")
+	}
 	if len(causes) == 0 {
 		return all
 	}
 	for _, cause := range causes[:min(len(causes), maxCauses)] {
 		all = append(all, cause.lines(columns)...)
+		if remedies && cause.Remedy != "" {
+			all = append(all, cutWords("  remedy: "+oneLine(cause.Remedy), columns))
+		}
 	}
 	if more := len(causes) - maxCauses; more > 0 {
 		all = append(all, fmt.Sprintf("and %d more", more))
@@ -120,16 +164,28 @@ func (c Card) above(causes []Cause, columns int) []string {
 	return append(all, "")
 }
 
-// body returns the table of these rows and lists of the other checks, and whether they find
-// room. Where brief is set, there is one list for each verdict, and it is cut.
-func (c Card) body(rows []row, told map[int]bool, brief bool, room int, style Style) (all []string, fits bool) {
+// listing says how many names of checks are listed.
+type listing int
+
+const (
+	whole listing = iota
+	short         // at most one line of what passes or is skipped
+	brief         // one list for each verdict, which is cut
+)
+
+// body returns the table of these rows and lists of the other checks, and whether they find room.
+func (c Card) body(rows []row, told map[int]bool, how listing, room int, style Style) (all []string, fits bool) {
 	table := c.table(rows, told, style)
 	for most := room; most > 0; most-- {
 		all = slices.Clone(table)
-		for _, l := range c.listed(rows, told, brief) {
-			all = append(all, l.lines(style.screen(), most, style.Colour)...)
+		for _, l := range c.listed(rows, told, how == brief) {
+			lines := most
+			if how == short && (l.verdict == Pass || l.verdict == Skip) {
+				lines = 1
+			}
+			all = append(all, l.lines(style.screen(), lines, style.Colour)...)
 		}
-		if !brief || len(all) <= room {
+		if how != brief || len(all) <= room {
 			break
 		}
 	}
@@ -217,11 +273,16 @@ func (c Card) table(rows []row, told map[int]bool, style Style) []string {
 	}
 	columns := families(c.Checks)
 	columns = columns[:min(len(columns), maxFamilies)]
+	var above []string // what the rows above say
 	short := func(r Result) string {
-		if told[r.CauseID] {
+		if !told[r.CauseID] {
+			return r.remark()
+		}
+		text := strings.TrimSuffix(r.explanation()+": "+oneLine(r.Remedy), ": ")
+		if slices.Contains(above, text) {
 			return r.explanation()
 		}
-		return r.remark()
+		return text
 	}
 	nameWidth := width("check")
 	for _, row := range rows {
@@ -246,7 +307,9 @@ func (c Card) table(rows []row, told map[int]bool, style Style) []string {
 			line += "  " + paint(cell, v, style.Colour) + pad("", widths[i]-len(cell))
 		}
 		room := style.screen() - width(heading) - 2
-		all = append(all, strings.TrimRight(line+"  "+cutWords(row.remark(short), room), " "))
+		remark := row.remark(short)
+		above = append(above, remark)
+		all = append(all, strings.TrimRight(line+"  "+cutWords(remark, room), " "))
 	}
 	return all
 }
@@ -256,6 +319,7 @@ type list struct {
 	verdict Verdict
 	label   string // what is said in brackets
 	names   []string
+	unnamed bool                // the cause says how many they are
 	in      map[string][]string // families of each name
 	all     []string            // families of the card
 }
@@ -282,7 +346,7 @@ func (c Card) listed(rows []row, told map[int]bool, brief bool) []*list {
 			i := slices.IndexFunc(all, func(l *list) bool { return l.verdict == r.Verdict && l.label == label })
 			if i < 0 {
 				i = len(all)
-				all = append(all, &list{verdict: r.Verdict, label: label, in: map[string][]string{}, all: families(c.Checks)})
+				all = append(all, &list{verdict: r.Verdict, label: label, unnamed: told[r.CauseID] && r.Verdict == Skip && !brief, in: map[string][]string{}, all: families(c.Checks)})
 			}
 			if all[i].in[w.name] == nil {
 				all[i].names = append(all[i].names, w.name)
@@ -331,7 +395,9 @@ func (l *list) lines(columns, most int, colour bool) []string {
 		return wrap(label+": "+text, columns, listIndent)
 	}
 	all := first(len(names))
-	if len(all) > most {
+	if l.unnamed {
+		all = []string{label}
+	} else if len(all) > most {
 		n := sort.Search(len(names), func(n int) bool { return len(first(n)) > most })
 		all = first(max(n-1, 0))
 	}

@@ -123,7 +123,8 @@ func command(status *int, out *output) *cli.Command {
 			"forkrig search -soak 10m -- ./server -listen {ip}:{port}",
 		Description: "forkrig starts a server and its clients on hosts of their own (network namespaces), applies faults,\n" +
 			"and checks by what the kernel shows that the server behaves right. Exit status: 0 right, 1 a check failed\n" +
-			"or is broken, 2 the command line is wrong, 3 the rig could not run, or its output could not be written.",
+			"or is broken, 2 the command line is wrong, 3 no check began (the rig could not run, or the server did not\n" +
+			"start) or the output could not be written.",
 		Writer:                          out,
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) { nameCompletion(c, out) },
@@ -202,7 +203,8 @@ func judgeCommand(run runner, out *output) *cli.Command {
 			"forkrig judge -checks reap,term -family 6 -v -- ./server -listen {ip}:{port}",
 		Description: "In the command {ip} is replaced by the address, {port} by the port, {host} by the address in brackets\n" +
 			"for IPv6, {family} by 4 or 6, {dir} by a fresh directory for each start. Without {port} and -port, the\n" +
-			"port on which it listens is found out. Without a command the built-in server is judged.",
+			"port on which it listens is found out. Without a command the built-in server is judged. Each verdict is\n" +
+			"printed as its check ends, and then the card: what is wrong, what to do, and a command that repeats it.",
 		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.programFlags),
 		Action: run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {

@@ -113,7 +113,7 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"show", "/dev/zero"}, statusUsage, "/dev/zero"},
 		{[]string{"judge", "-checks", "reap", "-family", "4", "--", server, "-listen", "{ip}:7777"}, statusRight, "listens on {ip}:7777 backlog "},
 		{[]string{"judge", "-checks", "reap", "-family", "4", "--", server, "-listen", "127.0.0.1:7777"}, statusUnable,
-			"listens on 127.0.0.1:7777 only: give {ip}"},
+			"it listens on 127.0.0.1:7777 only, which clients of other hosts do not reach: write {ip} in its command in the place of the address"},
 		{[]string{"judge", "-subject", "a {port}", "--", "b", "{port}"}, statusUsage, "given twice"},
 		{[]string{"judge", "-scorecard", "card.md", "--", "a", "{port}"}, statusUsage, "the name of the JSON file"},
 		{[]string{"judge", "-scorecard", "/dev/shm/card.json"}, statusUsage, "the sandbox has a /dev/shm of its own"},

@@ -86,7 +86,7 @@ func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.byDesign, "by-design", "", "what these `CHECKS` find is meant, such as second-instance,concurrent: a fail of them becomes by-design")
 	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the old name of -by-design vanished-client")
 	f.StringVar(&o.reload, "reload", "", "how the subject is told to reload: `HUP|USR2|'COMMAND with {pid}'`, a signal to its first process or a command; without it, reload is skipped")
-	f.StringVar(&o.family, "family", "", "judge over IPv4 or IPv6 only: `4|6`")
+	f.StringVar(&o.family, "family", "", "use IPv4 or IPv6 only: `4|6`")
 }
 
 const subjectEnv = "FORKRIG_SUBJECT"
@@ -103,7 +103,7 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
 	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means eight for each processor")
-	f.BoolVar(&o.verbose, "v", false, "print what is done to the subject, as it happens")
+	f.BoolVar(&o.verbose, "v", false, "print the journal as it happens, and at the end all evidence")
 }
 
 // searchFlags adds the flags of a search.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // screen shows how a trial goes on: a line for each check as it ends, but for those that are
-// not judged because of a cause that was told before. On a terminal the
+// not judged because of what was told before. On a terminal the
 // checks that go on stand below these lines, each with its time and what it waits for, and
 // how many are left. Its methods are safe for concurrent use.
 type screen struct {
@@ -26,12 +27,13 @@ type screen struct {
 	verbose bool
 	all     []scorecard.Result // every check, in the order of the table
 
-	mu      sync.Mutex
-	ended   int
-	running []*judge.Run // in the order of the table
-	drawn   int          // lines below the results that are drawn now
-	quit    chan struct{}
-	done    chan struct{}
+	mu       sync.Mutex
+	ended    int
+	running  []*judge.Run // in the order of the table
+	unserved []string     // families in which no check is judged, told before
+	drawn    int          // lines below the results that are drawn now
+	quit     chan struct{}
+	done     chan struct{}
 }
 
 // redrawEvery is how often the lower part of a terminal is drawn again.
@@ -98,8 +100,16 @@ func (s *screen) tell(e judge.Event) {
 	default:
 		s.ended++
 		s.running = slices.DeleteFunc(s.running, func(r *judge.Run) bool { return r == e.Run })
-		if e.Result.Verdict != scorecard.Skip || e.Result.CauseID == 0 {
-			s.print(e.Result.Line(s.out.style()) + "\n")
+		r := *e.Result
+		switch {
+		case r.Verdict == scorecard.Skip && r.CauseID != 0:
+		case strings.HasPrefix(r.Reason, scorecard.NotServed) && slices.Contains(s.unserved, r.Family):
+		case strings.HasPrefix(r.Reason, scorecard.NotServed):
+			s.unserved = append(s.unserved, r.Family)
+			r.Name = "all checks"
+			fallthrough
+		default:
+			s.print(r.Line(s.out.style()) + "\n")
 		}
 	}
 }

@@ -121,12 +121,12 @@ var probes = []probe{
 		"", func(ctx context.Context, l *lab) error {
 			return l.apply(ctx, fault.Impairment{Link: l.link, From: l.a, Delay: time.Millisecond, Tally: &fault.Tally{}}, nil)
 		}},
-	{string(rig.FeatureNetem), "the kernel delays packets of a link", "the fault Impairment with InKernel; without InKernel it works on every kernel", "",
+	{string(rig.FeatureNetem), "the kernel delays packets of a link", "the fault Impairment with InKernel, which no check needs; without InKernel it works on every kernel", "",
 		"", func(ctx context.Context, l *lab) error {
 			return l.apply(ctx, fault.Impairment{Link: l.link, From: l.a, Delay: time.Millisecond, InKernel: true}, nil)
 		}},
 	{string(rig.FeatureTBF), "the kernel limits the rate of a link",
-		"the fault Impairment with InKernel and RateBitsPerSecond alone; without InKernel it works on every kernel", "",
+		"the fault Impairment with InKernel and RateBitsPerSecond alone, which no check needs; without InKernel it works on every kernel", "",
 		"", func(ctx context.Context, l *lab) error {
 			return l.apply(ctx, fault.Impairment{Link: l.link, From: l.a, RateBitsPerSecond: 100_000_000, InKernel: true}, nil)
 		}},
