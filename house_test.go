@@ -44,7 +44,6 @@ var mayImport = map[string][]string{
 	"rig/internal":    {"rig/observe"},
 	"server":          {},
 	"client":          {},
-	"flake":           {},
 }
 
 // TestPackagesImportOnlyWhatTheyMay reads the imports of every source file. Tests that
