@@ -86,7 +86,7 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 		p.profile, err = c.profile()
 		wrong := new(WrongServiceError)
 		switch {
-		case errors.As(err, &wrong) || err != nil && !whole && !WrongBytes(err):
+		case errors.As(err, &wrong) || err != nil && !whole && !wrongAnswer(err):
 			if p.absent = err; s.Process.Running() {
 				p.absent = fmt.Errorf("%w\nit listens at %v", err, s.Listener.Local)
 			}

@@ -105,13 +105,6 @@ func (f *Frozen) add(targets []Target) (all bool, last string, err error) {
 	return all, last, nil
 }
 
-// Processes returns how many processes were stopped.
-func (f *Frozen) Processes() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.handles)
-}
-
 // Thaw sends SIGCONT to the processes that were stopped and returns when none of
 // them is. One that has ended meanwhile is no error. A second call does nothing.
 func (f *Frozen) Thaw(ctx context.Context) error {

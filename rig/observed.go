@@ -81,8 +81,6 @@ const (
 // SignalName returns the name of a signal as in signal(7), such as SIGCHLD.
 func SignalName(s syscall.Signal) string { return observe.SignalName(s) }
 
-func signalName(s syscall.Signal) string { return observe.SignalName(s) }
-
 // observer looks at the hosts of all labs of this process.
 var observer = observe.New()
 

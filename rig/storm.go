@@ -182,7 +182,7 @@ func (r *RunningStorm) String() string { return r.storm.String() }
 func (s Storm) String() string {
 	words := make([]string, len(s.Signals))
 	for i, signal := range s.Signals {
-		words[i] = signalName(signal)
+		words[i] = SignalName(signal)
 	}
 	text := strings.Join(words, " ")
 	if s.Queued {

@@ -197,7 +197,7 @@ func TestStormAtThreads(t *testing.T) {
 // pendingOf reads which signals wait at a thread, and which at its process.
 func pendingOf(tb testing.TB, pid, thread int) (own, shared SignalSet) {
 	tb.Helper()
-	status, err := os.ReadFile(procPath(pid, "task", strconv.Itoa(thread), "status"))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", pid, thread))
 	require.NoError(tb, err)
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")

@@ -327,7 +327,7 @@ func TestObserverOfThisMachine(t *testing.T) {
 		}
 	}
 	require.Len(t, found, 1, "the child")
-	assert.NotZero(t, NamespaceOf(child.Process.Pid))
+	assert.NotZero(t, ReadNamespace(pathOf(procRoot, child.Process.Pid, "ns", "net")))
 	in, all, err := ThreadsIn(child.Process.Pid, Sleeping)
 	require.NoError(t, err)
 	assert.Equal(t, []int{1, 1}, []int{in, all})

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -131,7 +130,7 @@ func (p *Population) hear() (syscall.Errno, error) {
 func (p *Population) Gone() <-chan struct{} { return p.gone }
 
 // Proc is where the rig sees the /proc of the population.
-func (p *Population) Proc() string { return ofProcess(p.init.Process.Pid, "root", "proc") }
+func (p *Population) Proc() string { return fmt.Sprintf("/proc/%d/root/proc", p.init.Process.Pid) }
 
 // Init is the number of its first process, which has the resource limits with which the
 // others are started.
@@ -233,7 +232,7 @@ func (l *launcher) run(started chan<- error, prepare func() error) {
 		runtime.UnlockOSThread()
 		return
 	}
-	task := ofProcess(unix.Getpid(), "task", strconv.Itoa(unix.Gettid()))
+	task := fmt.Sprintf("/proc/self/task/%d", unix.Gettid())
 	err := prepare()
 	started <- err
 	for going := err == nil; going; {
@@ -342,7 +341,7 @@ func LimitsNumbers() bool {
 // wraps os.ErrNotExist where the process is no more. Requires Linux 4.1 (NSpid in
 // proc_pid_status(5)).
 func InnermostPID(pid int) (int, error) {
-	status, err := os.ReadFile(ofProcess(pid, "status"))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -379,8 +378,4 @@ func awaitNone(task string) {
 			return
 		}
 	}
-}
-
-func ofProcess(pid int, parts ...string) string {
-	return filepath.Join(append([]string{"/proc", strconv.Itoa(pid)}, parts...)...)
 }
