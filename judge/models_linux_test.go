@@ -4,9 +4,7 @@ package judge
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"forkrig/internal/testserver"
 	"forkrig/rig"
 )
 
@@ -145,16 +144,7 @@ func loop(file *os.File) error {
 		return err
 	}
 	file.Close()
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer conn.Close()
-			_, _ = io.Copy(conn, conn) // an error means that the client has left
-		}()
-	}
+	return testserver.Serve(listener, testserver.Echo)
 }
 
 func preForking(listener *os.File, args []string) error {
@@ -178,18 +168,14 @@ func daemonizing(listener *os.File, args []string) error {
 
 // setting is a server that has set what its first argument says, at the address in the second.
 func setting(args []string) int {
-	option := func(level, name int) func(fd int) error {
-		return func(fd int) error { return unix.SetsockoptInt(fd, level, name, 1) }
-	}
-	var set func(fd int) error
-	mptcp := false
+	listening, mptcp := net.ListenConfig{}, false
 	switch args[1] {
 	case "SO_REUSEPORT":
-		set = option(unix.SOL_SOCKET, unix.SO_REUSEPORT)
+		listening = testserver.WithOption(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	case "TCP_DEFER_ACCEPT":
-		set = option(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT)
+		listening = testserver.WithOption(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1)
 	case "SO_KEEPALIVE":
-		set = option(unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+		listening = testserver.WithOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	case "MPTCP":
 		mptcp = true
 	case "signals": // the mask of this thread and ignored signals survive the execution
@@ -222,32 +208,13 @@ func setting(args []string) int {
 			return 1
 		}
 	}
-	listening := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		if set == nil {
-			return nil
-		}
-		controlErr := raw.Control(func(fd uintptr) { err = set(int(fd)) })
-		return errors.Join(controlErr, err)
-	}}
 	listening.SetMultipathTCP(mptcp)
-	listener, err := listening.Listen(context.Background(), "tcp", args[2])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return 1
+	return testserver.RunWith(listening, args[2], func(conn net.Conn) {
+		if args[1] == "closing" {
+			fmt.Fprint(conn, "\x1b220 bye\r\n")
+			time.Sleep(10 * time.Millisecond) // it is what takes time
+			return
 		}
-		go func() {
-			defer conn.Close()
-			if args[1] == "closing" {
-				fmt.Fprint(conn, "\x1b220 bye\r\n")
-				time.Sleep(10 * time.Millisecond) // it is what takes time
-				return
-			}
-			_, _ = io.Copy(conn, conn) // an error means that the client has left
-		}()
-	}
+		testserver.Echo(conn)
+	})
 }
