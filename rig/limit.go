@@ -9,6 +9,7 @@ import (
 
 	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/internal/rlimit"
+	"forkrig/rig/observe"
 )
 
 // Resource is something of which a process may have only so much
@@ -151,7 +152,7 @@ func (t Target) processes() (*Host, ProcessInfos, error) {
 	for _, handle := range handles {
 		// The handle holds the process itself: while that is not dead, what stands
 		// under its number is about it.
-		info, err := readProcess(handle.PID)
+		info, err := observe.ReadProcess(handle.PID)
 		if dead, _ := handle.Dead(); err == nil && !dead {
 			found = append(found, info)
 		}

@@ -145,6 +145,22 @@ func awaitObserved(ctx context.Context, what string, q observe.Query,
 	})
 }
 
+// awaitOn waits until seen says yes to what list finds on the host, such as its sockets.
+func awaitOn[T fmt.Stringer](ctx context.Context, h *Host, what, things string, q observe.Query,
+	list func(*observe.Snapshot) (T, error), seen func(T) bool) (found T, err error) {
+	err = awaitObserved(ctx, what+" on "+h.Name, q, func(s *observe.Snapshot) (yes bool, last fmt.Stringer, err error) {
+		if err := h.lab.checkOpen("list " + things + " of " + h.Name); err != nil {
+			return false, nil, err
+		}
+		if found, err = list(s); err != nil {
+			return false, nil, err
+		}
+		return seen(found), found, nil
+	})
+	h.lab.Journal.Record(h.Name, "awaited %s%s", what, errorSuffix(err))
+	return found, err
+}
+
 // said is a text as a description of what was seen.
 type said string
 

@@ -11,14 +11,17 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"forkrig/rig/observe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// burnt is how many clock ticks of processor time show that a process spins.
-const burnt = 20
+// burnt is how much processor time shows that a process spins.
+const burnt = 200 * time.Millisecond
 
 // withAndWithout runs the test with a correct server and one that has the
 // defect, each with every one of these worker models. The test uses args to
@@ -100,8 +103,8 @@ func TestDefectLeakOneIn64(t *testing.T) {
 		}
 		await(t, "all but one reaped", func() bool { return len(p.events("reaped")) == 64 })
 		left := p.awaitWorkers(1)[0]
-		assert.Equal(t, "Z", left.state)
-		assert.EqualValues(t, left.pid, p.events("accepted")[63].Worker)
+		assert.Equal(t, observe.Zombie, left.State)
+		assert.EqualValues(t, left.PID, p.events("accepted")[63].Worker)
 	})
 }
 
@@ -278,11 +281,11 @@ func TestDefectSpinOnEMFILE(t *testing.T) {
 
 func awaitSpin(tb testing.TB, pid int) {
 	tb.Helper()
-	before, err := stat(pid)
+	before, err := observe.ReadProcess(pid)
 	require.NoError(tb, err)
 	await(tb, "processor time", func() bool {
-		now, err := stat(pid)
-		return err == nil && now.ticks-before.ticks >= burnt
+		now, err := observe.ReadProcess(pid)
+		return err == nil && now.CPUTime-before.CPUTime >= burnt
 	})
 }
 

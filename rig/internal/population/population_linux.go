@@ -27,6 +27,7 @@ import (
 
 	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/internal/program"
+	"forkrig/rig/observe"
 )
 
 // Program is the helper program that is init.
@@ -345,24 +346,17 @@ func InnermostPID(pid int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return parseInnermostPID(string(status))
+	return parseInnermostPID(status)
 }
 
 // parseInnermostPID reads the line NSpid of /proc/PID/status, which has the numbers
 // of the process in its namespaces, the innermost last.
-func parseInnermostPID(status string) (int, error) {
-	for line := range strings.Lines(status) {
-		numbers, found := strings.CutPrefix(line, "NSpid:")
-		if !found {
-			continue
-		}
-		fields := strings.Fields(numbers)
-		if len(fields) == 0 {
-			break
-		}
-		return strconv.Atoi(fields[len(fields)-1])
+func parseInnermostPID(status []byte) (int, error) {
+	numbers, err := observe.StatusField(status, "NSpid")
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("the status has no NSpid")
+	return strconv.Atoi(numbers[strings.LastIndexByte(numbers, '\t')+1:])
 }
 
 // threadEnd is how long a thread may take to end. One that stays is found at the end of
