@@ -19,9 +19,7 @@ func TestBusyMachine(t *testing.T) {
 
 // TestBusyMachineCatches sees that a busy machine excuses no wrong byte.
 func TestBusyMachineCatches(t *testing.T) {
-	catches(t, "mismatched", func(tb testing.TB, s *stage) {
-		converseOnABusyMachine(tb, s, 4, "-defect", "drop-first-byte")
-	})
+	catches(t, "mismatched", func(tb testing.TB, s *stage) { converseOnABusyMachine(tb, s, 4, "-defect", "drop-first-byte") })
 }
 
 func converseOnABusyMachine(tb testing.TB, s *stage, clients int, serverArgs ...string) {

@@ -19,9 +19,7 @@ import (
 // ahead, and then back: no conversation with a new server ends early because of
 // that, none lasts for ever, and an old worker serves on.
 func TestClockJumps(t *testing.T) {
-	everywhere(t, 2, func(t *testing.T, s *stage) {
-		clockJumps(t, s, s.serve(t, jumpArgs...))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { clockJumps(t, s, s.serve(t, jumpArgs...)) })
 }
 
 // jumpArgs let an idle conversation end after an hour of the server's clock.

@@ -239,9 +239,7 @@ func TestTutorialStoriesCatch(t *testing.T) {
 		{"restart at once", restartsAtOnce, "no-reuseaddr", "address already in use"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			catches(t, c.words, func(tb testing.TB, s *stage) {
-				c.story(tb, s, "-defect", c.defect, "-grace", "1ms")
-			})
+			catches(t, c.words, func(tb testing.TB, s *stage) { c.story(tb, s, "-defect", c.defect, "-grace", "1ms") })
 		})
 	}
 	t.Run("default address", func(t *testing.T) {

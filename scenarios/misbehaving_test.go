@@ -99,9 +99,7 @@ func othersAreServed(tb testing.TB, s *stage, n nuisance, serverArgs ...string) 
 // TestFullBacklog fills the backlog of a listener that is stopped. Who finds it full
 // waits, and is served with all others when the listener goes on.
 func TestFullBacklog(t *testing.T) {
-	everywhere(t, 2, func(t *testing.T, s *stage) {
-		fullBacklog(t, s, s.serve(t, "-backlog", strconv.Itoa(backlog)))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { fullBacklog(t, s, s.serve(t, "-backlog", strconv.Itoa(backlog))) })
 }
 
 const backlog = 8

@@ -101,9 +101,7 @@ func TestOutputFullCatches(t *testing.T) {
 		"SIGTERM does not end the server, whose": stoppedWithFullOutput,
 	} {
 		t.Run(words, func(t *testing.T) {
-			catches(t, words, func(tb testing.TB, s *stage) {
-				story(tb, s, "-defect", "blocks-on-log")
-			})
+			catches(t, words, func(tb testing.TB, s *stage) { story(tb, s, "-defect", "blocks-on-log") })
 		})
 	}
 }

@@ -25,9 +25,7 @@ func TestPowerCutWhileClientsWrite(t *testing.T) {
 
 // TestPowerCutCatches sees a server that is wrong after the power is back.
 func TestPowerCutCatches(t *testing.T) {
-	catches(t, "mismatched", func(tb testing.TB, s *stage) {
-		powerCutWhileClientsWrite(tb, s, "-defect", "drop-first-byte")
-	})
+	catches(t, "mismatched", func(tb testing.TB, s *stage) { powerCutWhileClientsWrite(tb, s, "-defect", "drop-first-byte") })
 }
 
 // powerCutWhileClientsWrite gives the arguments to the server that is started when

@@ -24,9 +24,7 @@ import (
 // has failed several times (accept(2), EMFILE). Clients wait in the backlog and are served
 // afterwards, and meanwhile the listener does not spin.
 func TestOutOfDescriptors(t *testing.T) {
-	everywhere(t, 2, func(t *testing.T, s *stage) {
-		outOfDescriptors(t, s, s.serve(t))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { outOfDescriptors(t, s, s.serve(t)) })
 }
 
 // TestOutOfDescriptorsCatches sees the story fail at a server that calls accept
@@ -83,9 +81,7 @@ func (srv *server) failsToAccept(tb testing.TB) {
 // setrlimit(2), RLIMIT_NPROC). Each client that gets no worker is told, and afterwards all
 // are served.
 func TestForkRefused(t *testing.T) {
-	everywhere(t, 2, func(t *testing.T, s *stage) {
-		forkRefused(t, s, s.serveLimited(t))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { forkRefused(t, s, s.serveLimited(t)) })
 }
 
 // TestForkRefusedCatches sees the story fail at a server that a failed fork ends.
@@ -155,9 +151,7 @@ const maxWorkerCount = 3
 
 // TestMaxWorkersCatches sees the story fail at a server without that limit.
 func TestMaxWorkersCatches(t *testing.T) {
-	catches(t, "more workers than -max-workers", func(tb testing.TB, s *stage) {
-		maxWorkers(tb, s, s.serve(tb))
-	})
+	catches(t, "more workers than -max-workers", func(tb testing.TB, s *stage) { maxWorkers(tb, s, s.serve(tb)) })
 }
 
 func maxWorkers(tb testing.TB, s *stage, srv *server) {
@@ -289,9 +283,7 @@ func logCannotBeWritten(tb testing.TB, s *stage, srv *server, log string, f faul
 // where it does not get it, its client is told. (To take all of it would end any Go
 // program sooner or later.)
 func TestLittleMemory(t *testing.T) {
-	everywhere(t, 2, func(t *testing.T, s *stage) {
-		littleMemory(t, s, s.serve(t))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { littleMemory(t, s, s.serve(t)) })
 }
 
 // TestLittleMemoryCatches sees the story fail at a server that needs memory for each
