@@ -64,7 +64,7 @@ func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool
 		found[family] = trials[i]
 		if trials[i].absent == nil {
 			trials[i].profile.facts.OneInstance = trials[i].serial
-			profile = profile.Join(trials[i].profile)
+			profile = profile.join(trials[i].profile)
 		}
 	}
 	return profile, found
