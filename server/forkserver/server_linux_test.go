@@ -341,7 +341,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		assert.Greater(t, time.Since(began), 8*pause)
 		after, err := observe.ReadProcess(p.pid)
 		require.NoError(t, err)
-		assert.Less(t, after.CPUTime-before.CPUTime, burnt, "processor time while pausing")
+		assert.Less(t, after.CPUTime-before.CPUTime, 200*time.Millisecond, "processor time while pausing")
 		for _, e := range p.events("accept-error") {
 			assert.Equal(t, "EMFILE", e.Errno)
 		}
