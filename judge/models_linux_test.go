@@ -59,8 +59,8 @@ func modelled(args []string) int {
 	return 1
 }
 
-// eachOf gives each connection to serve, and closes it then. Its calls block, without the
-// poller of the Go runtime.
+// eachOf gives each connection to serve, which closes it. Its calls block, without the poller
+// of the Go runtime.
 func eachOf(listener *os.File, serve func(conn int)) error {
 	fd := int(listener.Fd()) // which blocks now
 	for {
@@ -72,12 +72,12 @@ func eachOf(listener *os.File, serve func(conn int)) error {
 			return err
 		}
 		serve(conn)
-		unix.Close(conn)
 	}
 }
 
-// echoOn echoes until the client has left.
+// echoOn echoes until the client has left, and closes the connection.
 func echoOn(conn int) {
+	defer unix.Close(conn)
 	buffer := make([]byte, 4096)
 	for {
 		n, err := unix.Read(conn, buffer)
@@ -94,11 +94,7 @@ func echoOn(conn int) {
 // startWorker starts a process for a connection.
 func startWorker(command ...string) func(int) {
 	return func(conn int) {
-		copied, err := unix.FcntlInt(uintptr(conn), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return
-		}
-		stream := os.NewFile(uintptr(copied), "connection")
+		stream := os.NewFile(uintptr(conn), "connection")
 		defer stream.Close()
 		worker := childOf(command, stream)
 		if worker.Start() == nil {
@@ -121,21 +117,12 @@ func childOf(command []string, stream *os.File) *exec.Cmd {
 }
 
 func threaded(listener *os.File, _ []string) error {
-	fd := int(listener.Fd())
-	for {
-		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return err
-		}
+	return eachOf(listener, func(conn int) {
 		go func() {
 			runtime.LockOSThread()
-			defer unix.Close(conn)
 			echoOn(conn)
 		}()
-	}
+	})
 }
 
 func loop(file *os.File) error {
