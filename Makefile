@@ -14,11 +14,11 @@ SEEDS       ?= 5
 INSTALL     := $(shell command -v apt-get >/dev/null && echo --install)
 SUBJECTS    ?=
 QUICK_SUBJECTS := tcpserver inetd svnserve dnsmasq git-daemon mini-httpd nginx haproxy go-http asyncio
-FLAKE_RUNS  ?= 1000
+FLAKE_RUNS  ?= $(if $(FLAKE_RUN),200,5)
 FLAKE_MODES ?= plain,hogs,one-core,race,side-by-side
 FLAKE_RUN   ?=
 FLAKE_SKIP  ?=
-FLAKE_DIR   ?=
+FLAKE_DIR   ?= bin/flakes
 FLAKE_PACKAGE ?= ./scenarios
 FLAKE_SUBJECTS ?= nginx socat go-http
 
@@ -80,13 +80,11 @@ race: ## build and test under the race detector, with some of the scenarios and 
 	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race -run '$(RACED)' ./scenarios ./proofs
 
 flake: ## repeat the tests of FLAKE_PACKAGE under load and count failures; FLAKE_RUNS, FLAKE_MODES, FLAKE_RUN, FLAKE_SKIP, FLAKE_DIR
-	CGO_ENABLED=0 $(GO) build -o bin/flake ./flake
-	@bin/flake -runs '$(FLAKE_RUNS)' -modes '$(FLAKE_MODES)' -run '$(FLAKE_RUN)' -skip '$(FLAKE_SKIP)' \
-		-dir '$(FLAKE_DIR)' -package '$(FLAKE_PACKAGE)'
+	@.ci/flake '$(FLAKE_PACKAGE)' '$(FLAKE_RUNS)' '$(FLAKE_MODES)' '$(FLAKE_DIR)' \
+		-test.run '$(FLAKE_RUN)' -test.skip '$(FLAKE_SKIP)'
 
-flake-subjects: bin/forkrig bin/subjects ## judge FLAKE_SUBJECTS 20 times beside hogs, and count what differs from what is right to say
-	CGO_ENABLED=0 $(GO) build -o bin/flake ./flake
-	FORKRIG_SUBJECTS='$(FLAKE_SUBJECTS)' bin/flake -runs 20 -modes hogs -package ./proofs -run '^TestRealServers$$'
+flake-subjects: bin/forkrig bin/subjects ## judge FLAKE_SUBJECTS 7 times beside hogs, and count what differs from what is right to say
+	FORKRIG_SUBJECTS='$(FLAKE_SUBJECTS)' .ci/flake ./proofs 7 hogs '$(FLAKE_DIR)' -test.run '^TestRealServers$$'
 
 lint: ## check formatting, vet for other systems, and run staticcheck and actionlint
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted; exit 1; }

@@ -590,8 +590,8 @@ func (k *Conn) now(ask func(int, []byte) (int, error), b []byte) (n int, err err
 func (k *Conn) Expect(wanted []byte) error {
 	got := make([]byte, len(wanted))
 	n, err := k.ReadFull(got)
-	if i := mismatch(got[:n], wanted); i < n {
-		return &wrongBytes{at: i, got: got[i:n], wanted: wanted[i:]}
+	if wrong := CompareBytes(got[:n], wanted); wrong != nil {
+		return wrong
 	}
 	if err != nil {
 		return fmt.Errorf("received %d of %d bytes of the answer: %w", n, len(wanted), err)
@@ -632,19 +632,20 @@ func (w *wrongBytes) Error() string {
 		return fmt.Sprintf("%q", b)
 	}
 	if len(w.wanted) == 0 {
-		return fmt.Sprintf("%s arrives instead of the end of the stream", cut(w.got))
+		return fmt.Sprintf("%s arrives after the end of the answer", cut(w.got))
 	}
 	return fmt.Sprintf("from byte %d the answer is %s instead of %s", w.at, cut(w.got), cut(w.wanted))
 }
 
-// mismatch returns the index of the first byte that differs, or the shorter length.
-func mismatch(a, b []byte) int {
-	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return i
+// CompareBytes returns an error that wraps [ErrWrongBytes] where what came is not the begin of
+// what is wanted.
+func CompareBytes(got, wanted []byte) error {
+	for i := range got {
+		if i == len(wanted) || got[i] != wanted[i] {
+			return &wrongBytes{at: i, got: got[i:], wanted: wanted[i:]}
 		}
 	}
-	return min(len(a), len(b))
+	return nil
 }
 
 // plain takes off what package net puts around an error, which names addresses

@@ -3,18 +3,12 @@
 package judge
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net"
-	"os"
-	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"forkrig/internal/testserver"
 	"forkrig/rig"
 	"forkrig/rig/inject"
 )
@@ -25,17 +19,11 @@ func TestMain(m *testing.M) {
 
 // echo is a small server: it echoes, without a process for each connection.
 func echo(args []string) int {
-	return serve(args[1], func(conn net.Conn) { _, _ = io.Copy(conn, conn) }) // an error means that the client has left
+	return serve(args[1], testserver.Echo)
 }
 
 // deferring accepts a connection when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
-var deferring = net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-	const seconds = 60
-	controlErr := raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
-	})
-	return errors.Join(controlErr, err)
-}}
+var deferring = testserver.WithOption(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 60)
 
 // serve serves each connection and closes it then.
 func serve(address string, serve func(net.Conn)) int {
@@ -44,23 +32,5 @@ func serve(address string, serve func(net.Conn)) int {
 
 func serveAt(listening net.ListenConfig, address string, serve func(net.Conn)) int {
 	listening.SetMultipathTCP(false)
-	network := "tcp"
-	if strings.HasPrefix(address, "0.0.0.0:") {
-		network = "tcp4" // otherwise it listens on [::]
-	}
-	listener, err := listening.Listen(context.Background(), network, address)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return 1
-		}
-		go func() {
-			defer conn.Close()
-			serve(conn)
-		}()
-	}
+	return testserver.RunWith(listening, address, serve)
 }

@@ -4,9 +4,7 @@ package judge
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"forkrig/internal/testserver"
 	"forkrig/rig"
 )
 
@@ -46,11 +45,7 @@ func modelled(args []string) int {
 	}
 	listening := net.ListenConfig{}
 	listening.SetMultipathTCP(false)
-	network := "tcp"
-	if args[1] == "one family" {
-		network = "tcp4"
-	}
-	listener, err := listening.Listen(context.Background(), network, args[2])
+	listener, err := listening.Listen(context.Background(), "tcp", args[2])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -64,8 +59,8 @@ func modelled(args []string) int {
 	return 1
 }
 
-// eachOf gives each connection to serve, and closes it then. Its calls block, without the
-// poller of the Go runtime.
+// eachOf gives each connection to serve, which closes it. Its calls block, without the poller
+// of the Go runtime.
 func eachOf(listener *os.File, serve func(conn int)) error {
 	fd := int(listener.Fd()) // which blocks now
 	for {
@@ -77,12 +72,12 @@ func eachOf(listener *os.File, serve func(conn int)) error {
 			return err
 		}
 		serve(conn)
-		unix.Close(conn)
 	}
 }
 
-// echoOn echoes until the client has left.
+// echoOn echoes until the client has left, and closes the connection.
 func echoOn(conn int) {
+	defer unix.Close(conn)
 	buffer := make([]byte, 4096)
 	for {
 		n, err := unix.Read(conn, buffer)
@@ -99,11 +94,7 @@ func echoOn(conn int) {
 // startWorker starts a process for a connection.
 func startWorker(command ...string) func(int) {
 	return func(conn int) {
-		copied, err := unix.FcntlInt(uintptr(conn), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return
-		}
-		stream := os.NewFile(uintptr(copied), "connection")
+		stream := os.NewFile(uintptr(conn), "connection")
 		defer stream.Close()
 		worker := childOf(command, stream)
 		if worker.Start() == nil {
@@ -126,21 +117,12 @@ func childOf(command []string, stream *os.File) *exec.Cmd {
 }
 
 func threaded(listener *os.File, _ []string) error {
-	fd := int(listener.Fd())
-	for {
-		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return err
-		}
+	return eachOf(listener, func(conn int) {
 		go func() {
 			runtime.LockOSThread()
-			defer unix.Close(conn)
 			echoOn(conn)
 		}()
-	}
+	})
 }
 
 func loop(file *os.File) error {
@@ -149,16 +131,7 @@ func loop(file *os.File) error {
 		return err
 	}
 	file.Close()
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer conn.Close()
-			_, _ = io.Copy(conn, conn) // an error means that the client has left
-		}()
-	}
+	return testserver.Serve(listener, testserver.Echo)
 }
 
 func preForking(listener *os.File, args []string) error {
@@ -182,18 +155,14 @@ func daemonizing(listener *os.File, args []string) error {
 
 // setting is a server that has set what its first argument says, at the address in the second.
 func setting(args []string) int {
-	option := func(level, name int) func(fd int) error {
-		return func(fd int) error { return unix.SetsockoptInt(fd, level, name, 1) }
-	}
-	var set func(fd int) error
-	mptcp := false
+	listening, mptcp := net.ListenConfig{}, false
 	switch args[1] {
 	case "SO_REUSEPORT":
-		set = option(unix.SOL_SOCKET, unix.SO_REUSEPORT)
+		listening = testserver.WithOption(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	case "TCP_DEFER_ACCEPT":
-		set = option(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT)
+		listening = testserver.WithOption(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1)
 	case "SO_KEEPALIVE":
-		set = option(unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+		listening = testserver.WithOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	case "MPTCP":
 		mptcp = true
 	case "signals": // the mask of this thread and ignored signals survive the execution
@@ -226,36 +195,13 @@ func setting(args []string) int {
 			return 1
 		}
 	}
-	listening := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		if set == nil {
-			return nil
-		}
-		controlErr := raw.Control(func(fd uintptr) { err = set(int(fd)) })
-		return errors.Join(controlErr, err)
-	}}
 	listening.SetMultipathTCP(mptcp)
-	network := "tcp"
-	if args[1] == "one family" {
-		network = "tcp4"
-	}
-	listener, err := listening.Listen(context.Background(), network, args[2])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return 1
+	return testserver.RunWith(listening, args[2], func(conn net.Conn) {
+		if args[1] == "closing" {
+			fmt.Fprint(conn, "\x1b220 bye\r\n")
+			time.Sleep(10 * time.Millisecond) // it is what takes time
+			return
 		}
-		go func() {
-			defer conn.Close()
-			if args[1] == "closing" {
-				fmt.Fprint(conn, "\x1b220 bye\r\n")
-				time.Sleep(10 * time.Millisecond) // it is what takes time
-				return
-			}
-			_, _ = io.Copy(conn, conn) // an error means that the client has left
-		}()
-	}
+		testserver.Echo(conn)
+	})
 }

@@ -64,7 +64,7 @@ func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool
 		found[family] = trials[i]
 		if trials[i].absent == nil {
 			trials[i].profile.facts.OneInstance = trials[i].serial
-			profile = profile.Join(trials[i].profile)
+			profile = profile.join(trials[i].profile)
 		}
 	}
 	return profile, found
@@ -83,7 +83,7 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 		p.profile, err = c.profile()
 		wrong := new(WrongServiceError)
 		switch {
-		case errors.As(err, &wrong) || err != nil && !whole && !WrongBytes(err):
+		case errors.As(err, &wrong) || err != nil && !whole && !wrongAnswer(err):
 			if p.absent = err; s.Process.Running() {
 				p.absent = fmt.Errorf("%w\nit listens at %v", err, s.Listener.Local)
 			}

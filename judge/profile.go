@@ -62,9 +62,9 @@ func (p Profile) Card() scorecard.Profile {
 	return card
 }
 
-// Join returns the profile with what another one, which was made in another family, says of
+// join returns the profile with what another one, which was made in another family, says of
 // that family, and with what that one alone found out.
-func (p Profile) Join(other Profile) Profile {
+func (p Profile) join(other Profile) Profile {
 	if p.Seen.IsZero() || p.Seen.Name == "none" && !other.Seen.IsZero() && other.Seen.Name != "none" {
 		p, other = other, p
 	}

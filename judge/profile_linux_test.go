@@ -277,11 +277,11 @@ func TestDirectoryOfAStart(t *testing.T) {
 func TestProfilesAreJoined(t *testing.T) {
 	none := Profile{Seen: dialogue.MustResolve("none"), facts: scorecard.Profile{Families: []string{"IPv4"}}}
 	http := Profile{Seen: dialogue.MustResolve("http"), facts: scorecard.Profile{Families: []string{"IPv6"}}}
-	for _, joined := range []Profile{none.Join(http), http.Join(none), Profile{}.Join(http).Join(none)} {
+	for _, joined := range []Profile{none.join(http), http.join(none), Profile{}.join(http).join(none)} {
 		assert.Equal(t, "http", joined.Seen.Name)
 		assert.Equal(t, []string{"IPv6", "IPv4"}, joined.Card().Families)
 	}
-	assert.Equal(t, []string{"IPv4"}, none.Join(none).Card().Families)
+	assert.Equal(t, []string{"IPv4"}, none.join(none).Card().Families)
 	given := http
 	given.Given = dialogue.MustResolve("echo")
 	assert.Equal(t, scorecard.Service{Given: "echo", Seen: "http"}, given.Card().Service)

@@ -52,8 +52,8 @@ func HasTimeouts(s dialogue.Service) bool {
 	return slices.Contains([]string{"http", "http-keepalive", "smtp", "ftp", "pop3", "imap", "ssh"}, s.Name)
 }
 
-// WrongBytes says whether the error of a conversation is that other bytes came than had to.
-func WrongBytes(err error) bool {
+// wrongAnswer says whether the error of a conversation is that other bytes came than had to.
+func wrongAnswer(err error) bool {
 	var reply *dialogue.ReplyError
 	return errors.Is(err, ErrWrongBytes) ||
 		errors.As(err, &reply) && (reply.Reason == dialogue.Different || reply.Reason == dialogue.TooLong)

@@ -52,8 +52,8 @@ type Event struct {
 // check can begin.
 var ErrUnreachable = errors.New("the subject cannot be judged")
 
-// Size returns how many results [Trial.Run] returns.
-func (t Trial) Size() int { return len(t.Checks) * len(t.families()) }
+// size returns how many results [Trial.Run] returns.
+func (t Trial) size() int { return len(t.Checks) * len(t.families()) }
 
 // Unbegun returns the results of a trial that has not begun: all are broken for this
 // reason.
@@ -113,7 +113,7 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	if t.Found != nil && absent < len(t.families()) {
 		t.Found(profile, known)
 	}
-	results := make([]scorecard.Result, t.Size())
+	results := make([]scorecard.Result, t.size())
 	turns := make(chan struct{}, parallel)
 	var wait sync.WaitGroup
 	for i, check := range t.Checks {

@@ -66,9 +66,9 @@ func TestTrialReturnsAVerdictForEachCheck(t *testing.T) {
 	t.Setenv(rig.RequireEnv, "")
 	results, _, err := trial.Run(t)
 	require.NoError(t, err)
-	require.Len(t, results, trial.Size())
-	assert.EqualValues(t, trial.Size(), began.Load())
-	assert.EqualValues(t, trial.Size(), ended.Load())
+	require.Len(t, results, trial.size())
+	assert.EqualValues(t, trial.size(), began.Load())
+	assert.EqualValues(t, trial.size(), ended.Load())
 	for i, check := range trial.Checks {
 		assert.Equal(t, check.Name, results[i].Name, "the order is that of the checks")
 		assert.Equal(t, check.Name+" IPv4", results[i].Reproduce)

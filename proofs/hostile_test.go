@@ -5,18 +5,19 @@ package proofs
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/internal/testserver"
 	"forkrig/rig"
 )
 
@@ -58,24 +59,13 @@ var hostiles = rig.Programs{
 // harmful is an echo server that does harm as a client comes, and goes on to serve as
 // far as it still can.
 func harmful(args []string, client int, harm func()) int {
-	listener, err := net.Listen("tcp", args[2]) // after -listen
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	for n := 1; ; n++ {
-		conn, err := listener.Accept()
-		if err != nil {
-			return 1
-		}
-		if n == client {
+	var clients atomic.Int32
+	return testserver.Run(args[2], func(conn net.Conn) { // after -listen
+		if int(clients.Add(1)) == client {
 			go harm()
 		}
-		go func() {
-			defer conn.Close()
-			_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // an error means that the client has left
-		}()
-	}
+		testserver.Echo(conn)
+	})
 }
 
 // TestHostileSubjects judges subjects that do harm, as a user would, with the whole

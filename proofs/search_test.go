@@ -12,6 +12,7 @@ import (
 
 	"forkrig/internal/cli"
 	"forkrig/rig"
+	"forkrig/scorecard"
 	"forkrig/search"
 )
 
@@ -134,12 +135,12 @@ func TestReplayedStoryFailsAgain(t *testing.T) {
 func TestEachShardSearchesItsPart(t *testing.T) {
 	t.Parallel()
 	setup := cli.Setup{Name: "fork", Subject: cli.Searchable("-defect", "exit-on-fork-failure")}
-	shard := search.Shard{Index: 1, Of: 3}
+	shard := scorecard.Shard{Index: 1, Of: 3}
 	s := search.Search{Subject: setup.Subject, Families: examined(t, setup, rig.IPv4), Seed: 100, Shard: shard, Schedules: 60, First: true, AtOnce: 2}
 	report := s.Run(t)
 	require.NotEmpty(t, report.Stories)
 	for _, story := range report.Stories {
-		assert.True(t, shard.Has(story.Seed), "seed %d", story.Seed)
+		assert.EqualValues(t, shard.Index, story.Seed%uint64(shard.Of), "seed %d", story.Seed)
 		assert.GreaterOrEqual(t, story.Seed, uint64(100))
 	}
 }

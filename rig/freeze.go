@@ -92,7 +92,7 @@ func (f *Frozen) add(targets []Target) (all bool, last string, err error) {
 			all, last = false, fmt.Sprintf("process %d is not stopped", handle.PID)
 		}
 		switch {
-		case errors.Is(err, os.ErrProcessDone), isGone(err), err == nil && threads == 0: // it has ended
+		case errors.Is(err, os.ErrProcessDone), observe.IsGone(err), err == nil && threads == 0: // it has ended
 			handle.Close()
 		case err != nil:
 			return false, "", fmt.Errorf("stop process %d: %w", handle.PID, needsKill(err))
@@ -103,13 +103,6 @@ func (f *Frozen) add(targets []Target) (all bool, last string, err error) {
 		}
 	}
 	return all, last, nil
-}
-
-// Processes returns how many processes were stopped.
-func (f *Frozen) Processes() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.handles)
 }
 
 // Thaw sends SIGCONT to the processes that were stopped and returns when none of
@@ -136,7 +129,7 @@ func (f *Frozen) Thaw(ctx context.Context) error {
 				continue
 			}
 			stopped, _, err := observe.ThreadsIn(handle.PID, Stopped)
-			if err != nil && !isGone(err) {
+			if err != nil && !observe.IsGone(err) {
 				return false, "", err
 			}
 			if stopped > 0 {

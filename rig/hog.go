@@ -13,6 +13,7 @@ import (
 
 	"forkrig/rig/internal/machine"
 	"forkrig/rig/internal/program"
+	"forkrig/rig/observe"
 )
 
 // hogProgram uses all the time of one processor that it can get, until it is
@@ -94,7 +95,7 @@ func (h *Hogs) Processes() (ProcessInfos, error) {
 		return nil, nil
 	}
 	for _, hog := range h.hogs {
-		info, err := readProcess(hog.Process.Pid)
+		info, err := observe.ReadProcess(hog.Process.Pid)
 		if err != nil {
 			return nil, err
 		}

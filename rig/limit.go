@@ -9,6 +9,7 @@ import (
 
 	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/internal/rlimit"
+	"forkrig/rig/observe"
 )
 
 // Resource is something of which a process may have only so much
@@ -89,16 +90,11 @@ func (h *Host) SetLimit(of ProcessInfo, resource Resource, soft uint64) (restore
 	}, nil
 }
 
-// SetLimits is [Host.SetLimit] for every targeted process as it is now. Where one
-// of them cannot be limited, none is. A process that ends meanwhile is left out.
-// It returns how many are limited. The error wraps os.ErrProcessDone where there is none.
-func (l *Lab) SetLimits(resource Resource, soft uint64, targets ...Target) (limited int, restore func() error, err error) {
-	return l.SetEachLimit(resource, func(*Host, ProcessInfo) (uint64, error) { return soft, nil }, targets...)
-}
-
-// SetEachLimit is [Lab.SetLimits] with a limit for each process, which soft is asked for.
-// An error of soft that wraps os.ErrNotExist says that the process has ended.
-func (l *Lab) SetEachLimit(resource Resource, soft func(*Host, ProcessInfo) (uint64, error), targets ...Target) (limited int, restore func() error, err error) {
+// SetEachLimit is [Host.SetLimit] for every targeted process as it is now, with a limit for
+// each, which soft is asked for. Where one of them cannot be limited, none is. A process that
+// ends meanwhile, which soft says by an error that wraps os.ErrNotExist, is left out. The error
+// wraps os.ErrProcessDone where there is none.
+func (l *Lab) SetEachLimit(resource Resource, soft func(*Host, ProcessInfo) (uint64, error), targets ...Target) (restore func() error, err error) {
 	var restores []func() error
 	restore = func() error {
 		var errs []error
@@ -108,12 +104,12 @@ func (l *Lab) SetEachLimit(resource Resource, soft func(*Host, ProcessInfo) (uin
 		return errors.Join(errs...)
 	}
 	if err := l.checkTargets("limit processes", targets); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	for _, target := range targets {
 		host, processes, err := target.processes()
 		if err != nil {
-			return 0, nil, errors.Join(fmt.Errorf("limit %s of %v: %w", resource, target, err), restore())
+			return nil, errors.Join(fmt.Errorf("limit %s of %v: %w", resource, target, err), restore())
 		}
 		for _, info := range processes {
 			var one func() error
@@ -125,15 +121,15 @@ func (l *Lab) SetEachLimit(resource Resource, soft func(*Host, ProcessInfo) (uin
 				continue
 			}
 			if err != nil {
-				return 0, nil, errors.Join(err, restore())
+				return nil, errors.Join(err, restore())
 			}
 			restores = append(restores, one)
 		}
 	}
 	if len(restores) == 0 {
-		return 0, nil, fmt.Errorf("limit %s: no targeted process is alive: %w", resource, os.ErrProcessDone)
+		return nil, fmt.Errorf("limit %s: no targeted process is alive: %w", resource, os.ErrProcessDone)
 	}
-	return len(restores), restore, nil
+	return restore, nil
 }
 
 // processes returns the targeted processes that are alive now, and their host.
@@ -151,7 +147,7 @@ func (t Target) processes() (*Host, ProcessInfos, error) {
 	for _, handle := range handles {
 		// The handle holds the process itself: while that is not dead, what stands
 		// under its number is about it.
-		info, err := readProcess(handle.PID)
+		info, err := observe.ReadProcess(handle.PID)
 		if dead, _ := handle.Dead(); err == nil && !dead {
 			found = append(found, info)
 		}

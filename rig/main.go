@@ -117,7 +117,7 @@ func sandboxed(f func() int) (status int, err error) {
 }
 
 // CheckEnvironment returns what is wrong with the environment variables that a person sets:
-// [TimeScaleEnv], [WatchdogEnv] and [SeedEnv].
+// [TimeScaleEnv], FORKRIG_WATCHDOG and [SeedEnv].
 func CheckEnvironment() error {
 	if _, err := timeScale(); err != nil {
 		return err

@@ -81,8 +81,6 @@ const (
 // SignalName returns the name of a signal as in signal(7), such as SIGCHLD.
 func SignalName(s syscall.Signal) string { return observe.SignalName(s) }
 
-func signalName(s syscall.Signal) string { return observe.SignalName(s) }
-
 // observer looks at the hosts of all labs of this process.
 var observer = observe.New()
 
@@ -145,6 +143,22 @@ func awaitObserved(ctx context.Context, what string, q observe.Query,
 		}
 		return look(s)
 	})
+}
+
+// awaitOn waits until seen says yes to what list finds on the host, such as its sockets.
+func awaitOn[T fmt.Stringer](ctx context.Context, h *Host, what, things string, q observe.Query,
+	list func(*observe.Snapshot) (T, error), seen func(T) bool) (found T, err error) {
+	err = awaitObserved(ctx, what+" on "+h.Name, q, func(s *observe.Snapshot) (yes bool, last fmt.Stringer, err error) {
+		if err := h.lab.checkOpen("list " + things + " of " + h.Name); err != nil {
+			return false, nil, err
+		}
+		if found, err = list(s); err != nil {
+			return false, nil, err
+		}
+		return seen(found), found, nil
+	})
+	h.lab.Journal.Record(h.Name, "awaited %s%s", what, errorSuffix(err))
+	return found, err
 }
 
 // said is a text as a description of what was seen.

@@ -177,7 +177,7 @@ func (p *Process) start() error {
 	p.cmd, p.PID = cmd, cmd.Process.Pid
 	// It is not reaped yet, so its entry in /proc is there even if it has ended. Should
 	// /proc not tell, the number alone identifies it.
-	if p.started, err = readProcess(p.PID); err != nil {
+	if p.started, err = observe.ReadProcess(p.PID); err != nil {
 		p.started = ProcessInfo{PID: p.PID}
 	}
 	go p.collect(p.Stdout, ours[0])

@@ -87,37 +87,15 @@ func (h *Host) processes() (ProcessInfos, error) {
 // AwaitProcesses waits until seen says yes to the processes of the host, and
 // returns them. what names the expectation in a few words.
 func (h *Host) AwaitProcesses(ctx context.Context, what string, seen func(ProcessInfos) bool) (ProcessInfos, error) {
-	var found ProcessInfos
-	err := awaitObserved(ctx, fmt.Sprintf("%s on %s", what, h.Name), observe.Query{Processes: []*observe.Host{h.observed}},
-		func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
-			if err := h.lab.checkOpen("list processes of " + h.Name); err != nil {
-				return false, nil, err
-			}
-			var err error
-			if found, err = h.processesIn(s); err != nil {
-				return false, nil, err
-			}
-			return seen(found), found, nil
-		})
-	h.lab.Journal.Record(h.Name, "awaited %s%s", what, errorSuffix(err))
-	return found, err
+	return awaitOn(ctx, h, what, "processes", observe.Query{Processes: []*observe.Host{h.observed}}, h.processesIn, seen)
 }
-
-// readProcess reads one process, at once.
-func readProcess(pid int) (ProcessInfo, error) { return observe.ReadProcess(pid) }
-
-// threadsOf returns the numbers of the threads of a process.
-func threadsOf(pid int) ([]int, error) { return observe.ListThreads(pid) }
-
-// isGone says whether the process that was read about is no more.
-func isGone(err error) bool { return observe.IsGone(err) }
 
 // stillThere calls read, which reads about a process by its number, and makes
 // sure that the number still belonged to that process afterwards.
 func stillThere(info ProcessInfo, read func() error) error {
 	err := read()
-	now, nowErr := readProcess(info.PID)
-	if isGone(err) || isGone(nowErr) || nowErr == nil && !now.Same(info) {
+	now, nowErr := observe.ReadProcess(info.PID)
+	if observe.IsGone(err) || observe.IsGone(nowErr) || nowErr == nil && !now.Same(info) {
 		return fmt.Errorf("%s pid %d has ended: %w", info.Name, info.PID, os.ErrNotExist)
 	}
 	return errors.Join(err, nowErr)

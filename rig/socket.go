@@ -27,20 +27,7 @@ func (h *Host) Sockets() (Sockets, error) {
 // AwaitSockets waits until seen says yes to the host's sockets, and returns
 // them. what names the expectation in a few words.
 func (h *Host) AwaitSockets(ctx context.Context, what string, seen func(Sockets) bool) (Sockets, error) {
-	var sockets Sockets
-	err := awaitObserved(ctx, fmt.Sprintf("%s on %s", what, h.Name), observe.Query{Sockets: []*observe.Host{h.observed}},
-		func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
-			if err := h.lab.checkOpen("list sockets of " + h.Name); err != nil {
-				return false, nil, err
-			}
-			var err error
-			if sockets, err = h.socketsIn(s); err != nil {
-				return false, nil, err
-			}
-			return seen(sockets), sockets, nil
-		})
-	h.lab.Journal.Record(h.Name, "awaited %s%s", what, errorSuffix(err))
-	return sockets, err
+	return awaitOn(ctx, h, what, "sockets", observe.Query{Sockets: []*observe.Host{h.observed}}, h.socketsIn, seen)
 }
 
 // Destroy closes those sockets of the host that match says yes to, as if their

@@ -4,8 +4,6 @@ package rig
 
 import (
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 )
@@ -26,8 +24,4 @@ func manyUsers() bool {
 	}
 	fields := strings.Fields(string(uidMap))
 	return len(fields) != 3 || fields[2] != "1"
-}
-
-func procPath(pid int, parts ...string) string {
-	return filepath.Join(append([]string{"/proc", strconv.Itoa(pid)}, parts...)...)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"forkrig/rig/internal/pidfd"
+	"forkrig/rig/observe"
 )
 
 // Storm describes a flood of signals. Making one sends nothing; see
@@ -182,7 +183,7 @@ func (r *RunningStorm) String() string { return r.storm.String() }
 func (s Storm) String() string {
 	words := make([]string, len(s.Signals))
 	for i, signal := range s.Signals {
-		words[i] = signalName(signal)
+		words[i] = SignalName(signal)
 	}
 	text := strings.Join(words, " ")
 	if s.Queued {
@@ -373,7 +374,7 @@ func (s Storm) open() ([]*pidfd.Process, error) {
 		return handles, err
 	}
 	for _, handle := range handles {
-		if handle.Threads, err = threadsOf(handle.PID); err != nil && !isGone(err) {
+		if handle.Threads, err = observe.ListThreads(handle.PID); err != nil && !observe.IsGone(err) {
 			pidfd.CloseAll(handles)
 			return nil, err
 		}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"forkrig/rig/internal/pidfd"
+	"forkrig/rig/observe"
 )
 
 // TestStormSendsWhatItSays compares what a storm says it sent with what its
@@ -168,7 +169,7 @@ func TestStormAtThreads(t *testing.T) {
 	target := startReady(t, lab.NewHost("h"), blockingCommand())
 	for _, queued := range []bool{false, true} {
 		signal := map[bool]syscall.Signal{false: syscall.SIGUSR1, true: syscall.SIGUSR2}[queued]
-		threads, err := threadsOf(target.PID) // more may come
+		threads, err := observe.ListThreads(target.PID) // more may come
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, len(threads), 3)
 		storm, err := lab.StartStorm(Storm{
@@ -197,7 +198,7 @@ func TestStormAtThreads(t *testing.T) {
 // pendingOf reads which signals wait at a thread, and which at its process.
 func pendingOf(tb testing.TB, pid, thread int) (own, shared SignalSet) {
 	tb.Helper()
-	status, err := os.ReadFile(procPath(pid, "task", strconv.Itoa(thread), "status"))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", pid, thread))
 	require.NoError(tb, err)
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"forkrig/rig/internal/pidfd"
+	"forkrig/rig/observe"
 )
 
 // Target chooses processes that a fault is meant for: see [Process.Itself],
@@ -105,7 +106,7 @@ func openAll(processes ProcessInfos) []*pidfd.Process {
 			continue // it ended
 		}
 		// The same start time after the handle was opened: the same process.
-		if now, err := readProcess(info.PID); err != nil || !now.Same(info) {
+		if now, err := observe.ReadProcess(info.PID); err != nil || !now.Same(info) {
 			handle.Close()
 			continue
 		}

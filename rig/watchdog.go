@@ -19,20 +19,20 @@ import (
 	"forkrig/rig/observe"
 )
 
-// WatchdogEnv is the environment variable with the time, such as 30s, after which
+// watchdogEnv is the environment variable with the time, such as 30s, after which
 // a lab in which nothing happens is said to stand still. Without it that is one
 // and a half times [Patience], so that every wait of the rig's own has ended.
-const WatchdogEnv = "FORKRIG_WATCHDOG"
+const watchdogEnv = "FORKRIG_WATCHDOG"
 
 // watchdogLimit reads the time.
 func watchdogLimit() (time.Duration, error) {
-	text := os.Getenv(WatchdogEnv)
+	text := os.Getenv(watchdogEnv)
 	if text == "" {
 		return Patience() * 3 / 2, nil
 	}
 	limit, err := time.ParseDuration(text)
 	if err != nil || limit <= 0 {
-		return 0, fmt.Errorf("%s=%q is no time above 0: give one such as 30s", WatchdogEnv, text)
+		return 0, fmt.Errorf("%s=%q is no time above 0: give one such as 30s", watchdogEnv, text)
 	}
 	return limit, nil
 }

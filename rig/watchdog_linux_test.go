@@ -51,7 +51,7 @@ func startStill(t *testing.T, limit string, args ...string) (cmd *exec.Cmd, stdi
 	t.Helper()
 	SkipIfMissing(t, seesSystemCalls()) // which the watchdog names
 	cmd = exec.Command("/proc/self/exe", append([]string{"-test.run=^TestStandsStill$"}, args...)...)
-	cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), stillEnv+"=yes", WatchdogEnv+"="+limit)
+	cmd.Env = append(sandbox.WithoutPrivateEnv(os.Environ()), stillEnv+"=yes", watchdogEnv+"="+limit)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StderrPipe()
@@ -166,7 +166,7 @@ func startStillAnswers(t *testing.T, cmd *exec.Cmd, stderr *bufio.Scanner) strin
 
 func TestWatchdogLimit(t *testing.T) {
 	for text, want := range map[string]time.Duration{"": Patience() * 3 / 2, "30s": 30 * time.Second, "0": 0, "-1s": 0, "soon": 0} {
-		t.Setenv(WatchdogEnv, text)
+		t.Setenv(watchdogEnv, text)
 		limit, err := watchdogLimit()
 		assert.Equal(t, want, limit, text)
 		assert.Equal(t, want == 0, err != nil, text)

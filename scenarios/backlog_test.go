@@ -17,15 +17,14 @@ import (
 // kernel resets them when the last descriptor of the listener is closed
 // (inet_csk_listen_stop in net/ipv4/inet_connection_sock.c).
 func TestBacklogOfAKilledServer(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { killWithABacklog(t, newStage(t, v, 2), v.crowd(50)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { killWithABacklog(t, s, s.crowd(50)) })
 }
 
 // TestBacklogOfAKilledServerCatches sees it fail at a server whose workers keep a
 // copy of the listener: no process will ever accept the clients that wait.
 func TestBacklogOfAKilledServerCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "the dead server's port still listens", func(tb testing.TB) {
-		killWithABacklog(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 5, "-defect", "worker-keeps-listener")
+	catches(t, "the dead server's port still listens", func(tb testing.TB, s *stage) {
+		killWithABacklog(tb, s, 5, "-defect", "worker-keeps-listener")
 	})
 }
 
@@ -63,14 +62,13 @@ func killWithABacklog(tb testing.TB, s *stage, waiting int, serverArgs ...string
 // TestBacklogOfAStoppedListener lets a hundred clients connect while the listener is
 // stopped, and continues it: all are served (listen(2), on backlog).
 func TestBacklogOfAStoppedListener(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { connectToAStoppedListener(t, newStage(t, v, 2), v.crowd(100)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { connectToAStoppedListener(t, s, s.crowd(100)) })
 }
 
 // TestBacklogOfAStoppedListenerCatches sees it fail at a server with a backlog of 1.
 func TestBacklogOfAStoppedListenerCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "the backlog is too small", func(tb testing.TB) {
-		connectToAStoppedListener(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 10, "-defect", "small-backlog")
+	catches(t, "the backlog is too small", func(tb testing.TB, s *stage) {
+		connectToAStoppedListener(tb, s, 10, "-defect", "small-backlog")
 	})
 }
 

@@ -8,22 +8,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"forkrig/rig"
 	"forkrig/rig/fault"
 )
 
 // TestBusyMachine lets clients converse and leave while a process computes on every
 // processor: everything is slower, and nothing else (sched(7), the same priority for all).
 func TestBusyMachine(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { converseOnABusyMachine(t, newStage(t, v, 2), v.crowd(40)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { converseOnABusyMachine(t, s, s.crowd(40)) })
 }
 
 // TestBusyMachineCatches sees that a busy machine excuses no wrong byte.
 func TestBusyMachineCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "mismatched", func(tb testing.TB) {
-		converseOnABusyMachine(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 4, "-defect", "drop-first-byte")
-	})
+	catches(t, "mismatched", func(tb testing.TB, s *stage) { converseOnABusyMachine(tb, s, 4, "-defect", "drop-first-byte") })
 }
 
 func converseOnABusyMachine(tb testing.TB, s *stage, clients int, serverArgs ...string) {

@@ -19,10 +19,7 @@ import (
 // ahead, and then back: no conversation with a new server ends early because of
 // that, none lasts for ever, and an old worker serves on.
 func TestClockJumps(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		clockJumps(t, s, s.serve(t, jumpArgs...))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { clockJumps(t, s, s.serve(t, jumpArgs...)) })
 }
 
 // jumpArgs let an idle conversation end after an hour of the server's clock.
@@ -31,9 +28,7 @@ var jumpArgs = []string{"-leave-workers", "-idle", "1h"}
 // TestClockJumpsCatches sees the story fail at a server that keeps a time since boot over
 // a restart.
 func TestClockJumpsCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "since boot, but the last start was after", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+	catches(t, "since boot, but the last start was after", func(tb testing.TB, s *stage) {
 		command := rig.Program("server", s.serverArgs(s.address, append(jumpArgs, "-defect", "clock-from-boot")...)...)
 		command.Env = []string{"STATE_FILE=" + filepath.Join(tb.TempDir(), "state")}
 		clockJumps(tb, s, s.listening(tb, s.host.MustStart(command), port))

@@ -23,7 +23,7 @@ import (
 // TestOneShotServerAndAPerson answers one line in upper case and closes (RFC 9293,
 // section 3.6).
 func TestOneShotServerAndAPerson(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { oneShotServerAndAPerson(t, newStage(t, v, 1)) })
+	everywhere(t, 1, func(t *testing.T, s *stage) { oneShotServerAndAPerson(t, s) })
 }
 
 func oneShotServerAndAPerson(tb testing.TB, s *stage, serverArgs ...string) {
@@ -52,18 +52,17 @@ func oneShotServerAndAPerson(tb testing.TB, s *stage, serverArgs ...string) {
 // TestOneShotServerListensWhereItAlwaysDid starts it without an address.
 func TestOneShotServerListensWhereItAlwaysDid(t *testing.T) {
 	t.Parallel()
-	listensAt(t, 6666, "127.0.0.1:6666", "-service", "upper", "-once")
+	listensAt(t, newStage(t, variant{rig.IPv4, "fork"}, 1), 6666, "127.0.0.1:6666", "-service", "upper", "-once")
 }
 
 // TestServerStartsWhereItAlwaysDid starts the echo server without an address.
 func TestServerStartsWhereItAlwaysDid(t *testing.T) {
 	t.Parallel()
-	listensAt(t, port, "0.0.0.0:9999")
+	listensAt(t, newStage(t, variant{rig.IPv4, "fork"}, 1), port, "0.0.0.0:9999")
 }
 
-func listensAt(tb testing.TB, port uint16, address string, serverArgs ...string) {
+func listensAt(tb testing.TB, s *stage, port uint16, address string, serverArgs ...string) {
 	tb.Helper()
-	s := newStage(tb, variant{rig.IPv4, "fork"}, 1)
 	srv := s.listening(tb, s.host.MustStart(rig.Program("server", serverArgs...)), port)
 	assert.Equal(tb, address, srv.listener.Local.String())
 	srv.stop(tb)
@@ -72,7 +71,7 @@ func listensAt(tb testing.TB, port uint16, address string, serverArgs ...string)
 // TestInteractiveClient sends what is typed and prints what comes back; the end of input
 // half-closes (shutdown(2), SHUT_WR), drains and ends with status 0.
 func TestInteractiveClient(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { interactiveClient(t, newStage(t, v, 1)) })
+	everywhere(t, 1, func(t *testing.T, s *stage) { interactiveClient(t, s) })
 }
 
 func interactiveClient(tb testing.TB, s *stage, serverArgs ...string) {
@@ -93,7 +92,7 @@ func interactiveClient(tb testing.TB, s *stage, serverArgs ...string) {
 // TestEchoServerNamesPeersAndWorkers listens on every address (ip(7), INADDR_ANY), prints
 // the address and port of each client and names each worker that it reaped.
 func TestEchoServerNamesPeersAndWorkers(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { namesPeersAndWorkers(t, newStage(t, v, 2)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { namesPeersAndWorkers(t, s) })
 }
 
 func namesPeersAndWorkers(tb testing.TB, s *stage, serverArgs ...string) {
@@ -125,7 +124,7 @@ func namesPeersAndWorkers(tb testing.TB, s *stage, serverArgs ...string) {
 // TestCountingClient sends one numbered message after the other, and ends when the server
 // closes.
 func TestCountingClient(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { countingClient(t, newStage(t, v, 2)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { countingClient(t, s) })
 }
 
 func countingClient(tb testing.TB, s *stage, serverArgs ...string) {
@@ -157,7 +156,7 @@ func countingClient(tb testing.TB, s *stage, serverArgs ...string) {
 // stream, or the reset where a reply was still unread (RFC 9293, section 3.6.1), as a
 // normal end.
 func TestCtrlC(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { ctrlC(t, newStage(t, v, 1)) })
+	everywhere(t, 1, func(t *testing.T, s *stage) { ctrlC(t, s) })
 }
 
 func ctrlC(tb testing.TB, s *stage, serverArgs ...string) {
@@ -185,8 +184,7 @@ func ctrlC(tb testing.TB, s *stage, serverArgs ...string) {
 // allows three workers: three connections are served, the kernel's backlog holds
 // the others, and all are served in the end.
 func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 1)
+	everywhere(t, 1, func(t *testing.T, s *stage) {
 		const allowed, coming, afterwards = 3, 8, 8
 		srv := s.serve(t, "-max-workers", fmt.Sprint(allowed))
 		crowd := s.loads(t, s.clients[0], 4, coming, "-messages", "0", "-hold")
@@ -213,7 +211,7 @@ func TestManyProcessesAndTheCapOnWorkers(t *testing.T) {
 // TestOneShotServerRestartsAtOnce restarts it as soon as its clients were served, again
 // and again (RFC 9293, section 3.6.1, TIME-WAIT; socket(7), SO_REUSEADDR).
 func TestOneShotServerRestartsAtOnce(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { restartsAtOnce(t, newStage(t, v, 1)) })
+	everywhere(t, 1, func(t *testing.T, s *stage) { restartsAtOnce(t, s) })
 }
 
 func restartsAtOnce(tb testing.TB, s *stage, serverArgs ...string) {
@@ -241,16 +239,12 @@ func TestTutorialStoriesCatch(t *testing.T) {
 		{"restart at once", restartsAtOnce, "no-reuseaddr", "address already in use"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			catches(t, c.words, func(tb testing.TB) {
-				c.story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", c.defect, "-grace", "1ms")
-			})
+			catches(t, c.words, func(tb testing.TB, s *stage) { c.story(tb, s, "-defect", c.defect, "-grace", "1ms") })
 		})
 	}
 	t.Run("default address", func(t *testing.T) {
-		t.Parallel()
-		catches(t, `"127.0.0.1:9999"`, func(tb testing.TB) {
-			listensAt(tb, port, "0.0.0.0:9999", "-service", "upper", "-listen", "127.0.0.1:9999")
+		catches(t, `"127.0.0.1:9999"`, func(tb testing.TB, s *stage) {
+			listensAt(tb, s, port, "0.0.0.0:9999", "-service", "upper", "-listen", "127.0.0.1:9999")
 		})
 	})
 }

@@ -22,8 +22,8 @@ var stormSignals = []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2}
 // called again after EINTR (signal(7), "Interruption of system calls and library
 // functions by signal handlers"; accept(2), "ERRORS").
 func TestEINTRInAccept(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		counts := conversationsInAListenerStorm(t, newStage(t, v, 2), v.crowd(100))
+	everywhere(t, 2, func(t *testing.T, s *stage) {
+		counts := conversationsInAListenerStorm(t, s, s.crowd(100))
 		t.Logf("%d of %d accepts were interrupted", counts.Interrupted, counts.Interrupted+counts.Accepted)
 	})
 }
@@ -31,9 +31,8 @@ func TestEINTRInAccept(t *testing.T) {
 // TestEINTRInAcceptCatches sees the check fail at a server that takes an
 // interrupted accept for an error.
 func TestEINTRInAcceptCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "a signal during accept ended the listener", func(tb testing.TB) {
-		conversationsInAListenerStorm(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 100, "-defect", "exit-on-eintr")
+	catches(t, "a signal during accept ended the listener", func(tb testing.TB, s *stage) {
+		conversationsInAListenerStorm(tb, s, 100, "-defect", "exit-on-eintr")
 	})
 }
 
@@ -42,15 +41,14 @@ func TestEINTRInAcceptCatches(t *testing.T) {
 // a write that has sent a part (signal(7), "Interruption of system calls and library
 // functions by stop signals").
 func TestEINTRInWorkers(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { conversationsInAWorkerStorm(t, newStage(t, v, 2), 100) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { conversationsInAWorkerStorm(t, s, 100) })
 }
 
 // TestEINTRInWorkersCatches sees the story fail at a server whose workers take a write
 // that was cut short for a whole one. Not every signal meets a write, so it may take more.
 func TestEINTRInWorkersCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "expected: a storm of signals at the workers loses no byte", func(tb testing.TB) {
-		conversationsInAWorkerStorm(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 5000, "-defect", "short-write")
+	catches(t, "expected: a storm of signals at the workers loses no byte", func(tb testing.TB, s *stage) {
+		conversationsInAWorkerStorm(tb, s, 5000, "-defect", "short-write")
 	})
 }
 

@@ -53,7 +53,7 @@ var misbehaving = []nuisance{
 func TestMisbehaving(t *testing.T) {
 	for _, n := range misbehaving {
 		t.Run(n.name, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, v variant) { othersAreServed(t, newStage(t, v, 2), n) })
+			everywhere(t, 2, func(t *testing.T, s *stage) { othersAreServed(t, s, n) })
 		})
 	}
 }
@@ -63,9 +63,8 @@ func TestMisbehavingCatches(t *testing.T) {
 	t.Parallel()
 	for _, n := range misbehaving {
 		t.Run(n.name, func(t *testing.T) {
-			t.Parallel()
-			catches(t, n.words, func(tb testing.TB) {
-				othersAreServed(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), n, "-defect", n.defect, "-grace", "1ms")
+			catches(t, n.words, func(tb testing.TB, s *stage) {
+				othersAreServed(tb, s, n, "-defect", n.defect, "-grace", "1ms")
 			})
 		})
 	}
@@ -100,10 +99,7 @@ func othersAreServed(tb testing.TB, s *stage, n nuisance, serverArgs ...string) 
 // TestFullBacklog fills the backlog of a listener that is stopped. Who finds it full
 // waits, and is served with all others when the listener goes on.
 func TestFullBacklog(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		fullBacklog(t, s, s.serve(t, "-backlog", strconv.Itoa(backlog)))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { fullBacklog(t, s, s.serve(t, "-backlog", strconv.Itoa(backlog))) })
 }
 
 const backlog = 8
@@ -111,9 +107,7 @@ const backlog = 8
 // TestFullBacklogCatches sees the story fail at a server that gives up when its backlog
 // was full.
 func TestFullBacklogCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "a full backlog ended the server", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv6, "fork"}, 2)
+	catches(t, "a full backlog ended the server", func(tb testing.TB, s *stage) {
 		fullBacklog(tb, s, s.serve(tb, "-backlog", strconv.Itoa(backlog), "-defect", "exit-on-full-backlog"))
 	})
 }
@@ -154,8 +148,7 @@ func fullBacklog(tb testing.TB, s *stage, srv *server) {
 // read fails with ECONNRESET (elsewhere accept fails with ECONNABORTED, accept(2)). The
 // workers end at once, and others are served.
 func TestResetBeforeAccept(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
+	everywhere(t, 2, func(t *testing.T, s *stage) {
 		srv := s.serve(t)
 		resetBeforeAccept(t, s, srv)
 		everythingReaped(t, srv, resetClients+5)
@@ -168,9 +161,7 @@ const resetClients = 5
 // TestResetBeforeAcceptCatches sees the story fail at a server that sends to its
 // clients itself, and does not expect that they are gone.
 func TestResetBeforeAcceptCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "a client that was gone ended the server", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv6, "fork"}, 2)
+	catches(t, "a client that was gone ended the server", func(tb testing.TB, s *stage) {
 		resetBeforeAccept(tb, s, s.serve(tb, "-defect", "no-sigpipe"))
 	})
 }
@@ -193,8 +184,7 @@ func resetBeforeAccept(tb testing.TB, s *stage, srv *server) {
 // mid-conversation (sock_diag(7), SOCK_DESTROY; a read fails with ECONNABORTED): these
 // workers end and are reaped, the others converse on.
 func TestDestroyedConnections(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
+	everywhere(t, 2, func(t *testing.T, s *stage) {
 		srv := s.serve(t)
 		destroyedConnections(t, s, srv)
 		everythingReaped(t, srv, 6)
@@ -204,9 +194,7 @@ func TestDestroyedConnections(t *testing.T) {
 
 // TestDestroyedConnectionsCatches sees the story fail at a server that does not reap.
 func TestDestroyedConnectionsCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "6 zombies of 6 workers stay", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+	catches(t, "6 zombies of 6 workers stay", func(tb testing.TB, s *stage) {
 		srv := s.serve(tb, "-defect", "no-reap", "-grace", "1ms")
 		destroyedConnections(tb, s, srv)
 		everythingReaped(tb, srv, 6)

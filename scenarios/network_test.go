@@ -33,21 +33,12 @@ var networkStories = map[string]networkStory{
 	"unplugged server": unpluggedServer,
 }
 
-// newNetwork is a stage whose sockets have small buffers, so that a short transfer is
-// still under way when the network breaks.
-func newNetwork(tb testing.TB, v variant) *stage {
-	tb.Helper()
-	s := newStage(tb, v, 2)
-	s.smallBuffers(tb)
-	return s
-}
-
 // TestNetwork tells each story, after which nothing remains of it.
 func TestNetwork(t *testing.T) {
 	for name, story := range networkStories {
 		t.Run(name, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, v variant) {
-				s := newNetwork(t, v)
+			everywhere(t, 2, func(t *testing.T, s *stage) {
+				s.smallBuffers(t)
 				srv := s.serve(t)
 				connections := story(t, s, srv)
 				everythingReaped(t, srv, connections)
@@ -63,9 +54,8 @@ func TestNetworkCatches(t *testing.T) {
 	t.Parallel()
 	for name, story := range networkStories {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			catches(t, "mismatched", func(tb testing.TB) {
-				s := newNetwork(tb, variant{rig.IPv4, "fork"})
+			catches(t, "mismatched", func(tb testing.TB, s *stage) {
+				s.smallBuffers(tb)
 				story(tb, s, s.serve(tb, "-defect", "drop-first-byte"))
 			})
 		})
@@ -238,8 +228,8 @@ func unpluggedServer(tb testing.TB, s *stage, srv *server) int {
 // TestResetInMidTransfer resets connections at the server's side of the network (RFC
 // 9293, section 3.5.2): their workers end and are reaped, and the listener serves on.
 func TestResetInMidTransfer(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newNetwork(t, v)
+	everywhere(t, 2, func(t *testing.T, s *stage) {
+		s.smallBuffers(t)
 		resetInMidTransfer(t, s, s.serve(t))
 	})
 }
@@ -247,9 +237,8 @@ func TestResetInMidTransfer(t *testing.T) {
 // TestResetCatches sees the check fail at a server whose workers read on after a
 // reset.
 func TestResetCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "workers stay although their clients have left", func(tb testing.TB) {
-		s := newNetwork(tb, variant{rig.IPv4, "fork"})
+	catches(t, "workers stay although their clients have left", func(tb testing.TB, s *stage) {
+		s.smallBuffers(tb)
 		resetInMidTransfer(tb, s, s.serve(tb, "-defect", "worker-ignores-reset", "-grace", "1ms"))
 	})
 }

@@ -18,8 +18,7 @@ import (
 func TestOutputClosed(t *testing.T) {
 	for _, stream := range []fault.Stream{fault.Stdout, fault.Stderr} {
 		t.Run(stream.String(), func(t *testing.T) {
-			everywhere(t, func(t *testing.T, v variant) {
-				s := newStage(t, v, 2)
+			everywhere(t, 2, func(t *testing.T, s *stage) {
 				srv := s.serve(t)
 				servedWithClosedOutput(t, s, srv, stream)
 				everythingReaped(t, srv, 2*clientsOfALog)
@@ -34,9 +33,7 @@ const clientsOfALog = 5
 
 // TestOutputClosedCatches sees the story fail at a server that leaves SIGPIPE alone.
 func TestOutputClosedCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "a closed stderr ended the server", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+	catches(t, "a closed stderr ended the server", func(tb testing.TB, s *stage) {
 		servedWithClosedOutput(tb, s, s.serve(tb, "-defect", "dies-of-log"), fault.Stderr)
 	})
 }
@@ -66,7 +63,7 @@ func (s *stage) loadOfALog(tb testing.TB, client int, args ...string) *rig.Proce
 // capacity"), while clients come. They are served all the same, and what happened is in
 // the log once it is read again.
 func TestOutputFull(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { servedWithFullOutput(t, newStage(t, v, 2)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { servedWithFullOutput(t, s) })
 }
 
 func servedWithFullOutput(tb testing.TB, s *stage, serverArgs ...string) {
@@ -92,9 +89,7 @@ func servedWithFullOutput(tb testing.TB, s *stage, serverArgs ...string) {
 
 // TestOutputFullAtTheEnd stops a server whose log is full: it ends all the same.
 func TestOutputFullAtTheEnd(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		stoppedWithFullOutput(t, newStage(t, v, 1))
-	})
+	everywhere(t, 1, func(t *testing.T, s *stage) { stoppedWithFullOutput(t, s) })
 }
 
 // TestOutputFullCatches sees both stories fail at a server that waits for the reader of
@@ -106,10 +101,7 @@ func TestOutputFullCatches(t *testing.T) {
 		"SIGTERM does not end the server, whose": stoppedWithFullOutput,
 	} {
 		t.Run(words, func(t *testing.T) {
-			t.Parallel()
-			catches(t, words, func(tb testing.TB) {
-				story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "blocks-on-log")
-			})
+			catches(t, words, func(tb testing.TB, s *stage) { story(tb, s, "-defect", "blocks-on-log") })
 		})
 	}
 }

@@ -20,15 +20,12 @@ import (
 // back under the same address: a host that knows nothing of a connection answers its
 // segments with a reset (RFC 9293, section 3.5.1, half-open connections).
 func TestPowerCutWhileClientsWrite(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { powerCutWhileClientsWrite(t, newStage(t, v, 2)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { powerCutWhileClientsWrite(t, s) })
 }
 
 // TestPowerCutCatches sees a server that is wrong after the power is back.
 func TestPowerCutCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "mismatched", func(tb testing.TB) {
-		powerCutWhileClientsWrite(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "drop-first-byte")
-	})
+	catches(t, "mismatched", func(tb testing.TB, s *stage) { powerCutWhileClientsWrite(tb, s, "-defect", "drop-first-byte") })
 }
 
 // powerCutWhileClientsWrite gives the arguments to the server that is started when

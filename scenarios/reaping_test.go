@@ -22,7 +22,7 @@ const (
 // TestReapingAfterClientsLeave lets 120 clients from 4 hosts converse and leave: every
 // worker is waited for (wait(2), "NOTES", on zombies).
 func TestReapingAfterClientsLeave(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { clientsLeave(t, newStage(t, v, hosts), v.crowd(crowd)) })
+	everywhere(t, hosts, func(t *testing.T, s *stage) { clientsLeave(t, s, s.crowd(crowd)) })
 }
 
 // TestReapingAfterClientsAreKilled kills 120 clients in mid-conversation at the same
@@ -30,7 +30,7 @@ func TestReapingAfterClientsLeave(t *testing.T) {
 // "Queueing and delivery semantics for standard signals"). On each host two processes
 // have half of the connections each.
 func TestReapingAfterClientsAreKilled(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { clientsAreKilled(t, newStage(t, v, hosts), v.crowd(crowd)) })
+	everywhere(t, hosts, func(t *testing.T, s *stage) { clientsAreKilled(t, s, s.crowd(crowd)) })
 }
 
 // TestReapingCatches sees both stories fail at a server that does not reap.
@@ -40,9 +40,8 @@ func TestReapingCatches(t *testing.T) {
 		"leave": clientsLeave, "killed": clientsAreKilled,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			catches(t, "12 zombies of 12 workers stay", func(tb testing.TB) {
-				story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 12, "-defect", "no-reap", "-grace", "1ms")
+			catches(t, "12 zombies of 12 workers stay", func(tb testing.TB, s *stage) {
+				story(tb, s, 12, "-defect", "no-reap", "-grace", "1ms")
 			})
 		})
 	}

@@ -24,18 +24,13 @@ import (
 // has failed several times (accept(2), EMFILE). Clients wait in the backlog and are served
 // afterwards, and meanwhile the listener does not spin.
 func TestOutOfDescriptors(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		outOfDescriptors(t, s, s.serve(t))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { outOfDescriptors(t, s, s.serve(t)) })
 }
 
 // TestOutOfDescriptorsCatches sees the story fail at a server that calls accept
 // again at once.
 func TestOutOfDescriptorsCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "the listener spins while it is out of descriptors", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+	catches(t, "the listener spins while it is out of descriptors", func(tb testing.TB, s *stage) {
 		outOfDescriptors(tb, s, s.serve(tb, "-defect", "spin-on-emfile"))
 	})
 }
@@ -86,17 +81,12 @@ func (srv *server) failsToAccept(tb testing.TB) {
 // setrlimit(2), RLIMIT_NPROC). Each client that gets no worker is told, and afterwards all
 // are served.
 func TestForkRefused(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		forkRefused(t, s, s.serveLimited(t))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { forkRefused(t, s, s.serveLimited(t)) })
 }
 
 // TestForkRefusedCatches sees the story fail at a server that a failed fork ends.
 func TestForkRefusedCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "a refused fork ended the server", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+	catches(t, "a refused fork ended the server", func(tb testing.TB, s *stage) {
 		forkRefused(tb, s, s.serveLimited(tb, "-defect", "exit-on-fork-failure"))
 	})
 }
@@ -145,8 +135,7 @@ func forkRefused(tb testing.TB, s *stage, srv *server) {
 // TestMaxWorkers reaches the limit on workers and leaves it again, three times. Clients
 // that come meanwhile wait in the backlog (listen(2)) and are served as soon as there is room.
 func TestMaxWorkers(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
+	everywhere(t, 2, func(t *testing.T, s *stage) {
 		srv := s.serve(t, "-max-workers", strconv.Itoa(maxWorkerCount))
 		const rounds = 3
 		for round := range rounds {
@@ -162,11 +151,7 @@ const maxWorkerCount = 3
 
 // TestMaxWorkersCatches sees the story fail at a server without that limit.
 func TestMaxWorkersCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "more workers than -max-workers", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
-		maxWorkers(tb, s, s.serve(tb))
-	})
+	catches(t, "more workers than -max-workers", func(tb testing.TB, s *stage) { maxWorkers(tb, s, s.serve(tb)) })
 }
 
 func maxWorkers(tb testing.TB, s *stage, srv *server) {
@@ -202,8 +187,7 @@ func maxWorkers(tb testing.TB, s *stage, srv *server) {
 // (write(2), ENOSPC). They are served all the same, and the log says afterwards what it
 // lacks.
 func TestFullDisk(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
+	everywhere(t, 2, func(t *testing.T, s *stage) {
 		disk := s.lab.NewDisk(1 << 20)
 		srv, log := s.serveLoggingTo(t, disk)
 		logCannotBeWritten(t, s, srv, log, fault.FullDisk{Disk: disk})
@@ -213,8 +197,7 @@ func TestFullDisk(t *testing.T) {
 // TestFileSizeLimit lets the server's log become no longer, while clients converse
 // (setrlimit(2), RLIMIT_FSIZE; write(2), EFBIG).
 func TestFileSizeLimit(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
+	everywhere(t, 2, func(t *testing.T, s *stage) {
 		srv, log := s.serveLoggingTo(t, s.lab.NewDisk(1<<20))
 		logCannotBeWritten(t, s, srv, log, fault.Limit{Targets: []rig.Target{srv.Itself()}, Resource: rig.FileSize})
 	})
@@ -230,9 +213,7 @@ func TestLogOnADiskCatches(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			catches(t, "a log that cannot be written ended the server", func(tb testing.TB) {
-				s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+			catches(t, "a log that cannot be written ended the server", func(tb testing.TB, s *stage) {
 				disk := s.lab.NewDisk(1 << 20)
 				srv, log := s.serveLoggingTo(tb, disk, "-defect", "dies-of-log")
 				logCannotBeWritten(tb, s, srv, log, stop(srv, disk))
@@ -302,18 +283,13 @@ func logCannotBeWritten(tb testing.TB, s *stage, srv *server, log string, f faul
 // where it does not get it, its client is told. (To take all of it would end any Go
 // program sooner or later.)
 func TestLittleMemory(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
-		s := newStage(t, v, 2)
-		littleMemory(t, s, s.serve(t))
-	})
+	everywhere(t, 2, func(t *testing.T, s *stage) { littleMemory(t, s, s.serve(t)) })
 }
 
 // TestLittleMemoryCatches sees the story fail at a server that needs memory for each
 // client, and ends when it gets none.
 func TestLittleMemoryCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "little memory ended the server", func(tb testing.TB) {
-		s := newStage(tb, variant{rig.IPv4, "fork"}, 2)
+	catches(t, "little memory ended the server", func(tb testing.TB, s *stage) {
 		littleMemory(tb, s, s.serve(tb, "-defect", "aborts-on-enomem"))
 	})
 }

@@ -22,15 +22,14 @@ import (
 // a new server on the same port serves meanwhile, and the process that takes over the
 // workers reaps them (pid_namespaces(7), on orphans; socket(7), SO_REUSEADDR).
 func TestRestartWhileOldWorkersServe(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { killTheParentOnly(t, newStage(t, v, 2), v.crowd(20)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { killTheParentOnly(t, s, s.crowd(20)) })
 }
 
 // TestRestartWhileOldWorkersServeCatches sees it fail at a server whose workers
 // keep the listener.
 func TestRestartWhileOldWorkersServeCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "address already in use", func(tb testing.TB) {
-		killTheParentOnly(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), 4, "-defect", "worker-keeps-listener")
+	catches(t, "address already in use", func(tb testing.TB, s *stage) {
+		killTheParentOnly(tb, s, 4, "-defect", "worker-keeps-listener")
 	})
 }
 
@@ -96,15 +95,14 @@ func orphansOf(all rig.ProcessInfos, servers ...*server) rig.ProcessInfos {
 // when it has served a client and converses with another, with all its workers, which
 // cannot outlive it (prctl(2), PR_SET_PDEATHSIG; socket(7), SO_REUSEADDR).
 func TestRestartAgainAndAgain(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { restartAgainAndAgain(t, newStage(t, v, 2)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { restartAgainAndAgain(t, s) })
 }
 
 // TestRestartAgainAndAgainCatches sees it fail at a server that cannot be restarted
 // while connections of the last one are remembered.
 func TestRestartAgainAndAgainCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "address already in use", func(tb testing.TB) {
-		restartAgainAndAgain(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "no-reuseaddr")
+	catches(t, "address already in use", func(tb testing.TB, s *stage) {
+		restartAgainAndAgain(tb, s, "-defect", "no-reuseaddr")
 	})
 }
 

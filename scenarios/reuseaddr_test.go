@@ -14,7 +14,7 @@ import (
 // TestReuseAddrInTimeWait restarts the server while its port is in TIME_WAIT (RFC 9293,
 // section 3.6.1; socket(7), SO_REUSEADDR).
 func TestReuseAddrInTimeWait(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { restartInTimeWait(t, newStage(t, v, 1)) })
+	everywhere(t, 1, func(t *testing.T, s *stage) { restartInTimeWait(t, s) })
 }
 
 // TestReuseAddrWithALiveWorker restarts the server while a worker of its predecessor still
@@ -75,7 +75,7 @@ func restartWithALiveWorker(tb testing.TB, s *stage, serverArgs ...string) {
 // restart in TIME_WAIT fails, and where the kernel keeps no TIME_WAIT (tcp(7),
 // tcp_max_tw_buckets) it succeeds.
 func TestReuseAddrNegativeControls(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
+	inVariants(t, func(t *testing.T, v variant) {
 		t.Run("in TIME_WAIT the bind fails", func(t *testing.T) {
 			s := newStage(t, v, 1)
 			s.leaveTimeWait(t, "-defect", "no-reuseaddr")

@@ -31,10 +31,16 @@ type variant struct {
 var allVariants = flag.Bool("all-variants", false,
 	"tell each story in IPv4 and in IPv6 with each worker model; without it, in two variants that cover both families and both models")
 
-// everywhere tells a story in IPv4 with forked workers and in IPv6 with executed
+// everywhere tells a story in each variant, with so many hosts of clients.
+func everywhere(t *testing.T, clients int, story func(t *testing.T, s *stage)) {
+	t.Helper()
+	inVariants(t, func(t *testing.T, v variant) { story(t, newStage(t, v, clients)) })
+}
+
+// inVariants tells a story in IPv4 with forked workers and in IPv6 with executed
 // ones, side by side; with -all-variants in the other two combinations, too, and with
 // -short in the first one only.
-func everywhere(t *testing.T, story func(t *testing.T, v variant)) {
+func inVariants(t *testing.T, story func(t *testing.T, v variant)) {
 	t.Helper()
 	switch {
 	case *allVariants:
@@ -345,10 +351,11 @@ func (srv *server) servesMeanwhile(tb testing.TB, load *rig.Process, doing strin
 // another event will wake one.
 const atRest = 200 * time.Millisecond
 
-// catches sees a story fail with these words: at a server that is wrong.
-func catches(t *testing.T, words string, story func(tb testing.TB)) {
+// catches sees a story fail with these words at a server that is wrong, beside other tests.
+func catches(t *testing.T, words string, story func(tb testing.TB, s *stage)) {
 	t.Helper()
-	trial := rig.Try(t, story)
+	t.Parallel()
+	trial := rig.Try(t, func(tb testing.TB) { story(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2)) })
 	if trial.Skipped {
 		t.Skip(trial.Log)
 	}

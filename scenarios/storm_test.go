@@ -37,7 +37,7 @@ var storms = map[string]rig.Storm{
 // TestStorms lets clients converse while each of the storms hits the server: no
 // connection is lost, no byte is wrong, and every worker is reaped.
 func TestStorms(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) {
+	inVariants(t, func(t *testing.T, v variant) {
 		for name, storm := range storms {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -54,9 +54,8 @@ func TestStormsCatch(t *testing.T) {
 	t.Parallel()
 	for name, storm := range storms {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			catches(t, "a signal ended the server", func(tb testing.TB) {
-				converseInAStorm(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), storm, "-defect", "exit-on-eintr")
+			catches(t, "a signal ended the server", func(tb testing.TB, s *stage) {
+				converseInAStorm(tb, s, storm, "-defect", "exit-on-eintr")
 			})
 		})
 	}
@@ -110,15 +109,14 @@ func (srv *server) survives(tb testing.TB) {
 // TestStormOfSIGCHLDWithoutChildren floods a server with SIGCHLD while none of its
 // children has ended: one converses, and others are served meanwhile (wait(2), WNOHANG).
 func TestStormOfSIGCHLDWithoutChildren(t *testing.T) {
-	everywhere(t, func(t *testing.T, v variant) { floodWithSIGCHLD(t, newStage(t, v, 2)) })
+	everywhere(t, 2, func(t *testing.T, s *stage) { floodWithSIGCHLD(t, s) })
 }
 
 // TestStormOfSIGCHLDWithoutChildrenCatches sees it fail at a server that waits for a
 // child whenever SIGCHLD comes.
 func TestStormOfSIGCHLDWithoutChildrenCatches(t *testing.T) {
-	t.Parallel()
-	catches(t, "waits for a child that lives", func(tb testing.TB) {
-		floodWithSIGCHLD(tb, newStage(tb, variant{rig.IPv4, "fork"}, 2), "-defect", "blocking-wait", "-grace", "1ms")
+	catches(t, "waits for a child that lives", func(tb testing.TB, s *stage) {
+		floodWithSIGCHLD(tb, s, "-defect", "blocking-wait", "-grace", "1ms")
 	})
 }
 

@@ -215,18 +215,24 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			text := strings.Replace(oneCheck, v.old, v.new, 1)
-			card, err := Parse(strings.NewReader(text))
-			if v.err != "" {
-				assert.EqualError(t, err, "parse scorecard: "+v.err)
-				assert.Zero(t, card)
-				return
-			}
-			require.NoError(t, err)
-			var b bytes.Buffer
-			require.NoError(t, card.WriteJSON(&b))
-			assert.JSONEq(t, text, b.String())
+			parsesAs(t, text, v.err)
 		})
 	}
+}
+
+// parsesAs checks that a text is read and written again, or refused with this error.
+func parsesAs(t *testing.T, text, wrong string) {
+	t.Helper()
+	card, err := Parse(strings.NewReader(text))
+	if wrong != "" {
+		assert.EqualError(t, err, "parse scorecard: "+wrong)
+		assert.Zero(t, card)
+		return
+	}
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, card.WriteJSON(&b))
+	assert.JSONEq(t, text, b.String())
 }
 
 // TestParseEarlierCards: a card without a schema is one of 0.1.0, and complete.

@@ -303,23 +303,12 @@ func (p *player) receiveNow(c *conversation) (done bool, err error) {
 			return true, nil
 		case n == 0:
 			return false, nil
-		case n > len(c.owed) || string(buffer[:n]) != string(c.owed[:n]):
-			return false, wrongAnswer(c.owed, buffer[:n])
+		}
+		if err := judge.CompareBytes(buffer[:n], c.owed); err != nil {
+			return false, err
 		}
 		c.owed, c.served = c.owed[n:], true
 	}
-}
-
-func wrongAnswer(owed, got []byte) error {
-	const shown = 40
-	if len(owed) == 0 {
-		return fmt.Errorf("%w: %q came after the end of the answer", judge.ErrWrongBytes, got[:min(len(got), shown)])
-	}
-	i := 0
-	for i < min(len(got), len(owed)) && got[i] == owed[i] {
-		i++
-	}
-	return fmt.Errorf("%w: %q came instead of %q", judge.ErrWrongBytes, got[i:min(len(got), i+shown)], owed[i:min(len(owed), i+shown)])
 }
 
 // end closes the connection, and notes that it has ended.

@@ -24,7 +24,7 @@ type Search struct {
 	// Seed is that of the first schedule. Each further schedule has the next seed of
 	// the shard.
 	Seed  uint64
-	Shard Shard
+	Shard scorecard.Shard
 	// Schedules is how many schedules are played at most; 0 means as many as can begin
 	// before Until. One of the two must be set.
 	Schedules int
@@ -155,7 +155,7 @@ func (r *runner) next() (n int, more bool) {
 
 // play plays the n-th schedule and adds the outcome to the report.
 func (r *runner) play(n int) {
-	seed := r.Shard.Seed(r.Seed, n)
+	seed := seedOf(r.Shard, r.Seed, n)
 	schedule := r.generator.schedule(seed)
 	outcome := Play(r.tb, r.Subject, r.Families[schedule.Family], schedule)
 	if outcome.Unjudged && r.tb.Context().Err() != nil {

@@ -22,6 +22,7 @@ import (
 	"forkrig/dialogue"
 	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 	"forkrig/search"
 )
 
@@ -68,7 +69,7 @@ type Options struct {
 	// What check made of it.
 	selected []judge.Check
 	families []rig.Family
-	part     search.Shard
+	part     scorecard.Shard
 	leftOut  []search.Verb
 }
 

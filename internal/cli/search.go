@@ -118,7 +118,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		}
 		dir.card = scorecard.Card{Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}
 		if o.part.Of > 1 {
-			dir.card.Shard = scorecard.Shard(o.part)
+			dir.card.Shard = o.part
 		}
 		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}

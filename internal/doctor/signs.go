@@ -293,7 +293,7 @@ var simpleSigns = []struct {
 			}
 			return works, detail
 		}},
-	{"kernel-log", false, "make flake and CI cannot look for crashes of workers; no check needs it",
+	{"kernel-log", false, "CI cannot look for crashes of workers; no check needs it",
 		"run as root with CAP_SYSLOG, or sysctl -w kernel.dmesg_restrict=0; in a container: docker run --device /dev/kmsg",
 		func(m machine) (state, string) {
 			file, err := os.OpenFile(filepath.Join(m.root, "dev/kmsg"), os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -3,7 +3,6 @@
 package fault_test
 
 import (
-	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/internal/testserver"
 	"forkrig/rig"
 	"forkrig/rig/fault"
 )
@@ -21,22 +21,7 @@ import (
 func init() { programs["echoing"] = echoing }
 
 // echoing answers every connection at its argument with what it reads.
-func echoing(args []string) int {
-	listener, err := net.Listen("tcp", args[1])
-	if err != nil {
-		return 1
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return 1
-		}
-		go func() {
-			_, _ = io.Copy(struct{ io.Writer }{conn}, conn)
-			conn.Close()
-		}()
-	}
-}
+func echoing(args []string) int { return testserver.Run(args[1], testserver.Echo) }
 
 // scene is an echo server and a client's host.
 type scene struct {

@@ -34,11 +34,7 @@ func (l Limit) String() string {
 
 // Break implements [Fault].
 func (l Limit) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
-	_, restore, err := lab.SetLimits(l.Resource, l.Soft, l.Targets...)
-	if err != nil {
-		return nil, err
-	}
-	return func(context.Context) error { return restore() }, nil
+	return limit(lab, l.Resource, func(*rig.Host, rig.ProcessInfo) (uint64, error) { return l.Soft, nil }, l.Targets)
 }
 
 // NoDescriptors leaves running processes no free descriptor: the soft limit of each
@@ -57,10 +53,14 @@ func (n NoDescriptors) String() string {
 
 // Break implements [Fault].
 func (n NoDescriptors) Break(_ context.Context, lab *rig.Lab) (func(context.Context) error, error) {
-	_, restore, err := lab.SetEachLimit(rig.OpenFiles, func(host *rig.Host, info rig.ProcessInfo) (uint64, error) {
+	return limit(lab, rig.OpenFiles, func(host *rig.Host, info rig.ProcessInfo) (uint64, error) {
 		fds, err := host.FDs(info)
 		return lowestFree(fds), err
-	}, n.Targets...)
+	}, n.Targets)
+}
+
+func limit(lab *rig.Lab, resource rig.Resource, soft func(*rig.Host, rig.ProcessInfo) (uint64, error), targets []rig.Target) (func(context.Context) error, error) {
+	restore, err := lab.SetEachLimit(resource, soft, targets...)
 	if err != nil {
 		return nil, err
 	}

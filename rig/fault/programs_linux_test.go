@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"forkrig/internal/testserver"
 	"forkrig/rig"
 )
 
@@ -73,30 +74,18 @@ func family([]string) int {
 // echo sends back what comes, at its argument. A connection that begins with an
 // x is closed at once.
 func echo(args []string) int {
-	listener, err := net.Listen("tcp", args[1])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return 1
-		}
-		go func() {
-			defer conn.Close()
-			buffer := make([]byte, 1<<16)
-			for {
-				n, err := conn.Read(buffer)
-				if err != nil || buffer[0] == 'x' {
-					return
-				}
-				if _, err := conn.Write(buffer[:n]); err != nil {
-					return
-				}
+	return testserver.Run(args[1], func(conn net.Conn) {
+		buffer := make([]byte, 1<<16)
+		for {
+			n, err := conn.Read(buffer)
+			if err != nil || buffer[0] == 'x' {
+				return
 			}
-		}()
-	}
+			if _, err := conn.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	})
 }
 
 // clock says what its clocks show, and so does a child of it; then it waits.

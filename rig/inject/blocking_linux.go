@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"forkrig/rig/internal/syscalls"
+	"forkrig/rig/observe"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,7 +48,7 @@ func descriptorWaits(tid uint32, fd int32) bool {
 	if err != nil {
 		return false
 	}
-	text, err := statusField(info, "flags")
+	text, err := observe.StatusField(info, "flags")
 	if err != nil {
 		return false
 	}

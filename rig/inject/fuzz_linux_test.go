@@ -6,25 +6,10 @@ package inject
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
-
-// FuzzStatusField: the value is in the text, behind its name at the start of a line.
-func FuzzStatusField(f *testing.F) {
-	f.Add([]byte("Name:\tx\nTgid:\t7\nSigIgn:\t0000000000001000\n"), "SigIgn")
-	f.Add([]byte("pos:\t0\nflags:\t02004002\n"), "flags")
-	f.Add([]byte("Name:\tTgid:\t7"), "Tgid")
-	f.Add([]byte(":"), "")
-	f.Fuzz(func(t *testing.T, status []byte, field string) {
-		value, err := statusField(status, field)
-		if err == nil && (value != strings.TrimSpace(value) || !strings.Contains("\n"+string(status), "\n"+field+":") || !strings.Contains(string(status), value)) {
-			t.Errorf("%q of %q is %q", field, status, value)
-		}
-	})
-}
 
 // FuzzOrder: an order of the rig that can be read gives a filter whose jumps all
 // lead to an instruction behind them.

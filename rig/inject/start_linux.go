@@ -21,6 +21,7 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/internal/syscalls"
+	"forkrig/rig/observe"
 
 	"golang.org/x/sys/unix"
 )
@@ -209,15 +210,5 @@ func readStatus(id int, field string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return statusField(status, field)
-}
-
-// statusField returns the value of a field of /proc/PID/status (proc_pid_status(5)).
-func statusField(status []byte, field string) (string, error) {
-	for line := range strings.Lines(string(status)) {
-		if value, found := strings.CutPrefix(line, field+":"); found {
-			return strings.TrimSpace(value), nil
-		}
-	}
-	return "", errors.New("there is no such field")
+	return observe.StatusField(status, field)
 }

@@ -3,7 +3,7 @@
 package observe
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -34,15 +34,12 @@ func ReadUser(pid int) (uid uint32, err error) {
 
 // parseUser reads the second number of the line Uid in /proc/PID/status.
 func parseUser(status []byte) (uint32, error) {
-	for line := range bytes.Lines(status) {
-		if rest, found := bytes.CutPrefix(line, []byte("Uid:")); found {
-			if numbers := strings.Fields(string(rest)); len(numbers) > 1 {
-				uid, err := strconv.ParseUint(numbers[1], 10, 32)
-				return uint32(uid), err
-			}
-		}
+	text, err := StatusField(status, "Uid")
+	if numbers := strings.Fields(text); len(numbers) > 1 {
+		uid, err := strconv.ParseUint(numbers[1], 10, 32)
+		return uint32(uid), err
 	}
-	return 0, errors.New("parse the status: it has no line Uid")
+	return 0, cmp.Or(err, errors.New("there is one number"))
 }
 
 // ReadProgram reads which file a process executes.

@@ -30,8 +30,8 @@ func TestParseSignals(t *testing.T) {
 	assert.False(t, masks.Caught.Has(0))
 
 	_, err = parseSignals([]byte("Name:\tx\n"))
-	assert.ErrorContains(t, err, "0 of 5 signal lines")
-	_, err = parseSignals([]byte("SigCgt:\tnonsense\n"))
+	assert.ErrorContains(t, err, "there is no field S")
+	_, err = parseSignals([]byte(strings.Replace(status, "SigCgt:\t", "SigCgt:\tnonsense", 1)))
 	assert.ErrorContains(t, err, "parse SigCgt")
 }
 
@@ -181,6 +181,20 @@ func FuzzParseSignals(f *testing.F) {
 		masks, err := parseSignals(status)
 		if err != nil && masks != (SignalMasks{}) {
 			t.Errorf("masks %v with error %v", masks, err)
+		}
+	})
+}
+
+// FuzzStatusField: the value is in the text, behind its name at the start of a line.
+func FuzzStatusField(f *testing.F) {
+	f.Add([]byte("Name:\tx\nTgid:\t7\nSigIgn:\t0000000000001000\n"), "SigIgn")
+	f.Add([]byte("pos:\t0\nflags:\t02004002\n"), "flags")
+	f.Add([]byte("Name:\tTgid:\t7"), "Tgid")
+	f.Add([]byte(":"), "")
+	f.Fuzz(func(t *testing.T, status []byte, field string) {
+		value, err := StatusField(status, field)
+		if err == nil && (value != strings.TrimSpace(value) || !strings.Contains("\n"+string(status), "\n"+field+":") || !strings.Contains(string(status), value)) {
+			t.Errorf("%q of %q is %q", field, status, value)
 		}
 	})
 }

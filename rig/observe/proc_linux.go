@@ -83,10 +83,6 @@ func sinceBoot() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// NamespaceOf returns the inode of a process's network namespace, or 0 where it has
-// none any more. Of a process with threads in several it is that of the first thread.
-func NamespaceOf(pid int) uint64 { return ReadNamespace(pathOf(procRoot, pid, "ns", "net")) }
-
 // ReadNamespace reads a link to a network namespace, such as /proc/PID/ns/net or a
 // descriptor of one. It returns the inode, or 0 where it is no such link.
 func ReadNamespace(path string) uint64 {

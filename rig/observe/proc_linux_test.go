@@ -86,8 +86,8 @@ func TestScheduling(t *testing.T) {
 	_, err = ReadWakeups(math.MaxInt32)
 	require.ErrorIs(t, err, os.ErrNotExist)
 
-	_, err = parseSleeps("Name:\tx\nnonvoluntary_ctxt_switches:\t7\n")
-	require.ErrorContains(t, err, "it has no voluntary_ctxt_switches")
+	_, err = StatusField([]byte("Name:\tx\nnonvoluntary_ctxt_switches:\t7\n"), "voluntary_ctxt_switches")
+	require.ErrorContains(t, err, "there is no field voluntary_ctxt_switches")
 	_, _, err = parseScheduled("12")
 	require.ErrorContains(t, err, "parse the scheduling")
 }
@@ -327,7 +327,7 @@ func TestObserverOfThisMachine(t *testing.T) {
 		}
 	}
 	require.Len(t, found, 1, "the child")
-	assert.NotZero(t, NamespaceOf(child.Process.Pid))
+	assert.NotZero(t, ReadNamespace(pathOf(procRoot, child.Process.Pid, "ns", "net")))
 	in, all, err := ThreadsIn(child.Process.Pid, Sleeping)
 	require.NoError(t, err)
 	assert.Equal(t, []int{1, 1}, []int{in, all})

@@ -15,9 +15,9 @@ const (
 	// quiescent: longer than the steps of 10 ms in which the kernel counts processor
 	// time, and than the time between two looks.
 	Moment = 100 * time.Millisecond
-	// MinLooks is at how many looks in a row nothing has happened, at the least. On a
+	// minLooks is at how many looks in a row nothing has happened, at the least. On a
 	// busy machine the process that looks may itself not run for a Moment.
-	MinLooks = 3
+	minLooks = 3
 	// MaxGap is by how much the clock of a [Quiescence] goes on from one look to the
 	// next at the most: time in which nothing was looked at does not count.
 	MaxGap = 500 * time.Millisecond
@@ -59,7 +59,7 @@ func (s QuiescenceState) String() string {
 // Quiescence tells from successive looks whether anything still happens. Its zero
 // value has not looked yet. It is not safe for concurrent use.
 //
-//	                nothing happened             at MinLooks looks, and
+//	                nothing happened             at minLooks looks, and
 //	first look       since the look              for a Moment, nothing
 //	    |                before                        happened
 //	    v       |                      |                     |
@@ -99,10 +99,6 @@ type Stillness struct {
 	Fruitless time.Duration
 }
 
-// Watched is for how long nothing has happened, without the time in which nothing
-// was looked at: a busy machine lengthens Quiet, and this only by as much as was seen.
-func (s Stillness) Watched() time.Duration { return s.Clock - s.Since }
-
 // See judges what a look saw. Looks come in the order of their times.
 func (q *Quiescence) See(now Activity) Stillness {
 	first := q.last.At.IsZero()
@@ -125,7 +121,7 @@ func (q *Quiescence) See(now Activity) Stillness {
 	q.last, q.spent = now, spent
 	s := Stillness{Quiet: now.At.Sub(q.since), Clock: q.clock, Since: q.clockSince, Fruitless: max(spent-q.spentBefore, 0)}
 	switch {
-	case q.looks >= MinLooks && s.Quiet >= Moment:
+	case q.looks >= minLooks && s.Quiet >= Moment:
 		s.State = Quiescent
 	case q.looks > 0:
 		s.State = Still

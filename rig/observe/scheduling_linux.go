@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -37,16 +36,11 @@ func readSleeps(pid, tid int) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return parseSleeps(string(text))
-}
-
-func parseSleeps(status string) (uint64, error) {
-	for line := range strings.Lines(status) {
-		if value, is := strings.CutPrefix(line, "voluntary_ctxt_switches:"); is {
-			return strconv.ParseUint(strings.TrimSpace(value), 10, 64)
-		}
+	value, err := StatusField(text, "voluntary_ctxt_switches")
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("parse the status: it has no voluntary_ctxt_switches")
+	return strconv.ParseUint(value, 10, 64)
 }
 
 // readScheduled returns for how long a thread has run, and for how long it waited.

@@ -3,12 +3,10 @@
 package observe
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -30,44 +28,16 @@ func readSignals(root string, pid int) (SignalMasks, error) {
 	return masks, nil
 }
 
-// signalLines is how many lines of /proc/PID/status are about signals.
-const signalLines = 5
-
 // parseSignals reads the signal lines of /proc/PID/status.
-func parseSignals(status []byte) (SignalMasks, error) {
-	var masks SignalMasks
-	found := 0
-	lines := bufio.NewScanner(bytes.NewReader(status))
-	for lines.Scan() {
-		name, value, ok := strings.Cut(lines.Text(), ":")
-		if !ok {
-			continue
-		}
-		var set *SignalSet
-		switch name {
-		case "SigPnd", "ShdPnd":
-			set = &masks.Pending
-		case "SigBlk":
-			set = &masks.Blocked
-		case "SigIgn":
-			set = &masks.Ignored
-		case "SigCgt":
-			set = &masks.Caught
-		default:
-			continue
-		}
-		mask, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
-		if err != nil {
-			return SignalMasks{}, fmt.Errorf("parse %s: %w", name, err)
+func parseSignals(status []byte) (masks SignalMasks, err error) {
+	for field, set := range map[string]*SignalSet{"SigPnd": &masks.Pending, "ShdPnd": &masks.Pending,
+		"SigBlk": &masks.Blocked, "SigIgn": &masks.Ignored, "SigCgt": &masks.Caught} {
+		value, err := StatusField(status, field)
+		mask, parseErr := strconv.ParseUint(value, 16, 64)
+		if err = cmp.Or(err, parseErr); err != nil {
+			return SignalMasks{}, fmt.Errorf("parse %s: %w", field, err)
 		}
 		*set |= SignalSet(mask)
-		found++
-	}
-	if err := lines.Err(); err != nil {
-		return SignalMasks{}, fmt.Errorf("parse the status: %w", err)
-	}
-	if found < signalLines {
-		return SignalMasks{}, fmt.Errorf("parse the status: %d of %d signal lines", found, signalLines)
 	}
 	return masks, nil
 }

@@ -59,7 +59,7 @@ func BenchmarkWorkerMemory(b *testing.B) {
 		for range b.N {
 			require.NoError(b, converse(server, func() {
 				await(b, "one worker", func() bool { return len(children(pid)) == 1 })
-				total += privateKiB(b, children(pid)[0].pid)
+				total += privateKiB(b, children(pid)[0].PID)
 			}))
 			await(b, "no worker", func() bool { return len(children(pid)) == 0 })
 		}

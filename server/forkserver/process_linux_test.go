@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"forkrig/rig/observe"
+
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -97,7 +99,7 @@ func launch(tb testing.TB, cmd *exec.Cmd) *process {
 		children := children(p.pid)
 		cmd.Process.Kill()
 		for _, c := range children {
-			unix.Kill(c.pid, unix.SIGKILL)
+			unix.Kill(c.PID, unix.SIGKILL)
 		}
 		<-p.exited
 		if tb.Failed() {
@@ -204,19 +206,12 @@ func ask(tb testing.TB, conn net.Conn, question string) string {
 	return string(answer)
 }
 
-// child is a process as its /proc/PID/stat says.
-type child struct {
-	pid, parent int
-	name, state string
-	ticks       int // user and system time in clock ticks
-}
-
 // children returns the child processes of pid, zombies included.
-func children(pid int) (found []child) {
+func children(pid int) (found observe.ProcessInfos) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		if n, err := strconv.Atoi(e.Name()); err == nil {
-			if c, err := stat(n); err == nil && c.parent == pid {
+			if c, err := observe.ReadProcess(n); err == nil && c.ParentPID == pid {
 				found = append(found, c)
 			}
 		}
@@ -224,36 +219,13 @@ func children(pid int) (found []child) {
 	return found
 }
 
-func stat(pid int) (c child, err error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return c, err
-	}
-	s := string(b)
-	last := strings.LastIndex(s, ")")
-	f := strings.Fields(s[last+1:])
-	c = child{pid: pid, name: s[strings.Index(s, "(")+1 : last], state: f[0]}
-	c.parent, _ = strconv.Atoi(f[1])
-	utime, _ := strconv.Atoi(f[11])
-	stime, _ := strconv.Atoi(f[12])
-	c.ticks = utime + stime
-	return c, nil
-}
-
-func zombies(pid int) (n int) {
-	for _, c := range children(pid) {
-		if c.state == "Z" {
-			n++
-		}
-	}
-	return n
-}
+func zombies(pid int) int { return len(children(pid).Zombies()) }
 
 // gone reports whether the process has ended. A zombie has: its parent may be
 // anybody's init, which reaps when it likes.
 func gone(pid int) bool {
-	c, err := stat(pid)
-	return err != nil || c.state == "Z"
+	c, err := observe.ReadProcess(pid)
+	return err != nil || c.State == observe.Zombie
 }
 
 // awaitBlockedIn waits until the process sleeps in the system call of this number.
@@ -270,7 +242,7 @@ func awaitBlockedIn(tb testing.TB, pid, number int) {
 func stopAndContinue(tb testing.TB, pid int) {
 	tb.Helper()
 	require.NoError(tb, unix.Kill(pid, unix.SIGSTOP))
-	await(tb, "stopped process", func() bool { c, _ := stat(pid); return c.state == "T" })
+	await(tb, "stopped process", func() bool { c, _ := observe.ReadProcess(pid); return c.State == observe.Stopped })
 	require.NoError(tb, unix.Kill(pid, unix.SIGCONT))
 }
 
@@ -279,13 +251,9 @@ func statusField(tb testing.TB, pid int, name string) string {
 	tb.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	require.NoError(tb, err)
-	for line := range strings.Lines(string(b)) {
-		if key, value, _ := strings.Cut(line, ":"); key == name {
-			return strings.TrimSpace(value)
-		}
-	}
-	require.FailNow(tb, "no field "+name)
-	return ""
+	value, err := observe.StatusField(b, name)
+	require.NoError(tb, err)
+	return value
 }
 
 // signalSet reads a field that is a set of signals.

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"forkrig/rig/observe"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -150,10 +152,10 @@ func (p *process) echoWhileInterrupted() (sent, received []byte) {
 // onlyWorker returns the process ID of the server's one worker.
 func (p *process) onlyWorker() (pid int) {
 	p.tb.Helper()
-	return p.awaitWorkers(1)[0].pid
+	return p.awaitWorkers(1)[0].PID
 }
 
-func (p *process) awaitWorkers(n int) (workers []child) {
+func (p *process) awaitWorkers(n int) (workers observe.ProcessInfos) {
 	p.tb.Helper()
 	await(p.tb, fmt.Sprintf("%d workers", n), func() bool {
 		workers = children(p.pid)
@@ -187,18 +189,18 @@ func TestWorkerIsClean(t *testing.T) {
 			second := p.talk() // would hold first's connection, had the server kept it
 			defer second.Close()
 			for _, worker := range p.awaitWorkers(2) {
-				fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", worker.pid))
+				fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", worker.PID))
 				require.NoError(t, err)
 				assert.Len(t, fds, workerConn+1)
 				// These tests themselves may have been started with some: make ignores
 				// signal 32 in what it starts.
 				await(t, "signals blocked as in the tests, which block all for a moment to start a process", func() bool {
-					return statusField(t, os.Getpid(), "SigBlk") == statusField(t, worker.pid, "SigBlk")
+					return statusField(t, os.Getpid(), "SigBlk") == statusField(t, worker.PID, "SigBlk")
 				})
 				// The server catches SIGHUP also where nohup had it ignored.
 				const hangUp = uint64(1) << (unix.SIGHUP - 1)
-				assert.Equal(t, signalSet(t, os.Getpid(), "SigIgn")&^hangUp, signalSet(t, worker.pid, "SigIgn"))
-				assert.Equal(t, "0000000000000000", statusField(t, worker.pid, "SigCgt"))
+				assert.Equal(t, signalSet(t, os.Getpid(), "SigIgn")&^hangUp, signalSet(t, worker.PID, "SigIgn"))
+				assert.Equal(t, "0000000000000000", statusField(t, worker.PID, "SigCgt"))
 			}
 		})
 	}
@@ -253,7 +255,7 @@ func (p *process) coalesceSIGCHLD(n int) {
 func (p *process) freeze() {
 	p.tb.Helper()
 	p.signal(unix.SIGSTOP)
-	await(p.tb, "stopped server", func() bool { c, _ := stat(p.pid); return c.state == "T" })
+	await(p.tb, "stopped server", func() bool { c, _ := observe.ReadProcess(p.pid); return c.State == observe.Stopped })
 }
 
 func TestStormInterruptsAcceptAndLosesNothing(t *testing.T) {
@@ -331,15 +333,15 @@ func TestOutOfDescriptors(t *testing.T) {
 		p.awaitEvent("accept-error")
 
 		waiting := p.dial() // the kernel takes it, the server cannot
-		before, err := stat(p.pid)
+		before, err := observe.ReadProcess(p.pid)
 		require.NoError(t, err)
 		errorsBefore := len(p.events("accept-error"))
 		began := time.Now()
 		await(t, "10 more pauses", func() bool { return len(p.events("accept-error")) >= errorsBefore+10 })
 		assert.Greater(t, time.Since(began), 8*pause)
-		after, err := stat(p.pid)
+		after, err := observe.ReadProcess(p.pid)
 		require.NoError(t, err)
-		assert.Less(t, after.ticks-before.ticks, 20, "clock ticks of processor time while pausing")
+		assert.Less(t, after.CPUTime-before.CPUTime, 200*time.Millisecond, "processor time while pausing")
 		for _, e := range p.events("accept-error") {
 			assert.Equal(t, "EMFILE", e.Errno)
 		}

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -28,6 +27,7 @@ import (
 
 	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/internal/program"
+	"forkrig/rig/observe"
 )
 
 // Program is the helper program that is init.
@@ -131,7 +131,7 @@ func (p *Population) hear() (syscall.Errno, error) {
 func (p *Population) Gone() <-chan struct{} { return p.gone }
 
 // Proc is where the rig sees the /proc of the population.
-func (p *Population) Proc() string { return ofProcess(p.init.Process.Pid, "root", "proc") }
+func (p *Population) Proc() string { return fmt.Sprintf("/proc/%d/root/proc", p.init.Process.Pid) }
 
 // Init is the number of its first process, which has the resource limits with which the
 // others are started.
@@ -233,7 +233,7 @@ func (l *launcher) run(started chan<- error, prepare func() error) {
 		runtime.UnlockOSThread()
 		return
 	}
-	task := ofProcess(unix.Getpid(), "task", strconv.Itoa(unix.Gettid()))
+	task := fmt.Sprintf("/proc/self/task/%d", unix.Gettid())
 	err := prepare()
 	started <- err
 	for going := err == nil; going; {
@@ -342,28 +342,21 @@ func LimitsNumbers() bool {
 // wraps os.ErrNotExist where the process is no more. Requires Linux 4.1 (NSpid in
 // proc_pid_status(5)).
 func InnermostPID(pid int) (int, error) {
-	status, err := os.ReadFile(ofProcess(pid, "status"))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	return parseInnermostPID(string(status))
+	return parseInnermostPID(status)
 }
 
 // parseInnermostPID reads the line NSpid of /proc/PID/status, which has the numbers
 // of the process in its namespaces, the innermost last.
-func parseInnermostPID(status string) (int, error) {
-	for line := range strings.Lines(status) {
-		numbers, found := strings.CutPrefix(line, "NSpid:")
-		if !found {
-			continue
-		}
-		fields := strings.Fields(numbers)
-		if len(fields) == 0 {
-			break
-		}
-		return strconv.Atoi(fields[len(fields)-1])
+func parseInnermostPID(status []byte) (int, error) {
+	numbers, err := observe.StatusField(status, "NSpid")
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("the status has no NSpid")
+	return strconv.Atoi(numbers[strings.LastIndexByte(numbers, '\t')+1:])
 }
 
 // threadEnd is how long a thread may take to end. One that stays is found at the end of
@@ -379,8 +372,4 @@ func awaitNone(task string) {
 			return
 		}
 	}
-}
-
-func ofProcess(pid int, parts ...string) string {
-	return filepath.Join(append([]string{"/proc", strconv.Itoa(pid)}, parts...)...)
 }

@@ -18,12 +18,12 @@ func TestSubjectsNumberIsInItsStatus(t *testing.T) {
 		"Name:\tx\nNSpid:\t77\t4\t2\nNSsid:\t1\n": 2,
 		"NSpid:\t5\n": 5,
 	} {
-		pid, err := parseInnermostPID(status)
+		pid, err := parseInnermostPID([]byte(status))
 		require.NoError(t, err)
 		assert.Equal(t, wanted, pid)
 	}
 	for _, status := range []string{"", "NSpid:\n", "NSpid:\tx\n", "Name:\tNSpid:\t3\n"} {
-		_, err := parseInnermostPID(status)
+		_, err := parseInnermostPID([]byte(status))
 		assert.Error(t, err, "%q", status)
 	}
 }

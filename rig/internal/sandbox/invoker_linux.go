@@ -4,9 +4,9 @@ package sandbox
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,29 +15,25 @@ import (
 // tests. It is absent where the tests were not started by go test.
 const announceFD = 4
 
-func ofProcess(pid int, parts ...string) string {
-	return filepath.Join(append([]string{"/proc", strconv.Itoa(pid)}, parts...)...)
-}
-
 // openInvoker returns the working directory of the go test command that started
 // this process, and its standard error. Both are zero where something else did,
 // and the latter where it is a file: a file that is opened again is written from its
 // beginning.
 func openInvoker() (dir string, output *os.File) {
-	parent := os.Getppid()
-	program, err := os.Readlink(ofProcess(parent, "exe"))
+	parent := fmt.Sprintf("/proc/%d/", os.Getppid())
+	program, err := os.Readlink(parent + "exe")
 	if err != nil || filepath.Base(program) != "go" {
 		return "", nil
 	}
-	commandLine, err := os.ReadFile(ofProcess(parent, "cmdline"))
+	commandLine, err := os.ReadFile(parent + "cmdline")
 	if words := bytes.Split(commandLine, []byte{0}); err != nil || len(words) < 2 || string(words[1]) != "test" {
 		return "", nil
 	}
-	dir, err = os.Readlink(ofProcess(parent, "cwd"))
+	dir, err = os.Readlink(parent + "cwd")
 	if err != nil {
 		return "", nil
 	}
-	path := ofProcess(parent, "fd", "2")
+	path := parent + "fd/2"
 	info, err := os.Stat(path)
 	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeCharDevice) == 0 {
 		return dir, nil

@@ -114,7 +114,7 @@ func start() (int, error) {
 	deathRead.Close()
 	failureWrite.Close()
 	if err != nil {
-		return 0, ExplainNamespaceError(err, inUserNamespace)
+		return 0, explainNamespaceError(err, inUserNamespace)
 	}
 	go forwardSignals(signals, init.Process.Signal)
 	if err := init.Wait(); err != nil && init.ProcessState == nil {
@@ -170,8 +170,8 @@ func hasCapability(number int) bool {
 	return data[number/32].Effective&(1<<(number%32)) != 0
 }
 
-// ExplainNamespaceError turns the error of clone(2) into what a person can do.
-func ExplainNamespaceError(err error, inUserNamespace bool) error {
+// explainNamespaceError turns the error of clone(2) into what a person can do.
+func explainNamespaceError(err error, inUserNamespace bool) error {
 	remedy := ""
 	switch forbidden := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES); {
 	case errors.Is(err, unix.ENOSPC):
