@@ -14,7 +14,7 @@ SEEDS       ?= 5
 INSTALL     := $(shell command -v apt-get >/dev/null && echo --install)
 SUBJECTS    ?=
 QUICK_SUBJECTS := tcpserver inetd svnserve dnsmasq git-daemon mini-httpd nginx haproxy go-http asyncio
-FLAKE_RUNS  ?= $(if $(FLAKE_RUN),200,5)
+FLAKE_RUNS  ?= 1000
 FLAKE_MODES ?= plain,hogs,one-core,race,side-by-side
 FLAKE_RUN   ?=
 FLAKE_SKIP  ?=
@@ -83,8 +83,8 @@ flake: ## repeat the tests of FLAKE_PACKAGE under load and count failures; FLAKE
 	@.ci/flake '$(FLAKE_PACKAGE)' '$(FLAKE_RUNS)' '$(FLAKE_MODES)' '$(FLAKE_DIR)' \
 		-test.run '$(FLAKE_RUN)' -test.skip '$(FLAKE_SKIP)'
 
-flake-subjects: bin/forkrig bin/subjects ## judge FLAKE_SUBJECTS 7 times beside hogs, and count what differs from what is right to say
-	FORKRIG_SUBJECTS='$(FLAKE_SUBJECTS)' .ci/flake ./proofs 7 hogs '$(FLAKE_DIR)' -test.run '^TestRealServers$$'
+flake-subjects: bin/forkrig bin/subjects ## judge FLAKE_SUBJECTS 20 times each beside hogs, and count what differs from what is right to say
+	FORKRIG_SUBJECTS='$(FLAKE_SUBJECTS)' .ci/flake ./proofs 60 hogs '$(FLAKE_DIR)' -test.run '^TestRealServers$$'
 
 lint: ## check formatting, vet for other systems, and run staticcheck and actionlint
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted; exit 1; }

@@ -35,7 +35,7 @@ type Check struct {
 // Judge judges the subject in one address family and returns the verdict. It does
 // not fail tb, whatever the verdict. It runs in a lab of its own, so that calls
 // may run at the same time. It returns soon after the context of tb has ended, or
-// after 45 s ([rig.Scaled]); the result says then that nothing was judged.
+// after 2 minutes ([rig.Scaled]); the result says then that nothing was judged.
 func (check Check) Judge(tb rig.TB, subject Subject, family rig.Family) scorecard.Result {
 	tb.Helper()
 	return (&Run{Check: check, Family: family}).judge(tb, subject, nil)

@@ -30,10 +30,10 @@ type Run struct {
 // Waiting returns what the check waits for now, or waited for last.
 func (r *Run) Waiting() rig.Waiting { return r.waits.Latest() }
 
-// checkDeadline is how long one check may take: somewhat longer than two of the longest waits
-// for the subject, so that a run of all checks fits into a minute on an idle machine. It bounds a
-// run, and decides no verdict: a check that passes it is broken.
-func checkDeadline() time.Duration { return rig.Scaled(45 * time.Second) }
+// checkDeadline is how long one check may take: six of the longest waits for the subject. It
+// bounds a check where -within gives the run more than its minute, and decides no verdict: a check
+// that passes it is broken.
+func checkDeadline() time.Duration { return rig.Scaled(2 * time.Minute) }
 
 // cleanupTime is how long an ended check may take to end its subject and its lab. After
 // that the run goes on without it, and the end of the sandbox ends it.
