@@ -50,9 +50,9 @@ var backlogBurst = judge.Check{
 			c.Fail("call accept until the backlog is empty: all clients were in it, and some were not served",
 				"%v", unserved)
 		case queued < clients:
-			lateness := "all clients are served, but these only after the handshake was repeated, 1 s later or more"
+			lateness := "all clients are served, but those clients only after the handshake was repeated, 1 s later or more"
 			if unserved != nil {
-				lateness = "not served: " + unserved.Error()
+				lateness = unserved.Error()
 			}
 			forgotten := 0
 			for _, err := range errs {

@@ -98,7 +98,7 @@ func (s threadsUse) runnable() (running, runnable time.Duration) {
 
 func (s threadsUse) String() string {
 	_, runnable := s.runnable()
-	who, active := "it was", 0
+	active := 0
 	for _, t := range s.threads {
 		if t.Running > 0 {
 			active++
@@ -107,7 +107,7 @@ func (s threadsUse) String() string {
 	if active > 1 {
 		return fmt.Sprintf("its %d threads were together runnable for %v of %v", active, runnable.Round(time.Millisecond), s.took.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%s runnable for %v of %v", who, min(runnable, s.took).Round(time.Millisecond), s.took.Round(time.Millisecond))
+	return fmt.Sprintf("it was runnable for %v of %v", min(runnable, s.took).Round(time.Millisecond), s.took.Round(time.Millisecond))
 }
 
 // finding says whether threads are in a busy loop.
