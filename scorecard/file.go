@@ -54,6 +54,11 @@ const maxFileBytes = 64 << 20
 
 // ReadFile reads the card in a file, see [Parse].
 func ReadFile(name string) (Card, error) {
+	// A named pipe without a writer would block, also against SIGTERM. Those of a shell's
+	// <(COMMAND) and /dev/stdin have names that are links.
+	if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		return Card{}, fmt.Errorf("%s is a named pipe: give a regular file or /dev/stdin", name)
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return Card{}, err

@@ -271,14 +271,16 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestCardInANamedPipe is refused, because without a reader it would block the run.
+// TestCardInANamedPipe is refused, because without its other end it would block the run.
 func TestCardInANamedPipe(t *testing.T) {
 	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
-	output, status := run(t, "judge", "-checks", "reap", "-scorecard", fifo)
-	assert.Equal(t, statusUsage, status, output)
-	assert.Contains(t, output, "is a named pipe")
+	for _, args := range [][]string{{"judge", "-checks", "reap", "-scorecard", fifo}, {"judge", "-checks", "reap", "-baseline", fifo}, {"show", fifo}} {
+		output, status := run(t, args...)
+		assert.Equal(t, statusUsage, status, output)
+		assert.Contains(t, output, "is a named pipe")
+	}
 }
 
 // TestTimeLimit ends a run.
