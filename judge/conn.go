@@ -246,11 +246,11 @@ func (k *Conn) SpeakIfDeferred() (deferred bool, err error) {
 	if err != nil || !there || socket.State != rig.SynReceived && socket.State != rig.NewSynReceived || k.Case.backlogFull() {
 		return false, err
 	}
-	first := k.service.Dialogue.Hello
+	first, said := k.service.Dialogue.Hello, k.greeted
 	if len(first) == 0 {
-		first = k.service.Dialogue.Round
+		first, said = k.service.Dialogue.Round, k.rounds > 0
 	}
-	if k.ahead > 0 || k.greeted || k.rounds > 0 || len(first) == 0 {
+	if k.ahead > 0 || said || len(first) == 0 {
 		return true, nil
 	}
 	text := first[0].Bytes(1)
