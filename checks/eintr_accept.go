@@ -56,7 +56,7 @@ var eintrAccept = judge.Check{
 		if woken+ends+paused == 0 {
 			c.Broken("no signal woke the listener, so nothing is proved")
 		}
-		c.Note("%d signals %sto the sleeping listener woke it %s; SIGSTOP and SIGCONT woke it %s", judge.SignalTimes*len(signals), names(signals), times(woken), times(paused))
+		c.Note("%d signals %sto the sleeping listener woke it %s; the end of workers woke it %s, SIGSTOP and SIGCONT %s", judge.SignalTimes*len(signals), names(signals), times(woken), times(ends), times(paused))
 	},
 }
 

@@ -173,9 +173,9 @@ func (c *Case) await(p *rig.Process, before rig.ProcessInfos, own int) (*Instanc
 }
 
 // awaitListen waits until what was started listens, for as long as it may take, and up to
-// maxReady times as long while it still does something, as when it waits for a processor.
+// patienceWithStart times as long while it still does something, as when it waits for a processor.
 func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, error) {
-	const maxReady = 4
+	const patienceWithStart = 4
 	began := time.Now()
 	var late error // says how long the subject may take
 	from := time.Duration(0)
@@ -189,7 +189,7 @@ func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, err
 		if late == nil {
 			late, from = err, c.stall.now()
 		}
-		if still, err := c.stall.stillFor(from); err != nil || still >= restTime || time.Since(began) >= maxReady*ready {
+		if still, err := c.stall.stillFor(from); err != nil || still >= restTime || time.Since(began) >= patienceWithStart*ready {
 			return listener, late
 		}
 	}

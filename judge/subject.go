@@ -87,6 +87,12 @@ const defaultPort = 9999
 
 const defaultReady = 10 * time.Second
 
+// What a user may give in its place.
+const (
+	minReady = 10 * time.Millisecond
+	maxReady = time.Hour
+)
+
 // Check returns the first thing that is wrong with the description, and what to do about it.
 func (s Subject) Check() error {
 	switch {
@@ -96,8 +102,8 @@ func (s Subject) Check() error {
 		return fmt.Errorf("side %q that closes first: give client or server", s.Closes)
 	case s.OnTerm != Unstated && !slices.Contains(Policies, s.OnTerm):
 		return fmt.Errorf("policy on SIGTERM %q: give drain, kill or leave", s.OnTerm)
-	case s.Ready < 0:
-		return fmt.Errorf("ready in %v: give a time of 0 or more", s.Ready)
+	case s.Ready < 0 || s.Ready > maxReady || s.Ready > 0 && s.Ready < minReady:
+		return fmt.Errorf("ready in %v: give a time from %v to %v", s.Ready, minReady, maxReady)
 	}
 	if err := s.Reload.check(); err != nil {
 		return err

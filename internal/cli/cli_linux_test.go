@@ -119,6 +119,8 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-scorecard", "/dev/shm/card.json"}, statusUsage, "the sandbox has a /dev/shm of its own"},
 		{[]string{"judge", "-baseline", missing}, statusUsage, "no such file"},
 		{[]string{"judge", "-within", "-1s"}, statusUsage, "of 0 or more"},
+		{[]string{"judge", "-checks", "reap", "-checks", "term"}, statusUsage, "the flag is there twice"},
+		{[]string{"judge", "-ready", "1ns", "--", "server", "{port}"}, statusUsage, "give a time from 10ms to 1h"},
 		{[]string{"show", missing}, statusUsage, "no such file"},
 		{[]string{"diff", missing}, statusUsage, "forkrig diff OLD.json NEW.json"},
 		{[]string{"merge", "out"}, statusUsage, "forkrig merge OUT CARD"},

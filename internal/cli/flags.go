@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"flag"
 
 	"github.com/urfave/cli/v3"
@@ -16,10 +17,11 @@ func flagsOf(o *Options, define ...func(*flag.FlagSet)) []cli.Flag {
 		d(o.set)
 	}
 	var flags []cli.Flag
+	given := map[string]bool{}
 	o.set.VisitAll(func(f *flag.Flag) {
 		getter, _ := f.Value.(flag.Getter) // those of package flag are
 		shown := shownDefault(f)
-		flags = append(flags, &cli.GenericFlag{Name: f.Name, Usage: f.Usage, Value: value{getter, f.Name, o.set}, DefaultText: shown, HideDefault: shown == "",
+		flags = append(flags, &cli.GenericFlag{Name: f.Name, Usage: f.Usage, Value: value{getter, f.Name, o.set, given}, DefaultText: shown, HideDefault: shown == "",
 			TakesFile: f.Name == "scorecard" || f.Name == "baseline" || f.Name == "soak-dir"})
 	})
 	return flags
@@ -28,12 +30,20 @@ func flagsOf(o *Options, define ...func(*flag.FlagSet)) []cli.Flag {
 // value is that of a flag in a set, which notes when it is set.
 type value struct {
 	flag.Getter
-	name string
-	in   *flag.FlagSet
+	name  string
+	in    *flag.FlagSet
+	given map[string]bool // the flags that were set already
 }
 
-// Set implements [flag.Value].
-func (v value) Set(text string) error { return v.in.Set(v.name, text) }
+// Set implements [flag.Value]. A flag that is given twice is refused: the last one would win, and
+// what the first one asked for would be missing without a word.
+func (v value) Set(text string) error {
+	if v.given[v.name] {
+		return errors.New("the flag is there twice: give it once")
+	}
+	v.given[v.name] = true
+	return v.in.Set(v.name, text)
+}
 
 // IsBoolFlag says whether the flag needs no value: see [flag.Value].
 func (v value) IsBoolFlag() bool {
