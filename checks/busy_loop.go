@@ -120,7 +120,7 @@ const (
 )
 
 // judge tells a busy loop from pauses between attempts, however little a busy machine lets
-// the threads run. It is a busy loop if they were runnable for half of the time or more and
+// the threads run. It is a busy loop if they were runnable for three quarters of the time and
 // ran for a good part of that; if one thread alone was and ran for long without going to
 // sleep; or if they ran for a third of the time. A server that works in short bursts and
 // pauses between them, as Python's asyncio does, is runnable for a small part only. They
@@ -139,14 +139,14 @@ func (s threadsUse) judge() finding {
 		return looping // it sleeps only because the log is not read as fast as it is written
 	}
 	running, runnable := s.runnable()
-	much := runnable >= s.took/2
-	if running >= veryLongRun && running >= s.took/3 || much && running >= longRun && running >= runnable/runShare {
+	much, most := runnable >= s.took/2, runnable >= s.took*3/4
+	if running >= veryLongRun && running >= s.took/3 || most && running >= longRun && running >= runnable/runShare {
 		return looping
 	}
 	asleep, clear := !s.writes, true
 	for _, t := range s.threads {
 		eachTime := t.Running / time.Duration(t.Sleeps+1)
-		if t.Running >= longRun && eachTime >= pause && t.Running+t.Waiting >= s.took/2 {
+		if t.Running >= longRun && eachTime >= pause && t.Running+t.Waiting >= s.took*3/4 {
 			return looping
 		}
 		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < minSleeps || eachTime >= pause) {

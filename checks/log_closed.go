@@ -18,7 +18,7 @@ var logClosed = judge.Check{
 		const clients = 3
 		for range clients {
 			s.MustSurvive("a log without a reader",
-				"ignore SIGPIPE, and serve on where write to the log fails with EPIPE: the reader of a log may go")
+				"serve on where write to the log fails with EPIPE: the reader of a log may go")
 		}
 		s.AwaitWorkersEnd("the client left")
 		c.Note("%d clients are served after the reader of stdout and stderr has gone", clients)

@@ -12,8 +12,7 @@ var peerGone = judge.Check{
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))
-		const cause = "close only the connection that fails with ECONNRESET or EPIPE, and ignore SIGPIPE " +
-			"(or send with MSG_NOSIGNAL): a client may go at any time"
+		const cause = "close only the connection that fails with ECONNRESET or EPIPE: a client may go at any time"
 		gone := min(5, int(s.Listener.SendQueue)) // the backlog may hold no more
 		// Stopped, the listener accepts connections that are dead already.
 		for _, leave := range []struct {

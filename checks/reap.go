@@ -25,6 +25,8 @@ var reap = judge.Check{
 		zombies, err := c.Host.AwaitReaped(c.Context())
 		c.Must(err)
 		if len(zombies) == 0 {
+			// Init reaps the workers of a listener that has ended.
+			s.MustSurvive("the end of a worker", "the end of a worker, SIGCHLD, must not end the listener: call accept again")
 			c.Note("%d workers ended; all are reaped", clients+1)
 			return
 		}

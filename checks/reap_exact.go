@@ -24,10 +24,16 @@ var reapExact = judge.Check{
 			s.AwaitWorkersEnd("the last client left")
 			zombies, err := c.Host.AwaitReaped(c.Context())
 			c.Must(err)
+			if len(zombies) > 0 { // the check reap judges listeners that reap when the next client comes
+				c.MustServe(c.Visit(0))
+				s.AwaitWorkersEnd("one more client left")
+				zombies, err = c.Host.AwaitReaped(c.Context())
+				c.Must(err)
+			}
 			if len(zombies) > 0 {
 				c.Fail("call waitpid(-1, &status, WNOHANG) in a loop on SIGCHLD, and block SIGCHLD while the table of workers is changed: "+
 					"the listener misses some workers",
-					"%d of %d workers are still zombies %v after the last client left", len(zombies), part*clients/parts+1, rig.Scaled(rig.Settling))
+					"%d of %d workers are still zombies %v after the last client left, and one more came", len(zombies), part*clients/parts+2, rig.Scaled(rig.Settling))
 			}
 		}
 		c.Note("%d connections, no zombie", clients+1)

@@ -131,12 +131,30 @@ func TestProbesFind(t *testing.T) {
 			}
 		}
 	}
+	memcached := func(conn net.Conn) error {
+		lines := bufio.NewReader(conn)
+		for {
+			line, err := lines.ReadString('\n')
+			if err == io.EOF || line == "quit\r\n" {
+				return conn.Close()
+			} else if err != nil {
+				return err
+			}
+			reply := "ERROR\r\n"
+			if line == "version\r\n" {
+				reply = "VERSION 1.6.18\r\n"
+			}
+			if _, err := io.WriteString(conn, reply); err != nil {
+				return err
+			}
+		}
+	}
 	for _, c := range []struct {
 		preset string
 		server func(net.Conn) error
 	}{
 		{"echo", echo}, {"upper", upper},
-		{"http", answer("GET / HTTP/1.0\r\n", "HTTP/1.0 404 Not Found\r\n\r\n")},
+		{"http", answer("GET / HTTP/1.0\r\n", "HTTP/1.0 404 Not Found\r\n\r\n")}, {"memcached", memcached},
 		{"none", answer("GET", "no\n")}, {"none", answer("", "")}, {"none", answer("message", "message 1 of a client\n")},
 	} {
 		found := "none"

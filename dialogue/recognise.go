@@ -15,7 +15,7 @@ import (
 // [Conversation.Finish] sends a FIN and reads to the end, so that no probe resets a connection
 // or leaves bytes unread. The probe for HTTP has no Host: Redis takes a line that begins so for
 // an attack.
-var Probes = []string{"http", "redis", "echo", "upper"}
+var Probes = []string{"http", "redis", "memcached", "echo", "upper"}
 
 // wordsOfFTP are how FTP servers call themselves in a greeting, and wordsOfSMTP the same of mail.
 var (
