@@ -110,7 +110,7 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 			t.Tell(e)
 		}
 	}
-	if t.Found != nil && absent < len(t.families()) {
+	if t.Found != nil && absent < len(t.families()) && tb.Context().Err() == nil {
 		t.Found(profile, known)
 	}
 	results := make([]scorecard.Result, t.size())

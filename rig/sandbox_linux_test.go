@@ -127,7 +127,7 @@ func TestSandboxReturnsTheStatusOfTheTests(t *testing.T) {
 		output string
 	}{
 		"status":  {7, ""},
-		"killed":  {137, "the tests were ended by signal 9"},
+		"killed":  {137, "the program in the sandbox was ended by signal 9"},
 		"litters": {1, "after the tests: 1 processes were left running: stubborn pid"},
 		"forgets": {1, "zombie"}, // a child that the tests did not wait for
 		"holds":   {1, "is still held by descriptor"},

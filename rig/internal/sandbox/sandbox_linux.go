@@ -116,12 +116,19 @@ func start() (int, error) {
 	if err != nil {
 		return 0, explainNamespaceError(err, inUserNamespace)
 	}
-	go forwardSignals(signals, init.Process.Signal)
+	failure := make(chan string, 1)
+	go func() {
+		// The pipe ends when init passes signals on. The kernel drops those that come before to
+		// the first process of a namespace.
+		text, _ := io.ReadAll(failureRead) // the exit status says that something failed
+		failure <- string(text)
+		forwardSignals(signals, init.Process.Signal)
+	}()
 	if err := init.Wait(); err != nil && init.ProcessState == nil {
 		return 0, fmt.Errorf("wait for the sandbox: %w", err)
 	}
-	if failure, err := io.ReadAll(failureRead); err == nil && len(failure) > 0 {
-		return 0, errors.New(string(failure))
+	if text := <-failure; text != "" {
+		return 0, errors.New(text)
 	}
 	ended := init.ProcessState.Sys().(syscall.WaitStatus)
 	if ended.Signaled() {
@@ -232,7 +239,7 @@ func runInit(network Network) (status int, err error) {
 		return 0, fmt.Errorf("wait for the program in the sandbox: %w", err)
 	}
 	if ended.Signaled() {
-		fmt.Fprintf(os.Stderr, "forkrig: the tests were ended by signal %d (%v)\n", int(ended.Signal()), ended.Signal())
+		fmt.Fprintf(os.Stderr, "forkrig: the program in the sandbox was ended by signal %d (%v)\n", int(ended.Signal()), ended.Signal())
 	}
 	killAll()
 	if _, err := reapUntil(none); err != unix.ECHILD {
