@@ -130,7 +130,7 @@ func comesWithClient(c *judge.Case, s *judge.Instance) (task string) {
 			return now <= before, "the thread lives on", err
 		})
 		if judge.Hopeless(err) {
-			c.Skip("threads that come with a client stay, and may serve the next one without another thread")
+			c.Skip("the check needs a process or a thread for each connection: here threads that come with a client stay, and may serve the next one")
 		}
 		c.Must(err)
 	}

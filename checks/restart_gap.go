@@ -28,11 +28,19 @@ var restartGap = judge.Check{
 		}
 		s.AwaitWorkersEnd("the client left")
 		s.MustListen()
+		// One client converses at that moment: whether the subject closes first, and has the
+		// TIME_WAIT, does not depend on chance then.
+		held := c.MustDial(0)
+		c.MustServe(held.Begin())
 		g := &gap{c: c, over: make(chan struct{})}
 		g.begin()
 		defer g.end()
 		s.Terminate()
+		if !ends(c) {
+			held.Close() // it waits for its clients
+		}
 		awaitStop(c)
+		held.Close()
 		g.restart()
 		if _, err := c.TryStart(judge.Launch{}); err != nil {
 			c.Fail("set SO_REUSEADDR to 1 before bind, and let no file or lock of the last start prevent the next one",
@@ -47,17 +55,22 @@ var restartGap = judge.Check{
 // awaitStop waits until every process has ended, and kills those that stay, as supervisors
 // do. Whether they should have stayed is judged by the check term.
 func awaitStop(c *judge.Case) {
-	_, err := c.Until("the end of every process", func() (bool, string, error) {
-		left, err := c.Host.Processes()
-		return len(left) == 0, left.String(), err
-	})
-	if err == nil {
+	if ends(c) {
 		return
 	}
 	left, listErr := c.Host.Processes()
 	c.Must(listErr)
 	c.Note("%s after SIGTERM (term judges that), and the check kills what a supervisor would kill", scorecard.Counted(len(left), "process stays", "processes stay"))
 	c.KillSubject()
+}
+
+// ends waits until every process has ended, and says whether they have.
+func ends(c *judge.Case) bool {
+	_, err := c.Until("the end of every process", func() (bool, string, error) {
+		left, err := c.Host.Processes()
+		return len(left) == 0, left.String(), err
+	})
+	return err == nil
 }
 
 // gap counts the clients that come while the subject is stopped and started again.

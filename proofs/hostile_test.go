@@ -86,13 +86,16 @@ func TestHostileSubjects(t *testing.T) {
 		"murderous": {"backlog-burst", "pass 1: backlog-burst", ""}, // it can signal no process of another host
 		// Where it was ended in the first conversation already, the family cannot be judged.
 		"bombing":  {"term", "term +(fail +(fail|skip)|skip +fail)|.*the subject cannot be judged", "exceeds the rig's limit"},
-		"flooding": {"bytes-exact", "pass 1: bytes-exact", ""},
+		// Whether it is busy without an end, or waits for the reader of its log, is up to the machine.
+		"flooding": {"bytes-exact", "pass 1.*: bytes-exact|cause 1: the server is in a busy loop", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := outside(t)
 			output, err := forkrig("judge", "-service", "echo", "-checks", story.check, "--", rig.Program(name).Args[0], "-listen", "{ip}:{port}").CombinedOutput()
-			assert.Equal(t, strings.HasPrefix(story.card, "pass"), err == nil, "%v", err)
+			if name != "flooding" {
+				assert.Equal(t, strings.HasPrefix(story.card, "pass"), err == nil, "%v", err)
+			}
 			assert.Regexp(t, "(?m)^("+story.card+")", string(output))
 			assert.Contains(t, string(output), story.says)
 			assert.NotContains(t, string(output), "\x1b[2J", "its output is escaped")
