@@ -38,6 +38,9 @@ type Case struct {
 	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
 	neverRests bool
+	// probing says that the subject did not answer one question in the settling time: it gets less
+	// for the next ones. Only the preliminary trial's own goroutine uses it.
+	probing bool
 	// dir is the directory of the last start, which {dir} stands for; "" where there is none.
 	dir string
 	// undisturbed says that nothing is done to the subject: a reset with which it ends a

@@ -172,6 +172,7 @@ func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 	case len(greeting) > 0:
 		candidates = dialogue.Recognise(greeting)
 	}
+	defer func() { c.probing = false }()
 	for len(candidates) > 0 {
 		service := dialogue.MustResolve(candidates[0])
 		candidates = candidates[1:]
@@ -182,6 +183,7 @@ func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 		if err == nil {
 			return service, closes, greeting
 		}
+		c.probing = c.probing || Hopeless(err)
 		// A greeting may come later than the rest after the accept.
 		if late := dialogue.Recognise(came); len(greeting) == 0 && len(late) > 0 {
 			greeting, _, _ = bytes.Cut(came, []byte("\n")) // replies to the probe may follow

@@ -135,8 +135,11 @@ func (w *wait) over() error {
 
 // settling is for how long nothing must have happened for a wait to be given up.
 func (c *Case) settling() time.Duration {
-	if c.Check.Hasty {
+	switch {
+	case c.Check.Hasty:
 		return rig.Scaled(rig.Settling) / 8
+	case c.probing:
+		return rig.Scaled(rig.Settling) / 4
 	}
 	return rig.Scaled(rig.Settling)
 }

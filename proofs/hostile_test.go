@@ -85,7 +85,7 @@ func TestHostileSubjects(t *testing.T) {
 		"suicidal":  {"backlog-burst", "backlog-burst +fail +fail", "of 100 clients"},
 		"murderous": {"backlog-burst", "pass 1: backlog-burst", ""}, // it can signal no process of another host
 		// Where it was ended in the first conversation already, the family cannot be judged.
-		"bombing":  {"term", "term +(fail +(fail|skip)|skip +fail)|.*the subject cannot be judged", "exceeds the rig's limit"},
+		"bombing": {"term", "term +(fail +(fail|skip)|skip +fail)|.*the subject cannot be judged", "exceeds the rig's limit"},
 		// Whether it is busy without an end, or waits for the reader of its log, is up to the machine.
 		"flooding": {"bytes-exact", "pass 1.*: bytes-exact|cause 1: the server is in a busy loop", ""},
 	} {
