@@ -374,10 +374,13 @@ func (s *Instance) MustListen() {
 	}
 }
 
-// AwaitNoListener waits until no socket listens on the port. Otherwise last is what still
+// AwaitNoListener waits until no socket listens on the port; a subject may give its workers some
+// time, and end them by a timer or an alarm then. Otherwise last is what still
 // listens.
 func (c *Case) AwaitNoListener() (last string, err error) {
-	return c.Until("the end of listening", func() (bool, string, error) {
+	all, err := c.Host.Processes()
+	c.Must(err)
+	return c.UntilTimer(all.Alive(), "the end of listening", func() (bool, string, error) {
 		here, err := c.PortSockets()
 		left := here.In(rig.Listening)
 		return len(left) == 0, left.String(), err

@@ -23,7 +23,7 @@ type Trial struct {
 	Subject  Subject
 	Checks   []Check
 	Families []rig.Family // none means all of them
-	// Parallel is how many checks run at a time; 0 means eight for each
+	// Parallel is how many checks run at a time; 0 means twelve for each
 	// processor, because a check waits more than it computes.
 	Parallel int
 	// Reproduce returns the command that repeats one check; nil leaves it out.
@@ -85,7 +85,7 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	absent := 0
 	overcrowded := false // a subject that the rig had to end fails: see notServed
 	var known []scorecard.Cause
-	parallel := cmp.Or(t.Parallel, 8*runtime.GOMAXPROCS(0))
+	parallel := cmp.Or(t.Parallel, 12*runtime.GOMAXPROCS(0))
 	for _, family := range t.families() {
 		p := found[family]
 		if p.absent != nil {

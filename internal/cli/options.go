@@ -103,7 +103,7 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
-	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means eight for each processor")
+	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means twelve for each processor")
 	f.BoolVar(&o.verbose, "v", false, "print the journal as it happens, and at the end all evidence")
 }
 
