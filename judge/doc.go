@@ -6,7 +6,7 @@
 // [Case]: it starts the subject as an [Instance], connects clients as [Conn], applies faults
 // ([Case.Apply]), waits for observations ([Case.Until]), and ends with pass, warn,
 // by-design, fail, broken or skip. All waits end when the subject is quiescent or in a busy loop, or after
-// 20 s ([rig.Scaled]).
+// 30 s ([rig.Scaled]).
 //
 // The package does not know which checks exist: see package checks.
 package judge

@@ -30,7 +30,7 @@ type Run struct {
 // Waiting returns what the check waits for now, or waited for last.
 func (r *Run) Waiting() rig.Waiting { return r.waits.Latest() }
 
-// checkDeadline is how long one check may take: six of the longest waits for the subject. It
+// checkDeadline is how long one check may take: four of the longest waits for the subject. It
 // bounds a check where -within gives the run more than its minute, and decides no verdict: a check
 // that passes it is broken.
 func checkDeadline() time.Duration { return rig.Scaled(2 * time.Minute) }

@@ -47,7 +47,7 @@ func Hopeless(err error) bool {
 // patience is how long one wait for something of the subject lasts at the most: longer than a
 // client repeats a SYN that a full backlog drops, or than a resolver waits for name servers that
 // do not answer. Nearly all waits end before, when the subject is quiescent.
-func patience() time.Duration { return rig.Scaled(20 * time.Second) }
+func patience() time.Duration { return rig.Scaled(30 * time.Second) }
 
 const (
 	// lookInterval is the time between two looks, which cost a millisecond and more each.
@@ -203,7 +203,7 @@ func (c *Case) Until(what string, seen func() (yes bool, last string, err error)
 // it waits for clients, and returns whether it did. On a busy machine it may have
 // to wait for a processor, so the first wait for a subject that never rests is long.
 func (c *Case) AwaitRest() bool {
-	longest := patience() / 4
+	longest := patience() / 6
 	if c.neverRests {
 		longest = rig.Scaled(rig.Settling)
 	}

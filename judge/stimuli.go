@@ -178,7 +178,7 @@ func (c *Case) end() *scorecard.End {
 		return nil // what holds it up may be a client
 	case listens && errors.Is(h.unserved, ErrBusy):
 		end.Kind = scorecard.Busy
-	case listens && Hopeless(h.unserved):
+	case listens && errors.Is(h.unserved, ErrQuiescent): // one that is only slow is not deaf
 		end.Kind = scorecard.Deaf
 	case listens:
 		return nil

@@ -2,7 +2,10 @@
 
 package observe
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // betweenCounts is how often the processes of guarded hosts are counted.
 const betweenCounts = 50 * time.Millisecond
@@ -32,7 +35,7 @@ func (o *Observer) GuardCrowd(root string, most Crowd, exceeded func(now Crowd))
 	o.crowds[c] = true
 	if !o.guarding {
 		o.guarding = true
-		go o.guardCrowds()
+		urgently(o.guardCrowds)
 	}
 	return func() {
 		o.mu.Lock()
@@ -41,11 +44,21 @@ func (o *Observer) GuardCrowd(root string, most Crowd, exceeded func(now Crowd))
 	}
 }
 
-// guardCrowds counts until nothing is guarded any more.
+// urgently calls f on a thread of its own, which comes before all others where the kernel allows
+// that: thousands of processes that fork leave the others a thousandth of a processor.
+func urgently(f func()) {
+	go func() {
+		runtime.LockOSThread() // and the thread ends with the goroutine
+		comeFirst()
+		f()
+	}()
+}
+
+// guardCrowds counts until nothing is guarded any more. It sleeps in the kernel and not by a timer
+// of the runtime, which other threads would have to serve.
 func (o *Observer) guardCrowds() {
-	ticker := time.NewTicker(betweenCounts)
-	defer ticker.Stop()
-	for range ticker.C {
+	for {
+		o.source.sleep(betweenCounts)
 		o.mu.Lock()
 		guarded := make([]*crowd, 0, len(o.crowds))
 		for c := range o.crowds {
@@ -82,6 +95,6 @@ func (o *Observer) countCrowd(c *crowd) {
 	delete(o.crowds, c)
 	o.mu.Unlock()
 	if guarded {
-		go c.exceeded(now)
+		urgently(func() { c.exceeded(now) })
 	}
 }

@@ -77,6 +77,7 @@ type source interface {
 	signals(pid int) (SignalMasks, error)
 	fds(pid int) (FDs, error)
 	threadsOfMachine() int
+	sleep(time.Duration)
 	count(root string) (processes, threads int)
 }
 

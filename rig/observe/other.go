@@ -93,3 +93,7 @@ func ListThreads(int) ([]int, error) { return nil, errUnsupported }
 
 // DescribeThreads returns nothing.
 func DescribeThreads(int) string { return "" }
+
+func comeFirst() {}
+
+func (noSource) sleep(d time.Duration) { time.Sleep(d) }
