@@ -22,5 +22,7 @@ func (*Population) RefuseForks() (func() error, error) {
 	return nil, errors.ErrUnsupported
 }
 func (*Population) End()            {}
+
+func (*Population) Kill() {}
 func Main([]string) int             { return 1 }
 func InnermostPID(int) (int, error) { return 0, errors.ErrUnsupported }

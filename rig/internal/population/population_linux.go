@@ -160,10 +160,13 @@ func (p *Population) Launch(start func() error, unprivileged bool) error {
 	return l.do(start)
 }
 
+// Kill kills all processes at one instant, and waits for nothing.
+func (p *Population) Kill() { _ = p.init.Process.Kill() } // an error means that it has ended
+
 // End kills all processes at one instant and returns when none is left, and no thread is in
 // their namespaces. A second call does nothing.
 func (p *Population) End() {
-	_ = p.init.Process.Kill() // an error means that it has ended
+	p.Kill()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// The kernel keeps a thread that asked its parent, a launcher, to trace it
