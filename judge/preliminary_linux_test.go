@@ -40,7 +40,8 @@ func frail(args []string) int {
 	case "spins":
 		for range 4 { // so that it gets its share of a busy machine
 			go func() {
-				for {
+				for n := 0; ; {
+					n++
 				}
 			}()
 		}

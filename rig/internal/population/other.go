@@ -21,8 +21,8 @@ func (*Population) Launch(func() error, bool) error { return errors.ErrUnsupport
 func (*Population) RefuseForks() (func() error, error) {
 	return nil, errors.ErrUnsupported
 }
-func (*Population) End()            {}
+func (*Population) End() {}
 
-func (*Population) Kill() {}
+func (*Population) Kill()           {}
 func Main([]string) int             { return 1 }
 func InnermostPID(int) (int, error) { return 0, errors.ErrUnsupported }
