@@ -136,13 +136,14 @@ func loop(file *os.File) error {
 
 func preForking(listener *os.File, args []string) error {
 	const workers = 3
+	var last *exec.Cmd
 	for range workers {
-		worker := childOf([]string{args[0], "serving"}, listener)
-		if err := worker.Start(); err != nil {
+		last = childOf([]string{args[0], "serving"}, listener)
+		if err := last.Start(); err != nil {
 			return err
 		}
 	}
-	select {} // it keeps the listening socket
+	return last.Wait() // it keeps the listening socket
 }
 
 func daemonizing(listener *os.File, args []string) error {
