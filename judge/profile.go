@@ -166,13 +166,13 @@ func (c *Case) closesFirst(k *Conn) Side {
 func (c *Case) find() (service dialogue.Service, closes Side, greeting []byte) {
 	candidates := dialogue.Probes
 	greeting, err := c.greeting()
+	defer func() { c.probing = false }()
 	switch {
 	case err != nil:
 		candidates = nil
 	case len(greeting) > 0:
 		candidates = dialogue.Recognise(greeting)
 	}
-	defer func() { c.probing = false }()
 	for len(candidates) > 0 {
 		service := dialogue.MustResolve(candidates[0])
 		candidates = candidates[1:]
@@ -209,7 +209,8 @@ func (c *Case) greeting() ([]byte, error) {
 		return nil, err
 	}
 	defer k.Close()
-	if err := k.AwaitAccepted(); err != nil && !Hopeless(err) {
+	err = k.AwaitAccepted()
+	if c.probing = Hopeless(err); err != nil && !c.probing {
 		return nil, err
 	}
 	c.AwaitRest()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -103,6 +104,29 @@ func TestRulesChooseCalls(t *testing.T) {
 	assert.Equal(t, 4+7*6+4+2, a.Seen()[priority].Workers)
 	require.NoError(t, a.Process.Stdin.(io.Closer).Close())
 	<-a.Ended()
+}
+
+// TestSignalsAreNoCalls: the Go runtime preempts goroutines by SIGURG, which interrupts the
+// look at a subject that makes no call at all.
+func TestSignalsAreNoCalls(t *testing.T) {
+	t.Parallel()
+	a := startAsker(t, priority)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pid, tid := os.Getpid(), syscall.Gettid()
+	ctx, cancel := context.WithCancel(t.Context())
+	var storm sync.WaitGroup
+	defer storm.Wait()
+	defer cancel()
+	storm.Go(func() {
+		for ctx.Err() == nil {
+			assert.NoError(t, syscall.Tgkill(pid, tid, syscall.SIGURG))
+		}
+	})
+	for range 10_000 {
+		waits, _ := a.Unanswered()
+		require.False(t, waits)
+	}
 }
 
 // TestProbabilityIsReproducible draws the same calls from the same seed.

@@ -116,6 +116,9 @@ func (s *Session) waiting() (waits bool, made int) {
 	}
 	fds := [1]unix.PollFd{{Fd: int32(s.filter), Events: unix.POLLIN}}
 	_, err := unix.Poll(fds[:], 0)
+	for err == unix.EINTR { // by a signal with which the Go runtime preempts a goroutine
+		_, err = unix.Poll(fds[:], 0)
+	}
 	return err != nil || fds[0].Revents&unix.POLLIN != 0, made
 }
 

@@ -113,8 +113,8 @@ func threadDone(call string, err error) error {
 func (h *Process) Dead() (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(h.fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
-	if err == unix.EINTR {
-		return false, nil
+	for err == unix.EINTR { // by a signal of the Go runtime
+		n, err = unix.Poll(fds, 0)
 	}
 	return n > 0, os.NewSyscallError("poll", err)
 }
