@@ -61,24 +61,28 @@ func (m Speed) String() string {
 // Measure measures the machine, which takes some milliseconds. What cannot be
 // measured counts as on the reference machine.
 func Measure() Speed {
-	clock, pieces := pieceClock(observe.ProcessorTimeStep())
+	clock := pieceClock(observe.ProcessorTimeStep())
 	m := Speed{processors: runtime.GOMAXPROCS(0), load: readLoad()}
-	m.piece = fastestPiece(pieces, func() (time.Duration, error) { return timePiece(clock) })
+	m.piece = fastestPiece(func() (time.Duration, error) { return timePiece(clock) })
+	m.load = min(m.load, readLoad()) // a thread that runs for a moment is no load
 	return m
 }
+
+// mostPieces is how many pieces of work are timed at the most.
+const mostPieces = 20
 
 // longestStep is the longest step of a clock that can time a piece of work.
 const longestStep = referencePiece / 10
 
-// pieceClock chooses the clock for pieces of work, and how many are timed with it.
+// pieceClock chooses the clock for pieces of work.
 // Processor time is the better measure on a busy machine, but where the kernel counts
 // it in ticks of 10 ms it says of a piece that it took none, or 25 times what it did.
 // Then it is time on the wall: of many pieces the fastest waited for no processor.
-func pieceClock(step time.Duration) (clock func() (time.Duration, error), pieces int) {
+func pieceClock(step time.Duration) (clock func() (time.Duration, error)) {
 	if step > longestStep {
-		return wallTime(), 20
+		return wallTime()
 	}
-	return processorTime, 5
+	return processorTime
 }
 
 // wallTime returns a clock that begins now.
@@ -88,9 +92,13 @@ func wallTime() func() (time.Duration, error) {
 }
 
 // fastestPiece returns the shortest of the times, but for those that no piece can
-// take, or 0 where there is none.
-func fastestPiece(pieces int, piece func() (time.Duration, error)) (fastest time.Duration) {
-	for range pieces {
+// take, or 0 where there is none. A piece that is as fast as on the reference machine is
+// fast enough: the others, on an idle one, may wait for a processor that has to wake up.
+func fastestPiece(piece func() (time.Duration, error)) (fastest time.Duration) {
+	for range mostPieces {
+		if fastest != 0 && fastest <= referencePiece {
+			break
+		}
 		if took, err := piece(); err == nil && took > 0 && (fastest == 0 || took < fastest) {
 			fastest = took
 		}

@@ -31,8 +31,7 @@ func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 	echoed := make(chan error, 1)
 	ready := make(chan struct{})
 	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		defer onOneProcessor()()
 		close(ready)
 		for range trips {
 			if err := errors.Join(there.take(), back.give()); err != nil {
@@ -43,8 +42,7 @@ func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 		echoed <- nil
 	}()
 	<-ready
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	defer onOneProcessor()()
 	began, err := clock()
 	if err != nil {
 		return 0, err
@@ -69,6 +67,23 @@ func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 	}
 	ended, err := clock()
 	return ended - began, err
+}
+
+// onOneProcessor locks the goroutine to its thread, and that to the first of the processors that
+// it may run on, until leave is called. What it costs to wake a thread on another processor
+// depends on how deeply that sleeps: on a virtual machine it may be half a piece of work.
+func onOneProcessor() (leave func()) {
+	runtime.LockOSThread()
+	var all unix.CPUSet
+	processors, err := Processors()
+	if err != nil || unix.SchedGetaffinity(0, &all) != nil || StayOn(processors[0]) != nil {
+		return runtime.UnlockOSThread // the piece takes as long as it takes
+	}
+	return func() {
+		if unix.SchedSetaffinity(0, &all) == nil {
+			runtime.UnlockOSThread()
+		} // otherwise the thread ends with its goroutine
+	}
 }
 
 // processorTime is how much processor time this process has used.
