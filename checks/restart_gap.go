@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"forkrig/judge"
+	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
@@ -36,11 +37,9 @@ var restartGap = judge.Check{
 		g.begin()
 		defer g.end()
 		s.Terminate()
-		if !ends(c) {
-			held.Close() // it waits for its clients
-		}
+		c.AwaitRest()
+		held.Close() // a subject that waits for its clients shall not wait for this one: the gap would be the check's
 		awaitStop(c)
-		held.Close()
 		g.restart()
 		if _, err := c.TryStart(judge.Launch{}); err != nil {
 			c.Fail("set SO_REUSEADDR to 1 before bind, and let no file or lock of the last start prevent the next one",
@@ -55,22 +54,16 @@ var restartGap = judge.Check{
 // awaitStop waits until every process has ended, and kills those that stay, as supervisors
 // do. Whether they should have stayed is judged by the check term.
 func awaitStop(c *judge.Case) {
-	if ends(c) {
-		return
-	}
-	left, listErr := c.Host.Processes()
-	c.Must(listErr)
-	c.Note("%s after SIGTERM (term judges that), and the check kills what a supervisor would kill", scorecard.Counted(len(left), "process stays", "processes stay"))
-	c.KillSubject()
-}
-
-// ends waits until every process has ended, and says whether they have.
-func ends(c *judge.Case) bool {
-	_, err := c.Until("the end of every process", func() (bool, string, error) {
-		left, err := c.Host.Processes()
+	var left rig.ProcessInfos
+	_, err := c.Until("the end of every process", func() (_ bool, _ string, err error) {
+		left, err = c.Host.Processes()
 		return len(left) == 0, left.String(), err
 	})
-	return err == nil
+	if err == nil {
+		return
+	}
+	c.Note("%s after SIGTERM (term judges that), and the check kills what a supervisor would kill", scorecard.Counted(len(left), "process stays", "processes stay"))
+	c.KillSubject()
 }
 
 // gap counts the clients that come while the subject is stopped and started again.

@@ -465,7 +465,7 @@ func (k *Conn) readAtLeast(b []byte, enough int) (int, error) {
 			over = nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if over != nil {
-				if errors.Is(over, ErrQuiescent) && k.forgotten() {
+				if (errors.Is(over, ErrQuiescent) || errors.Is(over, errDismissed)) && k.forgotten() {
 					over = ErrForgotten
 				}
 				return n, over

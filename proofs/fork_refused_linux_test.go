@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/checks"
+	"forkrig/dialogue"
 	"forkrig/internal/cli"
 	"forkrig/rig"
 	"forkrig/scorecard"
@@ -28,23 +29,24 @@ import (
 // otherwise.
 func init() {
 	strangers["fork-or-serve"] = func(args []string) int {
-		return forkOr(args, func(client int) { serveRaw(client) })
+		return forkOr(args, serveRaw, serveRaw)
 	}
 	strangers["fork-or-retry"] = func(args []string) int {
-		return forkOr(args, func(client int) {
-			for !forkWorker(client) {
+		return forkOr(args, serveRaw, func(client int) {
+			for !forkWorker(client, serveRaw) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		})
 	}
 	strangers["fork-or-refuse"] = func(args []string) int {
-		return forkOr(args, func(client int) { _, _ = syscall.Write(client, []byte("try again\n")) })
+		return forkOr(args, serveRaw, func(client int) { _, _ = syscall.Write(client, []byte("try again\n")) })
 	}
+	strangers["fork-and-gone"] = func(args []string) int { return forkOr(args, endUnserved, endUnserved) }
 }
 
-// forkOr is an echo server with a process for each client. or gets the client where fork
-// fails.
-func forkOr(args []string, or func(client int)) int {
+// forkOr is a server with a process for each client, which serves it. or gets the client where
+// fork fails.
+func forkOr(args []string, serve, or func(client int)) int {
 	signal.Ignore(syscall.SIGCHLD) // so that the kernel reaps
 	// The runtime must need no further thread while there is none: it would end the server.
 	runtime.GOMAXPROCS(1)
@@ -60,7 +62,7 @@ func forkOr(args []string, or func(client int)) int {
 				if err != nil {
 					continue
 				}
-				if !forkWorker(client) {
+				if !forkWorker(client, serve) {
 					or(client)
 				}
 				_ = syscall.Close(client)
@@ -76,10 +78,10 @@ func forkOr(args []string, or func(client int)) int {
 //
 //go:norace
 //go:noinline
-func forkWorker(client int) bool {
+func forkWorker(client int, serve func(int)) bool {
 	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno == 0 && pid == 0 {
-		serveRaw(client)
+		serve(client)
 		for {
 			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 		}
@@ -105,6 +107,12 @@ func serveRaw(client int) {
 	}
 }
 
+// endUnserved has the process end with its client unserved, before anybody sees it.
+//
+//go:norace
+//go:nosplit
+func endUnserved(int) {}
+
 // TestRefusedForks: what becomes of the client decides, not that fork failed.
 func TestRefusedForks(t *testing.T) {
 	t.Parallel()
@@ -117,11 +125,15 @@ func TestRefusedForks(t *testing.T) {
 		"fork-or-serve":  {scorecard.Skip, "served as well while the kernel refuses every fork"},
 		"fork-or-retry":  {scorecard.Pass, "serves it when fork succeeds again"},
 		"fork-or-refuse": {scorecard.Pass, "refused a new process to each of 3 clients"},
+		"fork-and-gone":  {scorecard.Pass, "refused a new process to each of 3 clients"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			subject := cli.BuiltIn()
 			subject.Command[0] = rig.Program(name).Args[0]
+			if name == "fork-and-gone" {
+				subject.Service = dialogue.MustResolve("none")
+			}
 			result := selected[0].Judge(t, subject, rig.IPv4)
 			assert.Equal(t, want.verdict, result.Verdict, "%+v", result)
 			assert.Contains(t, strings.Join([]string{result.Observed, result.Reason}, "\n"), want.says)
