@@ -99,14 +99,15 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error, longest time
 		wait.Wait()
 		close(done)
 	}()
-	over := time.NewTimer(longest)
-	defer over.Stop()
-	select {
-	case <-done:
-		c.Return(errs)
-		return judge.Summary(errs)
-	case <-over.C:
-	case <-c.Context().Done():
+	looks := time.NewTicker(100 * time.Millisecond)
+	defer looks.Stop()
+	for began := time.Now(); time.Since(began) < longest || c.AwaitsDevice() && c.Context().Err() == nil; {
+		select {
+		case <-done:
+			c.Return(errs)
+			return judge.Summary(errs)
+		case <-looks.C:
+		}
 	}
 	c.DismissClients()
 	<-done

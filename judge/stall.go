@@ -127,10 +127,18 @@ func (w *wait) over() error {
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", ErrQuiescent, settling)
 	case seen.Fruitless-w.fruitless >= rig.Scaled(observe.FruitlessLimit):
 		return fmt.Errorf("%w: it used %v of processor time without a result", ErrBusy, seen.Fruitless.Round(time.Second))
-	case time.Since(w.began) >= patience():
+	case time.Since(w.began) >= patience() && !w.c.AwaitsDevice():
 		return fmt.Errorf("%w within %v", rig.ErrNotObserved, patience())
 	}
 	return nil
+}
+
+// AwaitsDevice says whether a process of the subject waits for a device now, or in the kernel
+// without a way to interrupt it. On a busy machine that may last for longer than any wait should:
+// it is no fault of the subject.
+func (c *Case) AwaitsDevice() bool {
+	all, err := c.Host.Processes()
+	return err == nil && slices.ContainsFunc(all, func(info rig.ProcessInfo) bool { return info.State == rig.DiskSleep })
 }
 
 // settling is for how long nothing must have happened for a wait to be given up.
