@@ -60,7 +60,7 @@ func outOfDescriptors(c *judge.Case) {
 			unserved++
 		}
 	}
-	if loop != "" && !allAlive(c, listeners) { // those that are left may end, too
+	if !allAlive(c, listeners) { // those that are left may end, too
 		_, _ = c.Until("the end of the listener", func() (bool, string, error) { return !s.Listens(), "it listens", nil })
 	}
 	lift()
