@@ -65,7 +65,11 @@ var vanishedClient = judge.Check{
 			c.Note("%s ends the connection after %v", why, after)
 			return
 		}
-		ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(after+maxWatchTime))
+		watch := maxWatchTime
+		if !known && judge.HasTimeouts(c.Service) { // mostly of a minute or more
+			watch = maxWatchTime / 2
+		}
+		ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(after+watch))
 		defer cancel()
 		there, err := c.Host.AwaitSockets(ctx, "the end of the vanished client's connection", func(all rig.Sockets) bool {
 			return !slices.ContainsFunc(all, func(k rig.Socket) bool { return k.Inode == inode })
@@ -77,7 +81,7 @@ var vanishedClient = judge.Check{
 		switch {
 		case err != nil && !known:
 			c.Skip("the check needs keep-alive, or a timeout of at most %v for a silent client: the connection lasted longer, and the subject has a timer or an alarm, of which the kernel does not show the purpose",
-				maxWatchTime)
+				watch)
 		case err != nil:
 			c.Fail("close the connection when the call fails with ETIMEDOUT or EAGAIN, or ends without an event, after the timeout",
 				"%s should end the connection of a vanished client after %v, but it is still open: %v", why, after, there.On(c.Subject.ListenPort()))

@@ -29,11 +29,17 @@ func (c *Case) waitsForLines() bool {
 	}
 	defer k.leave()
 	const part = "part of a line"
-	if k.Send([]byte(part)) != nil || !c.AwaitRest() {
+	if k.Send([]byte(part)) != nil {
 		return false
 	}
-	if n, err := k.ReadNow(make([]byte, len(part))); n > 0 || err != nil {
-		return false
+	c.probing = true
+	_, err = c.Until("an answer to a part of a line", func() (bool, string, error) {
+		n, err := k.ReadNow(make([]byte, len(part)))
+		return n > 0, "", err
+	})
+	c.probing = false
+	if !Hopeless(err) {
+		return false // it has answered, or has ended the connection
 	}
 	return k.Send([]byte("\n")) == nil && k.Expect([]byte(part+"\n")) == nil
 }
