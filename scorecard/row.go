@@ -20,8 +20,7 @@ func (c Card) rows() []row {
 	var rows []row
 	place := map[string]int{}
 	for _, r := range c.Checks {
-		k, _ := r.Verdict.kind()
-		r.Verdict = k.Verdict
+		r.Verdict = r.Verdict.kind().Verdict
 		i, ok := place[r.Name]
 		if !ok {
 			i = len(rows)
@@ -47,10 +46,13 @@ func families(results []Result) []string {
 // worst returns the gravest verdict of the results, "" without any.
 func worst(results []Result) Verdict { return Card{Checks: results}.Counts().worst() }
 
-// in returns the gravest verdict in one family, "" if the check was not made there.
-func (w row) in(family string) Verdict {
-	return worst(slices.DeleteFunc(slices.Clone(w.results), func(r Result) bool { return r.Family != family }))
+// inFamily returns the results in one family.
+func inFamily(results []Result, family string) []Result {
+	return slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Family != family })
 }
+
+// in returns the gravest verdict in one family, "" if the check was not made there.
+func (w row) in(family string) Verdict { return worst(inFamily(w.results, family)) }
 
 // remark returns in one line what the results with the gravest verdict say, in short, each
 // after its families unless all results say the same.
