@@ -2,10 +2,7 @@
 
 package scorecard
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Card is what all checks together say about one subject. The zero value is a
 // card without checks, of a run that has not ended. Its methods change nothing, so
@@ -121,11 +118,8 @@ func (c Card) end() string {
 			unjudged++
 		}
 	}
-	switch unjudged {
-	case 0:
+	if unjudged == 0 {
 		return text
-	case 1:
-		return text + ", 1 check not judged"
 	}
-	return fmt.Sprintf("%s, %s not judged", text, Counted(unjudged, "check", "checks"))
+	return text + ", " + Counted(unjudged, "check", "checks") + " not judged"
 }

@@ -3,7 +3,9 @@
 package scorecard
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -80,14 +82,7 @@ func (s Stimulus) String() string {
 func (s Stimulus) Ambient() bool { return s == ClientLeaves || s == WorkerEnds || s == ManyClients }
 
 // Stimuli returns all stimuli, for tables.
-func Stimuli() []Stimulus {
-	var all []Stimulus
-	for s := range stimulusWords {
-		all = append(all, s)
-	}
-	slices.Sort(all)
-	return all
-}
+func Stimuli() []Stimulus { return slices.Sorted(maps.Keys(stimulusWords)) }
 
 // End is how a subject was at the end of a check that it failed, where it serves no client
 // any more. The zero value is that of a subject that goes on.
@@ -136,19 +131,20 @@ func (e End) String() string {
 // the same, the words may differ, as those of read and write do; and with the same words it may
 // be deaf in one check and have exited in another.
 func (e End) same(other End) bool {
-	if e.last() != "" && e.last() == other.last() && e.Words != "" && MaskWords(e.Words) == MaskWords(other.Words) {
+	sameStimulus := last(e.After) != "" && last(e.After) == last(other.After)
+	sameWords := MaskWords(e.Words) == MaskWords(other.Words)
+	if sameStimulus && sameWords && e.Words != "" {
 		return true // it goes about its end in the same way, and may have a client left to serve before it
 	}
-	return e.Kind == other.Kind && e.Status == other.Status && e.Signal == other.Signal &&
-		(e.last() == other.last() && e.last() != "" || MaskWords(e.Words) == MaskWords(other.Words))
+	return e.Kind == other.Kind && e.Status == other.Status && e.Signal == other.Signal && (sameStimulus || sameWords)
 }
 
-// last is the last stimulus since the subject served a new client, "" for none.
-func (e End) last() Stimulus {
-	if len(e.After) == 0 {
+// last is the last of the stimuli, "" for none.
+func last(stimuli []Stimulus) Stimulus {
+	if len(stimuli) == 0 {
 		return ""
 	}
-	return e.After[len(e.After)-1]
+	return stimuli[len(stimuli)-1]
 }
 
 // Cause is the one thing that explains several verdicts.
@@ -183,8 +179,7 @@ func (c Cause) sentence(text, words int, because string) string {
 	case n > 1:
 		s += fmt.Sprintf("; %d checks fail%s", n, because)
 	}
-	switch {
-	case c.Unjudged > 0:
+	if c.Unjudged > 0 {
 		s += "; " + Counted(c.Unjudged, "check is", "checks are") + " not judged"
 		if len(c.Families) == 1 {
 			s += " over " + cut(oneLine(c.Families[0]), familyColumns)
@@ -214,80 +209,74 @@ func NewCause(end End, stimulus Stimulus) Cause {
 
 // FindCauses returns the causes of what failed, and enters their numbers in the results: see
 // [Result.CauseID]. Fails with the same end that share a stimulus since the subject last served
-// a new client have one cause (the words may differ where the last stimulus is the same), named after the last stimulus that they share. known are causes
-// that are known already, which come first, and get further checks. A remedy stays where the
-// check did nothing to the subject after the stimulus of the cause: otherwise it may be about
-// something else.
+// a new client have one cause (the words may differ where the last stimulus is the same), named
+// after the last stimulus that they share. known are causes that are known already, which come
+// first, and get further checks. A remedy stays where the check did nothing to the subject after
+// the stimulus of the cause: otherwise it may be about something else.
 func FindCauses(results []Result, known ...Cause) []Cause {
 	var groups []*group
 	for _, cause := range known {
-		groups = append(groups, &group{known: true, cause: cause})
+		groups = append(groups, &group{Cause: cause, known: true})
 	}
 	for i, r := range results {
 		if r.Verdict != Fail || r.End == nil && r.CauseID == 0 {
 			continue
 		}
-		j := slices.IndexFunc(groups, func(g *group) bool { return g.explains(r) })
+		j := slices.IndexFunc(groups, func(g *group) bool { return g.includes(r) })
 		if j < 0 {
 			j = len(groups)
-			groups = append(groups, &group{cause: Cause{End: r.End}, shared: r.End.After})
+			groups = append(groups, &group{Cause: Cause{End: r.End}, shared: r.End.After})
 		}
 		groups[j].add(i, r)
 	}
-	slices.SortStableFunc(groups[len(known):], func(a, b *group) int { return len(b.cause.Checks) - len(a.cause.Checks) })
+	slices.SortStableFunc(groups[len(known):], func(a, b *group) int { return len(b.Checks) - len(a.Checks) })
 	var causes []Cause
 	for n, g := range groups {
-		cause := g.cause
+		g.ID = n + 1
 		if !g.known {
-			var last Stimulus
-			if len(g.shared) > 0 {
-				last = g.shared[len(g.shared)-1]
-			}
-			named := NewCause(*cause.End, last)
-			cause.Text, cause.Stimulus = named.Text, named.Stimulus
+			named := NewCause(*g.End, last(g.shared))
+			g.Text, g.Stimulus = named.Text, named.Stimulus
 		}
-		cause.ID = n + 1
 		for _, i := range g.members {
 			r := &results[i]
 			about := r.CauseID != 0 // it judges the stimulus of a known cause
-			r.CauseID = cause.ID
-			if !about && r.End != nil && r.End.last() != cause.Stimulus {
+			r.CauseID = g.ID
+			if !about && r.End != nil && last(r.End.After) != g.Stimulus {
 				r.Remedy = ""
 			}
-			if cause.Remedy == "" {
-				cause.Remedy = r.Remedy
-			}
+			g.Remedy = cmp.Or(g.Remedy, r.Remedy)
 		}
-		causes = append(causes, cause)
+		causes = append(causes, g.Cause)
 	}
 	return causes
 }
 
 // A group is a cause while it is found.
 type group struct {
+	Cause
 	known   bool
-	cause   Cause
 	shared  []Stimulus // by all members
 	members []int      // as indices of the results
 }
 
-// explains says whether the result belongs to the group.
-func (g *group) explains(r Result) bool {
-	if g.known && r.CauseID == g.cause.ID {
+// includes says whether the result belongs to the group.
+func (g *group) includes(r Result) bool {
+	switch {
+	case g.known && r.CauseID == g.ID:
 		return true
-	}
-	if r.CauseID != 0 || r.End == nil || g.cause.End == nil || !g.cause.End.same(*r.End) {
+	case r.CauseID != 0 || r.End == nil || g.End == nil || !g.End.same(*r.End):
 		return false
+	case g.known:
+		return slices.Contains(r.End.After, g.Stimulus)
+	case len(g.shared)+len(r.End.After) == 0:
+		return slices.Contains(g.Checks, r.Name)
 	}
-	if g.known {
-		return slices.Contains(r.End.After, g.cause.Stimulus)
-	}
-	return len(common(g.shared, r.End.After)) > 0 || len(g.shared)+len(r.End.After) == 0 && slices.Contains(g.cause.Checks, r.Name)
+	return len(common(g.shared, r.End.After)) > 0
 }
 
 func (g *group) add(i int, r Result) {
 	g.members = append(g.members, i)
-	g.cause.Checks, g.cause.Families = addNew(g.cause.Checks, r.Name), addNew(g.cause.Families, r.Family)
+	g.Checks, g.Families = addNew(g.Checks, r.Name), addNew(g.Families, r.Family)
 	if r.End != nil && !g.known {
 		g.shared = common(g.shared, r.End.After)
 	}
@@ -296,16 +285,17 @@ func (g *group) add(i int, r Result) {
 // common returns what is in both lists, in the order of the first. What is ambient counts only
 // where nothing else was done.
 func common(a, b []Stimulus) []Stimulus {
-	isAmbient := func(all []Stimulus) bool {
-		return !slices.ContainsFunc(all, func(s Stimulus) bool { return !s.Ambient() })
-	}
-	ambient := isAmbient(a) && isAmbient(b)
-	return slices.DeleteFunc(slices.Clone(a), func(s Stimulus) bool { return !slices.Contains(b, s) || s.Ambient() && !ambient })
+	special := func(s Stimulus) bool { return !s.Ambient() }
+	ambient := !slices.ContainsFunc(a, special) && !slices.ContainsFunc(b, special)
+	return slices.DeleteFunc(slices.Clone(a), func(s Stimulus) bool {
+		return !slices.Contains(b, s) || s.Ambient() && !ambient
+	})
 }
 
 // masked finds what differs between two runs of a program that says the same: numbers,
 // addresses and times.
-var masked = regexp.MustCompile(`0x[0-9a-fA-F]+|\[[0-9a-fA-F:.]*\](?::[0-9]+)?|(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F.]+|[0-9]+(?:[.:,/-][0-9]+)*`)
+var masked = regexp.MustCompile(`0x[0-9a-fA-F]+|\[[0-9a-fA-F:.]*\](?::[0-9]+)?` +
+	`|(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F.]+|[0-9]+(?:[.:,/-][0-9]+)*`)
 
 // MaskWords returns a line that a subject wrote with its numbers, addresses and times masked, so
 // that two runs that say the same say it in the same bytes.

@@ -112,8 +112,8 @@ func (c Card) details(style Style) []string {
 			case i == 0:
 				all = append(append(all, title), f.brief(columns)...)
 			default:
-				text := fmt.Sprintf(" because of cause %d: ", f.CauseID) + oneLine(cmp.Or(f.Observed, f.Reason))
-				all = append(all, title+cut(strings.TrimSuffix(text, ": "), max(columns-width(title), 0)))
+				text := labelled(fmt.Sprintf(" because of cause %d", f.CauseID), oneLine(cmp.Or(f.Observed, f.Reason)))
+				all = append(all, title+cut(text, max(columns-width(title), 0)))
 			}
 		}
 	}

@@ -64,7 +64,8 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	case err != nil:
 		return err
 	case version.Schema > schema:
-		return fmt.Errorf("the card has schema %d, and this forkrig reads up to %d: use a newer forkrig", version.Schema, schema)
+		return fmt.Errorf("the card has schema %d, and this forkrig reads up to %d: use a newer forkrig",
+			version.Schema, schema)
 	case version.Schema == schema:
 		required = append(required, "complete")
 	}
@@ -88,30 +89,23 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	var results []Result
 	for i, check := range card.Checks {
 		var result Result
-		if err := result.UnmarshalJSON(check); err != nil {
-			if result.Name != "" {
-				return fmt.Errorf("check %d (%q): %w", i+1, result.Name, err)
-			}
+		err := result.UnmarshalJSON(check)
+		switch {
+		case err != nil && result.Name == "":
 			return fmt.Errorf("check %d: %w", i+1, err)
-		}
-		if slices.ContainsFunc(results, result.sameCheck) {
+		case err != nil:
+			return fmt.Errorf("check %d (%q): %w", i+1, result.Name, err)
+		case slices.ContainsFunc(results, result.sameCheck):
 			return fmt.Errorf("check %d (%q): it is there twice over %q", i+1, result.Name, result.Family)
 		}
 		results = append(results, result)
 	}
 	*c = Card(card.plainCard)
 	c.Checks = results
-	c.Causes = orNil(c.Causes)
-	for i := range c.Causes {
-		cause := &c.Causes[i]
-		cause.Checks, cause.Families = orNil(cause.Checks), orNil(cause.Families)
-		if cause.End != nil {
-			cause.End.After = orNil(cause.End.After)
-		}
-	}
 	if c.Profile.Service == (Service{}) {
 		c.Profile.Service = card.Service
 	}
+	dropEmptyLists(reflect.ValueOf(c))
 	return nil
 }
 
@@ -146,19 +140,26 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("verdict %q is not the gravest of its runs: %v", r.Verdict, all)
 	}
 	r.Duration = time.Duration(result.Duration)
-	r.Evidence, r.Findings, r.Stimuli = orNil(r.Evidence), orNil(r.Findings), orNil(r.Stimuli)
-	if r.End != nil {
-		r.End.After = orNil(r.End.After)
-	}
 	return nil
 }
 
-// orNil returns nil for an empty list, so that a card is the same when it was written and read.
-func orNil[T any](list []T) []T {
-	if len(list) == 0 {
-		return nil
+// dropEmptyLists makes each empty list below v nil, so that a card is the same when it was written
+// and read.
+func dropEmptyLists(v reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		dropEmptyLists(v.Elem())
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			dropEmptyLists(v.Field(i))
+		}
+	case v.Kind() == reflect.Slice && v.Len() == 0:
+		v.SetZero()
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			dropEmptyLists(v.Index(i))
+		}
 	}
-	return list
 }
 
 // milliseconds is a duration that JSON has in milliseconds, with one decimal.
@@ -207,27 +208,18 @@ func describe(err error) error {
 	if !ok {
 		return err
 	}
-	wanted := "a string"
-	switch e.Type.Kind() {
-	case reflect.Struct, reflect.Map:
-		wanted = "an object"
-	case reflect.Slice:
-		wanted = "an array"
-	case reflect.Bool:
-		wanted = "true or false"
-	case reflect.Float64:
-		wanted = "a number"
-	case reflect.Int:
-		wanted = "a whole number"
-	case reflect.Uint64:
-		wanted = "a whole number from 0 to 2^64-1"
-	}
-	text := fmt.Sprintf("this is JSON %s, and %s is required", e.Value, wanted)
+	text := fmt.Sprintf("this is JSON %s, and %s is required", e.Value, cmp.Or(inJSON[e.Type.Kind()], "a string"))
 	field := strings.TrimPrefix(strings.TrimPrefix(e.Field, "plainCard."), "plainResult.")
 	if field == "" {
 		return errors.New(text)
 	}
 	return fmt.Errorf("read field %q: %s", field, text)
+}
+
+// inJSON says what JSON has for the kinds of types of a card that are no strings.
+var inJSON = map[reflect.Kind]string{
+	reflect.Struct: "an object", reflect.Map: "an object", reflect.Slice: "an array", reflect.Bool: "true or false",
+	reflect.Float64: "a number", reflect.Int: "a whole number", reflect.Uint64: "a whole number from 0 to 2^64-1",
 }
 
 // encode is json.Marshal that leaves the <, > and & of commands readable.
@@ -249,12 +241,12 @@ func (c Card) WriteJSON(w io.Writer) error {
 			return fmt.Errorf("write scorecard: check %d (%q): %w", i+1, r.Name, err)
 		}
 	}
-	compact, err := encode(c)
-	if err != nil {
-		return fmt.Errorf("write scorecard: %w", err)
-	}
 	var b bytes.Buffer
-	if err := json.Indent(&b, compact, "", "  "); err != nil {
+	compact, err := encode(c)
+	if err == nil {
+		err = json.Indent(&b, compact, "", "  ")
+	}
+	if err != nil {
 		return fmt.Errorf("write scorecard: %w", err)
 	}
 	_, err = w.Write(escapeJSON(b.Bytes()))

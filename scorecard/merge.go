@@ -184,10 +184,7 @@ func merge(sources ...Source) (Card, error) {
 // with returns the result together with a further one of the same check.
 func (r Result) with(further Result) Result {
 	all := r.Runs.add(further.Runs)
-	findings := slices.Clone(r.Findings)
-	for _, f := range further.Findings {
-		findings = addNew(findings, f)
-	}
+	findings := addNew(slices.Clone(r.Findings), further.Findings...)
 	duration := max(r.Duration, 0) + max(further.Duration, 0)
 	if duration < 0 {
 		duration = math.MaxInt64
@@ -199,11 +196,14 @@ func (r Result) with(further Result) Result {
 	return r
 }
 
-func addNew(all []string, s string) []string {
-	if slices.Contains(all, s) {
-		return all
+// addNew appends what the list does not have.
+func addNew(all []string, more ...string) []string {
+	for _, s := range more {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
 	}
-	return append(all, s)
+	return all
 }
 
 func contradiction(name, other, field, value, otherValue string) error {

@@ -36,9 +36,7 @@ func (c Card) rows() []row {
 func families(results []Result) []string {
 	var all []string
 	for _, r := range results {
-		if !slices.Contains(all, r.Family) {
-			all = append(all, r.Family)
-		}
+		all = addNew(all, r.Family)
 	}
 	return all
 }
@@ -61,14 +59,10 @@ func (w row) remark(short func(Result) string) string {
 	var texts []string
 	by := map[string][]Result{}
 	for _, r := range w.results {
-		if r.Verdict != gravest {
-			continue
+		if r.Verdict == gravest {
+			t := short(r)
+			texts, by[t] = addNew(texts, t), append(by[t], r)
 		}
-		t := short(r)
-		if _, ok := by[t]; !ok {
-			texts = append(texts, t)
-		}
-		by[t] = append(by[t], r)
 	}
 	if len(texts) == 1 && len(by[texts[0]]) == len(w.results) {
 		return texts[0]
@@ -81,26 +75,18 @@ func (w row) remark(short func(Result) string) string {
 	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), "; ")
 }
 
-// short says what there is to say about the verdict: of a pass what was observed, else
-// the findings, and the remedy or the reason.
+// short says why the verdict is not a pass: the findings, and the remedy or the reason.
 func (r Result) short() string {
-	if r.Verdict == Pass {
-		return r.Observed
-	}
-	text := cmp.Or(r.Reason, r.Remedy, r.Observed)
-	if len(r.Findings) > 0 {
-		text = strings.TrimSuffix(strings.Join(r.Findings, ", ")+": "+text, ": ")
-	}
-	return text
+	return labelled(strings.Join(r.Findings, ", "), cmp.Or(r.Reason, r.Remedy, r.Observed))
 }
 
-// remark is short in one line, after how many runs of a merged card have the verdict.
+// remark says in one line what was observed where it is a pass, else why it is not, after how
+// many runs of a merged card have the verdict.
 func (r Result) remark() string {
-	text := oneLine(r.short())
-	if how := r.often(); how != "" && r.Verdict != Pass {
-		return strings.TrimSuffix(how+": "+text, ": ")
+	if r.Verdict == Pass {
+		return oneLine(r.Observed)
 	}
-	return text
+	return labelled(r.often(), oneLine(r.short()))
 }
 
 // explanation is the cause that explains the result, or else remark.

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 )
 
 // wrongRows returns the rows of what fails, is broken or warns, the gravest first, and those
@@ -62,7 +61,7 @@ func (c Card) table(rows []row, told map[int]bool, style Style) []string {
 		if !told[r.CauseID] {
 			return r.remark()
 		}
-		text := strings.TrimSuffix(r.explanation()+": "+oneLine(r.Remedy), ": ")
+		text := labelled(r.explanation(), oneLine(r.Remedy))
 		if slices.Contains(remarks, text) {
 			return r.explanation()
 		}

@@ -155,7 +155,6 @@ func split(s string, columns int) (head, tail string) {
 // wrap returns a printable line as lines of so many columns, all but the first with an
 // indent. It breaks at blanks, and within a word that is longer than a line.
 func wrap(s string, columns, indent int) []string {
-	const widest = 2 // of a character
 	var all []string
 	start, line := "", ""
 	end := func() {
@@ -172,7 +171,10 @@ func wrap(s string, columns, indent int) []string {
 			end()
 		}
 		for width(line)+width(word) > columns {
-			head, tail := split(word, max(columns-width(line), widest))
+			head, tail := split(word, max(columns-width(line), 1))
+			if head == "" { // a wide character does not fit
+				break
+			}
 			line, word = line+head, tail
 			end()
 		}
@@ -243,6 +245,14 @@ func runeWidth(r rune) int {
 		return 2
 	}
 	return 1
+}
+
+// labelled puts a label and a colon before a text, where there are both.
+func labelled(label, text string) string {
+	if label == "" || text == "" {
+		return label + text
+	}
+	return label + ": " + text
 }
 
 // enumerate joins names as a sentence does: "IPv4", "IPv4 and IPv6", "a, b and c".
