@@ -30,23 +30,25 @@ type finding struct {
 // findings returns what fails, is broken or a warning, the gravest first. Where alike is set,
 // families may differ in what was observed.
 func (c Card) findings(alike bool) []finding {
+	type common struct {
+		verdict                            Verdict
+		expected, observed, remedy, reason string
+		cause                              int
+		runs                               Counts
+	}
+	said := func(r Result) common {
+		if alike {
+			r.Expected, r.Observed = "", ""
+		}
+		return common{r.Verdict, r.Expected, r.Observed, r.Remedy, r.Reason, r.CauseID, r.Runs}
+	}
 	var all []finding
 	for _, w := range c.rows() {
-		first := len(all)
-		for _, r := range w.results {
-			if !r.Verdict.kind().told || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0 {
-				continue // the first screen says it all
-			}
-			i := slices.IndexFunc(all[first:], func(f finding) bool {
-				return f.Verdict == r.Verdict && f.Remedy == r.Remedy && f.Reason == r.Reason &&
-					f.CauseID == r.CauseID && f.Runs == r.Runs &&
-					(alike || f.Expected == r.Expected && f.Observed == r.Observed)
-			})
-			if i < 0 {
-				i = len(all) - first
-				all = append(all, finding{Result: r})
-			}
-			all[first+i].results = append(all[first+i].results, r)
+		told := slices.DeleteFunc(w, func(r Result) bool { // the first screen says all about the others
+			return !r.Verdict.kind().told || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0
+		})
+		for _, results := range grouped(told, said) {
+			all = append(all, finding{results[0], results})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b finding) int { return b.Verdict.kind().gravity - a.Verdict.kind().gravity })
@@ -236,16 +238,16 @@ func (f finding) evidence() (all []string) {
 // The error for a check that the card does not have names those that it has.
 func (c Card) WriteCheck(w io.Writer, name string, style Style) error {
 	all := c.rows()
-	i := slices.IndexFunc(all, func(w row) bool { return w.name == name })
+	i := slices.IndexFunc(all, func(w row) bool { return w[0].Name == name })
 	if i < 0 {
 		var names []string
 		for _, row := range all {
-			names = append(names, printable(row.name))
+			names = append(names, printable(row[0].Name))
 		}
 		return fmt.Errorf("the card has no check called %q: it has %s", name, cmp.Or(enumerate(names), "none"))
 	}
 	var text []string
-	for _, r := range all[i].results {
+	for _, r := range all[i] {
 		f := finding{r, []Result{r}}
 		if len(text) > 0 {
 			text = append(text, "")

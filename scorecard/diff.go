@@ -172,7 +172,7 @@ func (d Difference) summary() string {
 	}
 	text += fmt.Sprintf("%d the same", len(d.Same))
 	if len(d.Causes) > 0 {
-		text += fmt.Sprintf("; worse: %s checks from being judged", Counted(len(d.Causes), "cause keeps", "causes keep"))
+		text += "; worse: " + Counted(len(d.Causes), "cause keeps", "causes keep") + " checks from being judged"
 	}
 	return text
 }
@@ -205,11 +205,16 @@ func (d Difference) WriteText(w io.Writer, style Style) error {
 			continue
 		}
 		var rows [][]string
-		for _, l := range join(s.changes) {
-			to := paint(string(cmp.Or(l.New, "-")), l.New, style.Colour)
-			rows = append(rows, []string{"  " + cut(oneLine(l.Name), nameColumns),
-				cut(oneLine(enumerate(l.families)), nameColumns),
-				fmt.Sprintf("%s → %s", cmp.Or(l.Old, "-"), to), oneLine(l.Remark)})
+		for _, alike := range grouped(s.changes, Change.withoutFamily) {
+			var families []string
+			for _, change := range alike {
+				families = append(families, change.Family)
+			}
+			change := alike[0]
+			to := paint(string(cmp.Or(change.New, "-")), change.New, style.Colour)
+			rows = append(rows, []string{"  " + cut(oneLine(change.Name), nameColumns),
+				cut(oneLine(enumerate(families)), nameColumns),
+				fmt.Sprintf("%s → %s", cmp.Or(change.Old, "-"), to), oneLine(change.Remark)})
 		}
 		fmt.Fprintf(&b, "\n%s\n%s\n", s.heading, strings.Join(grid(rows, style.rest), "\n"))
 	}
@@ -218,24 +223,8 @@ func (d Difference) WriteText(w io.Writer, style Style) error {
 	return err
 }
 
-// A line is one change, and all families in which it is the same.
-type line struct {
-	Change
-	families []string
-}
-
-// join puts the changes of one check that differ in the family alone into one line.
-func join(changes []Change) []line {
-	var all []line
-	for _, c := range changes {
-		alone := c
-		alone.Family = ""
-		i := slices.IndexFunc(all, func(l line) bool { return l.Change == alone })
-		if i < 0 {
-			i = len(all)
-			all = append(all, line{Change: alone})
-		}
-		all[i].families = append(all[i].families, c.Family)
-	}
-	return all
+// withoutFamily is alike for the changes of one check that differ in the family alone.
+func (c Change) withoutFamily() Change {
+	c.Family = ""
+	return c
 }

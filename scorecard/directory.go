@@ -46,56 +46,48 @@ func (s Shards) OK() bool {
 //
 // For each check and family the merged card has what the first run with the gravest
 // verdict (fail, broken, warn, skip, by-design, pass, in this order) says, with the findings
-// of all runs, and counts the runs with each verdict. A duration is the sum: the time that all runs spent on the check. The kernel
-// and the machine are all different ones; the seed is that of the first run, and Runs
-// has every one. Merged cards may be merged again, with the same result as if all were
-// merged at once.
+// of all runs, and counts the runs with each verdict. A duration is the sum: the time that all
+// runs spent on the check. The kernel and the machine are all different ones; the seed is that
+// of the first run, and Runs has every one. Merged cards may be merged again, with the same
+// result as if all were merged at once.
 //
-// Cards that do not belong together are an error that names the cards and the field:
-// their subjects or what they expect of a check differ, they divide the search by
-// different numbers of shards, or two are the same
-// shard or the same card. That shards are missing is no error, see [Shards.OK]. The directory out is
-// made if it does not exist, and must be empty: an old card there could be taken for the
-// new one, or be merged. In case of an error in a card nothing is written.
+// Cards that do not belong together are an error that names the cards and the field: their
+// subjects or what they expect of a check differ, they divide the search by different numbers
+// of shards, or two are the same shard or the same card. That shards are missing is no error,
+// see [Shards.OK]. The directory out is made if it does not exist, and must be empty: an old
+// card there could be taken for the new one, or be merged. In case of an error in a card
+// nothing is written.
 func MergeDirectories(out string, names ...string) (Shards, error) {
 	if entries, err := os.ReadDir(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 	} else if len(entries) > 0 {
-		return Shards{}, fmt.Errorf("merge scorecards into %s: it is not empty: name a new directory first, and then the cards or directories to merge", out)
+		return Shards{}, fmt.Errorf("merge scorecards into %s: it is not empty: name a new directory first, "+
+			"and then the cards or directories to merge", out)
 	}
 	var shards Shards
 	var stories []story
 	for _, name := range names {
-		var sources []Source
-		var found []story
-		info, err := os.Stat(name)
-		if err == nil && !info.IsDir() {
-			sources = make([]Source, 1)
-			sources[0].Name = name
-			sources[0].Card, err = ReadFile(name)
-		} else {
-			sources, found, err = gatherDirectory(name)
-		}
+		sources, found, err := gather(name)
 		if err != nil {
 			return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 		}
 		if len(sources) == 0 {
 			shards.Without = append(shards.Without, name)
 		}
-		shards.Sources = append(shards.Sources, sources...)
-		stories = append(stories, found...)
+		shards.Sources, stories = append(shards.Sources, sources...), append(stories, found...)
 	}
 	if len(shards.Sources) == 0 {
-		return Shards{}, fmt.Errorf("merge scorecards: there is no %s below %s: name the directories that the runs wrote", CardFile, enumerate(names))
+		return Shards{}, fmt.Errorf("merge scorecards: there is no %s below %s: name the directories that the runs wrote",
+			CardFile, enumerate(names))
 	}
 	var err error
 	if shards.Card, err = merge(shards.Sources...); err != nil {
 		return Shards{}, err
 	}
-	if err := os.MkdirAll(out, 0o777); err != nil {
-		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
+	if err = os.MkdirAll(out, 0o777); err == nil {
+		err = WriteFile(filepath.Join(out, CardFile), shards.Card)
 	}
-	if err := WriteFile(filepath.Join(out, CardFile), shards.Card); err != nil {
+	if err != nil {
 		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 	}
 	shards.Stories, err = writeStories(out, stories)
@@ -108,9 +100,13 @@ type story struct {
 	files map[string][]byte
 }
 
-// gatherDirectory reads the cards and the failing stories below a directory, in the
-// order of their names.
-func gatherDirectory(dir string) (sources []Source, stories []story, err error) {
+// gather reads a card, or the cards and the failing stories below a directory, in the order of
+// their names.
+func gather(dir string) (sources []Source, stories []story, err error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		card, err := ReadFile(dir)
+		return []Source{{dir, card}}, nil, err
+	}
 	root, err := os.OpenRoot(dir) // what is below cannot lead out of it
 	if err != nil {
 		return nil, nil, err
@@ -165,11 +161,8 @@ func readRegular(root *os.Root, name string, entry fs.DirEntry) ([]byte, error) 
 
 // storyName takes the name of a story's file apart.
 func storyName(name string) (stem, suffix string, ok bool) {
-	if !strings.HasPrefix(name, storyPrefix) {
-		return "", "", false
-	}
 	for _, suffix := range storySuffixes {
-		if stem, ok := strings.CutSuffix(name, suffix); ok {
+		if stem, ok := strings.CutSuffix(name, suffix); ok && strings.HasPrefix(name, storyPrefix) {
 			return stem, suffix, true
 		}
 	}

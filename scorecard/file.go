@@ -103,7 +103,8 @@ func checkMarkdown(name, markdownName string) error {
 		_, _ = io.ReadFull(file, start) // what is short does not match
 	}
 	if string(start) != markdownStart {
-		return fmt.Errorf("%s would be replaced by the Markdown of the card, and is something else: give the card another name", markdownName)
+		return fmt.Errorf("%s would be replaced by the Markdown of the card, and is something else: "+
+			"give the card another name", markdownName)
 	}
 	return nil
 }

@@ -14,45 +14,51 @@ const listIndent = 2
 
 // A list has the names of checks with the same verdict.
 type list struct {
+	title
+	checks []row // with the results that have the title
+}
+
+// A title is what is said of all checks in a list.
+type title struct {
 	verdict Verdict
 	label   string // what is said in brackets
 	unnamed bool   // the cause says how many they are
-	rows    []row  // with the results that have the verdict and the label
+}
+
+// titleOf returns the title of the list for a result.
+func titleOf(r Result, told map[int]bool) title {
+	switch {
+	case r.Unjudged:
+		return title{r.Verdict, "not judged", false}
+	case told[r.CauseID] && r.Verdict == Skip:
+		return title{r.Verdict, fmt.Sprintf("not judged, cause %d", r.CauseID), true}
+	case told[r.CauseID]:
+		return title{r.Verdict, fmt.Sprintf("cause %d", r.CauseID), false}
+	}
+	return title{verdict: r.Verdict}
 }
 
 // listed returns the lists of the checks that are not in the rows, what is wrong first. Where
 // brief is set, there is one list for each verdict.
-func (c Card) listed(rows []row, told map[int]bool, brief bool) []*list {
-	var all []*list
+func (c Card) listed(rows []row, told map[int]bool, brief bool) []list {
+	var others []Result
 	for _, w := range c.rows() {
-		if slices.ContainsFunc(rows, func(shown row) bool { return shown.name == w.name }) {
-			continue
-		}
-		for _, r := range w.results {
-			label, follows := "", told[r.CauseID] && !brief
-			switch {
-			case r.Unjudged && !brief:
-				label = "not judged"
-			case follows && r.Verdict == Skip:
-				label = fmt.Sprintf("not judged, cause %d", r.CauseID)
-			case follows:
-				label = fmt.Sprintf("cause %d", r.CauseID)
-			}
-			i := slices.IndexFunc(all, func(l *list) bool { return l.verdict == r.Verdict && l.label == label })
-			if i < 0 {
-				i = len(all)
-				all = append(all, &list{verdict: r.Verdict, label: label, unnamed: follows && r.Verdict == Skip})
-			}
-			l := all[i]
-			if len(l.rows) == 0 || l.rows[len(l.rows)-1].name != w.name {
-				l.rows = append(l.rows, row{name: w.name})
-			}
-			last := &l.rows[len(l.rows)-1]
-			last.results = append(last.results, r)
+		if !slices.ContainsFunc(rows, func(shown row) bool { return shown[0].Name == w[0].Name }) {
+			others = append(others, w...)
 		}
 	}
+	of := func(r Result) title {
+		if brief {
+			return title{verdict: r.Verdict}
+		}
+		return titleOf(r, told)
+	}
+	var all []list
+	for _, results := range grouped(others, of) {
+		all = append(all, list{of(results[0]), Card{Checks: results}.rows()})
+	}
 	order := []Verdict{Fail, Broken, Warn, ByDesign, Pass, Skip}
-	slices.SortStableFunc(all, func(a, b *list) int {
+	slices.SortStableFunc(all, func(a, b list) int {
 		rank := slices.Index(order, a.verdict) - slices.Index(order, b.verdict)
 		return cmp.Or(rank, cmp.Compare(a.label, b.label))
 	})
@@ -61,17 +67,17 @@ func (c Card) listed(rows []row, told map[int]bool, brief bool) []*list {
 
 // lines returns the list in at most so many lines. Families are named where they are less than
 // the given number: once where those of all checks are the same, else for each check.
-func (l *list) lines(most, families int, style Style) []string {
-	who := l.rows[0].who(families)
-	alike := !slices.ContainsFunc(l.rows, func(w row) bool { return w.who(families) != who })
+func (l list) lines(most, families int, style Style) []string {
+	who := l.checks[0].who(families)
+	alike := !slices.ContainsFunc(l.checks, func(w row) bool { return w.who(families) != who })
 	notes := []string{l.label}
 	if alike {
 		notes = append(notes, who)
 	}
-	label := fmt.Sprintf("%s %d", l.verdict, len(l.rows)) + inBrackets(notes...)
-	names := make([]string, len(l.rows))
-	for i, w := range l.rows {
-		if names[i] = cut(oneLine(w.name), nameColumns/2); !alike {
+	label := fmt.Sprintf("%s %d", l.verdict, len(l.checks)) + inBrackets(notes...)
+	names := make([]string, len(l.checks))
+	for i, w := range l.checks {
+		if names[i] = cut(oneLine(w[0].Name), nameColumns/2); !alike {
 			names[i] += inBrackets(w.who(families))
 		}
 	}
@@ -97,7 +103,7 @@ func (l *list) lines(most, families int, style Style) []string {
 
 // who names the families of the row, "" where they are as many as the given number.
 func (w row) who(all int) string {
-	in := families(w.results)
+	in := families(w)
 	if len(in) == all {
 		return ""
 	}

@@ -63,7 +63,7 @@ func (c Card) markdown(limit int) []byte {
 		fmt.Fprintf(&b, " cause, remedy, or what was observed |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
 	}
 	for _, row := range rows {
-		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row.name), 100)))
+		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row[0].Name), 100)))
 		for _, family := range columns {
 			v := row.in(family)
 			if v.wrong() {

@@ -9,27 +9,35 @@ import (
 	"strings"
 )
 
-// A row is one check with its results, in every family.
-type row struct {
-	name    string
-	results []Result
-}
+// A row is the results of one check, in every family.
+type row []Result
 
 // rows returns the checks in order of appearance. An invalid verdict is broken.
 func (c Card) rows() []row {
 	var rows []row
-	place := map[string]int{}
-	for _, r := range c.Checks {
-		r.Verdict = r.Verdict.kind().Verdict
-		i, ok := place[r.Name]
-		if !ok {
-			i = len(rows)
-			place[r.Name] = i
-			rows = append(rows, row{name: r.Name})
+	for _, results := range grouped(c.Checks, func(r Result) string { return r.Name }) {
+		for i, r := range results {
+			results[i].Verdict = r.Verdict.kind().Verdict
 		}
-		rows[i].results = append(rows[i].results, r)
+		rows = append(rows, results)
 	}
 	return rows
+}
+
+// grouped returns items with the same key together, in order of appearance.
+func grouped[T any, K comparable](items []T, key func(T) K) [][]T {
+	var groups [][]T
+	place := map[K]int{}
+	for _, item := range items {
+		k := key(item)
+		i, known := place[k]
+		if !known {
+			i, place[k] = len(groups), len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], item)
+	}
+	return groups
 }
 
 // families returns the families of all results in order of appearance.
@@ -50,27 +58,20 @@ func inFamily(results []Result, family string) []Result {
 }
 
 // in returns the gravest verdict in one family, "" if the check was not made there.
-func (w row) in(family string) Verdict { return worst(inFamily(w.results, family)) }
+func (w row) in(family string) Verdict { return worst(inFamily(w, family)) }
 
 // remark returns in one line what the results with the gravest verdict say, in short, each
 // after its families unless all results say the same.
 func (w row) remark(short func(Result) string) string {
-	gravest := worst(w.results)
+	gravest := worst(w)
+	said := slices.DeleteFunc(slices.Clone(w), func(r Result) bool { return r.Verdict != gravest })
 	var texts []string
-	by := map[string][]Result{}
-	for _, r := range w.results {
-		if r.Verdict == gravest {
-			t := short(r)
-			texts, by[t] = addNew(texts, t), append(by[t], r)
+	for _, results := range grouped(said, short) {
+		text := short(results[0])
+		if len(results) < len(w) && text != "" {
+			text = labelled(oneLine(enumerate(families(results))), text)
 		}
-	}
-	if len(texts) == 1 && len(by[texts[0]]) == len(w.results) {
-		return texts[0]
-	}
-	for i, t := range texts {
-		if who := enumerate(families(by[t])); t != "" && who != "" {
-			texts[i] = oneLine(who) + ": " + t
-		}
+		texts = append(texts, text)
 	}
 	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), "; ")
 }

@@ -11,9 +11,9 @@ import (
 // wrongRows returns the rows of what fails, is broken or warns, the gravest first, and those
 // that follow from a cause that is told before others. What the run did not judge is no row.
 func wrongRows(all []row, told map[int]bool) []row {
-	all = slices.DeleteFunc(all, func(w row) bool { return !slices.ContainsFunc(w.results, Result.wrong) })
+	all = slices.DeleteFunc(all, func(w row) bool { return !slices.ContainsFunc(w, Result.wrong) })
 	slices.SortStableFunc(all, func(a, b row) int {
-		graver := worst(b.results).kind().gravity - worst(a.results).kind().gravity
+		graver := worst(b).kind().gravity - worst(a).kind().gravity
 		return cmp.Or(graver, cmp.Compare(a.firstCause(told), b.firstCause(told)))
 	})
 	return all
@@ -29,7 +29,7 @@ const noCause = math.MaxInt
 // follows, noCause where something does not follow from one that is told.
 func (w row) firstCause(told map[int]bool) int {
 	first := noCause
-	for _, r := range w.results {
+	for _, r := range w {
 		if !r.wrong() {
 			continue
 		}
@@ -68,7 +68,7 @@ func (c Card) table(rows []row, told map[int]bool, style Style) []string {
 		return text
 	}
 	for _, row := range rows {
-		name := oneLine(row.name)
+		name := oneLine(row[0].Name)
 		line := []string{pad(cut(name, nameColumns/2), min(width(name), nameColumns/2))}
 		for _, family := range columns {
 			v := row.in(family)
