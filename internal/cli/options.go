@@ -71,6 +71,7 @@ type Options struct {
 	families []rig.Family
 	part     scorecard.Shard
 	leftOut  []search.Verb
+	story    search.Story
 }
 
 // subjectFlags adds the flags that describe a subject.
@@ -201,7 +202,11 @@ func (o *Options) check() (err error) {
 	if o.selected, err = checks.Select(o.checks); err != nil {
 		return fmt.Errorf("-checks: %w", err)
 	}
-	return o.describe()
+	if err := o.describe(); err != nil || o.replay == "" {
+		return err
+	}
+	o.story, err = readStory(o.replay)
+	return err
 }
 
 // maxParallel is more checks than there are.

@@ -85,7 +85,7 @@ func (o *Options) search(tb rig.TB, out *output) int {
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 		var err error
 		if status, err = o.searchSetups(tb, out); err != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
+			complain(err)
 		}
 	})
 	if outcome.Failed {
@@ -113,8 +113,9 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 	}
 	var dir *soakDir
 	if o.soak > 0 {
-		if dir, err = newSoakDir(rig.FromInvoker(o.soakDir)); err != nil {
-			return statusUsage, err
+		dir = &soakDir{path: rig.FromInvoker(o.soakDir)}
+		if err := os.MkdirAll(dir.path, 0o777); err != nil {
+			return statusUsage, fmt.Errorf("-soak-dir: %w", err)
 		}
 		dir.card = scorecard.Card{Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}
 		if o.part.Of > 1 {
@@ -194,9 +195,10 @@ func readStory(name string) (search.Story, error) {
 
 // replayStory plays the story again, tells out how it ends, and returns the exit status.
 // It does not fail tb.
-func (o *Options) replayStory(tb rig.TB, out *output, story search.Story) int {
+func (o *Options) replayStory(tb rig.TB, out *output) int {
 	ctx, stop := o.bounded(tb.Context())
 	defer stop()
+	story := o.story
 	subject := story.Subject
 	if o.foreign() {
 		subject = o.judged
@@ -226,13 +228,6 @@ type soakDir struct {
 	card scorecard.Card
 }
 
-func newSoakDir(path string) (*soakDir, error) {
-	if err := os.MkdirAll(path, 0o777); err != nil {
-		return nil, fmt.Errorf("-soak-dir: %w", err)
-	}
-	return &soakDir{path: path}, nil
-}
-
 // progress returns what is called as the search of a setup goes on.
 func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits, repeat func(search.Story) string) func(search.Report) {
 	checks := d.card.Checks
@@ -254,7 +249,7 @@ func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families ma
 			d.card.Checks = append(d.card.Checks[:len(d.card.Checks):len(d.card.Checks)], result)
 		}
 		if err := d.keep(report); err != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+			complain(err)
 		}
 		fmt.Fprintf(out, "%8v  %-8s %7d stories %8d actions %4d failed %4d broken\n",
 			time.Since(began).Round(time.Second), setup.Name, report.Schedules, report.Actions, report.Failures, report.Broken)
@@ -264,17 +259,16 @@ func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families ma
 // keep writes the stories and the card.
 func (d *soakDir) keep(report search.Report) error {
 	for _, story := range report.Stories {
-		file, err := os.Create(filepath.Join(d.path, story.Name()+".json"))
+		var text bytes.Buffer
+		err := story.WriteJSON(&text)
+		for suffix, content := range map[string]string{
+			".json": text.String(), ".md": "```\n" + story.String() + "\n```\n", ".go.txt": story.GoTest("scenarios"),
+		} {
+			name := filepath.Join(d.path, story.Name()+suffix)
+			err = errors.Join(err, os.WriteFile(name, []byte(content), 0o666))
+		}
 		if err != nil {
 			return err
-		}
-		if err := errors.Join(story.WriteJSON(file), file.Close()); err != nil {
-			return err
-		}
-		for name, text := range map[string]string{story.Name() + ".md": "```\n" + story.String() + "\n```\n", story.Name() + ".go.txt": story.GoTest("scenarios")} {
-			if err := os.WriteFile(filepath.Join(d.path, name), []byte(text), 0o666); err != nil {
-				return err
-			}
 		}
 	}
 	return d.write()
