@@ -89,16 +89,13 @@ func Stimuli() []Stimulus { return slices.Sorted(maps.Keys(stimulusWords)) }
 type End struct {
 	// Kind is "exited", "killed", "deaf" (it serves no new client), "busy" (it is in a busy loop)
 	// or "gone" (a daemon, whose status is not known).
-	Kind string `json:"kind"`
-	// Status is the exit status of one that exited.
-	Status int `json:"status,omitempty"`
-	// Signal is the signal that killed it, such as "SIGPIPE".
-	Signal string `json:"signal,omitempty"`
+	Kind   string `json:"kind"`
+	Status int    `json:"status,omitempty"` // the exit status of one that exited
+	Signal string `json:"signal,omitempty"` // the one that killed it, such as "SIGPIPE"
 	// Words are what it wrote last about itself; "" where it wrote nothing that it does not
 	// write otherwise. Two are compared as [MaskWords] has them.
-	Words string `json:"words,omitempty"`
-	// After are the stimuli since it last served a new client, the last one last.
-	After []Stimulus `json:"after,omitempty"`
+	Words string     `json:"words,omitempty"`
+	After []Stimulus `json:"after,omitempty"` // the stimuli since it last served a new client, the last one last
 }
 
 // The kinds of ends.
@@ -152,12 +149,10 @@ type Cause struct {
 	ID int `json:"id"` // from 1, in the order of the card
 	// Text says it in a sentence without an end, such as "the server ends with status 1 when a
 	// client resets its connection".
-	Text string `json:"text"`
-	// End is how the subject was then; nil where it went on.
-	End      *End     `json:"end,omitempty"`
+	Text     string   `json:"text"`
+	End      *End     `json:"end,omitempty"`      // how the subject was then; nil where it went on
 	Stimulus Stimulus `json:"stimulus,omitempty"` // the last one that the checks share; "" for none
-	// Remedy says what to do about it; "" where that is not known.
-	Remedy   string   `json:"remedy,omitempty"`
+	Remedy   string   `json:"remedy,omitempty"`   // what to do about it; "" where that is not known
 	Families []string `json:"families,omitempty"` // those in which it was seen
 	Checks   []string `json:"checks"`             // that fail because of it
 	Unjudged int      `json:"unjudged,omitempty"` // how many checks were not judged because of it

@@ -30,17 +30,11 @@ type finding struct {
 // findings returns what fails, is broken or a warning, the gravest first. Where alike is set,
 // families may differ in what was observed.
 func (c Card) findings(alike bool) []finding {
-	type common struct {
-		verdict                            Verdict
-		expected, observed, remedy, reason string
-		cause                              int
-		runs                               Counts
-	}
-	said := func(r Result) common {
+	said := func(r Result) [7]any {
 		if alike {
 			r.Expected, r.Observed = "", ""
 		}
-		return common{r.Verdict, r.Expected, r.Observed, r.Remedy, r.Reason, r.CauseID, r.Runs}
+		return [...]any{r.Verdict, r.Expected, r.Observed, r.Remedy, r.Reason, r.CauseID, r.Runs}
 	}
 	var all []finding
 	for _, w := range c.rows() {

@@ -92,20 +92,19 @@ func (c Card) missingShards() (missing []int, of int) {
 func numbers(all []int) string {
 	const most = 20
 	var parts []string
-	for i := 0; i < len(all); {
-		end := i + 1
-		for end < len(all) && all[end] == all[end-1]+1 {
-			end++
+	for len(all) > 0 {
+		if len(parts) == most {
+			return strings.Join(parts, ", ") + fmt.Sprintf(" and %d more", len(all))
 		}
-		switch {
-		case len(parts) == most:
-			return strings.Join(parts, ", ") + fmt.Sprintf(" and %d more", len(all)-i)
-		case end-i == 1:
-			parts = append(parts, strconv.Itoa(all[i]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d-%d", all[i], all[end-1]))
+		n := 1
+		for n < len(all) && all[n] == all[0]+n {
+			n++
 		}
-		i = end
+		part := strconv.Itoa(all[0])
+		if n > 1 {
+			part += "-" + strconv.Itoa(all[n-1])
+		}
+		parts, all = append(parts, part), all[n:]
 	}
 	return strings.Join(parts, ", ")
 }
@@ -141,8 +140,8 @@ func merge(sources ...Source) (Card, error) {
 				continue
 			}
 			if other, twice := shards[run.Shard]; twice {
-				return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: field \"shard\" is \"%v\" in both; leave one out",
-					s.Name, other, run.Shard)
+				return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: "+
+					"field \"shard\" is \"%v\" in both; leave one out", s.Name, other, run.Shard)
 			}
 			if of != 0 && run.Shard.of() != of {
 				return Card{}, contradiction(s.Name, divided, "shard", run.Shard.String(), fmt.Sprintf("…/%d", of))

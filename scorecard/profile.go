@@ -13,13 +13,11 @@ import (
 // not so.
 type Profile struct {
 	Service Service `json:"service,omitzero"`
-	// Model is how it serves its clients, such as [ForkPerConnection].
-	Model Model `json:"model,omitempty"`
+	Model   Model   `json:"model,omitempty"` // how it serves its clients, such as [ForkPerConnection]
 	// Program is the file of the processes that serve connections, where they execute another
 	// one than the listener.
-	Program string `json:"program,omitempty"`
-	// Daemonizes says that it goes on when the process that was started has ended.
-	Daemonizes bool `json:"daemonizes,omitempty"`
+	Program    string `json:"program,omitempty"`
+	Daemonizes bool   `json:"daemonizes,omitempty"` // it goes on when the process that was started has ended
 	// Processes and Threads are how many it has, in all, before its first connection.
 	Processes int `json:"processes,omitempty"`
 	Threads   int `json:"threads,omitempty"`
@@ -29,16 +27,13 @@ type Profile struct {
 	// with escapes as in Go.
 	SpeaksFirst string `json:"speaks_first,omitempty"`
 	Greeting    string `json:"greeting,omitempty"`
-	// ClosesFirst is "server" or "client".
-	ClosesFirst string `json:"closes_first,omitempty"`
-	// Clients is how many were seen to be served at a time. It may serve more.
-	Clients int `json:"clients_at_least,omitempty"`
+	ClosesFirst string `json:"closes_first,omitempty"`     // "server" or "client"
+	Clients     int    `json:"clients_at_least,omitempty"` // seen to be served at a time; it may serve more
 	// OneInstance says that no second one starts while one lives, also on another host, as
 	// where both want one PID file or data directory.
-	OneInstance bool `json:"one_instance,omitempty"`
-	// Families are those in which it serves, such as "IPv4".
-	Families  []string   `json:"families,omitempty"`
-	Listeners []Listener `json:"listeners,omitempty"`
+	OneInstance bool       `json:"one_instance,omitempty"`
+	Families    []string   `json:"families,omitempty"` // in which it serves, such as "IPv4"
+	Listeners   []Listener `json:"listeners,omitempty"`
 	// Caught, Ignored and Blocked are signals of the oldest process that listens.
 	Caught  []Caught `json:"caught,omitempty"`
 	Ignored []string `json:"ignored,omitempty"`
@@ -62,24 +57,19 @@ const (
 
 // Listener is a listening socket.
 type Listener struct {
-	// Family is the one in which it was looked at, such as "IPv4".
-	Family string `json:"family"`
+	Family string `json:"family"` // in which it was looked at, such as "IPv4"
 	// Address is such as "0.0.0.0:80"; "{ip}" stands for the address that the subject was given.
-	Address string `json:"address"`
-	Backlog int    `json:"backlog"`
-	// TakesIPv4 says that it is an IPv6 one that takes IPv4, too.
-	TakesIPv4 bool `json:"takes_ipv4,omitempty"`
-	// Options are those that are set, such as "SO_REUSEADDR".
-	Options []string `json:"options,omitempty"`
-	// Unread says why the options are not known.
-	Unread string `json:"unread,omitempty"`
+	Address   string   `json:"address"`
+	Backlog   int      `json:"backlog"`
+	TakesIPv4 bool     `json:"takes_ipv4,omitempty"` // it is an IPv6 one that takes IPv4, too
+	Options   []string `json:"options,omitempty"`    // that are set, such as "SO_REUSEADDR"
+	Unread    string   `json:"unread,omitempty"`     // why the options are not known
 }
 
 // Caught is a signal that is caught.
 type Caught struct {
 	Signal string `json:"signal"`
-	// Restart is "yes" for a handler with SA_RESTART, "no" for one without, and "" where that
-	// is not known.
+	// Restart is "yes" for a handler with SA_RESTART, "no" for one without, "" where that is not known.
 	Restart string `json:"sa_restart,omitempty"`
 }
 
@@ -226,7 +216,6 @@ func (p Profile) caught() string {
 	return strings.Join(names, ", ")
 }
 
-// signals lists names of signals, or says how many they are.
 func signals(names []string) string {
 	if len(names) > manySignals {
 		return fmt.Sprintf("%d signals", len(names))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -20,9 +21,6 @@ import (
 // UTF-8. A tab becomes a space. A backslash stays, since commands are to be
 // readable; so the spelling does not tell ESC from the four characters \x1b.
 func printable(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
 	var b strings.Builder
 	for i, r := range s {
 		switch {
@@ -88,23 +86,18 @@ func shorten(s string, limit int) string {
 // excerpt returns as much of the beginning and of the end of the lines as fits
 // into the given bytes, and says in between how much is left out.
 func excerpt(all []string, limit int) []string {
-	size := 0
-	for _, line := range all {
-		size += len(line) + 1
+	size := func(lines []string) (bytes int) {
+		for _, line := range lines {
+			bytes += len(line) + 1
+		}
+		return bytes
 	}
-	if size <= limit {
+	if size(all) <= limit {
 		return all
 	}
-	head, tail := 0, len(all)
-	for room := limit / 2; head < tail && len(all[head]) < room; head++ {
-		room -= len(all[head]) + 1
-		size -= len(all[head]) + 1
-	}
-	for room := limit / 2; head < tail && len(all[tail-1]) < room; tail-- {
-		room -= len(all[tail-1]) + 1
-		size -= len(all[tail-1]) + 1
-	}
-	gap := fmt.Sprintf("… (%d of %d lines left out, %d bytes)", tail-head, len(all), size)
+	head := sort.Search(len(all), func(n int) bool { return size(all[:n+1]) > limit/2 })
+	tail := head + sort.Search(len(all)-head, func(n int) bool { return size(all[head+n:]) <= limit/2 })
+	gap := fmt.Sprintf("… (%d of %d lines left out, %d bytes)", tail-head, len(all), size(all[head:tail]))
 	return slices.Concat(all[:head], []string{gap}, all[tail:])
 }
 

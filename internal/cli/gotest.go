@@ -20,9 +20,11 @@ func TestFlags(f *flag.FlagSet) *Options {
 	o.subjectFlags(f)
 	o.trialFlags(f)
 	o.searchFlags(f)
-	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, or without it at the server that the story names")
-	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments into this new `DIRECTORY`,\n"+
-		"and exit: 0 if all shards are there and nothing failed, 1 if not, 2 if they cannot be merged; needs no privilege")
+	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, "+
+		"or without it at the server that the story names")
+	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments "+
+		"into this new `DIRECTORY`,\nand exit: 0 if all shards are there and nothing failed, 1 if not, "+
+		"2 if they cannot be merged; needs no privilege")
 	return o
 }
 

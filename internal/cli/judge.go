@@ -54,8 +54,8 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 			fmt.Fprintf(os.Stderr, "forkrig: %s\n", now)
 		}
 	}
-	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel, Journal: o.verbose,
-		Reproduce: func(check judge.Check, family rig.Family) string {
+	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel,
+		Journal: o.verbose, Reproduce: func(check judge.Check, family rig.Family) string {
 			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
 		}}
 	kept := keptCard{name: o.card, Card: scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,

@@ -33,7 +33,8 @@ type Setup struct {
 
 // BuiltInSetups are the ways in which the built-in server is searched.
 func BuiltInSetups() []Setup {
-	return []Setup{{Name: "fork", Subject: Searchable()}, {Name: "exec", Subject: Searchable("-worker", "exec")}, Limited()}
+	return []Setup{{Name: "fork", Subject: Searchable()}, {Name: "exec", Subject: Searchable("-worker", "exec")},
+		Limited()}
 }
 
 // Searchable is the built-in server as a subject of the search. Its grace is not over
@@ -67,7 +68,8 @@ func (s Setup) Examine(tb rig.TB, out io.Writer, families ...rig.Family) (map[ri
 		traits.AtOnce = s.AtOnce
 		found[family] = traits
 		if traits.NoProcessShortage != "" {
-			fmt.Fprintf(out, "over %v the stories leave out the limit on processes: %s\n", family, scorecard.Printable(traits.NoProcessShortage))
+			fmt.Fprintf(out, "over %v the stories leave out the limit on processes: %s\n", family,
+				scorecard.Printable(traits.NoProcessShortage))
 		}
 	}
 	if len(found) == 0 {
@@ -165,7 +167,8 @@ func tellReport(out io.Writer, setup Setup, report search.Report, repeat func(se
 	for _, err := range report.Errors {
 		fmt.Fprintln(out, scorecard.Printable(err))
 	}
-	fmt.Fprintf(out, "%s: %d stories of %d actions, %d failed, %d broken\n", setup.Name, report.Schedules, report.Actions, report.Failures, report.Broken)
+	fmt.Fprintf(out, "%s: %d stories of %d actions, %d failed, %d broken\n", setup.Name, report.Schedules,
+		report.Actions, report.Failures, report.Broken)
 	if report.Schedules == 0 {
 		fmt.Fprintf(out, "%s: broken: no story was played\n", setup.Name)
 	}
@@ -177,7 +180,6 @@ func (o *Options) repeatStory(story search.Story) string {
 	return o.repeatCommand(story.Seed, "search", "-schedules", "1")
 }
 
-// readStory reads the file of a story.
 func readStory(name string) (search.Story, error) {
 	text, err := os.ReadFile(rig.FromInvoker(name))
 	if err != nil {
@@ -212,13 +214,12 @@ func (o *Options) replayStory(tb rig.TB, out *output) int {
 	switch {
 	case outcome.Failed:
 		fmt.Fprintln(out, "the story fails")
-		return statusWrong
 	case outcome.Skipped:
 		fmt.Fprintln(out, "the story was not played")
-		return statusWrong
+	default:
+		fmt.Fprintln(out, "the story passes")
 	}
-	fmt.Fprintln(out, "the story passes")
-	return statusRight
+	return statusOf(!outcome.Failed && !outcome.Skipped)
 }
 
 // soakDir is where a soak leaves what it finds. All of it is there as soon as it is
@@ -229,7 +230,8 @@ type soakDir struct {
 }
 
 // progress returns what is called as the search of a setup goes on.
-func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits, repeat func(search.Story) string) func(search.Report) {
+func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits,
+	repeat func(search.Story) string) func(search.Report) {
 	checks := d.card.Checks
 	began, last := time.Now(), time.Time{}
 	return func(report search.Report) {
