@@ -177,23 +177,19 @@ func (d Difference) summary() string {
 	return text
 }
 
-// origin says in one line from what a card is, and how its run ended if it is incomplete.
-func (c Card) origin() string {
-	text := c.Origin()
-	if end := c.end(); end != "" {
-		text += "; " + end
-	}
-	return text
-}
-
 // WriteText writes the changes for a terminal or a log: where the cards are from, a line
 // for each check that became worse, better or unknown, is new or gone, with its families, the old
 // and the new verdict and why it is not a pass, and a line of counts. New causes that keep
 // checks from being judged come first.
 func (d Difference) WriteText(w io.Writer, style Style) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "old  %s\n     %s\n", style.rest(oneLine(d.Old.Subject), 5), d.Old.origin())
-	fmt.Fprintf(&b, "new  %s\n     %s\n", style.rest(oneLine(d.New.Subject), 5), d.New.origin())
+	origin := func(label string, c Card) {
+		text := strings.TrimSuffix(c.Origin()+"; "+c.end(), "; ")
+		fmt.Fprintf(&b, "%s  %s\n     %s\n", label, style.rest(oneLine(c.Subject), 5), text)
+	}
+	origin("old", d.Old)
+	origin("new", d.New)
+	withoutFamily := func(c Change) Change { return Change{c.Name, "", c.Old, c.New, c.Remark} }
 	if len(d.Causes) > 0 {
 		fmt.Fprint(&b, "\nworse: these checks are not judged any more\n")
 	}
@@ -205,7 +201,7 @@ func (d Difference) WriteText(w io.Writer, style Style) error {
 			continue
 		}
 		var rows [][]string
-		for _, alike := range grouped(s.changes, Change.withoutFamily) {
+		for _, alike := range grouped(s.changes, withoutFamily) {
 			var families []string
 			for _, change := range alike {
 				families = append(families, change.Family)
@@ -221,10 +217,4 @@ func (d Difference) WriteText(w io.Writer, style Style) error {
 	fmt.Fprintf(&b, "\n%s\n", d.summary())
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// withoutFamily is alike for the changes of one check that differ in the family alone.
-func (c Change) withoutFamily() Change {
-	c.Family = ""
-	return c
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -65,7 +65,7 @@ func MergeDirectories(out string, names ...string) (Shards, error) {
 			"and then the cards or directories to merge", out)
 	}
 	var shards Shards
-	var stories []story
+	var stories []storyFile
 	for _, name := range names {
 		sources, found, err := gather(name)
 		if err != nil {
@@ -94,15 +94,15 @@ func MergeDirectories(out string, names ...string) (Shards, error) {
 	return shards, err
 }
 
-// story is one failing story: its files by their suffix.
-type story struct {
-	stem  string
-	files map[string][]byte
+// A storyFile is one of the files of a failing story.
+type storyFile struct {
+	path, suffix string // the path is without the suffix
+	content      []byte
 }
 
 // gather reads a card, or the cards and the failing stories below a directory, in the order of
 // their names.
-func gather(dir string) (sources []Source, stories []story, err error) {
+func gather(dir string) (sources []Source, stories []storyFile, err error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		card, err := ReadFile(dir)
 		return []Source{{dir, card}}, nil, err
@@ -112,41 +112,31 @@ func gather(dir string) (sources []Source, stories []story, err error) {
 		return nil, nil, err
 	}
 	defer root.Close()
-	found := map[string]int{} // the stories by their path without suffix
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
-		stem, suffix, isStory := storyName(path.Base(name))
-		if entry.IsDir() || !isStory && entry.Name() != CardFile {
+		suffix := storySuffix(entry.Name())
+		if entry.IsDir() || suffix == "" && entry.Name() != CardFile {
 			return nil
 		}
 		shown := filepath.Join(dir, filepath.FromSlash(name))
 		content, err := readRegular(root, name, entry)
+		if err == nil && suffix != "" {
+			stories = append(stories, storyFile{strings.TrimSuffix(shown, suffix), suffix, content})
+		} else if err == nil {
+			source := Source{Name: shown}
+			source.Card, err = Parse(bytes.NewReader(content))
+			sources = append(sources, source)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", shown, err)
 		}
-		if !isStory {
-			card, err := Parse(bytes.NewReader(content))
-			if err != nil {
-				return fmt.Errorf("%s: %w", shown, err)
-			}
-			sources = append(sources, Source{shown, card})
-			return nil
-		}
-		key := strings.TrimSuffix(name, suffix)
-		i, known := found[key]
-		if !known {
-			i, found[key] = len(stories), len(stories)
-			stories = append(stories, story{stem, map[string][]byte{}})
-		}
-		stories[i].files[suffix] = content
 		return nil
 	})
 	return sources, stories, err
 }
 
-// readRegular reads a regular file.
 func readRegular(root *os.Root, name string, entry fs.DirEntry) ([]byte, error) {
 	if !entry.Type().IsRegular() {
 		return nil, errors.New("this is not a regular file")
@@ -159,32 +149,30 @@ func readRegular(root *os.Root, name string, entry fs.DirEntry) ([]byte, error) 
 	return readAll(file)
 }
 
-// storyName takes the name of a story's file apart.
-func storyName(name string) (stem, suffix string, ok bool) {
-	for _, suffix := range storySuffixes {
-		if stem, ok := strings.CutSuffix(name, suffix); ok && strings.HasPrefix(name, storyPrefix) {
-			return stem, suffix, true
-		}
+// storySuffix returns the suffix of the name of a story's file, "" for another file.
+func storySuffix(name string) string {
+	i := slices.IndexFunc(storySuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
+	if i < 0 || !strings.HasPrefix(name, storyPrefix) {
+		return ""
 	}
-	return "", "", false
+	return storySuffixes[i]
 }
 
 // writeStories writes the stories into a directory and returns the files' names.
-func writeStories(out string, stories []story) (written []string, err error) {
+func writeStories(out string, stories []storyFile) (written []string, err error) {
 	taken := map[string]bool{}
-	for _, s := range stories {
-		stem := s.stem
+	for _, files := range grouped(stories, func(f storyFile) string { return f.path }) {
+		stem := filepath.Base(files[0].path)
 		for n := 2; taken[stem]; n++ {
-			stem = fmt.Sprintf("%s-%d", s.stem, n)
+			stem = fmt.Sprintf("%s-%d", filepath.Base(files[0].path), n)
 		}
 		taken[stem] = true
-		for _, suffix := range storySuffixes {
-			content, ok := s.files[suffix]
-			if !ok {
-				continue
-			}
-			name := filepath.Join(out, stem+suffix)
-			if err := os.WriteFile(name, content, 0o666); err != nil {
+		slices.SortFunc(files, func(a, b storyFile) int {
+			return slices.Index(storySuffixes, a.suffix) - slices.Index(storySuffixes, b.suffix)
+		})
+		for _, f := range files {
+			name := filepath.Join(out, stem+f.suffix)
+			if err := os.WriteFile(name, f.content, 0o666); err != nil {
 				return written, fmt.Errorf("copy a failing story: %w", err)
 			}
 			written = append(written, name)

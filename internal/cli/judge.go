@@ -138,7 +138,7 @@ func (o *Options) run(ctx context.Context, tb rig.TB, out *output, trial judge.T
 		if e.Result != nil {
 			mu.Lock()
 			began = began || !e.Run.Began.IsZero()
-			enter(kept.Checks, *e.Result)
+			kept.enter(*e.Result)
 			kept.update()
 			mu.Unlock()
 		}
@@ -172,20 +172,20 @@ func endedBy(ctx context.Context) string {
 	return ""
 }
 
-// enter puts the result in its place.
-func enter(results []scorecard.Result, r scorecard.Result) {
-	for i := range results {
-		if results[i].Name == r.Name && results[i].Family == r.Family {
-			results[i] = r
-		}
-	}
-}
-
 // A keptCard is a card with the file that was asked for, "" for none.
 type keptCard struct {
 	scorecard.Card
 	name string
 	err  error // of all updates
+}
+
+// enter puts the result in its place.
+func (k *keptCard) enter(r scorecard.Result) {
+	for i, old := range k.Checks {
+		if old.Name == r.Name && old.Family == r.Family {
+			k.Checks[i] = r
+		}
+	}
 }
 
 // update writes the card while it grows.
