@@ -48,11 +48,15 @@ func (c Card) MarshalJSON() ([]byte, error) {
 func (r Result) MarshalJSON() ([]byte, error) {
 	r.Evidence = append([]string{}, r.Evidence...)
 	r.Findings = append([]string{}, r.Findings...)
+	tenths := max(r.Duration, 0) / tenth
 	return encode(struct {
 		plainResult
-		Duration milliseconds `json:"duration_ms"`
-	}{plainResult(r), milliseconds(r.Duration)})
+		Duration json.Number `json:"duration_ms"`
+	}{plainResult(r), json.Number(fmt.Sprintf("%d.%d", tenths/10, tenths%10))})
 }
+
+// tenth is the precision of a duration in JSON, which has it in milliseconds with one decimal.
+const tenth = time.Millisecond / 10
 
 // UnmarshalJSON accepts what MarshalJSON writes, see [Parse].
 func (c *Card) UnmarshalJSON(data []byte) error {
@@ -113,8 +117,8 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 func (r *Result) UnmarshalJSON(data []byte) error {
 	var result struct {
 		plainResult
-		Cause    string       `json:"cause"` // in a card of before
-		Duration milliseconds `json:"duration_ms"`
+		Cause    string  `json:"cause"` // in a card of before
+		Duration float64 `json:"duration_ms"`
 	}
 	err := describe(json.Unmarshal(data, &result))
 	*r = Result(result.plainResult)
@@ -139,7 +143,11 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	if all := r.Runs; all != (Counts{}) && all.worst() != r.Verdict {
 		return fmt.Errorf("verdict %q is not the gravest of its runs: %v", r.Verdict, all)
 	}
-	r.Duration = time.Duration(result.Duration)
+	tenths := math.Round(result.Duration * 10)
+	if tenths < 0 || tenths > float64(math.MaxInt64/tenth) {
+		return fmt.Errorf("duration_ms %v is out of range", result.Duration)
+	}
+	r.Duration = time.Duration(tenths) * tenth
 	return nil
 }
 
@@ -160,29 +168,6 @@ func dropEmptyLists(v reflect.Value) {
 			dropEmptyLists(v.Index(i))
 		}
 	}
-}
-
-// milliseconds is a duration that JSON has in milliseconds, with one decimal.
-type milliseconds time.Duration
-
-const tenth = time.Millisecond / 10
-
-func (d milliseconds) MarshalJSON() ([]byte, error) {
-	tenths := max(time.Duration(d), 0) / tenth
-	return fmt.Appendf(nil, "%d.%d", tenths/10, tenths%10), nil
-}
-
-func (d *milliseconds) UnmarshalJSON(data []byte) error {
-	var number float64
-	if err := json.Unmarshal(data, &number); err != nil {
-		return err
-	}
-	tenths := math.Round(number * 10)
-	if tenths < 0 || tenths > float64(math.MaxInt64/tenth) {
-		return fmt.Errorf("duration_ms %v is out of range", number)
-	}
-	*d = milliseconds(time.Duration(tenths) * tenth)
-	return nil
 }
 
 // requireFields returns an error if data is not a JSON object with all the fields.

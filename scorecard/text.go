@@ -163,15 +163,15 @@ func wrap(s string, columns, indent int) []string {
 		if line != start {
 			end()
 		}
-		for width(line)+width(word) > columns {
+		for word != "" {
 			head, tail := split(word, max(columns-width(line), 1))
 			if head == "" { // a wide character does not fit
-				break
+				head, tail = word, ""
 			}
-			line, word = line+head, tail
-			end()
+			if line, word = line+head, tail; word != "" {
+				end()
+			}
 		}
-		line += word
 	}
 	if line != start || len(all) == 0 {
 		all = append(all, line)

@@ -62,9 +62,8 @@ func (s *screen) end() {
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var b bytes.Buffer
-	s.erase(&b)
-	_, _ = s.out.Write(b.Bytes()) // out knows an error
+	s.live = false
+	s.print("")
 }
 
 func (s *screen) redraw() {
@@ -79,9 +78,7 @@ func (s *screen) redraw() {
 		case <-s.quit:
 			return
 		case <-ticker.C:
-			s.mu.Lock()
-			s.print("")
-			s.mu.Unlock()
+			s.say("")
 		}
 	}
 }
@@ -125,20 +122,15 @@ func (s *screen) say(text string) {
 // print writes text above the lower part, which is drawn again. The caller holds the lock.
 func (s *screen) print(text string) {
 	var b bytes.Buffer
-	s.erase(&b)
+	if s.drawn > 0 { // up to the begin of the lower part, and erase it
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.drawn)
+		s.drawn = 0
+	}
 	b.WriteString(text)
 	if s.live {
 		s.draw(&b)
 	}
 	_, _ = s.out.Write(b.Bytes()) // out knows an error
-}
-
-// erase moves to the begin of the lower part and erases it.
-func (s *screen) erase(b *bytes.Buffer) {
-	if s.drawn > 0 {
-		fmt.Fprintf(b, "\x1b[%dA\x1b[J", s.drawn)
-		s.drawn = 0
-	}
 }
 
 // draw writes the lower part.

@@ -131,7 +131,8 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		if err != nil {
 			return statusUnable, err
 		}
-		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part, Without: o.leftOut, Short: true}
+		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
+			Without: o.leftOut, Short: true}
 		if dir == nil {
 			s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
 		} else {
@@ -161,8 +162,9 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 // tellReport prints what a search found, and says whether all is right.
 func tellReport(out io.Writer, setup Setup, report search.Report, repeat func(search.Story) string) bool {
 	for _, story := range report.Stories {
-		fmt.Fprintf(out, "%s: after %d stories\n%v\nrepeat the story in which it was found with:\n    %s\nas a Go test:\n%s\n",
-			setup.Name, report.Found, story, repeat(story), story.GoTest("scenarios"))
+		fmt.Fprintf(out, "%s: after %d stories\n%v\n", setup.Name, report.Found, story)
+		fmt.Fprintf(out, "repeat the story in which it was found with:\n    %s\n", repeat(story))
+		fmt.Fprintf(out, "as a Go test:\n%s\n", story.GoTest("scenarios"))
 	}
 	for _, err := range report.Errors {
 		fmt.Fprintln(out, scorecard.Printable(err))
