@@ -82,27 +82,6 @@ func plainArgs(args []string) []string {
 	return args
 }
 
-func init() {
-	cli.FlagStringer = describeFlag
-}
-
-// describeFlag is a flag in help: it has one dash, as in the README. The parser takes two
-// as well.
-func describeFlag(f cli.Flag) string {
-	g, ok := f.(*cli.GenericFlag)
-	if !ok { // that of the library itself
-		return "-" + strings.Join(f.Names(), ", -") + "\tshow help"
-	}
-	placeholder, usage := flag.UnquoteUsage(&flag.Flag{Name: g.Name, Usage: g.Usage, Value: g.Value})
-	if b, ok := g.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
-		placeholder = ""
-	}
-	if !g.HideDefault {
-		usage += " (default: " + g.DefaultText + ")"
-	}
-	return strings.TrimSpace("-"+g.Name+" "+placeholder) + "\t" + usage
-}
-
 // plain is a subcommand without flags that takes some arguments.
 func (p *program) plain(name, usage, args string, least, most int, f func(args []string) (int, error)) *cli.Command {
 	return &cli.Command{

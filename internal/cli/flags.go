@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -112,6 +113,27 @@ func (v value) Set(text string) error {
 func (v value) IsBoolFlag() bool {
 	b, ok := v.Getter.(interface{ IsBoolFlag() bool })
 	return ok && b.IsBoolFlag()
+}
+
+func init() {
+	cli.FlagStringer = describeFlag
+}
+
+// describeFlag is a flag in help: it has one dash, as in the README. The parser takes two
+// as well.
+func describeFlag(f cli.Flag) string {
+	g, ok := f.(*cli.GenericFlag)
+	if !ok { // that of the library itself
+		return "-" + strings.Join(f.Names(), ", -") + "\tshow help"
+	}
+	placeholder, usage := flag.UnquoteUsage(&flag.Flag{Name: g.Name, Usage: g.Usage, Value: g.Value})
+	if b, ok := g.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+		placeholder = ""
+	}
+	if !g.HideDefault {
+		usage += " (default: " + g.DefaultText + ")"
+	}
+	return strings.TrimSpace("-"+g.Name+" "+placeholder) + "\t" + usage
 }
 
 // shownDefault is the default value as help shows it, "" for one that says nothing, and for that
