@@ -199,7 +199,6 @@ func (f finding) excerpt(most int) []string {
 	return append(seen, journal[max(len(journal)-(most-len(seen)), 0):]...)
 }
 
-// paragraph returns all that is said of the finding, as lines.
 func (f finding) paragraph() []string {
 	all := slices.Concat(item("expected", lines(f.Expected)), item("observed", lines(f.Observed)),
 		item("reason", lines(f.Reason)), item("remedy", lines(f.Remedy)))
@@ -216,7 +215,6 @@ func (f finding) paragraph() []string {
 	return append(all, item("reproduce", lines(f.Reproduce))...)
 }
 
-// evidence returns the lines of the evidence.
 func (f finding) evidence() (all []string) {
 	for _, text := range f.Evidence {
 		if own := lines(text); own != nil {

@@ -158,7 +158,6 @@ func storySuffix(name string) string {
 	return storySuffixes[i]
 }
 
-// writeStories writes the stories into a directory and returns the files' names.
 func writeStories(out string, stories []storyFile) (written []string, err error) {
 	taken := map[string]bool{}
 	for _, files := range grouped(stories, func(f storyFile) string { return f.path }) {

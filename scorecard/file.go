@@ -169,7 +169,6 @@ func replace(name string, old fs.FileInfo, content []byte) (err error) {
 	return os.Rename(temporary, name)
 }
 
-// overwrite writes into what has the name already.
 func overwrite(name string, content []byte) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC|os.O_CREATE, 0o666)
 	if err != nil {

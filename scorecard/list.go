@@ -25,7 +25,6 @@ type title struct {
 	unnamed bool   // the cause says how many they are
 }
 
-// titleOf returns the title of the list for a result.
 func titleOf(r Result, told map[int]bool) title {
 	switch {
 	case r.Unjudged:

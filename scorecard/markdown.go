@@ -95,7 +95,6 @@ func (c Card) markdown(limit int) []byte {
 // shownRuns is how many runs of a merged card are listed in Markdown.
 const shownRuns = 200
 
-// writeRuns lists the runs of a merged card.
 func (c Card) writeRuns(b *bytes.Buffer) {
 	if len(c.Runs) == 0 {
 		return
@@ -143,7 +142,6 @@ func codeBlock(lines []string) string {
 	return fence + "text\n" + text + "\n" + fence + "\n"
 }
 
-// longestRun returns the greatest number of backticks side by side.
 func longestRun(s string) int {
 	longest, run := 0, 0
 	for _, r := range s {

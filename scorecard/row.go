@@ -40,7 +40,6 @@ func grouped[T any, K comparable](items []T, key func(T) K) [][]T {
 	return groups
 }
 
-// families returns the families of all results in order of appearance.
 func families(results []Result) []string {
 	var all []string
 	for _, r := range results {
@@ -52,7 +51,6 @@ func families(results []Result) []string {
 // worst returns the gravest verdict of the results, "" without any.
 func worst(results []Result) Verdict { return Card{Checks: results}.Counts().worst() }
 
-// inFamily returns the results in one family.
 func inFamily(results []Result, family string) []Result {
 	return slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Family != family })
 }

@@ -101,10 +101,8 @@ func (n Counts) text(colour bool) string {
 	return strings.Join(parts, ", ")
 }
 
-// of returns how many have the verdict.
 func (n Counts) of(v Verdict) int { return *v.kind().count(&n) }
 
-// all returns how many there are.
 func (n Counts) all() int {
 	sum := 0
 	for _, k := range kinds {
@@ -124,7 +122,6 @@ func (n Counts) worst() (v Verdict) {
 	return v
 }
 
-// add returns the sums.
 func (n Counts) add(m Counts) Counts {
 	for _, k := range kinds {
 		count := k.count(&n)

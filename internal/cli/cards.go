@@ -13,7 +13,6 @@ import (
 	"forkrig/scorecard"
 )
 
-// list prints the checks with what they mean.
 func list(w io.Writer) {
 	for _, check := range checks.All() {
 		fmt.Fprintf(w, "%-18s %s\n", check.Name, check.Meaning)

@@ -42,7 +42,6 @@ func Main(args []string, programs rig.Programs) int {
 	return p.out.status(p.status)
 }
 
-// complain prints an error.
 func complain(err error) {
 	fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(strings.TrimPrefix(err.Error(), "forkrig: ")))
 }
@@ -97,7 +96,6 @@ func (p *program) plain(name, usage, args string, least, most int, f func(args [
 		})}
 }
 
-// command is the command line.
 func (p *program) command() *cli.Command {
 	usage := func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		p.status = statusUsage

@@ -15,7 +15,6 @@ import (
 	"forkrig/dialogue"
 )
 
-// subjectFlags adds the flags that describe a subject.
 func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.subject, "subject", os.Getenv(subjectEnv),
 		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
@@ -59,7 +58,6 @@ func (o *Options) programFlags(f *flag.FlagSet) {
 	f.BoolVar(&o.verbose, "v", false, "print the journal as it happens, and at the end all evidence")
 }
 
-// searchFlags adds the flags of a search.
 func (o *Options) searchFlags(f *flag.FlagSet) {
 	f.IntVar(&o.schedules, "schedules", 0, "play `N` random stories for each way in which the server runs")
 	f.DurationVar(&o.soak, "soak", 0,

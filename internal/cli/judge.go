@@ -179,7 +179,6 @@ type keptCard struct {
 	err  error // of all updates
 }
 
-// enter puts the result in its place.
 func (k *keptCard) enter(r scorecard.Result) {
 	for i, old := range k.Checks {
 		if old.Name == r.Name && old.Family == r.Family {
@@ -188,7 +187,6 @@ func (k *keptCard) enter(r scorecard.Result) {
 	}
 }
 
-// update writes the card while it grows.
 func (k *keptCard) update() { k.err = errors.Join(k.err, k.write(false)) }
 
 // write writes the card. What is not a regular file, such as /dev/stdout, gets the final card only.

@@ -26,34 +26,21 @@ import (
 // ./scenarios/..., which both get them from here.
 type Options struct {
 	// The subject: what the flags say of a foreign one, and the one that is meant after check.
-	judged    judge.Subject
-	subject   string
-	service   string
-	port      uint
-	storm     string
-	byDesign  string
-	vanishing bool
-	reload    string
+	judged                                    judge.Subject
+	subject, service, storm, byDesign, reload string
+	port                                      uint
+	vanishing                                 bool
 
 	// The trial.
-	checks   string
-	family   string
-	parallel int
-	within   time.Duration
-	card     string
-	baseline string
-	strict   bool
-	verbose  bool
+	checks, family, card, baseline string
+	parallel                       int
+	within                         time.Duration
+	strict, verbose                bool
 
 	// The search.
-	schedules int
-	soak      time.Duration
-	soakDir   string
-	atOnce    int
-	without   string
-	shard     string
-	replay    string
-	merge     string
+	schedules, atOnce                      int
+	soak                                   time.Duration
+	soakDir, without, shard, replay, merge string
 
 	command []string      // the subject's command line as words, where it was given after "--"
 	program string        // how the program was called, for commands that repeat something

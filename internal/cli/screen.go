@@ -83,7 +83,6 @@ func (s *screen) redraw() {
 	}
 }
 
-// tell shows an event.
 func (s *screen) tell(e judge.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +111,6 @@ func (s *screen) tell(e judge.Event) {
 	}
 }
 
-// say writes text above the lower part.
 func (s *screen) say(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +131,6 @@ func (s *screen) print(text string) {
 	_, _ = s.out.Write(b.Bytes()) // out knows an error
 }
 
-// draw writes the lower part.
 func (s *screen) draw(b *bytes.Buffer) {
 	width, height, err := term.GetSize(int(s.out.file.Fd()))
 	if err != nil || width < 20 {

@@ -260,7 +260,6 @@ func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families ma
 	}
 }
 
-// keep writes the stories and the card.
 func (d *soakDir) keep(report search.Report) error {
 	for _, story := range report.Stories {
 		var text bytes.Buffer
