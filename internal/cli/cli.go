@@ -234,7 +234,11 @@ func (p *program) replay() *cli.Command {
 				return statusUsage, errors.New("replay: give the file of a story, such as soak/story-12.json")
 			}
 			o.replay = c.Args().First()
-			return o.inSandbox(c.Args().Tail(), p.out, o.replayStory)
+			story, err := readStory(o.replay)
+			if err != nil {
+				return statusUsage, err
+			}
+			return o.inSandbox(c.Args().Tail(), p.out, o.playing(story))
 		}),
 	}
 }

@@ -133,4 +133,11 @@ func (o *Options) Judge(tb rig.TB, file *os.File) int { return printed(tb, file,
 func (o *Options) Search(tb rig.TB, file *os.File) int { return printed(tb, file, o.search) }
 
 // Replay plays the story in the file that was asked for, and is otherwise as [Options.Judge].
-func (o *Options) Replay(tb rig.TB, file *os.File) int { return printed(tb, file, o.replayStory) }
+func (o *Options) Replay(tb rig.TB, file *os.File) int {
+	story, err := readStory(o.replay)
+	if err != nil {
+		complain(fmt.Errorf("-replay: %w", err))
+		return statusUsage
+	}
+	return printed(tb, file, o.playing(story))
+}

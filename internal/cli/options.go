@@ -51,7 +51,6 @@ type Options struct {
 	families []rig.Family
 	part     scorecard.Shard
 	leftOut  []search.Verb
-	story    search.Story
 }
 
 // given returns the text of a flag, and whether it was set on the command line.
@@ -138,11 +137,7 @@ func (o *Options) check() (err error) {
 	if o.selected, err = checks.Select(o.checks); err != nil {
 		return fmt.Errorf("-checks: %w", err)
 	}
-	if err := o.describe(); err != nil || o.replay == "" {
-		return err
-	}
-	o.story, err = readStory(o.replay)
-	return err
+	return o.describe()
 }
 
 // maxParallel is more checks than there are.

@@ -197,31 +197,32 @@ func readStory(name string) (search.Story, error) {
 	return story, nil
 }
 
-// replayStory plays the story again, tells out how it ends, and returns the exit status.
-// It does not fail tb.
-func (o *Options) replayStory(tb rig.TB, out *output) int {
-	ctx, stop := o.bounded(tb.Context())
-	defer stop()
-	story := o.story
-	subject := story.Subject
-	if o.foreign() {
-		subject = o.judged
-		if subject.Service.IsZero() {
-			subject.Service = story.Subject.Service
+// playing returns what plays the story again, tells out how it ends, and returns the exit status. It
+// does not fail tb.
+func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
+	return func(tb rig.TB, out *output) int {
+		ctx, stop := o.bounded(tb.Context())
+		defer stop()
+		subject := story.Subject
+		if o.foreign() {
+			subject = o.judged
+			if subject.Service.IsZero() {
+				subject.Service = story.Subject.Service
+			}
 		}
+		fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
+		outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
+		fmt.Fprint(out, outcome.Log)
+		switch {
+		case outcome.Failed:
+			fmt.Fprintln(out, "the story fails")
+		case outcome.Skipped:
+			fmt.Fprintln(out, "the story was not played")
+		default:
+			fmt.Fprintln(out, "the story passes")
+		}
+		return statusOf(!outcome.Failed && !outcome.Skipped)
 	}
-	fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
-	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
-	fmt.Fprint(out, outcome.Log)
-	switch {
-	case outcome.Failed:
-		fmt.Fprintln(out, "the story fails")
-	case outcome.Skipped:
-		fmt.Fprintln(out, "the story was not played")
-	default:
-		fmt.Fprintln(out, "the story passes")
-	}
-	return statusOf(!outcome.Failed && !outcome.Skipped)
 }
 
 // soakDir is where a soak leaves what it finds. All of it is there as soon as it is
