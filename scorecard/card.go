@@ -2,10 +2,7 @@
 
 package scorecard
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Card is what all checks together say about one subject. The zero value is a
 // card without checks, of a run that has not ended. Its methods change nothing, so
@@ -27,11 +24,9 @@ type Card struct {
 	// Causes explain several verdicts each, those of the preliminary trial first.
 	Causes []Cause  `json:"causes"`
 	Checks []Result `json:"checks"` // in the order in which they are shown
-	// Machine is what the run had beside the kernel, such as "2 processors, amd64";
-	// "" where that is unknown.
-	Machine string `json:"machine,omitempty"`
-	// Profile is what was found out about the subject; the zero value where nothing is known.
-	Profile Profile `json:"profile,omitzero"`
+	// Machine is what the run had beside the kernel, such as "2 processors, amd64"; "" where that is unknown.
+	Machine string  `json:"machine,omitempty"`
+	Profile Profile `json:"profile,omitzero"` // of the subject; the zero value where nothing is known
 	// Shard is the part of a divided search that this run was, in JSON such as
 	// "3/10"; the zero value where the search was not divided.
 	Shard Shard `json:"shard,omitzero"`
@@ -86,11 +81,9 @@ type Result struct {
 	Reason string `json:"reason"`
 	// CauseID is the number of the cause in the card that explains the verdict, see
 	// [Card.Causes]; 0 where there is none.
-	CauseID int `json:"cause_id,omitempty"`
-	// Stimuli are what the check did to the subject, in the order of the last time.
-	Stimuli []Stimulus `json:"stimuli,omitempty"`
-	// End is how the subject was at the end of a check that it failed; nil where it went on.
-	End *End `json:"end,omitempty"`
+	CauseID int        `json:"cause_id,omitempty"`
+	Stimuli []Stimulus `json:"stimuli,omitempty"` // what the check did to the subject, in the order of the last time
+	End     *End       `json:"end,omitempty"`     // how the subject was at the end of a fail; nil where it went on
 	// Missing is the feature that this machine lacks, such as "ipv6", where the
 	// check was skipped because of that.
 	Missing string `json:"missing,omitempty"`
@@ -121,11 +114,8 @@ func (c Card) end() string {
 			unjudged++
 		}
 	}
-	switch unjudged {
-	case 0:
+	if unjudged == 0 {
 		return text
-	case 1:
-		return text + ", 1 check not judged"
 	}
-	return fmt.Sprintf("%s, %s not judged", text, Counted(unjudged, "check", "checks"))
+	return text + ", " + Counted(unjudged, "check", "checks") + " not judged"
 }

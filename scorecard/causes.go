@@ -3,107 +3,25 @@
 package scorecard
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// Stimulus is something that a check does to the subject, beyond a client that converses and
-// leaves in order. In JSON it is one of these words; readers should expect further ones.
-type Stimulus string
-
-// The stimuli.
-const (
-	ClientReset     Stimulus = "client-reset"
-	ClientVanishes  Stimulus = "client-vanishes"
-	HalfClose       Stimulus = "half-close"
-	SlowReader      Stimulus = "slow-reader"
-	ManyClients     Stimulus = "many-clients"
-	SilentClient    Stimulus = "silent-client"
-	Conversation    Stimulus = "conversation"
-	ClientLeaves    Stimulus = "client-leaves"
-	WorkerEnds      Stimulus = "worker-ends"
-	WorkerKilled    Stimulus = "worker-killed"
-	Signals         Stimulus = "signals"
-	EINTR           Stimulus = "eintr"
-	AcceptError     Stimulus = "accept-error"
-	NoDescriptors   Stimulus = "no-descriptors"
-	ForkRefused     Stimulus = "fork-refused"
-	LogClosed       Stimulus = "log-closed"
-	LogFull         Stimulus = "log-full"
-	SIGTERM         Stimulus = "sigterm"
-	Reload          Stimulus = "reload"
-	RestartTimeWait Stimulus = "restart-time-wait"
-	RestartWorker   Stimulus = "restart-live-worker"
-	SecondInstance  Stimulus = "second-instance"
-	Restart         Stimulus = "restart"
-)
-
-// stimulusWords say each stimulus as the end of a sentence.
-var stimulusWords = map[Stimulus]string{
-	ClientReset:     "when a client resets its connection",
-	ClientVanishes:  "when a client vanishes without a word",
-	HalfClose:       "when a client closes its side of a connection first",
-	SlowReader:      "when a client does not read",
-	ManyClients:     "when many clients come at once",
-	SilentClient:    "while another client is connected and silent",
-	Conversation:    "in a conversation",
-	ClientLeaves:    "when a client leaves",
-	WorkerEnds:      "when a worker ends",
-	WorkerKilled:    "when a worker is killed",
-	Signals:         "when signals come",
-	EINTR:           "when a system call is interrupted (EINTR)",
-	AcceptError:     "when accept fails",
-	NoDescriptors:   "when it has no free descriptor (EMFILE)",
-	ForkRefused:     "when fork fails (EAGAIN)",
-	LogClosed:       "when its log is closed (EPIPE, SIGPIPE)",
-	LogFull:         "when its log is full",
-	SIGTERM:         "on SIGTERM",
-	Reload:          "when it is told to reload",
-	RestartTimeWait: "when it is started while the port has connections in TIME_WAIT",
-	RestartWorker:   "when it is started while a worker of its predecessor lives",
-	SecondInstance:  "when another instance listens already",
-	Restart:         "when it is started again",
-}
-
-// String returns the stimulus as the end of a sentence, such as "when a worker ends".
-func (s Stimulus) String() string {
-	if words := stimulusWords[s]; words != "" {
-		return words
-	}
-	return "on " + oneLine(string(s))
-}
-
-// Ambient says whether it happens along with everything else, as clients and their workers come
-// and go.
-func (s Stimulus) Ambient() bool { return s == ClientLeaves || s == WorkerEnds || s == ManyClients }
-
-// Stimuli returns all stimuli, for tables.
-func Stimuli() []Stimulus {
-	var all []Stimulus
-	for s := range stimulusWords {
-		all = append(all, s)
-	}
-	slices.Sort(all)
-	return all
-}
-
 // End is how a subject was at the end of a check that it failed, where it serves no client
 // any more. The zero value is that of a subject that goes on.
 type End struct {
 	// Kind is "exited", "killed", "deaf" (it serves no new client), "busy" (it is in a busy loop)
 	// or "gone" (a daemon, whose status is not known).
-	Kind string `json:"kind"`
-	// Status is the exit status of one that exited.
-	Status int `json:"status,omitempty"`
-	// Signal is the signal that killed it, such as "SIGPIPE".
-	Signal string `json:"signal,omitempty"`
+	Kind   string `json:"kind"`
+	Status int    `json:"status,omitempty"` // the exit status of one that exited
+	Signal string `json:"signal,omitempty"` // the one that killed it, such as "SIGPIPE"
 	// Words are what it wrote last about itself; "" where it wrote nothing that it does not
 	// write otherwise. Two are compared as [MaskWords] has them.
-	Words string `json:"words,omitempty"`
-	// After are the stimuli since it last served a new client, the last one last.
-	After []Stimulus `json:"after,omitempty"`
+	Words string     `json:"words,omitempty"`
+	After []Stimulus `json:"after,omitempty"` // the stimuli since it last served a new client, the last one last
 }
 
 // The kinds of ends.
@@ -136,19 +54,12 @@ func (e End) String() string {
 // the same, the words may differ, as those of read and write do; and with the same words it may
 // be deaf in one check and have exited in another.
 func (e End) same(other End) bool {
-	if e.last() != "" && e.last() == other.last() && e.Words != "" && MaskWords(e.Words) == MaskWords(other.Words) {
+	sameStimulus := last(e.After) != "" && last(e.After) == last(other.After)
+	sameWords := MaskWords(e.Words) == MaskWords(other.Words)
+	if sameStimulus && sameWords && e.Words != "" {
 		return true // it goes about its end in the same way, and may have a client left to serve before it
 	}
-	return e.Kind == other.Kind && e.Status == other.Status && e.Signal == other.Signal &&
-		(e.last() == other.last() && e.last() != "" || MaskWords(e.Words) == MaskWords(other.Words))
-}
-
-// last is the last stimulus since the subject served a new client, "" for none.
-func (e End) last() Stimulus {
-	if len(e.After) == 0 {
-		return ""
-	}
-	return e.After[len(e.After)-1]
+	return e.Kind == other.Kind && e.Status == other.Status && e.Signal == other.Signal && (sameStimulus || sameWords)
 }
 
 // Cause is the one thing that explains several verdicts.
@@ -156,12 +67,10 @@ type Cause struct {
 	ID int `json:"id"` // from 1, in the order of the card
 	// Text says it in a sentence without an end, such as "the server ends with status 1 when a
 	// client resets its connection".
-	Text string `json:"text"`
-	// End is how the subject was then; nil where it went on.
-	End      *End     `json:"end,omitempty"`
+	Text     string   `json:"text"`
+	End      *End     `json:"end,omitempty"`      // how the subject was then; nil where it went on
 	Stimulus Stimulus `json:"stimulus,omitempty"` // the last one that the checks share; "" for none
-	// Remedy says what to do about it; "" where that is not known.
-	Remedy   string   `json:"remedy,omitempty"`
+	Remedy   string   `json:"remedy,omitempty"`   // what to do about it; "" where that is not known
 	Families []string `json:"families,omitempty"` // those in which it was seen
 	Checks   []string `json:"checks"`             // that fail because of it
 	Unjudged int      `json:"unjudged,omitempty"` // how many checks were not judged because of it
@@ -183,8 +92,7 @@ func (c Cause) sentence(text, words int, because string) string {
 	case n > 1:
 		s += fmt.Sprintf("; %d checks fail%s", n, because)
 	}
-	switch {
-	case c.Unjudged > 0:
+	if c.Unjudged > 0 {
 		s += "; " + Counted(c.Unjudged, "check is", "checks are") + " not judged"
 		if len(c.Families) == 1 {
 			s += " over " + cut(oneLine(c.Families[0]), familyColumns)
@@ -214,98 +122,83 @@ func NewCause(end End, stimulus Stimulus) Cause {
 
 // FindCauses returns the causes of what failed, and enters their numbers in the results: see
 // [Result.CauseID]. Fails with the same end that share a stimulus since the subject last served
-// a new client have one cause (the words may differ where the last stimulus is the same), named after the last stimulus that they share. known are causes
-// that are known already, which come first, and get further checks. A remedy stays where the
-// check did nothing to the subject after the stimulus of the cause: otherwise it may be about
-// something else.
+// a new client have one cause (the words may differ where the last stimulus is the same), named
+// after the last stimulus that they share. known are causes that are known already, which come
+// first, and get further checks. A remedy stays where the check did nothing to the subject after
+// the stimulus of the cause: otherwise it may be about something else.
 func FindCauses(results []Result, known ...Cause) []Cause {
 	var groups []*group
 	for _, cause := range known {
-		groups = append(groups, &group{known: true, cause: cause})
+		groups = append(groups, &group{Cause: cause, known: true})
 	}
 	for i, r := range results {
 		if r.Verdict != Fail || r.End == nil && r.CauseID == 0 {
 			continue
 		}
-		j := slices.IndexFunc(groups, func(g *group) bool { return g.explains(r) })
+		j := slices.IndexFunc(groups, func(g *group) bool { return g.includes(r) })
 		if j < 0 {
 			j = len(groups)
-			groups = append(groups, &group{cause: Cause{End: r.End}, shared: r.End.After})
+			groups = append(groups, &group{Cause: Cause{End: r.End}, shared: r.End.After})
 		}
 		groups[j].add(i, r)
 	}
-	slices.SortStableFunc(groups[len(known):], func(a, b *group) int { return len(b.cause.Checks) - len(a.cause.Checks) })
+	slices.SortStableFunc(groups[len(known):], func(a, b *group) int { return len(b.Checks) - len(a.Checks) })
 	var causes []Cause
 	for n, g := range groups {
-		cause := g.cause
+		g.ID = n + 1
 		if !g.known {
-			var last Stimulus
-			if len(g.shared) > 0 {
-				last = g.shared[len(g.shared)-1]
-			}
-			named := NewCause(*cause.End, last)
-			cause.Text, cause.Stimulus = named.Text, named.Stimulus
+			named := NewCause(*g.End, last(g.shared))
+			g.Text, g.Stimulus = named.Text, named.Stimulus
 		}
-		cause.ID = n + 1
 		for _, i := range g.members {
 			r := &results[i]
 			about := r.CauseID != 0 // it judges the stimulus of a known cause
-			r.CauseID = cause.ID
-			if !about && r.End != nil && r.End.last() != cause.Stimulus {
+			r.CauseID = g.ID
+			if !about && r.End != nil && last(r.End.After) != g.Stimulus {
 				r.Remedy = ""
 			}
-			if cause.Remedy == "" {
-				cause.Remedy = r.Remedy
-			}
+			g.Remedy = cmp.Or(g.Remedy, r.Remedy)
 		}
-		causes = append(causes, cause)
+		causes = append(causes, g.Cause)
 	}
 	return causes
 }
 
 // A group is a cause while it is found.
 type group struct {
+	Cause
 	known   bool
-	cause   Cause
 	shared  []Stimulus // by all members
 	members []int      // as indices of the results
 }
 
-// explains says whether the result belongs to the group.
-func (g *group) explains(r Result) bool {
-	if g.known && r.CauseID == g.cause.ID {
+// includes says whether the result belongs to the group.
+func (g *group) includes(r Result) bool {
+	switch {
+	case g.known && r.CauseID == g.ID:
 		return true
-	}
-	if r.CauseID != 0 || r.End == nil || g.cause.End == nil || !g.cause.End.same(*r.End) {
+	case r.CauseID != 0 || r.End == nil || g.End == nil || !g.End.same(*r.End):
 		return false
+	case g.known:
+		return slices.Contains(r.End.After, g.Stimulus)
+	case len(g.shared)+len(r.End.After) == 0:
+		return slices.Contains(g.Checks, r.Name)
 	}
-	if g.known {
-		return slices.Contains(r.End.After, g.cause.Stimulus)
-	}
-	return len(common(g.shared, r.End.After)) > 0 || len(g.shared)+len(r.End.After) == 0 && slices.Contains(g.cause.Checks, r.Name)
+	return len(common(g.shared, r.End.After)) > 0
 }
 
 func (g *group) add(i int, r Result) {
 	g.members = append(g.members, i)
-	g.cause.Checks, g.cause.Families = addNew(g.cause.Checks, r.Name), addNew(g.cause.Families, r.Family)
+	g.Checks, g.Families = addNew(g.Checks, r.Name), addNew(g.Families, r.Family)
 	if r.End != nil && !g.known {
 		g.shared = common(g.shared, r.End.After)
 	}
 }
 
-// common returns what is in both lists, in the order of the first. What is ambient counts only
-// where nothing else was done.
-func common(a, b []Stimulus) []Stimulus {
-	isAmbient := func(all []Stimulus) bool {
-		return !slices.ContainsFunc(all, func(s Stimulus) bool { return !s.Ambient() })
-	}
-	ambient := isAmbient(a) && isAmbient(b)
-	return slices.DeleteFunc(slices.Clone(a), func(s Stimulus) bool { return !slices.Contains(b, s) || s.Ambient() && !ambient })
-}
-
 // masked finds what differs between two runs of a program that says the same: numbers,
 // addresses and times.
-var masked = regexp.MustCompile(`0x[0-9a-fA-F]+|\[[0-9a-fA-F:.]*\](?::[0-9]+)?|(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F.]+|[0-9]+(?:[.:,/-][0-9]+)*`)
+var masked = regexp.MustCompile(`0x[0-9a-fA-F]+|\[[0-9a-fA-F:.]*\](?::[0-9]+)?` +
+	`|(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F.]+|[0-9]+(?:[.:,/-][0-9]+)*`)
 
 // MaskWords returns a line that a subject wrote with its numbers, addresses and times masked, so
 // that two runs that say the same say it in the same bytes.

@@ -30,29 +30,22 @@ type finding struct {
 // findings returns what fails, is broken or a warning, the gravest first. Where alike is set,
 // families may differ in what was observed.
 func (c Card) findings(alike bool) []finding {
+	said := func(r Result) [7]any {
+		if alike {
+			r.Expected, r.Observed = "", ""
+		}
+		return [...]any{r.Verdict, r.Expected, r.Observed, r.Remedy, r.Reason, r.CauseID, r.Runs}
+	}
 	var all []finding
 	for _, w := range c.rows() {
-		first := len(all)
-		for _, r := range w.results {
-			if k, _ := r.Verdict.kind(); !k.told || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0 {
-				continue // the first screen says it all
-			}
-			i := slices.IndexFunc(all[first:], func(f finding) bool {
-				return f.Verdict == r.Verdict && f.Remedy == r.Remedy && f.Reason == r.Reason && f.CauseID == r.CauseID && f.Runs == r.Runs &&
-					(alike || f.Expected == r.Expected && f.Observed == r.Observed)
-			})
-			if i < 0 {
-				i = len(all) - first
-				all = append(all, finding{Result: r})
-			}
-			all[first+i].results = append(all[first+i].results, r)
+		told := slices.DeleteFunc(w, func(r Result) bool { // the first screen says all about the others
+			return !r.Verdict.kind().told || r.Unjudged && r.Observed == "" && len(r.Evidence) == 0
+		})
+		for _, results := range grouped(told, said) {
+			all = append(all, finding{results[0], results})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b finding) int {
-		this, _ := a.Verdict.kind()
-		that, _ := b.Verdict.kind()
-		return that.gravity - this.gravity
-	})
+	slices.SortStableFunc(all, func(a, b finding) int { return b.Verdict.kind().gravity - a.Verdict.kind().gravity })
 	return all
 }
 
@@ -70,7 +63,7 @@ func (c Card) consequences(alike bool) []consequence {
 	for _, cause := range c.Causes {
 		one := consequence{Cause: cause}
 		for _, f := range findings {
-			if f.CauseID == cause.ID && cause.ID != 0 {
+			if cause.explains(f.Result) {
 				one.findings = append(one.findings, f)
 			}
 		}
@@ -81,12 +74,15 @@ func (c Card) consequences(alike bool) []consequence {
 		all = append(all, one)
 	}
 	for _, f := range findings {
-		if !slices.ContainsFunc(c.Causes, func(cause Cause) bool { return cause.ID == f.CauseID && cause.ID != 0 }) {
+		if !slices.ContainsFunc(c.Causes, func(cause Cause) bool { return cause.explains(f.Result) }) {
 			all = append(all, consequence{findings: []finding{f}})
 		}
 	}
 	return all
 }
+
+// explains says whether the result names this cause.
+func (c Cause) explains(r Result) bool { return c.ID == r.CauseID && c.ID != 0 }
 
 // details returns what is wrong, for people: paragraphs with an empty line between them.
 func (c Card) details(style Style) []string {
@@ -99,13 +95,12 @@ func (c Card) details(style Style) []string {
 		if len(all) > 0 {
 			all = append(all, "")
 		}
-		all = append(all, one.paragraph(columns)...)
+		all = append(all, one.heading(columns)...)
 		for i, f := range one.findings {
 			title := f.title()
 			if !style.Full {
 				title = cut(title, columns)
 			}
-			room := columns - width(title)
 			title = paint(title, f.Verdict, style.Colour)
 			switch {
 			case style.Full:
@@ -113,16 +108,16 @@ func (c Card) details(style Style) []string {
 			case i == 0:
 				all = append(append(all, title), f.brief(columns)...)
 			default:
-				text := fmt.Sprintf(" because of cause %d: ", f.CauseID) + oneLine(cmp.Or(f.Observed, f.Reason))
-				all = append(all, title+cut(strings.TrimSuffix(text, ": "), max(room, 0)))
+				text := labelled(fmt.Sprintf(" because of cause %d", f.CauseID), oneLine(cmp.Or(f.Observed, f.Reason)))
+				all = append(all, title+cut(text, max(columns-width(title), 0)))
 			}
 		}
 	}
 	return all
 }
 
-// paragraph returns the whole sentence of the cause, and its remedy where no check says it.
-func (one consequence) paragraph(columns int) []string {
+// heading returns the whole sentence of the cause, and its remedy where no check says it.
+func (one consequence) heading(columns int) []string {
 	if one.ID == 0 {
 		return nil
 	}
@@ -135,12 +130,10 @@ func (one consequence) paragraph(columns int) []string {
 
 // item returns the lines of a text beside its label.
 func item(label string, lines []string) (all []string) {
-	for i, line := range lines {
-		start := strings.Repeat(" ", labelColumns)
-		if i == 0 {
-			start = pad("  "+label, labelColumns)
-		}
-		all = append(all, strings.TrimRight(start+line, " "))
+	start := "  " + label
+	for _, line := range lines {
+		all = append(all, strings.TrimRight(pad(start, labelColumns)+line, " "))
+		start = ""
 	}
 	return all
 }
@@ -151,11 +144,7 @@ func (f finding) title() string {
 	if who := enumerate(families(f.results)); who != "" {
 		title += " over " + oneLine(who)
 	}
-	title += ": " + string(f.Verdict)
-	if how := f.often(); how != "" {
-		title += " " + how
-	}
-	return title
+	return strings.TrimSuffix(fmt.Sprintf("%s: %s %s", title, f.Verdict, f.often()), " ")
 }
 
 // brief returns what is said of the finding below its title in so few lines that all of it has
@@ -174,9 +163,9 @@ func (f finding) brief(columns int) (all []string) {
 	add("observed", observed, maxObserved)
 	add("reason", f.Reason, maxMended)
 	add("remedy", f.Remedy, maxMended)
-	var shown []string
-	for _, line := range f.excerpt(min(maxShown, maxDetail-2-len(all))) {
-		shown = append(shown, cutMiddle(line, columns))
+	shown := f.excerpt(min(maxShown, maxDetail-2-len(all)))
+	for i, line := range shown {
+		shown[i] = cutMiddle(line, columns)
 	}
 	all = append(all, item("evidence", shown)...)
 	if f.Reproduce != "" {
@@ -188,15 +177,18 @@ func (f finding) brief(columns int) (all []string) {
 // excerpt returns at most so many lines of the evidence: of what was seen at that moment, the
 // beginning and the end, and then the end of the journal, which begins with an indented line.
 func (f finding) excerpt(most int) []string {
-	evidence, _ := f.evidence()
-	seen, journal := evidence, []string(nil)
-	if i := slices.IndexFunc(evidence, func(line string) bool { return strings.HasPrefix(line, " ") }); i >= 0 {
-		seen, journal = evidence[:i], evidence[i:]
+	var seen, journal []string
+	began := false
+	for _, line := range f.evidence() {
+		began = began || strings.HasPrefix(line, " ")
+		switch {
+		case line == "" || strings.HasSuffix(line, ":"): // it says nothing
+		case began:
+			journal = append(journal, strings.Join(strings.Fields(line), " "))
+		default:
+			seen = append(seen, line)
+		}
 	}
-	says := func(lines []string) []string {
-		return slices.DeleteFunc(lines, func(line string) bool { return line == "" || strings.HasSuffix(line, ":") })
-	}
-	seen, journal = says(slices.Clone(seen)), says(slices.Clone(journal))
 	if len(seen) > most {
 		seen = slices.DeleteFunc(seen, func(line string) bool { return strings.HasPrefix(line, "descriptors of ") })
 	}
@@ -204,29 +196,26 @@ func (f finding) excerpt(most int) []string {
 		begin := min(2, most/2)
 		seen = slices.Delete(seen, begin, begin+more)
 	}
-	for _, line := range journal[max(len(journal)-(most-len(seen)), 0):] {
-		seen = append(seen, strings.Join(strings.Fields(line), " "))
-	}
-	return seen
+	return append(seen, journal[max(len(journal)-(most-len(seen)), 0):]...)
 }
 
-// paragraph returns all that is said of the finding, as lines.
 func (f finding) paragraph() []string {
-	evidence, whose := f.evidence()
-	all := slices.Concat(item("expected", lines(f.Expected)), item("observed", lines(f.Observed)), item("reason", lines(f.Reason)),
-		item("remedy", lines(f.Remedy)))
-	if len(evidence) > 0 {
+	all := slices.Concat(item("expected", lines(f.Expected)), item("observed", lines(f.Observed)),
+		item("reason", lines(f.Reason)), item("remedy", lines(f.Remedy)))
+	if len(f.Evidence) > 0 {
+		whose := "" // the family, if the evidence of another one differs
+		if slices.ContainsFunc(f.results, func(r Result) bool { return !slices.Equal(r.Evidence, f.Evidence) }) {
+			whose = "over " + oneLine(f.Family)
+		}
 		all = append(all, item("evidence", []string{whose})...)
-		for _, line := range evidence {
+		for _, line := range f.evidence() {
 			all = append(all, strings.TrimRight("    "+line, " "))
 		}
 	}
 	return append(all, item("reproduce", lines(f.Reproduce))...)
 }
 
-// evidence returns the lines of the evidence, and "over" its family if that of
-// another one differs.
-func (f finding) evidence() (all []string, whose string) {
+func (f finding) evidence() (all []string) {
 	for _, text := range f.Evidence {
 		if own := lines(text); own != nil {
 			all = append(all, own...)
@@ -234,59 +223,50 @@ func (f finding) evidence() (all []string, whose string) {
 			all = append(all, "")
 		}
 	}
-	if slices.ContainsFunc(f.results, func(r Result) bool { return !slices.Equal(r.Evidence, f.Evidence) }) {
-		whose = "over " + oneLine(f.Family)
-	}
-	return all, whose
+	return all
 }
 
 // WriteCheck writes all that the card says about one check, with all evidence and no line cut.
 // The error for a check that the card does not have names those that it has.
 func (c Card) WriteCheck(w io.Writer, name string, style Style) error {
-	var all, names []string
-	for _, row := range c.rows() {
-		names = append(names, printable(row.name))
-		if row.name != name {
-			continue
+	all := c.rows()
+	i := slices.IndexFunc(all, func(w row) bool { return w[0].Name == name })
+	if i < 0 {
+		var names []string
+		for _, row := range all {
+			names = append(names, printable(row[0].Name))
 		}
-		for _, r := range row.results {
-			f := finding{Result: r, results: []Result{r}}
-			if len(all) > 0 {
-				all = append(all, "")
-			}
-			all = append(all, paint(f.title(), r.Verdict, style.Colour))
-			for _, cause := range c.Causes {
-				if cause.ID == r.CauseID && cause.ID != 0 {
-					all = append(all, item("cause", []string{strings.TrimPrefix(cause.String(), "cause ")})...)
-				}
-			}
-			if len(r.Findings) > 0 {
-				all = append(all, item("findings", []string{oneLine(strings.Join(r.Findings, ", "))})...)
-			}
-			all = append(all, item("stimuli", stimuli(r.Stimuli))...)
-			if r.End != nil {
-				all = append(all, item("end", r.End.story())...)
-			}
-			all = append(all, f.paragraph()...)
-		}
-	}
-	if len(all) == 0 {
 		return fmt.Errorf("the card has no check called %q: it has %s", name, cmp.Or(enumerate(names), "none"))
 	}
-	_, err := io.WriteString(w, strings.Join(all, "\n")+"\n")
-	return err
+	var text []string
+	for _, r := range all[i] {
+		f := finding{r, []Result{r}}
+		if len(text) > 0 {
+			text = append(text, "")
+		}
+		text = append(text, paint(f.title(), r.Verdict, style.Colour))
+		for _, cause := range c.Causes {
+			if cause.explains(r) {
+				text = append(text, item("cause", []string{strings.TrimPrefix(cause.String(), "cause ")})...)
+			}
+		}
+		text = append(text, item("findings", lines(oneLine(strings.Join(r.Findings, ", "))))...)
+		text = append(text, item("stimuli", lines(joined(r.Stimuli)))...)
+		if r.End != nil {
+			text = append(text, item("end", r.End.story())...)
+		}
+		text = append(text, f.paragraph()...)
+	}
+	return writeLines(w, text)
 }
 
-// stimuli says what a check did.
-func stimuli(all []Stimulus) []string {
-	if len(all) == 0 {
-		return nil
-	}
-	words := make([]string, len(all))
-	for i, s := range all {
+// joined names the stimuli in one printable line.
+func joined(stimuli []Stimulus) string {
+	words := make([]string, len(stimuli))
+	for i, s := range stimuli {
 		words[i] = oneLine(string(s))
 	}
-	return []string{strings.Join(words, ", ")}
+	return strings.Join(words, ", ")
 }
 
 // story says how the subject was, its last words, and what had been done to it.
@@ -295,8 +275,8 @@ func (e End) story() []string {
 	if e.Words != "" {
 		all = append(all, `"`+oneLine(e.Words)+`"`)
 	}
-	if after := stimuli(e.After); after != nil {
-		all = append(all, "since it last served a new client: "+after[0])
+	if after := joined(e.After); after != "" {
+		all = append(all, "since it last served a new client: "+after)
 	}
 	return all
 }

@@ -55,9 +55,9 @@ func Diff(old, new Card) Difference {
 	}
 	checks := rejoined(old.Checks, new.Checks)
 	for _, r := range checks {
-		to, _ := r.Verdict.kind()
-		change := Change{Name: r.Name, Family: r.Family, New: to.Verdict}
-		if to.Verdict != Pass {
+		to := r.Verdict.kind().Verdict
+		change := Change{Name: r.Name, Family: r.Family, New: to}
+		if to != Pass {
 			change.Remark = r.remark()
 		}
 		i := slices.IndexFunc(old.Checks, r.sameCheck)
@@ -66,10 +66,10 @@ func Diff(old, new Card) Difference {
 			continue
 		}
 		was := old.Checks[i]
-		from, _ := was.Verdict.kind()
-		change.Old = from.Verdict
+		from := was.Verdict.kind().Verdict
+		change.Old = from
 		appeared, gone := missing(was.Findings, r.Findings), missing(r.Findings, was.Findings)
-		if from.Verdict != Fail || to.Verdict != Fail || len(was.Findings) == 0 || len(r.Findings) == 0 {
+		if from != Fail || to != Fail || len(was.Findings) == 0 || len(r.Findings) == 0 {
 			appeared, gone = nil, nil // an old card does not have them
 		}
 		list := &d.Improved
@@ -78,21 +78,20 @@ func Diff(old, new Card) Difference {
 			list, change.Remark = &d.Worsened, enumerate(appeared)+" is new; now "+change.Remark
 		case len(gone) > 0:
 			change.Remark = enumerate(gone) + " is gone; now " + change.Remark
-		case from.Verdict == to.Verdict, from.Verdict == Pass && to.Verdict == ByDesign, from.Verdict == ByDesign && to.Verdict == Warn:
+		case from == to, from == Pass && to == ByDesign, from == ByDesign && to == Warn:
 			list = &d.Same
-		case to.Verdict == Fail, from.Verdict == Pass && (to.Verdict == Warn || to.Verdict == Broken):
+		case to == Fail, from == Pass && (to == Warn || to == Broken):
 			list = &d.Worsened
-		case to.Verdict == Broken && from.Verdict != Skip, to.Verdict == Skip && from.Verdict != Broken:
+		case to == Broken && from != Skip, to == Skip && from != Broken:
 			list = &d.Unknown
-		case to.Verdict == Broken, to.Verdict == Skip:
+		case to == Broken, to == Skip:
 			list = &d.Same // nothing was known, and nothing is
 		}
 		*list = append(*list, change)
 	}
 	for _, r := range old.Checks {
 		if !slices.ContainsFunc(checks, r.sameCheck) {
-			from, _ := r.Verdict.kind()
-			d.Removed = append(d.Removed, Change{Name: r.Name, Family: r.Family, Old: from.Verdict})
+			d.Removed = append(d.Removed, Change{Name: r.Name, Family: r.Family, Old: r.Verdict.kind().Verdict})
 		}
 	}
 	return d
@@ -101,6 +100,15 @@ func Diff(old, new Card) Difference {
 // missing returns what is in the second list only.
 func missing(list, further []string) []string {
 	return slices.DeleteFunc(slices.Clone(further), func(s string) bool { return slices.Contains(list, s) })
+}
+
+// Successors returns the names of the checks that have taken the place of a check that was
+// divided, nil where the name is not that of one.
+func Successors(name string) []string {
+	if name == "accept-errors" {
+		return []string{"accept-aborted", "accept-emfile", "accept-short"}
+	}
+	return nil
 }
 
 // rejoined returns the checks of the new card with those put together again that are one
@@ -137,15 +145,11 @@ func rejoined(old, new []Result) []Result {
 func (r Result) sameCheck(other Result) bool { return r.Name == other.Name && r.Family == other.Family }
 
 // Worse tells whether a check became worse, a new one fails or is broken, or a cause keeps
-// checks from being judged where none did before. A check
-// that is gone is left out on purpose, and not worse, unless the new card is
-// incomplete.
+// checks from being judged where none did before. A check that is gone is left out on purpose,
+// and not worse, unless the new card is incomplete.
 func (d Difference) Worse() bool {
 	return len(d.Worsened) > 0 || len(d.Causes) > 0 || !d.New.Complete && len(d.Removed) > 0 ||
-		slices.ContainsFunc(d.Added, func(c Change) bool {
-			k, _ := c.New.kind()
-			return k.wrong
-		})
+		slices.ContainsFunc(d.Added, func(c Change) bool { return c.New.wrong() })
 }
 
 // A section is one kind of change under its heading.
@@ -156,7 +160,8 @@ type section struct {
 
 // sections are those that are listed.
 func (d Difference) sections() []section {
-	return []section{{"worse", d.Worsened}, {"better", d.Improved}, {"not known", d.Unknown}, {"new", d.Added}, {"gone", d.Removed}}
+	return []section{{"worse", d.Worsened}, {"better", d.Improved}, {"not known", d.Unknown},
+		{"new", d.Added}, {"gone", d.Removed}}
 }
 
 // summary returns the counts, such as "1 worse, 2 better, 0 not known, 0 new, 0 gone, 40 the same".
@@ -166,20 +171,8 @@ func (d Difference) summary() string {
 		text += fmt.Sprintf("%d %s, ", len(s.changes), s.heading)
 	}
 	text += fmt.Sprintf("%d the same", len(d.Same))
-	switch n := len(d.Causes); {
-	case n == 1:
-		text += "; worse: 1 cause keeps checks from being judged"
-	case n > 1:
-		text += fmt.Sprintf("; worse: %d causes keep checks from being judged", n)
-	}
-	return text
-}
-
-// origin says in one line from what a card is, and how its run ended if it is incomplete.
-func (c Card) origin() string {
-	text := c.Origin()
-	if end := c.end(); end != "" {
-		text += "; " + end
+	if len(d.Causes) > 0 {
+		text += "; worse: " + Counted(len(d.Causes), "cause keeps", "causes keep") + " checks from being judged"
 	}
 	return text
 }
@@ -190,62 +183,38 @@ func (c Card) origin() string {
 // checks from being judged come first.
 func (d Difference) WriteText(w io.Writer, style Style) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "old  %s\n     %s\n", style.rest(oneLine(d.Old.Subject), 5), d.Old.origin())
-	fmt.Fprintf(&b, "new  %s\n     %s\n", style.rest(oneLine(d.New.Subject), 5), d.New.origin())
-	for i, cause := range d.Causes {
-		if i == 0 {
-			fmt.Fprint(&b, "\nworse: these checks are not judged any more\n")
-		}
+	origin := func(label string, c Card) {
+		text := strings.TrimSuffix(c.Origin()+"; "+c.end(), "; ")
+		fmt.Fprintf(&b, "%s  %s\n     %s\n", label, style.rest(oneLine(c.Subject), 5), text)
+	}
+	origin("old", d.Old)
+	origin("new", d.New)
+	withoutFamily := func(c Change) Change { return Change{c.Name, "", c.Old, c.New, c.Remark} }
+	if len(d.Causes) > 0 {
+		fmt.Fprint(&b, "\nworse: these checks are not judged any more\n")
+	}
+	for _, cause := range d.Causes {
 		fmt.Fprintf(&b, "  %s\n", style.rest(cause.String(), 2))
 	}
 	for _, s := range d.sections() {
 		if len(s.changes) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n%s\n", s.heading)
-		lines := join(s.changes)
-		var names, who, steps int
-		for _, l := range lines {
-			names, who, steps = max(names, width(l.name())), max(who, width(l.who())), max(steps, width(l.step(false)))
+		var rows [][]string
+		for _, alike := range grouped(s.changes, withoutFamily) {
+			var families []string
+			for _, change := range alike {
+				families = append(families, change.Family)
+			}
+			change := alike[0]
+			to := paint(string(cmp.Or(change.New, "-")), change.New, style.Colour)
+			rows = append(rows, []string{"  " + cut(oneLine(change.Name), nameColumns),
+				cut(oneLine(enumerate(families)), nameColumns),
+				fmt.Sprintf("%s → %s", cmp.Or(change.Old, "-"), to), oneLine(change.Remark)})
 		}
-		for _, l := range lines {
-			start := "  " + pad(l.name(), names) + "  " + pad(l.who(), who) + "  "
-			step := l.step(style.Colour) + pad("", steps-width(l.step(false)))
-			fmt.Fprintln(&b, strings.TrimRight(start+step+"  "+style.rest(oneLine(l.Remark), width(start)+steps+2), " "))
-		}
+		fmt.Fprintf(&b, "\n%s\n%s\n", s.heading, strings.Join(grid(rows, style.rest), "\n"))
 	}
 	fmt.Fprintf(&b, "\n%s\n", d.summary())
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// A line is one change, and all families in which it is the same.
-type line struct {
-	Change
-	families []string
-}
-
-// join puts the changes of one check that differ in the family alone into one line.
-func join(changes []Change) []line {
-	var all []line
-	for _, c := range changes {
-		alone := c
-		alone.Family = ""
-		i := slices.IndexFunc(all, func(l line) bool { return l.Change == alone })
-		if i < 0 {
-			i = len(all)
-			all = append(all, line{Change: alone})
-		}
-		all[i].families = append(all[i].families, c.Family)
-	}
-	return all
-}
-
-func (l line) name() string { return cut(oneLine(l.Name), nameColumns) }
-
-func (l line) who() string { return cut(oneLine(enumerate(l.families)), nameColumns) }
-
-// step returns the old and the new verdict, "-" for none.
-func (l line) step(colour bool) string {
-	return fmt.Sprintf("%s → %s", cmp.Or(l.Old, "-"), paint(string(cmp.Or(l.New, "-")), l.New, colour))
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -46,111 +46,97 @@ func (s Shards) OK() bool {
 //
 // For each check and family the merged card has what the first run with the gravest
 // verdict (fail, broken, warn, skip, by-design, pass, in this order) says, with the findings
-// of all runs, and counts the runs with each verdict. A duration is the sum: the time that all runs spent on the check. The kernel
-// and the machine are all different ones; the seed is that of the first run, and Runs
-// has every one. Merged cards may be merged again, with the same result as if all were
-// merged at once.
+// of all runs, and counts the runs with each verdict. A duration is the sum: the time that all
+// runs spent on the check. The kernel and the machine are all different ones; the seed is that
+// of the first run, and Runs has every one. Merged cards may be merged again, with the same
+// result as if all were merged at once.
 //
-// Cards that do not belong together are an error that names the cards and the field:
-// their subjects or what they expect of a check differ, they divide the search by
-// different numbers of shards, or two are the same
-// shard or the same card. That shards are missing is no error, see [Shards.OK]. The directory out is
-// made if it does not exist, and must be empty: an old card there could be taken for the
-// new one, or be merged. In case of an error in a card nothing is written.
+// Cards that do not belong together are an error that names the cards and the field: their
+// subjects or what they expect of a check differ, they divide the search by different numbers
+// of shards, or two are the same shard or the same card. That shards are missing is no error,
+// see [Shards.OK]. The directory out is made if it does not exist, and must be empty: an old
+// card there could be taken for the new one, or be merged. In case of an error in a card
+// nothing is written.
 func MergeDirectories(out string, names ...string) (Shards, error) {
 	if entries, err := os.ReadDir(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 	} else if len(entries) > 0 {
-		return Shards{}, fmt.Errorf("merge scorecards into %s: it is not empty: name a new directory first, and then the cards or directories to merge", out)
+		return Shards{}, fmt.Errorf("merge scorecards into %s: it is not empty: name a new directory first, "+
+			"and then the cards or directories to merge", out)
 	}
 	var shards Shards
-	var stories []story
+	var stories []storyFile
 	for _, name := range names {
-		var sources []Source
-		var found []story
-		info, err := os.Stat(name)
-		if err == nil && !info.IsDir() {
-			sources = make([]Source, 1)
-			sources[0].Name = name
-			sources[0].Card, err = ReadFile(name)
-		} else {
-			sources, found, err = gatherDirectory(name)
-		}
+		sources, found, err := gather(name)
 		if err != nil {
 			return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 		}
 		if len(sources) == 0 {
 			shards.Without = append(shards.Without, name)
 		}
-		shards.Sources = append(shards.Sources, sources...)
-		stories = append(stories, found...)
+		shards.Sources, stories = append(shards.Sources, sources...), append(stories, found...)
 	}
 	if len(shards.Sources) == 0 {
-		return Shards{}, fmt.Errorf("merge scorecards: there is no %s below %s: name the directories that the runs wrote", CardFile, enumerate(names))
+		return Shards{}, fmt.Errorf("merge scorecards: there is no %s below %s: name the directories that the runs wrote",
+			CardFile, enumerate(names))
 	}
 	var err error
 	if shards.Card, err = merge(shards.Sources...); err != nil {
 		return Shards{}, err
 	}
-	if err := os.MkdirAll(out, 0o777); err != nil {
-		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
+	if err = os.MkdirAll(out, 0o777); err == nil {
+		err = WriteFile(filepath.Join(out, CardFile), shards.Card)
 	}
-	if err := WriteFile(filepath.Join(out, CardFile), shards.Card); err != nil {
+	if err != nil {
 		return Shards{}, fmt.Errorf("merge scorecards: %w", err)
 	}
 	shards.Stories, err = writeStories(out, stories)
 	return shards, err
 }
 
-// story is one failing story: its files by their suffix.
-type story struct {
-	stem  string
-	files map[string][]byte
+// A storyFile is one of the files of a failing story.
+type storyFile struct {
+	path, suffix string // the path is without the suffix
+	content      []byte
 }
 
-// gatherDirectory reads the cards and the failing stories below a directory, in the
-// order of their names.
-func gatherDirectory(dir string) (sources []Source, stories []story, err error) {
+// gather reads a card, or the cards and the failing stories below a directory, in the order of
+// their names.
+func gather(dir string) (sources []Source, stories []storyFile, err error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		card, err := ReadFile(dir)
+		return []Source{{dir, card}}, nil, err
+	}
 	root, err := os.OpenRoot(dir) // what is below cannot lead out of it
 	if err != nil {
 		return nil, nil, err
 	}
 	defer root.Close()
-	found := map[string]int{} // the stories by their path without suffix
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
-		stem, suffix, isStory := storyName(path.Base(name))
-		if entry.IsDir() || !isStory && entry.Name() != CardFile {
+		suffix := storySuffix(entry.Name())
+		if entry.IsDir() || suffix == "" && entry.Name() != CardFile {
 			return nil
 		}
 		shown := filepath.Join(dir, filepath.FromSlash(name))
 		content, err := readRegular(root, name, entry)
+		if err == nil && suffix != "" {
+			stories = append(stories, storyFile{strings.TrimSuffix(shown, suffix), suffix, content})
+		} else if err == nil {
+			source := Source{Name: shown}
+			source.Card, err = Parse(bytes.NewReader(content))
+			sources = append(sources, source)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", shown, err)
 		}
-		if !isStory {
-			card, err := Parse(bytes.NewReader(content))
-			if err != nil {
-				return fmt.Errorf("%s: %w", shown, err)
-			}
-			sources = append(sources, Source{shown, card})
-			return nil
-		}
-		key := strings.TrimSuffix(name, suffix)
-		i, known := found[key]
-		if !known {
-			i, found[key] = len(stories), len(stories)
-			stories = append(stories, story{stem, map[string][]byte{}})
-		}
-		stories[i].files[suffix] = content
 		return nil
 	})
 	return sources, stories, err
 }
 
-// readRegular reads a regular file.
 func readRegular(root *os.Root, name string, entry fs.DirEntry) ([]byte, error) {
 	if !entry.Type().IsRegular() {
 		return nil, errors.New("this is not a regular file")
@@ -163,35 +149,29 @@ func readRegular(root *os.Root, name string, entry fs.DirEntry) ([]byte, error) 
 	return readAll(file)
 }
 
-// storyName takes the name of a story's file apart.
-func storyName(name string) (stem, suffix string, ok bool) {
-	if !strings.HasPrefix(name, storyPrefix) {
-		return "", "", false
+// storySuffix returns the suffix of the name of a story's file, "" for another file.
+func storySuffix(name string) string {
+	i := slices.IndexFunc(storySuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
+	if i < 0 || !strings.HasPrefix(name, storyPrefix) {
+		return ""
 	}
-	for _, suffix := range storySuffixes {
-		if stem, ok := strings.CutSuffix(name, suffix); ok {
-			return stem, suffix, true
-		}
-	}
-	return "", "", false
+	return storySuffixes[i]
 }
 
-// writeStories writes the stories into a directory and returns the files' names.
-func writeStories(out string, stories []story) (written []string, err error) {
+func writeStories(out string, stories []storyFile) (written []string, err error) {
 	taken := map[string]bool{}
-	for _, s := range stories {
-		stem := s.stem
+	for _, files := range grouped(stories, func(f storyFile) string { return f.path }) {
+		stem := filepath.Base(files[0].path)
 		for n := 2; taken[stem]; n++ {
-			stem = fmt.Sprintf("%s-%d", s.stem, n)
+			stem = fmt.Sprintf("%s-%d", filepath.Base(files[0].path), n)
 		}
 		taken[stem] = true
-		for _, suffix := range storySuffixes {
-			content, ok := s.files[suffix]
-			if !ok {
-				continue
-			}
-			name := filepath.Join(out, stem+suffix)
-			if err := os.WriteFile(name, content, 0o666); err != nil {
+		slices.SortFunc(files, func(a, b storyFile) int {
+			return slices.Index(storySuffixes, a.suffix) - slices.Index(storySuffixes, b.suffix)
+		})
+		for _, f := range files {
+			name := filepath.Join(out, stem+f.suffix)
+			if err := os.WriteFile(name, f.content, 0o666); err != nil {
 				return written, fmt.Errorf("copy a failing story: %w", err)
 			}
 			written = append(written, name)

@@ -103,7 +103,8 @@ func checkMarkdown(name, markdownName string) error {
 		_, _ = io.ReadFull(file, start) // what is short does not match
 	}
 	if string(start) != markdownStart {
-		return fmt.Errorf("%s would be replaced by the Markdown of the card, and is something else: give the card another name", markdownName)
+		return fmt.Errorf("%s would be replaced by the Markdown of the card, and is something else: "+
+			"give the card another name", markdownName)
 	}
 	return nil
 }
@@ -168,7 +169,6 @@ func replace(name string, old fs.FileInfo, content []byte) (err error) {
 	return os.Rename(temporary, name)
 }
 
-// overwrite writes into what has the name already.
 func overwrite(name string, content []byte) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC|os.O_CREATE, 0o666)
 	if err != nil {

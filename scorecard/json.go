@@ -48,11 +48,15 @@ func (c Card) MarshalJSON() ([]byte, error) {
 func (r Result) MarshalJSON() ([]byte, error) {
 	r.Evidence = append([]string{}, r.Evidence...)
 	r.Findings = append([]string{}, r.Findings...)
+	tenths := max(r.Duration, 0) / tenth
 	return encode(struct {
 		plainResult
-		Duration milliseconds `json:"duration_ms"`
-	}{plainResult(r), milliseconds(r.Duration)})
+		Duration json.Number `json:"duration_ms"`
+	}{plainResult(r), json.Number(fmt.Sprintf("%d.%d", tenths/10, tenths%10))})
 }
+
+// tenth is the precision of a duration in JSON, which has it in milliseconds with one decimal.
+const tenth = time.Millisecond / 10
 
 // UnmarshalJSON accepts what MarshalJSON writes, see [Parse].
 func (c *Card) UnmarshalJSON(data []byte) error {
@@ -64,7 +68,8 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	case err != nil:
 		return err
 	case version.Schema > schema:
-		return fmt.Errorf("the card has schema %d, and this forkrig reads up to %d: use a newer forkrig", version.Schema, schema)
+		return fmt.Errorf("the card has schema %d, and this forkrig reads up to %d: use a newer forkrig",
+			version.Schema, schema)
 	case version.Schema == schema:
 		required = append(required, "complete")
 	}
@@ -88,30 +93,23 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 	var results []Result
 	for i, check := range card.Checks {
 		var result Result
-		if err := result.UnmarshalJSON(check); err != nil {
-			if result.Name != "" {
-				return fmt.Errorf("check %d (%q): %w", i+1, result.Name, err)
-			}
+		err := result.UnmarshalJSON(check)
+		switch {
+		case err != nil && result.Name == "":
 			return fmt.Errorf("check %d: %w", i+1, err)
-		}
-		if slices.ContainsFunc(results, result.sameCheck) {
+		case err != nil:
+			return fmt.Errorf("check %d (%q): %w", i+1, result.Name, err)
+		case slices.ContainsFunc(results, result.sameCheck):
 			return fmt.Errorf("check %d (%q): it is there twice over %q", i+1, result.Name, result.Family)
 		}
 		results = append(results, result)
 	}
 	*c = Card(card.plainCard)
 	c.Checks = results
-	c.Causes = orNil(c.Causes)
-	for i := range c.Causes {
-		cause := &c.Causes[i]
-		cause.Checks, cause.Families = orNil(cause.Checks), orNil(cause.Families)
-		if cause.End != nil {
-			cause.End.After = orNil(cause.End.After)
-		}
-	}
 	if c.Profile.Service == (Service{}) {
 		c.Profile.Service = card.Service
 	}
+	dropEmptyLists(reflect.ValueOf(c))
 	return nil
 }
 
@@ -119,8 +117,8 @@ func (c *Card) UnmarshalJSON(data []byte) error {
 func (r *Result) UnmarshalJSON(data []byte) error {
 	var result struct {
 		plainResult
-		Cause    string       `json:"cause"` // in a card of before
-		Duration milliseconds `json:"duration_ms"`
+		Cause    string  `json:"cause"` // in a card of before
+		Duration float64 `json:"duration_ms"`
 	}
 	err := describe(json.Unmarshal(data, &result))
 	*r = Result(result.plainResult)
@@ -145,43 +143,31 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	if all := r.Runs; all != (Counts{}) && all.worst() != r.Verdict {
 		return fmt.Errorf("verdict %q is not the gravest of its runs: %v", r.Verdict, all)
 	}
-	r.Duration = time.Duration(result.Duration)
-	r.Evidence, r.Findings, r.Stimuli = orNil(r.Evidence), orNil(r.Findings), orNil(r.Stimuli)
-	if r.End != nil {
-		r.End.After = orNil(r.End.After)
-	}
-	return nil
-}
-
-// orNil returns nil for an empty list, so that a card is the same when it was written and read.
-func orNil[T any](list []T) []T {
-	if len(list) == 0 {
-		return nil
-	}
-	return list
-}
-
-// milliseconds is a duration that JSON has in milliseconds, with one decimal.
-type milliseconds time.Duration
-
-const tenth = time.Millisecond / 10
-
-func (d milliseconds) MarshalJSON() ([]byte, error) {
-	tenths := max(time.Duration(d), 0) / tenth
-	return fmt.Appendf(nil, "%d.%d", tenths/10, tenths%10), nil
-}
-
-func (d *milliseconds) UnmarshalJSON(data []byte) error {
-	var number float64
-	if err := json.Unmarshal(data, &number); err != nil {
-		return err
-	}
-	tenths := math.Round(number * 10)
+	tenths := math.Round(result.Duration * 10)
 	if tenths < 0 || tenths > float64(math.MaxInt64/tenth) {
-		return fmt.Errorf("duration_ms %v is out of range", number)
+		return fmt.Errorf("duration_ms %v is out of range", result.Duration)
 	}
-	*d = milliseconds(time.Duration(tenths) * tenth)
+	r.Duration = time.Duration(tenths) * tenth
 	return nil
+}
+
+// dropEmptyLists makes each empty list below v nil, so that a card is the same when it was written
+// and read.
+func dropEmptyLists(v reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		dropEmptyLists(v.Elem())
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			dropEmptyLists(v.Field(i))
+		}
+	case v.Kind() == reflect.Slice && v.Len() == 0:
+		v.SetZero()
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			dropEmptyLists(v.Index(i))
+		}
+	}
 }
 
 // requireFields returns an error if data is not a JSON object with all the fields.
@@ -207,27 +193,18 @@ func describe(err error) error {
 	if !ok {
 		return err
 	}
-	wanted := "a string"
-	switch e.Type.Kind() {
-	case reflect.Struct, reflect.Map:
-		wanted = "an object"
-	case reflect.Slice:
-		wanted = "an array"
-	case reflect.Bool:
-		wanted = "true or false"
-	case reflect.Float64:
-		wanted = "a number"
-	case reflect.Int:
-		wanted = "a whole number"
-	case reflect.Uint64:
-		wanted = "a whole number from 0 to 2^64-1"
-	}
-	text := fmt.Sprintf("this is JSON %s, and %s is required", e.Value, wanted)
+	text := fmt.Sprintf("this is JSON %s, and %s is required", e.Value, cmp.Or(inJSON[e.Type.Kind()], "a string"))
 	field := strings.TrimPrefix(strings.TrimPrefix(e.Field, "plainCard."), "plainResult.")
 	if field == "" {
 		return errors.New(text)
 	}
 	return fmt.Errorf("read field %q: %s", field, text)
+}
+
+// inJSON says what JSON has for the kinds of types of a card that are no strings.
+var inJSON = map[reflect.Kind]string{
+	reflect.Struct: "an object", reflect.Map: "an object", reflect.Slice: "an array", reflect.Bool: "true or false",
+	reflect.Float64: "a number", reflect.Int: "a whole number", reflect.Uint64: "a whole number from 0 to 2^64-1",
 }
 
 // encode is json.Marshal that leaves the <, > and & of commands readable.
@@ -249,12 +226,12 @@ func (c Card) WriteJSON(w io.Writer) error {
 			return fmt.Errorf("write scorecard: check %d (%q): %w", i+1, r.Name, err)
 		}
 	}
-	compact, err := encode(c)
-	if err != nil {
-		return fmt.Errorf("write scorecard: %w", err)
-	}
 	var b bytes.Buffer
-	if err := json.Indent(&b, compact, "", "  "); err != nil {
+	compact, err := encode(c)
+	if err == nil {
+		err = json.Indent(&b, compact, "", "  ")
+	}
+	if err != nil {
 		return fmt.Errorf("write scorecard: %w", err)
 	}
 	_, err = w.Write(escapeJSON(b.Bytes()))

@@ -18,7 +18,8 @@ const markdownStart = "## Scorecard of "
 
 // WriteMarkdown writes the card as GitHub Flavored Markdown: a heading, the causes, a table
 // of the checks, and for what failed, is broken or warns a section with all that is said of it;
-// what follows from a cause has its section below the first one of that cause. Texts are shown as they are, never interpreted as Markdown or HTML.
+// what follows from a cause has its section below the first one of that cause. Texts are shown
+// as they are, never interpreted as Markdown or HTML.
 // What is written stays below the 1 MiB that GitHub takes as a step summary: long lines and
 // the middle of long sections are left out and counted.
 func (c Card) WriteMarkdown(w io.Writer) error {
@@ -45,10 +46,10 @@ func (c Card) markdown(limit int) []byte {
 	fmt.Fprintf(&b, markdownStart+"%s\n\n", codeSpan(shorten(printable(c.Subject), 1<<10)))
 	b.WriteString(prose(c.Origin()))
 	fmt.Fprintf(&b, ": **%s**\n", prose(c.Summary(false)))
-	for i, cause := range c.Causes {
-		if i == 0 {
-			b.WriteString("\n")
-		}
+	if len(c.Causes) > 0 {
+		b.WriteString("\n")
+	}
+	for _, cause := range c.Causes {
 		fmt.Fprintf(&b, "- %s\n", prose(cut(cause.String(), 600)))
 	}
 
@@ -62,14 +63,13 @@ func (c Card) markdown(limit int) []byte {
 		fmt.Fprintf(&b, " cause, remedy, or what was observed |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
 	}
 	for _, row := range rows {
-		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row.name), 100)))
+		fmt.Fprintf(&b, "| %s |", prose(cut(oneLine(row[0].Name), 100)))
 		for _, family := range columns {
 			v := row.in(family)
-			if k, valid := v.kind(); valid && k.wrong {
-				fmt.Fprintf(&b, " **%s** |", v)
-			} else {
-				fmt.Fprintf(&b, " %s |", v)
+			if v.wrong() {
+				v = "**" + v + "**"
 			}
+			fmt.Fprintf(&b, " %s |", v)
 		}
 		fmt.Fprintf(&b, " %s |\n", prose(cut(row.remark(Result.explanation), 300)))
 	}
@@ -95,7 +95,6 @@ func (c Card) markdown(limit int) []byte {
 // shownRuns is how many runs of a merged card are listed in Markdown.
 const shownRuns = 200
 
-// writeRuns lists the runs of a merged card.
 func (c Card) writeRuns(b *bytes.Buffer) {
 	if len(c.Runs) == 0 {
 		return
@@ -143,15 +142,12 @@ func codeBlock(lines []string) string {
 	return fence + "text\n" + text + "\n" + fence + "\n"
 }
 
-// longestRun returns the greatest number of backticks side by side.
 func longestRun(s string) int {
 	longest, run := 0, 0
 	for _, r := range s {
-		if r != '`' {
+		if run++; r != '`' {
 			run = 0
-			continue
 		}
-		run++
 		longest = max(longest, run)
 	}
 	return longest

@@ -3,9 +3,10 @@
 package scorecard
 
 import (
-	"crypto/sha256"
+	"cmp"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,20 +92,19 @@ func (c Card) missingShards() (missing []int, of int) {
 func numbers(all []int) string {
 	const most = 20
 	var parts []string
-	for i := 0; i < len(all); {
-		end := i + 1
-		for end < len(all) && all[end] == all[end-1]+1 {
-			end++
+	for len(all) > 0 {
+		if len(parts) == most {
+			return strings.Join(parts, ", ") + fmt.Sprintf(" and %d more", len(all))
 		}
-		switch {
-		case len(parts) == most:
-			return strings.Join(parts, ", ") + fmt.Sprintf(" and %d more", len(all)-i)
-		case end-i == 1:
-			parts = append(parts, strconv.Itoa(all[i]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d-%d", all[i], all[end-1]))
+		n := 1
+		for n < len(all) && all[n] == all[0]+n {
+			n++
 		}
-		i = end
+		part := strconv.Itoa(all[0])
+		if n > 1 {
+			part += "-" + strconv.Itoa(all[n-1])
+		}
+		parts, all = append(parts, part), all[n:]
 	}
 	return strings.Join(parts, ", ")
 }
@@ -120,54 +120,48 @@ func merge(sources ...Source) (Card, error) {
 	if len(sources) == 0 {
 		return Card{}, fmt.Errorf("merge scorecards: there is no card")
 	}
-	type key struct{ name, family string }
-	place := map[key]int{}
-	expected := map[key]string{} // the name of the card that expects what is expected
-	shards := map[Shard]string{}
-	contents := map[[sha256.Size]byte]string{}
-	divided := "" // the name of the first card of a shard
-	of := 0
-
 	first := sources[0]
 	merged := Card{Subject: first.Card.Subject, Seed: first.Card.runs()[0].Seed, Complete: true}
-	for _, s := range sources {
+	var checkFrom []string // the name of the first card that has each check
+	shards := map[Shard]string{}
+	divided, of := "", 0 // the name of the first card of a shard, and how many shards it says there are
+	for i, s := range sources {
 		if s.Card.Subject != merged.Subject {
 			return Card{}, contradiction(s.Name, first.Name, "subject", s.Card.Subject, merged.Subject)
 		}
-		content := sha256.Sum256(fmt.Appendf(nil, "%+v", s.Card))
-		if other, twice := contents[content]; twice {
-			return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same card: leave one out", s.Name, other)
-		}
-		contents[content] = s.Name
-		for _, run := range s.Card.runs() {
-			if run.Shard != (Shard{}) {
-				if other, twice := shards[run.Shard]; twice {
-					return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: field \"shard\" is \"%v\" in both; leave one out", s.Name, other, run.Shard)
-				}
-				if of != 0 && run.Shard.of() != of {
-					return Card{}, contradiction(s.Name, divided, "shard", run.Shard.String(), fmt.Sprintf("…/%d", of))
-				}
-				shards[run.Shard], of = s.Name, run.Shard.of()
-				if divided == "" {
-					divided = s.Name
-				}
+		for _, other := range sources[:i] {
+			if reflect.DeepEqual(other.Card, s.Card) {
+				return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same card: leave one out", s.Name, other.Name)
 			}
-			merged.Runs = append(merged.Runs, run)
 		}
-		for _, r := range s.Card.Checks {
-			k := key{r.Name, r.Family}
-			r.Runs = r.runs()
-			i, known := place[k]
-			if !known {
-				place[k], expected[k] = len(merged.Checks), s.Name
-				r.Verdict = r.Runs.worst()
-				merged.Checks = append(merged.Checks, r)
+		for _, run := range s.Card.runs() {
+			merged.Runs = append(merged.Runs, run)
+			if run.Shard == (Shard{}) {
 				continue
 			}
-			if old := merged.Checks[i]; r.Expected != old.Expected {
-				return Card{}, contradiction(s.Name, expected[k], fmt.Sprintf("expected\" of check \"%s", r.Name), r.Expected, old.Expected)
+			if other, twice := shards[run.Shard]; twice {
+				return Card{}, fmt.Errorf("merge scorecards: %s and %s are the same: "+
+					"field \"shard\" is \"%v\" in both; leave one out", s.Name, other, run.Shard)
 			}
-			merged.Checks[i] = merged.Checks[i].with(r)
+			if of != 0 && run.Shard.of() != of {
+				return Card{}, contradiction(s.Name, divided, "shard", run.Shard.String(), fmt.Sprintf("…/%d", of))
+			}
+			shards[run.Shard], divided, of = s.Name, cmp.Or(divided, s.Name), run.Shard.of()
+		}
+		for _, r := range s.Card.Checks {
+			r.Runs = r.runs()
+			i := slices.IndexFunc(merged.Checks, r.sameCheck)
+			if i < 0 {
+				r.Verdict = r.Runs.worst()
+				merged.Checks, checkFrom = append(merged.Checks, r), append(checkFrom, s.Name)
+				continue
+			}
+			old := merged.Checks[i]
+			if r.Expected != old.Expected {
+				field := fmt.Sprintf("expected\" of check \"%s", r.Name)
+				return Card{}, contradiction(s.Name, checkFrom[i], field, r.Expected, old.Expected)
+			}
+			merged.Checks[i] = old.with(r)
 		}
 	}
 	var kernels, machines, ends []string
@@ -184,10 +178,7 @@ func merge(sources ...Source) (Card, error) {
 // with returns the result together with a further one of the same check.
 func (r Result) with(further Result) Result {
 	all := r.Runs.add(further.Runs)
-	findings := slices.Clone(r.Findings)
-	for _, f := range further.Findings {
-		findings = addNew(findings, f)
-	}
+	findings := addNew(slices.Clone(r.Findings), further.Findings...)
 	duration := max(r.Duration, 0) + max(further.Duration, 0)
 	if duration < 0 {
 		duration = math.MaxInt64
@@ -199,11 +190,14 @@ func (r Result) with(further Result) Result {
 	return r
 }
 
-func addNew(all []string, s string) []string {
-	if slices.Contains(all, s) {
-		return all
+// addNew appends what the list does not have.
+func addNew(all []string, more ...string) []string {
+	for _, s := range more {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
 	}
-	return append(all, s)
+	return all
 }
 
 func contradiction(name, other, field, value, otherValue string) error {

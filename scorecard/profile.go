@@ -3,7 +3,6 @@
 package scorecard
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,13 +13,11 @@ import (
 // not so.
 type Profile struct {
 	Service Service `json:"service,omitzero"`
-	// Model is how it serves its clients, such as [ForkPerConnection].
-	Model Model `json:"model,omitempty"`
+	Model   Model   `json:"model,omitempty"` // how it serves its clients, such as [ForkPerConnection]
 	// Program is the file of the processes that serve connections, where they execute another
 	// one than the listener.
-	Program string `json:"program,omitempty"`
-	// Daemonizes says that it goes on when the process that was started has ended.
-	Daemonizes bool `json:"daemonizes,omitempty"`
+	Program    string `json:"program,omitempty"`
+	Daemonizes bool   `json:"daemonizes,omitempty"` // it goes on when the process that was started has ended
 	// Processes and Threads are how many it has, in all, before its first connection.
 	Processes int `json:"processes,omitempty"`
 	Threads   int `json:"threads,omitempty"`
@@ -30,16 +27,13 @@ type Profile struct {
 	// with escapes as in Go.
 	SpeaksFirst string `json:"speaks_first,omitempty"`
 	Greeting    string `json:"greeting,omitempty"`
-	// ClosesFirst is "server" or "client".
-	ClosesFirst string `json:"closes_first,omitempty"`
-	// Clients is how many were seen to be served at a time. It may serve more.
-	Clients int `json:"clients_at_least,omitempty"`
+	ClosesFirst string `json:"closes_first,omitempty"`     // "server" or "client"
+	Clients     int    `json:"clients_at_least,omitempty"` // seen to be served at a time; it may serve more
 	// OneInstance says that no second one starts while one lives, also on another host, as
 	// where both want one PID file or data directory.
-	OneInstance bool `json:"one_instance,omitempty"`
-	// Families are those in which it serves, such as "IPv4".
-	Families  []string   `json:"families,omitempty"`
-	Listeners []Listener `json:"listeners,omitempty"`
+	OneInstance bool       `json:"one_instance,omitempty"`
+	Families    []string   `json:"families,omitempty"` // in which it serves, such as "IPv4"
+	Listeners   []Listener `json:"listeners,omitempty"`
 	// Caught, Ignored and Blocked are signals of the oldest process that listens.
 	Caught  []Caught `json:"caught,omitempty"`
 	Ignored []string `json:"ignored,omitempty"`
@@ -63,24 +57,19 @@ const (
 
 // Listener is a listening socket.
 type Listener struct {
-	// Family is the one in which it was looked at, such as "IPv4".
-	Family string `json:"family"`
+	Family string `json:"family"` // in which it was looked at, such as "IPv4"
 	// Address is such as "0.0.0.0:80"; "{ip}" stands for the address that the subject was given.
-	Address string `json:"address"`
-	Backlog int    `json:"backlog"`
-	// TakesIPv4 says that it is an IPv6 one that takes IPv4, too.
-	TakesIPv4 bool `json:"takes_ipv4,omitempty"`
-	// Options are those that are set, such as "SO_REUSEADDR".
-	Options []string `json:"options,omitempty"`
-	// Unread says why the options are not known.
-	Unread string `json:"unread,omitempty"`
+	Address   string   `json:"address"`
+	Backlog   int      `json:"backlog"`
+	TakesIPv4 bool     `json:"takes_ipv4,omitempty"` // it is an IPv6 one that takes IPv4, too
+	Options   []string `json:"options,omitempty"`    // that are set, such as "SO_REUSEADDR"
+	Unread    string   `json:"unread,omitempty"`     // why the options are not known
 }
 
 // Caught is a signal that is caught.
 type Caught struct {
 	Signal string `json:"signal"`
-	// Restart is "yes" for a handler with SA_RESTART, "no" for one without, and "" where that
-	// is not known.
+	// Restart is "yes" for a handler with SA_RESTART, "no" for one without, "" where that is not known.
 	Restart string `json:"sa_restart,omitempty"`
 }
 
@@ -92,20 +81,6 @@ type Limit struct {
 	Before   string `json:"before"`
 }
 
-// UnmarshalJSON reads what encoding/json writes; an empty list is none.
-func (p *Profile) UnmarshalJSON(data []byte) error {
-	type plain Profile
-	if err := json.Unmarshal(data, (*plain)(p)); err != nil {
-		return err
-	}
-	p.Families, p.Ignored, p.Blocked = orNil(p.Families), orNil(p.Ignored), orNil(p.Blocked)
-	p.Listeners, p.Caught, p.Limits = orNil(p.Listeners), orNil(p.Caught), orNil(p.Limits)
-	for i := range p.Listeners {
-		p.Listeners[i].Options = orNil(p.Listeners[i].Options)
-	}
-	return nil
-}
-
 // Join returns the profile with the families and listeners of another one, which was made in
 // another family, and with what that one alone knows.
 func (p Profile) Join(other Profile) Profile {
@@ -114,13 +89,8 @@ func (p Profile) Join(other Profile) Profile {
 	}
 	p.Clients = max(p.Clients, other.Clients)
 	p.OneInstance = p.OneInstance || other.OneInstance
-	p.Families = slices.Clone(p.Families)
-	for _, family := range other.Families {
-		if !slices.Contains(p.Families, family) {
-			p.Families = append(p.Families, family)
-		}
-	}
-	p.Listeners = append(slices.Clone(p.Listeners), other.Listeners...)
+	p.Families = addNew(slices.Clone(p.Families), other.Families...)
+	p.Listeners = slices.Concat(p.Listeners, other.Listeners)
 	return p
 }
 
@@ -130,116 +100,69 @@ const maxProfileLines = 3
 // Lines returns the profile for people: at most three lines of so many columns, where what
 // finds no room is left out.
 func (p Profile) Lines(columns int) []string {
-	text := oneLine(strings.Join(p.phrases(), "; "))
-	var all []string
-	line := ""
-	words := strings.Fields(text)
-	for i, word := range words {
-		longer := word
-		if line != "" {
-			longer = line + " " + word
-		}
-		if width(longer) <= columns || line == "" && len(all) == maxProfileLines-1 {
-			line = longer
-			continue
-		}
-		if len(all) == maxProfileLines-1 {
-			line += " " + strings.Join(words[i:], " ")
-			break
-		}
-		if line != "" {
-			all = append(all, cut(line, columns))
-		}
-		line = word
+	all := wrap(oneLine(p.sentence()), columns, 0)
+	if len(all) > maxProfileLines {
+		rest := strings.Join(all[maxProfileLines-1:], " ")
+		all = append(all[:maxProfileLines-1], cut(rest, columns))
 	}
-	if line != "" {
-		all = append(all, cut(line, columns))
-	}
-	return all
+	return slices.DeleteFunc(all, func(line string) bool { return line == "" })
 }
 
-// phrases are the profile in words, the most important ones first.
-func (p Profile) phrases() []string {
-	var all []string
-	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	if what := p.what(); what != "" {
-		add("%s", what)
+// phrases are parts of a sentence.
+type phrases []string
+
+// add appends a phrase where it is true.
+func (p *phrases) add(isSo bool, format string, args ...any) {
+	if isSo {
+		*p = append(*p, fmt.Sprintf(format, args...))
 	}
-	if p.ClosesFirst != "" {
-		add("the %s closes first", p.ClosesFirst)
+}
+
+// sentence is the profile in words, the most important ones first.
+func (p Profile) sentence() string {
+	var all, limits phrases
+	what, listening := p.what(), p.listening()
+	for _, limit := range p.Limits {
+		limits.add(true, "%s %s (was %s)", limit.Resource, limit.Soft, limit.Before)
 	}
-	switch {
-	case p.Model == OneAtATime:
-	case p.Clients > 0:
-		add("at least %s at a time", Counted(p.Clients, "client", "clients"))
-	}
-	if p.OneInstance {
-		add("one instance at a time, so that the checks run one after another")
-	}
-	if p.Greeting != "" {
-		add(`greets "%s"`, cut(p.Greeting, maxGreeting))
-	}
-	for i, text := range p.listening() {
-		if i == 0 {
-			text = "listens on " + text
-		}
-		add("%s", text)
-	}
-	for i, limit := range p.Limits {
-		sets := ""
-		if i == 0 {
-			sets = "sets "
-		}
-		add("%s%s %s (was %s)", sets, limit.Resource, limit.Soft, limit.Before)
-	}
-	if len(p.Blocked) > 0 {
-		add("blocks %s", signals(p.Blocked))
-	}
-	if len(p.Ignored) > 0 {
-		add("ignores %s", signals(p.Ignored))
-	}
-	if len(p.Caught) > 0 {
-		add("catches %s", p.caught())
-	}
-	return all
+	all.add(what != "", "%s", what)
+	all.add(p.ClosesFirst != "", "the %s closes first", p.ClosesFirst)
+	all.add(p.Clients > 0 && p.Model != OneAtATime, "at least %s at a time", Counted(p.Clients, "client", "clients"))
+	all.add(p.OneInstance, "one instance at a time, so that the checks run one after another")
+	all.add(p.Greeting != "", `greets "%s"`, cut(p.Greeting, maxGreeting))
+	all.add(len(listening) > 0, "listens on %s", strings.Join(listening, "; "))
+	all.add(len(limits) > 0, "sets %s", strings.Join(limits, "; "))
+	all.add(len(p.Blocked) > 0, "blocks %s", signals(p.Blocked))
+	all.add(len(p.Ignored) > 0, "ignores %s", signals(p.Ignored))
+	all.add(len(p.Caught) > 0, "catches %s", p.caught())
+	return strings.Join(all, "; ")
 }
 
 // what says in words what the subject is.
 func (p Profile) what() string {
-	var parts []string
-	if s := p.Service; s != (Service{}) {
-		name := s.Seen
-		switch {
-		case s.Given == "" && (s.Seen == "none" || strings.Contains(s.Seen, "<")): // no preset
-			name = "service not known (see -service)"
-		case s.Given != "" && s.Given == s.Seen:
-			name = s.Given
-		case s.Given != "":
-			name = "given: " + s.Given + "; seen: " + s.Seen
-		}
-		parts = append(parts, cut(oneLine(name), maxServiceShown))
+	var all phrases
+	s := p.Service
+	name := s.Seen
+	switch {
+	case s.Given == "" && (s.Seen == "none" || strings.Contains(s.Seen, "<")): // no preset
+		name = "service not known (see -service)"
+	case s.Given != "" && s.Given != s.Seen:
+		name = "given: " + s.Given + "; seen: " + s.Seen
 	}
+	all.add(s != Service{}, "%s", cut(oneLine(name), maxServiceShown))
 	switch {
 	case p.Model == Inetd && p.Program != "":
-		parts = append(parts, fmt.Sprintf("inetd: a process of %s for each connection", p.Program))
+		all.add(true, "inetd: a process of %s for each connection", p.Program)
 	case p.Program != "":
-		parts = append(parts, fmt.Sprintf("%s (%s)", p.Model, p.Program))
+		all.add(true, "%s (%s)", p.Model, p.Program)
 	case p.Model != "":
-		parts = append(parts, string(p.Model))
+		all.add(true, "%s", p.Model)
 	}
-	if p.Daemonizes {
-		parts = append(parts, "daemonizes")
-	}
-	if p.Processes > 0 {
-		parts = append(parts, Counted(p.Processes, "process", "processes"))
-	}
-	if p.Threads > p.Processes {
-		parts = append(parts, Counted(p.Threads, "thread", "threads"))
-	}
-	if p.User != "" {
-		parts = append(parts, "as user "+p.User)
-	}
-	return strings.Join(parts, ", ")
+	all.add(p.Daemonizes, "daemonizes")
+	all.add(p.Processes > 0, "%s", Counted(p.Processes, "process", "processes"))
+	all.add(p.Threads > p.Processes, "%s", Counted(p.Threads, "thread", "threads"))
+	all.add(p.User != "", "as user %s", p.User)
+	return strings.Join(all, ", ")
 }
 
 const (
@@ -252,38 +175,26 @@ const (
 func (p Profile) listening() []string {
 	var all []string
 	for _, l := range p.Listeners {
-		text := fmt.Sprintf("%s backlog %d", l.Address, l.Backlog)
 		options := slices.Clone(l.Options)
 		if l.TakesIPv4 {
 			options = append(options, "takes IPv4, too")
 		}
-		if len(options) > 0 {
-			text += ": " + strings.Join(options, ", ")
-		}
-		if !slices.Contains(all, text) {
-			all = append(all, text)
-		}
+		all = addNew(all, labelled(fmt.Sprintf("%s backlog %d", l.Address, l.Backlog), strings.Join(options, ", ")))
 	}
 	return all
 }
 
 // caught lists the signals that are caught: those that servers use most first.
 func (p Profile) caught() string {
-	with, without, unknown := 0, 0, 0
+	count := map[string]int{}
 	for _, c := range p.Caught {
-		switch c.Restart {
-		case "yes":
-			with++
-		case "no":
-			without++
-		default:
-			unknown++
-		}
+		count[c.Restart]++
 	}
-	if len(p.Caught) > manySignals {
-		text := signals(make([]string, len(p.Caught)))
+	with, without := count["yes"], count["no"]
+	if n := len(p.Caught); n > manySignals {
+		text := fmt.Sprintf("%d signals", n)
 		switch {
-		case unknown > 0:
+		case with+without < n:
 			return text
 		case without == 0:
 			return text + ", all with SA_RESTART"
@@ -292,25 +203,19 @@ func (p Profile) caught() string {
 		}
 		return fmt.Sprintf("%s, %d with SA_RESTART", text, with)
 	}
-	first := []string{"SIGCHLD", "SIGTERM", "SIGHUP", "SIGINT"}
-	rank := func(c Caught) int {
-		if i := slices.Index(first, c.Signal); i >= 0 {
-			return i
-		}
-		return len(first)
-	}
+	usual := []string{"SIGINT", "SIGHUP", "SIGTERM", "SIGCHLD"} // the last one comes first
 	all := slices.Clone(p.Caught)
-	slices.SortStableFunc(all, func(a, b Caught) int { return rank(a) - rank(b) })
-	names := make([]string, len(all))
-	for i, c := range all {
-		if names[i] = c.Signal; c.Restart == "yes" {
-			names[i] += " (SA_RESTART)"
-		}
+	slices.SortStableFunc(all, func(a, b Caught) int {
+		return slices.Index(usual, b.Signal) - slices.Index(usual, a.Signal)
+	})
+	var names phrases
+	for _, c := range all {
+		names.add(c.Restart != "yes", "%s", c.Signal)
+		names.add(c.Restart == "yes", "%s (SA_RESTART)", c.Signal)
 	}
 	return strings.Join(names, ", ")
 }
 
-// signals lists names of signals, or says how many they are.
 func signals(names []string) string {
 	if len(names) > manySignals {
 		return fmt.Sprintf("%d signals", len(names))

@@ -9,37 +9,41 @@ import (
 	"strings"
 )
 
-// A row is one check with its results, in every family.
-type row struct {
-	name    string
-	results []Result
-}
+// A row is the results of one check, in every family.
+type row []Result
 
 // rows returns the checks in order of appearance. An invalid verdict is broken.
 func (c Card) rows() []row {
 	var rows []row
-	place := map[string]int{}
-	for _, r := range c.Checks {
-		k, _ := r.Verdict.kind()
-		r.Verdict = k.Verdict
-		i, ok := place[r.Name]
-		if !ok {
-			i = len(rows)
-			place[r.Name] = i
-			rows = append(rows, row{name: r.Name})
+	for _, results := range grouped(c.Checks, func(r Result) string { return r.Name }) {
+		for i, r := range results {
+			results[i].Verdict = r.Verdict.kind().Verdict
 		}
-		rows[i].results = append(rows[i].results, r)
+		rows = append(rows, results)
 	}
 	return rows
 }
 
-// families returns the families of all results in order of appearance.
+// grouped returns items with the same key together, in order of appearance.
+func grouped[T any, K comparable](items []T, key func(T) K) [][]T {
+	var groups [][]T
+	place := map[K]int{}
+	for _, item := range items {
+		k := key(item)
+		i, known := place[k]
+		if !known {
+			i, place[k] = len(groups), len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], item)
+	}
+	return groups
+}
+
 func families(results []Result) []string {
 	var all []string
 	for _, r := range results {
-		if !slices.Contains(all, r.Family) {
-			all = append(all, r.Family)
-		}
+		all = addNew(all, r.Family)
 	}
 	return all
 }
@@ -47,58 +51,41 @@ func families(results []Result) []string {
 // worst returns the gravest verdict of the results, "" without any.
 func worst(results []Result) Verdict { return Card{Checks: results}.Counts().worst() }
 
-// in returns the gravest verdict in one family, "" if the check was not made there.
-func (w row) in(family string) Verdict {
-	return worst(slices.DeleteFunc(slices.Clone(w.results), func(r Result) bool { return r.Family != family }))
+func inFamily(results []Result, family string) []Result {
+	return slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Family != family })
 }
+
+// in returns the gravest verdict in one family, "" if the check was not made there.
+func (w row) in(family string) Verdict { return worst(inFamily(w, family)) }
 
 // remark returns in one line what the results with the gravest verdict say, in short, each
 // after its families unless all results say the same.
 func (w row) remark(short func(Result) string) string {
-	gravest := worst(w.results)
+	gravest := worst(w)
+	said := slices.DeleteFunc(slices.Clone(w), func(r Result) bool { return r.Verdict != gravest })
 	var texts []string
-	by := map[string][]Result{}
-	for _, r := range w.results {
-		if r.Verdict != gravest {
-			continue
+	for _, results := range grouped(said, short) {
+		text := short(results[0])
+		if len(results) < len(w) && text != "" {
+			text = labelled(oneLine(enumerate(families(results))), text)
 		}
-		t := short(r)
-		if _, ok := by[t]; !ok {
-			texts = append(texts, t)
-		}
-		by[t] = append(by[t], r)
-	}
-	if len(texts) == 1 && len(by[texts[0]]) == len(w.results) {
-		return texts[0]
-	}
-	for i, t := range texts {
-		if who := enumerate(families(by[t])); t != "" && who != "" {
-			texts[i] = oneLine(who) + ": " + t
-		}
+		texts = append(texts, text)
 	}
 	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), "; ")
 }
 
-// short says what there is to say about the verdict: of a pass what was observed, else
-// the findings, and the remedy or the reason.
+// short says why the verdict is not a pass: the findings, and the remedy or the reason.
 func (r Result) short() string {
-	if r.Verdict == Pass {
-		return r.Observed
-	}
-	text := cmp.Or(r.Reason, r.Remedy, r.Observed)
-	if len(r.Findings) > 0 {
-		text = strings.TrimSuffix(strings.Join(r.Findings, ", ")+": "+text, ": ")
-	}
-	return text
+	return labelled(strings.Join(r.Findings, ", "), cmp.Or(r.Reason, r.Remedy, r.Observed))
 }
 
-// remark is short in one line, after how many runs of a merged card have the verdict.
+// remark says in one line what was observed where it is a pass, else why it is not, after how
+// many runs of a merged card have the verdict.
 func (r Result) remark() string {
-	text := oneLine(r.short())
-	if how := r.often(); how != "" && r.Verdict != Pass {
-		return strings.TrimSuffix(how+": "+text, ": ")
+	if r.Verdict == Pass {
+		return oneLine(r.Observed)
 	}
-	return text
+	return labelled(r.often(), oneLine(r.short()))
 }
 
 // explanation is the cause that explains the result, or else remark.

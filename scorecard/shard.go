@@ -3,7 +3,6 @@
 package scorecard
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,21 +21,21 @@ type Shard struct {
 // ParseShard reads i/n: the shard i, from 0 to n-1, of n, which is at most
 // 1,000,000.
 func ParseShard(text string) (Shard, error) {
-	wrong := func(why string) (Shard, error) {
-		return Shard{}, fmt.Errorf("shard %s: %s: give i/n, such as 0/4 to 3/4 on four machines", quote(text), why)
-	}
 	first, second, found := strings.Cut(text, "/")
-	if !found {
-		return wrong("there is no slash")
-	}
 	index, indexErr := strconv.ParseUint(first, 10, 31) // digits and nothing else
 	of, ofErr := strconv.ParseUint(second, 10, 31)
-	if indexErr != nil || ofErr != nil {
-		return wrong("these are not two numbers")
-	}
 	shard := Shard{int(index), int(of)}
-	if why := shard.invalid(); why != "" || of == 0 {
-		return wrong(cmp.Or(why, invalidNumber))
+	why := shard.invalid()
+	switch {
+	case !found:
+		why = "there is no slash"
+	case indexErr != nil || ofErr != nil:
+		why = "these are not two numbers"
+	case of == 0:
+		why = invalidNumber
+	}
+	if why != "" {
+		return Shard{}, fmt.Errorf("shard %s: %s: give i/n, such as 0/4 to 3/4 on four machines", quote(text), why)
 	}
 	return shard, nil
 }
@@ -71,14 +70,9 @@ func (s Shard) MarshalText() ([]byte, error) {
 }
 
 // UnmarshalText accepts what MarshalText returns.
-func (s *Shard) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*s = Shard{}
-		return nil
-	}
-	shard, err := ParseShard(string(text))
-	if err == nil {
-		*s = shard
+func (s *Shard) UnmarshalText(text []byte) (err error) {
+	if *s = (Shard{}); len(text) > 0 {
+		*s, err = ParseShard(string(text))
 	}
 	return err
 }

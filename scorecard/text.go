@@ -4,7 +4,9 @@ package scorecard
 
 import (
 	"fmt"
+	"io"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -19,9 +21,6 @@ import (
 // UTF-8. A tab becomes a space. A backslash stays, since commands are to be
 // readable; so the spelling does not tell ESC from the four characters \x1b.
 func printable(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
 	var b strings.Builder
 	for i, r := range s {
 		switch {
@@ -67,6 +66,12 @@ func lines(s string) []string {
 	return all
 }
 
+// writeLines writes lines, each with its end.
+func writeLines(w io.Writer, lines []string) error {
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
+	return err
+}
+
 // shorten returns s without what exceeds the given bytes, and says how much that is.
 func shorten(s string, limit int) string {
 	if len(s) <= limit {
@@ -81,23 +86,18 @@ func shorten(s string, limit int) string {
 // excerpt returns as much of the beginning and of the end of the lines as fits
 // into the given bytes, and says in between how much is left out.
 func excerpt(all []string, limit int) []string {
-	size := 0
-	for _, line := range all {
-		size += len(line) + 1
+	size := func(lines []string) (bytes int) {
+		for _, line := range lines {
+			bytes += len(line) + 1
+		}
+		return bytes
 	}
-	if size <= limit {
+	if size(all) <= limit {
 		return all
 	}
-	head, tail := 0, len(all)
-	for room := limit / 2; head < tail && len(all[head]) < room; head++ {
-		room -= len(all[head]) + 1
-		size -= len(all[head]) + 1
-	}
-	for room := limit / 2; head < tail && len(all[tail-1]) < room; tail-- {
-		room -= len(all[tail-1]) + 1
-		size -= len(all[tail-1]) + 1
-	}
-	gap := fmt.Sprintf("… (%d of %d lines left out, %d bytes)", tail-head, len(all), size)
+	head := sort.Search(len(all), func(n int) bool { return size(all[:n+1]) > limit/2 })
+	tail := head + sort.Search(len(all)-head, func(n int) bool { return size(all[head+n:]) <= limit/2 })
+	gap := fmt.Sprintf("… (%d of %d lines left out, %d bytes)", tail-head, len(all), size(all[head:tail]))
 	return slices.Concat(all[:head], []string{gap}, all[tail:])
 }
 
@@ -107,13 +107,8 @@ func cut(s string, columns int) string {
 	if width(s) <= columns {
 		return s
 	}
-	used := 0
-	for i, r := range s {
-		if used += runeWidth(r); used > columns-1 {
-			return strings.TrimRight(s[:i], " ") + "…"
-		}
-	}
-	return s
+	head, _ := split(s, columns-1)
+	return strings.TrimRight(head, " ") + "…"
 }
 
 // cutWords is cut that cuts at a blank where one is near.
@@ -139,11 +134,11 @@ func cutMiddle(s string, columns int) string {
 	return head + "…" + tail
 }
 
-// split returns the first columns of s, at least one character, and the rest.
+// split returns the first columns of s, and the rest.
 func split(s string, columns int) (head, tail string) {
 	used := 0
 	for i, r := range s {
-		if used += runeWidth(r); used > columns && i > 0 {
+		if used += runeWidth(r); used > columns {
 			return s[:i], s[i:]
 		}
 	}
@@ -154,28 +149,31 @@ func split(s string, columns int) (head, tail string) {
 // indent. It breaks at blanks, and within a word that is longer than a line.
 func wrap(s string, columns, indent int) []string {
 	var all []string
-	line, used, begun := "", 0, false
+	start, line := "", ""
 	end := func() {
 		all = append(all, line)
-		line, used, begun = strings.Repeat(" ", indent), indent, false
+		start = strings.Repeat(" ", indent)
+		line = start
 	}
 	for word := range strings.FieldsSeq(s) {
-		if begun && used+1+width(word) > columns {
+		if line != start && width(line)+1+width(word) <= columns {
+			line += " " + word
+			continue
+		}
+		if line != start {
 			end()
 		}
-		if begun {
-			line, used = line+" ", used+1
-		}
-		for tail := word; tail != ""; {
-			var head string
-			head, tail = split(tail, max(columns-used, 1))
-			line, used, begun = line+head, used+width(head), true
-			if tail != "" {
+		for word != "" {
+			head, tail := split(word, max(columns-width(line), 1))
+			if head == "" { // a wide character does not fit
+				head, tail = word, ""
+			}
+			if line, word = line+head, tail; word != "" {
 				end()
 			}
 		}
 	}
-	if begun || len(all) == 0 {
+	if line != start || len(all) == 0 {
 		all = append(all, line)
 	}
 	return all
@@ -195,27 +193,59 @@ func pad(s string, columns int) string {
 	return s + strings.Repeat(" ", max(columns-width(s), 0))
 }
 
-// width returns the columns that s takes on a terminal.
+// width returns the columns that s takes on a terminal, where colours take none.
 func width(s string) int {
-	columns := 0
+	columns, colour := 0, false
 	for _, r := range s {
-		columns += runeWidth(r)
+		switch {
+		case r == '\x1b':
+			colour = true
+		case colour:
+			colour = r != 'm'
+		default:
+			columns += runeWidth(r)
+		}
 	}
 	return columns
+}
+
+// grid returns the rows as lines, in which the cells of a column stand below each other. rest cuts
+// the last cell of a row, which begins after so many columns.
+func grid(rows [][]string, rest func(text string, after int) string) []string {
+	lines := make([]string, len(rows))
+	last := len(rows[0]) - 1
+	for column := range last {
+		widest := 0
+		for _, row := range rows {
+			widest = max(widest, width(row[column]))
+		}
+		for i, row := range rows {
+			lines[i] += pad(row[column], widest) + "  "
+		}
+	}
+	for i, row := range rows {
+		lines[i] = strings.TrimRight(lines[i]+rest(row[last], width(lines[i])), " ")
+	}
+	return lines
 }
 
 // runeWidth knows that East Asian characters and pictures are wide. It is no
 // full table, and counts combining characters: such text is cut early.
 func runeWidth(r rune) int {
 	const firstWide = 0x1100
-	if r < firstWide {
-		return 1
-	}
-	if unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) ||
+	if r >= firstWide && unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) ||
 		0x3000 <= r && r <= 0x303F || 0xFF01 <= r && r <= 0xFF60 || 0x1F300 <= r && r <= 0x1FAFF {
 		return 2
 	}
 	return 1
+}
+
+// labelled puts a label and a colon before a text, where there are both.
+func labelled(label, text string) string {
+	if label == "" || text == "" {
+		return label + text
+	}
+	return label + ": " + text
 }
 
 // enumerate joins names as a sentence does: "IPv4", "IPv4 and IPv6", "a, b and c".

@@ -4,6 +4,7 @@ package scorecard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -25,7 +26,6 @@ const (
 type kind struct {
 	Verdict
 	gravity int  // the gravest of several results decides
-	wrong   bool // a card with this verdict is not OK
 	told    bool // a card says at length why
 	rare    bool // counts leave it out where nothing has it
 	colour  int  // of an ANSI escape sequence
@@ -37,61 +37,43 @@ var kinds = []kind{
 	{Verdict: Pass, gravity: 0, colour: 32, count: func(n *Counts) *int { return &n.Pass }},
 	{Verdict: Warn, gravity: 3, told: true, rare: true, colour: 35, count: func(n *Counts) *int { return &n.Warn }},
 	{Verdict: ByDesign, gravity: 1, rare: true, colour: 36, count: func(n *Counts) *int { return &n.ByDesign }},
-	{Verdict: Fail, gravity: 5, wrong: true, told: true, colour: 31, count: func(n *Counts) *int { return &n.Fail }},
-	{Verdict: Broken, gravity: 4, wrong: true, told: true, colour: 33, count: func(n *Counts) *int { return &n.Broken }},
+	{Verdict: Fail, gravity: 5, told: true, colour: 31, count: func(n *Counts) *int { return &n.Fail }},
+	{Verdict: Broken, gravity: 4, told: true, colour: 33, count: func(n *Counts) *int { return &n.Broken }},
 	{Verdict: Skip, gravity: 2, colour: 2, count: func(n *Counts) *int { return &n.Skip }},
 }
 
 // verdictColumns is the width of the longest verdict that is not rare.
-var verdictColumns = func() (columns int) {
-	for _, k := range kinds {
-		if !k.rare {
-			columns = max(columns, len(k.Verdict))
-		}
-	}
-	return columns
-}()
+const verdictColumns = len(Broken)
 
-// kind returns the line of the verdict, and whether there is one; if not, the line
-// of Broken.
-func (v Verdict) kind() (k kind, valid bool) {
-	for _, k := range kinds {
-		if k.Verdict == v {
-			return k, true
-		}
+// kind returns the line of the verdict, or that of Broken where v is not valid.
+func (v Verdict) kind() kind {
+	if i := slices.IndexFunc(kinds, func(k kind) bool { return k.Verdict == v }); i >= 0 {
+		return kinds[i]
 	}
-	k, _ = Broken.kind()
-	return k, false
+	return Broken.kind()
 }
+
+// valid says whether v is one of the verdicts.
+func (v Verdict) valid() bool { return v.kind().Verdict == v }
+
+// wrong says whether a card with the verdict is not OK.
+func (v Verdict) wrong() bool { return v == Fail || v == Broken }
 
 // MarshalText returns the word of the verdict, or an error if v is not valid.
-func (v Verdict) MarshalText() ([]byte, error) {
-	if err := v.check(); err != nil {
-		return nil, err
-	}
-	return []byte(v), nil
-}
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v), v.check() }
 
 // UnmarshalText accepts the words of the verdicts only.
 func (v *Verdict) UnmarshalText(text []byte) error {
-	if err := Verdict(text).check(); err != nil {
-		return err
-	}
 	*v = Verdict(text)
-	return nil
+	return v.check()
 }
 
 // check returns an error that lists the verdicts if v is not one of them.
 func (v Verdict) check() error {
-	if _, valid := v.kind(); valid {
+	if v.valid() {
 		return nil
 	}
-	words := make([]string, len(kinds))
-	for i, k := range kinds {
-		words[i] = string(k.Verdict)
-	}
-	last := len(words) - 1
-	return fmt.Errorf("verdict %q is unknown: it is %s or %s", string(v), strings.Join(words[:last], ", "), words[last])
+	return fmt.Errorf("verdict %q is unknown: it is pass, warn, by-design, fail, broken or skip", string(v))
 }
 
 // Counts are how many results have each verdict.
@@ -119,13 +101,8 @@ func (n Counts) text(colour bool) string {
 	return strings.Join(parts, ", ")
 }
 
-// of returns how many have the verdict.
-func (n Counts) of(v Verdict) int {
-	k, _ := v.kind()
-	return *k.count(&n)
-}
+func (n Counts) of(v Verdict) int { return *v.kind().count(&n) }
 
-// all returns how many there are.
 func (n Counts) all() int {
 	sum := 0
 	for _, k := range kinds {
@@ -145,7 +122,6 @@ func (n Counts) worst() (v Verdict) {
 	return v
 }
 
-// add returns the sums.
 func (n Counts) add(m Counts) Counts {
 	for _, k := range kinds {
 		count := k.count(&n)
@@ -158,31 +134,24 @@ func (n Counts) add(m Counts) Counts {
 func (c Card) Counts() Counts {
 	var n Counts
 	for _, r := range c.Checks {
-		k, _ := r.Verdict.kind()
-		*k.count(&n)++
+		*r.Verdict.kind().count(&n)++
 	}
 	return n
 }
 
 // OK tells whether the subject may be called right: the run came to its end,
 // something was judged, nothing failed, nothing is broken, and nothing kept checks from judging
-// (see [Card.Causes]). A card whose checks were
-// all skipped is not OK, nor is a card without checks: a run that judged nothing
-// must not turn a pipeline green.
+// (see [Card.Causes]). A card whose checks were all skipped is not OK, nor is a card without
+// checks: a run that judged nothing must not turn a pipeline green.
 func (c Card) OK() bool {
 	n := c.Counts()
-	for _, k := range kinds {
-		if k.wrong && n.of(k.Verdict) > 0 {
-			return false
-		}
-	}
-	return c.Complete && len(c.Causes) == 0 && n.Pass+n.Warn+n.ByDesign > 0
+	return c.Complete && len(c.Causes) == 0 && n.Pass+n.Warn+n.ByDesign > 0 && n.Fail+n.Broken == 0
 }
 
 // paint gives s the colour of a verdict.
 func paint(s string, v Verdict, colour bool) string {
-	if k, valid := v.kind(); valid && colour {
-		return fmt.Sprintf("\x1b[%dm%s\x1b[0m", k.colour, s)
+	if !colour || !v.valid() {
+		return s
 	}
-	return s
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", v.kind().colour, s)
 }

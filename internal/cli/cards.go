@@ -13,7 +13,6 @@ import (
 	"forkrig/scorecard"
 )
 
-// list prints the checks with what they mean.
 func list(w io.Writer) {
 	for _, check := range checks.All() {
 		fmt.Fprintf(w, "%-18s %s\n", check.Name, check.Meaning)
@@ -21,74 +20,69 @@ func list(w io.Writer) {
 }
 
 // show prints a card, or all that it says about one check. The status says whether that is right.
-func show(out *output, name string, check ...string) (status int, err error) {
-	card, err := scorecard.ReadFile(name)
+func (o *output) show(args []string) (status int, err error) {
+	card, err := scorecard.ReadFile(args[0])
 	if err != nil {
 		return statusUsage, err
 	}
-	if len(check) > 0 {
-		if !slices.ContainsFunc(card.Checks, func(r scorecard.Result) bool { return r.Name == check[0] }) {
-			return statusUsage, card.WriteCheck(io.Discard, check[0], scorecard.Style{})
-		}
-		_ = card.WriteCheck(out, check[0], out.style()) // out knows an error
-		card.Checks = slices.DeleteFunc(card.Checks, func(r scorecard.Result) bool { return r.Name != check[0] })
-		if n := card.Counts(); n.Fail+n.Broken > 0 {
-			return statusWrong, nil
-		}
-		return statusRight, nil
+	if len(args) == 1 {
+		o.tell(card, o.style(), args[0])
+		return statusOf(card.OK()), nil
 	}
-	tellCard(out, card, out.style(), name)
-	if !card.OK() {
-		return statusWrong, nil
+	others := func(r scorecard.Result) bool { return r.Name != args[1] }
+	one := card
+	one.Checks = slices.DeleteFunc(slices.Clone(card.Checks), others)
+	if len(one.Checks) == 0 {
+		return statusUsage, card.WriteCheck(io.Discard, args[1], scorecard.Style{})
 	}
-	return statusRight, nil
+	_ = card.WriteCheck(o, args[1], o.style()) // o knows an error
+	n := one.Counts()
+	return statusOf(n.Fail+n.Broken == 0), nil
 }
 
-// tellCard prints a card, and how to see more of it; name is the file that it is in, "" for none.
-func tellCard(out *output, card scorecard.Card, style scorecard.Style, name string) {
-	_ = card.WriteText(out, style) // out knows an error
-	if n := card.Counts(); n.Fail+n.Broken+n.Warn == 0 || style.Full {
-		return
+// tell prints a card, and how to see more of it; name is the file that it is in, "" for none.
+func (o *output) tell(card scorecard.Card, style scorecard.Style, name string) {
+	_ = card.WriteText(o, style) // o knows an error
+	n := card.Counts()
+	switch {
+	case n.Fail+n.Broken+n.Warn == 0 || style.Full:
+	case name == "":
+		fmt.Fprintln(o, "all evidence: -v, or -scorecard CARD.json and forkrig show CARD.json CHECK")
+	default:
+		fmt.Fprintf(o, "all evidence: forkrig show %s CHECK\n", scorecard.Printable(name))
 	}
-	if name == "" {
-		fmt.Fprintln(out, "all evidence: -v, or -scorecard CARD.json and forkrig show CARD.json CHECK")
-		return
-	}
-	fmt.Fprintf(out, "all evidence: forkrig show %s CHECK\n", scorecard.Printable(name))
 }
 
 // diff prints how two cards differ. The status says whether something became worse.
-func diff(out *output, before, after string) (status int, err error) {
-	older, err := scorecard.ReadFile(before)
-	if err != nil {
-		return statusUsage, err
+func (o *output) diff(args []string) (status int, err error) {
+	var cards [2]scorecard.Card
+	for i := range cards {
+		if cards[i], err = scorecard.ReadFile(args[i]); err != nil {
+			return statusUsage, err
+		}
 	}
-	newer, err := scorecard.ReadFile(after)
-	if err != nil {
-		return statusUsage, err
-	}
-	difference := scorecard.Diff(older, newer)
-	_ = difference.WriteText(out, out.style())                                 // out knows an error
-	if difference.Worse() || len(newer.Checks) == 0 && len(older.Checks) > 0 { // what judges nothing proves nothing
-		return statusWrong, nil
-	}
-	return statusRight, nil
+	difference := scorecard.Diff(cards[0], cards[1])
+	_ = difference.WriteText(o, o.style())                                 // o knows an error
+	judgesNothing := len(cards[1].Checks) == 0 && len(cards[0].Checks) > 0 // which proves nothing
+	return statusOf(!difference.Worse() && !judgesNothing), nil
 }
 
-// merge merges the cards and failing stories of several runs into the new directory dir,
-// and tells out what came of it. The status is 0 if all shards are there and nothing failed.
-func merge(out *output, dir string, sources []string) (status int, err error) {
-	if dir == "" || len(sources) == 0 {
-		return statusUsage, errors.New("merge: give the directory to write, and then the cards or directories to merge: merge OUT CARD…")
+// merge merges the cards and failing stories of several runs into a new directory, the first of
+// the arguments, and tells what came of it. The status is 0 if all shards are there and nothing
+// failed.
+func (o *output) merge(args []string) (status int, err error) {
+	if len(args) < 2 || args[0] == "" {
+		return statusUsage, errors.New("merge: give the directory to write, " +
+			"and then the cards or directories to merge: merge OUT CARD…")
 	}
-	shards, err := scorecard.MergeDirectories(dir, sources...)
+	shards, err := scorecard.MergeDirectories(args[0], args[1:]...)
 	if err != nil {
 		return statusUsage, err
 	}
 	line := func(format string, args ...any) {
-		fmt.Fprintln(out, scorecard.Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(o, scorecard.Printable(fmt.Sprintf(format, args...)))
 	}
-	tellCard(out, shards.Card, out.style(), filepath.Join(dir, scorecard.CardFile))
+	o.tell(shards.Card, o.style(), filepath.Join(args[0], scorecard.CardFile))
 	for _, s := range shards.Sources {
 		if !s.Card.OK() {
 			line("failed or broken: %s: %v", s.Name, s.Card.Counts())
@@ -100,9 +94,6 @@ func merge(out *output, dir string, sources []string) (status int, err error) {
 	for _, name := range shards.Stories {
 		line("failing story: %s", name)
 	}
-	line("merged into %s", dir)
-	if !shards.OK() {
-		return statusWrong, nil
-	}
-	return statusRight, nil
+	line("merged into %s", args[0])
+	return statusOf(shards.OK()), nil
 }

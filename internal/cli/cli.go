@@ -34,13 +34,30 @@ func Main(args []string, programs rig.Programs) int {
 	// Without this the runtime would print all goroutines and end with the status of a wrong
 	// command line, also before a run has its handler. SIGABRT still does.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGQUIT)
-	out := &output{file: os.Stdout}
-	status := statusRight
-	if err := command(&status, out).Run(context.Background(), plainArgs(args)); err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(strings.TrimPrefix(err.Error(), "forkrig: ")))
-		status = max(status, statusUsage)
+	p := &program{out: &output{file: os.Stdout}}
+	if err := p.command().Run(context.Background(), plainArgs(args)); err != nil {
+		complain(err)
+		p.status = max(p.status, statusUsage)
 	}
-	return out.status(status)
+	return p.out.status(p.status)
+}
+
+func complain(err error) {
+	fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(strings.TrimPrefix(err.Error(), "forkrig: ")))
+}
+
+// A program is one run of the command line.
+type program struct {
+	out    *output
+	status int // that of the subcommand that ran
+}
+
+// run makes the action of a subcommand of a function that returns the exit status.
+func (p *program) run(f func(c *cli.Command) (int, error)) cli.ActionFunc {
+	return func(_ context.Context, c *cli.Command) (err error) {
+		p.status, err = f(c)
+		return err
+	}
 }
 
 // plainArgs has the other ways to ask for help and for the version be one each: "help
@@ -64,55 +81,35 @@ func plainArgs(args []string) []string {
 	return args
 }
 
-func init() {
-	cli.FlagStringer = describeFlag
+// plain is a subcommand without flags that takes some arguments.
+func (p *program) plain(name, usage, args string, least, most int, f func(args []string) (int, error)) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, UsageText: strings.TrimSpace("forkrig " + name + " " + args), ArgsUsage: args,
+		Action: p.run(func(c *cli.Command) (int, error) {
+			switch n := c.NArg(); {
+			case n > most && most == 0:
+				return statusUsage, fmt.Errorf("%s takes no arguments: omit %q", name, c.Args().First())
+			case n < least || n > most:
+				return statusUsage, fmt.Errorf("the arguments are wrong: forkrig %s %s", name, args)
+			}
+			return f(c.Args().Slice())
+		})}
 }
 
-// describeFlag is a flag in help: it has one dash, as in the README. The parser takes two
-// as well.
-func describeFlag(f cli.Flag) string {
-	g, ok := f.(*cli.GenericFlag)
-	if !ok { // that of the library itself
-		return "-" + strings.Join(f.Names(), ", -") + "\tshow help"
-	}
-	placeholder, usage := flag.UnquoteUsage(&flag.Flag{Name: g.Name, Usage: g.Usage, Value: g.Value})
-	if b, ok := g.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
-		placeholder = ""
-	}
-	if !g.HideDefault {
-		usage += " (default: " + g.DefaultText + ")"
-	}
-	return strings.TrimSpace("-"+g.Name+" "+placeholder) + "\t" + usage
-}
-
-// command is the command line. The status is that of the subcommand that ran.
-func command(status *int, out *output) *cli.Command {
+func (p *program) command() *cli.Command {
 	usage := func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		*status = statusUsage
+		p.status = statusUsage
 		help := "forkrig help"
 		if c != c.Root() {
 			help += " " + c.Name
 		}
 		return fmt.Errorf("%w: %s lists the flags and their values", err, help)
 	}
-	run := func(f func(c *cli.Command) (int, error)) cli.ActionFunc {
-		return func(_ context.Context, c *cli.Command) (err error) {
-			*status, err = f(c)
-			return err
+	printing := func(print func()) func([]string) (int, error) {
+		return func([]string) (int, error) {
+			print()
+			return statusRight, nil
 		}
-	}
-	// plain is a subcommand without flags that takes some arguments.
-	plain := func(name, usage, args string, least, most int, f func(args []string) (int, error)) *cli.Command {
-		return &cli.Command{Name: name, Usage: usage, UsageText: strings.TrimSpace("forkrig " + name + " " + args), ArgsUsage: args,
-			Action: run(func(c *cli.Command) (int, error) {
-				switch n := c.NArg(); {
-				case n > most && most == 0:
-					return statusUsage, fmt.Errorf("%s takes no arguments: omit %q", name, c.Args().First())
-				case n < least || n > most:
-					return statusUsage, fmt.Errorf("the arguments are wrong: forkrig %s %s", name, args)
-				}
-				return f(c.Args().Slice())
-			})}
 	}
 	root := &cli.Command{
 		Name:  "forkrig",
@@ -125,44 +122,35 @@ func command(status *int, out *output) *cli.Command {
 			"and checks by what the kernel shows that the server behaves right. Exit status: 0 right, 1 a check failed\n" +
 			"or is broken, 2 the command line is wrong, 3 no check began (the rig could not run, or the server did not\n" +
 			"start) or the output could not be written.",
-		Writer:                          out,
+		Writer:                          p.out,
 		EnableShellCompletion:           true,
-		ConfigureShellCompletionCommand: func(c *cli.Command) { nameCompletion(c, out) },
+		ConfigureShellCompletionCommand: p.nameCompletion,
 		HideHelpCommand:                 true,
 		OnUsageError:                    usage,
 		CommandNotFound: func(_ context.Context, _ *cli.Command, name string) { // of help
-			*status = statusUsage
-			fmt.Fprintf(os.Stderr, "forkrig: "+noCommand+"\n", name)
+			p.status = statusUsage
+			complain(fmt.Errorf(noCommand, name))
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
-				*status = statusUsage
+				p.status = statusUsage
 				return fmt.Errorf(noCommand, c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			judgeCommand(run, out), searchCommand(run, out), replayCommand(run, out),
-			plain("list", "print the checks and what they mean", "", 0, 0, func([]string) (int, error) {
-				list(out)
-				return statusRight, nil
-			}),
-			plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks", "CARD.json [CHECK]", 1, 2,
-				func(args []string) (int, error) { return show(out, args[0], args[1:]...) }),
-			plain("diff", "say what became worse (exit status 1) and better", "OLD.json NEW.json", 2, 2, func(args []string) (int, error) {
-				return diff(out, args[0], args[1])
-			}),
-			plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory",
-				"OUT CARD…", 2, math.MaxInt, func(args []string) (int, error) { return merge(out, args[0], args[1:]) }),
-			plain("doctor", "say what this machine lacks, what that costs, and what to do", "", 0, 0, func([]string) (int, error) {
-				return doctor.Main(out, out.style().Colour), nil
-			}),
-			plain("version", "print the version", "", 0, 0, func([]string) (int, error) {
-				fmt.Fprintln(out, version())
-				return statusRight, nil
-			}),
-			plain("help", "list the commands, or describe one", "[COMMAND]", 0, 1, nil), // see plainArgs
+			p.judge(), p.search(), p.replay(),
+			p.plain("list", "print the checks and what they mean", "", 0, 0, printing(func() { list(p.out) })),
+			p.plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks",
+				"CARD.json [CHECK]", 1, 2, p.out.show),
+			p.plain("diff", "say what became worse (exit status 1) and better", "OLD.json NEW.json", 2, 2, p.out.diff),
+			p.plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory",
+				"OUT CARD…", 2, math.MaxInt, p.out.merge),
+			p.plain("doctor", "say what this machine lacks, what that costs, and what to do", "", 0, 0,
+				func([]string) (int, error) { return doctor.Main(p.out, p.out.style().Colour), nil }),
+			p.plain("version", "print the version", "", 0, 0, printing(func() { fmt.Fprintln(p.out, version()) })),
+			p.plain("help", "list the commands, or describe one", "[COMMAND]", 0, 1, nil), // see plainArgs
 		},
 	}
 	for _, c := range root.Commands {
@@ -175,23 +163,21 @@ func command(status *int, out *output) *cli.Command {
 const noCommand = "there is no command %q: forkrig help lists them"
 
 // nameCompletion has the scripts for completion name this program and not the library.
-func nameCompletion(c *cli.Command, out *output) {
+func (p *program) nameCompletion(c *cli.Command) {
 	for _, shell := range c.Commands {
 		print := shell.Action
 		shell.Action = func(ctx context.Context, c *cli.Command) error {
 			var script strings.Builder
 			c.Root().Writer = &script
 			err := print(ctx, c)
-			fmt.Fprint(out, strings.Replace(script.String(), "auto-generated by https://github.com/urfave/cli", "of forkrig", 1))
+			const library = "auto-generated by https://github.com/urfave/cli"
+			fmt.Fprint(p.out, strings.Replace(script.String(), library, "of forkrig", 1))
 			return err
 		}
 	}
 }
 
-// runner makes the action of a subcommand of a function that returns the exit status.
-type runner func(func(c *cli.Command) (int, error)) cli.ActionFunc
-
-func judgeCommand(run runner, out *output) *cli.Command {
+func (p *program) judge() *cli.Command {
 	o := &Options{program: os.Args[0]}
 	return &cli.Command{
 		Name:      "judge",
@@ -206,21 +192,19 @@ func judgeCommand(run runner, out *output) *cli.Command {
 			"port on which it listens is found out. Without a command the built-in server is judged. Each verdict is\n" +
 			"printed as its check ends, and then the card: what is wrong, what to do, and a command that repeats it.",
 		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.programFlags),
-		Action: run(func(c *cli.Command) (int, error) {
+		Action: p.run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {
-				list(out)
+				list(p.out)
 				return statusRight, nil
 			}
-			if err := o.checkCommand(c.Args().Slice()); err != nil {
-				return statusUsage, err
-			}
-			return inSandbox(func(tb rig.TB) int { return o.judge(tb, out) }), nil
+			return o.inSandbox(c.Args().Slice(), p.out, o.judge)
 		}),
 	}
 }
 
-func searchCommand(run runner, out *output) *cli.Command {
+func (p *program) search() *cli.Command {
 	o := &Options{program: os.Args[0]}
+	within := func(f *flag.FlagSet) { f.DurationVar(&o.within, "within", 0, "end the search after this `TIME`") }
 	return &cli.Command{
 		Name:      "search",
 		Usage:     "search for a random story of faults that the server does not survive",
@@ -228,20 +212,14 @@ func searchCommand(run runner, out *output) *cli.Command {
 		UsageText: "forkrig search [flags] -- COMMAND…\n\n" +
 			"forkrig search -schedules 1000 -- ./server -listen {ip}:{port}\n" +
 			"forkrig search -soak 10m -soak-dir found -shard 0/4 -- ./server -listen {ip}:{port}",
-		Description: "Without -schedules and -soak it plays 25 stories for each way in which the server runs.\nWithout a command it tests the built-in server.",
-		Flags: flagsOf(o, o.subjectFlags, o.searchFlags, func(f *flag.FlagSet) {
-			f.DurationVar(&o.within, "within", 0, "end the search after this `TIME`")
-		}),
-		Action: run(func(c *cli.Command) (int, error) {
-			if err := o.checkCommand(c.Args().Slice()); err != nil {
-				return statusUsage, err
-			}
-			return inSandbox(func(tb rig.TB) int { return o.search(tb, out) }), nil
-		}),
+		Description: "Without -schedules and -soak it plays 25 stories for each way in which the server runs.\n" +
+			"Without a command it tests the built-in server.",
+		Flags:  flagsOf(o, o.subjectFlags, o.searchFlags, within),
+		Action: p.run(func(c *cli.Command) (int, error) { return o.inSandbox(c.Args().Slice(), p.out, o.search) }),
 	}
 }
 
-func replayCommand(run runner, out *output) *cli.Command {
+func (p *program) replay() *cli.Command {
 	o := &Options{program: os.Args[0]}
 	return &cli.Command{
 		Name:      "replay",
@@ -251,42 +229,38 @@ func replayCommand(run runner, out *output) *cli.Command {
 		Description: "STORY.json is a file that forkrig search wrote to its -soak-dir. The story is played at COMMAND,\n" +
 			"or without it at the subject that the story names.",
 		Flags: flagsOf(o, o.subjectFlags),
-		Action: run(func(c *cli.Command) (int, error) {
+		Action: p.run(func(c *cli.Command) (int, error) {
 			if c.NArg() == 0 {
 				return statusUsage, errors.New("replay: give the file of a story, such as soak/story-12.json")
 			}
 			o.replay = c.Args().First()
-			if err := o.checkCommand(c.Args().Tail()); err != nil {
-				return statusUsage, err
-			}
 			story, err := readStory(o.replay)
 			if err != nil {
 				return statusUsage, err
 			}
-			return inSandbox(func(tb rig.TB) int { return o.replayStory(tb, out, story) }), nil
+			return o.inSandbox(c.Args().Tail(), p.out, o.playing(story))
 		}),
 	}
 }
 
-// checkCommand takes the subject's command and refuses flags that are wrong, and a command
-// line with -- and no command after it, as an empty variable makes one: the built-in server
-// must not be judged instead.
-func (o *Options) checkCommand(command []string) error {
+// inSandbox takes the subject's command, refuses flags that are wrong, calls f in a sandbox, and
+// returns the exit status. A command line with -- and no command after it, as an empty variable
+// makes one, is refused, too: the built-in server must not be judged instead.
+func (o *Options) inSandbox(command []string, out *output, f func(rig.TB, *output) int) (status int, err error) {
 	if len(command) == 0 && slices.Contains(os.Args, "--") {
-		return errors.New("the command after -- is empty: give the subject's command, or omit -- to mean the built-in server")
+		return statusUsage, errors.New("the command after -- is empty: give the subject's command, " +
+			"or omit -- to mean the built-in server")
 	}
 	o.command = command
-	if err := rig.CheckEnvironment(); err != nil {
-		return err
+	if err = rig.CheckEnvironment(); err == nil {
+		err = o.check()
 	}
-	return o.check()
-}
-
-// inSandbox calls f in a sandbox and returns the exit status.
-func inSandbox(f func(tb rig.TB) int) int {
-	status, err := rig.Sandboxed(func() int {
+	if err != nil {
+		return statusUsage, err
+	}
+	status, err = rig.Sandboxed(func() int {
 		status := statusUnable
-		outcome := rig.Run(context.Background(), "forkrig", func(tb rig.TB) { status = f(tb) })
+		outcome := rig.Run(context.Background(), "forkrig", func(tb rig.TB) { status = f(tb, out) })
 		if outcome.Failed {
 			fmt.Fprintf(os.Stderr, "forkrig: %s", outcome.Log)
 			return max(status, statusWrong)
@@ -294,10 +268,9 @@ func inSandbox(f func(tb rig.TB) int) int {
 		return status
 	})
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-		return statusUnable
+		status = statusUnable
 	}
-	return status
+	return status, err
 }
 
 // version is that of the module, with the commit that it was built from where Go noted it.

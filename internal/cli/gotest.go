@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"forkrig/rig"
-	"forkrig/scorecard"
 )
 
 // TestFlags adds the flags of judge, search, replay and merge to those of a test binary, under
@@ -21,9 +20,11 @@ func TestFlags(f *flag.FlagSet) *Options {
 	o.subjectFlags(f)
 	o.trialFlags(f)
 	o.searchFlags(f)
-	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, or without it at the server that the story names")
-	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments into this new `DIRECTORY`,\n"+
-		"and exit: 0 if all shards are there and nothing failed, 1 if not, 2 if they cannot be merged; needs no privilege")
+	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, "+
+		"or without it at the server that the story names")
+	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments "+
+		"into this new `DIRECTORY`,\nand exit: 0 if all shards are there and nothing failed, 1 if not, "+
+		"2 if they cannot be merged; needs no privilege")
 	return o
 }
 
@@ -36,13 +37,12 @@ func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
 	flag.Parse()
 	if _, given := o.given("merge"); given {
 		// It needs no sandbox: what was judged with privileges is merged without.
-		os.Exit(printed(os.Stdout, func(out *output) int {
-			status, err := merge(out, o.merge, flag.Args())
-			if err != nil {
-				fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
-			}
-			return status
-		}))
+		out := &output{file: os.Stdout}
+		status, err := out.merge(append([]string{o.merge}, flag.Args()...))
+		if err != nil {
+			complain(err)
+		}
+		os.Exit(out.status(status))
 	}
 	rig.Main(suite{m, o}, programs)
 }
@@ -59,16 +59,11 @@ func (s suite) Run() int {
 		list(rig.Announce())
 		return statusRight
 	}
-	err := s.checkTestFlags()
-	if err == nil {
-		err = s.check()
-	}
-	if err == nil {
-		err = s.chooseTest()
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
-		return statusUsage
+	for _, check := range []func() error{s.checkTestFlags, s.check, s.chooseTest} {
+		if err := check(); err != nil {
+			complain(err)
+			return statusUsage
+		}
 	}
 	if n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String()); err == nil {
 		s.parallel = n
@@ -125,28 +120,24 @@ func (o *Options) chooseTest() error {
 }
 
 // printed calls f with the file as its output.
-func printed(file *os.File, f func(*output) int) int {
+func printed(tb rig.TB, file *os.File, f func(rig.TB, *output) int) int {
 	out := &output{file: file}
-	return out.status(f(out))
+	return out.status(f(tb, out))
 }
 
 // Judge judges the subject, tells file what happens, writes the card that was asked for as
 // it grows, and returns the exit status. It does not fail tb.
-func (o *Options) Judge(tb rig.TB, file *os.File) int {
-	return printed(file, func(out *output) int { return o.judge(tb, out) })
-}
+func (o *Options) Judge(tb rig.TB, file *os.File) int { return printed(tb, file, o.judge) }
 
 // Search plays random stories at the subject, and is otherwise as [Options.Judge].
-func (o *Options) Search(tb rig.TB, file *os.File) int {
-	return printed(file, func(out *output) int { return o.search(tb, out) })
-}
+func (o *Options) Search(tb rig.TB, file *os.File) int { return printed(tb, file, o.search) }
 
 // Replay plays the story in the file that was asked for, and is otherwise as [Options.Judge].
 func (o *Options) Replay(tb rig.TB, file *os.File) int {
 	story, err := readStory(o.replay)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "forkrig: -replay: %v\n", err)
+		complain(fmt.Errorf("-replay: %w", err))
 		return statusUsage
 	}
-	return printed(file, func(out *output) int { return o.replayStory(tb, out, story) })
+	return printed(tb, file, o.playing(story))
 }

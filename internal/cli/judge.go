@@ -28,6 +28,14 @@ const (
 	statusUnable = 3 // the rig could not run, so that no check could begin, or its output could not be written
 )
 
+// statusOf is the exit status where all that was judged is right or not.
+func statusOf(right bool) int {
+	if right {
+		return statusRight
+	}
+	return statusWrong
+}
+
 // judge judges the subject that the options describe, tells out what happens, writes the
 // card that was asked for as it grows, and returns the exit status. It does not fail tb.
 func (o *Options) judge(tb rig.TB, out *output) int {
@@ -36,12 +44,9 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	}
 	ctx, stop := o.bounded(tb.Context())
 	defer stop()
-	complain := func(what string, err error) {
-		fmt.Fprintf(os.Stderr, "forkrig: %s%s\n", what, scorecard.Printable(err.Error()))
-	}
 	seed := newSeed() // that of all labs of the run
 	if err := os.Setenv(rig.SeedEnv, fmt.Sprint(seed)); err != nil {
-		complain("set the seed: ", err)
+		complain(fmt.Errorf("set the seed: %w", err))
 		return statusUnable
 	}
 	for _, names := range []string{o.checks, o.byDesign} {
@@ -49,35 +54,81 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 			fmt.Fprintf(os.Stderr, "forkrig: %s\n", now)
 		}
 	}
-	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel, Journal: o.verbose,
-		Reproduce: func(check judge.Check, family rig.Family) string {
+	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel,
+		Journal: o.verbose, Reproduce: func(check judge.Check, family rig.Family) string {
 			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
 		}}
-	card := scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,
+	kept := keptCard{name: o.card, Card: scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,
 		Machine: fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH),
-		Checks:  trial.Unbegun("not judged: the run did not finish")}
-	baseline, err := o.readBaseline()
+		Checks:  trial.Unbegun("not judged: the run did not finish")}}
+	var baseline scorecard.Card
+	if o.baseline != "" {
+		var err error
+		if baseline, err = scorecard.ReadFile(rig.FromInvoker(o.baseline)); err != nil {
+			complain(fmt.Errorf("-baseline: %w", err))
+			return statusUsage
+		}
+	}
+	if err := kept.write(false); err != nil {
+		complain(fmt.Errorf("-scorecard: %w", err))
+		return statusUsage
+	}
+	fmt.Fprintf(out, "%s\n\n", kept.Heading())
+	results, causes, began, err := o.run(ctx, tb, out, trial, &kept)
 	if err != nil {
-		complain("-baseline: ", err)
-		return statusUsage
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		kept.EndedBy = "the subject cannot be judged"
+		kept.Checks = trial.Unbegun("not judged: " + scorecard.Printable(line))
+		complain(err)
+		if err := kept.write(true); err != nil {
+			complain(fmt.Errorf("-scorecard: %w", err))
+		}
+		if wrong := new(judge.WrongServiceError); errors.As(err, &wrong) {
+			return statusUsage
+		}
+		return statusUnable
 	}
-	keep := o.keeper(&card)
-	if err := keep(false); err != nil {
-		complain("-scorecard: ", err)
-		return statusUsage
+	kept.Checks, kept.Causes, kept.Complete, kept.EndedBy = results, causes, ctx.Err() == nil, endedBy(ctx)
+	card := kept.Card
+	if err := appendSummary(card); err != nil { // which says nothing of the subject
+		complain(fmt.Errorf("GITHUB_STEP_SUMMARY: %w", err))
 	}
-	fmt.Fprintf(out, "%s\n\n", card.Heading())
-	screen := newScreen(out, card.Checks, o.verbose)
-	began := false
-	var keepErr error
-	var mu sync.Mutex // guards the card and keepErr while the trial runs
+	if err := errors.Join(kept.err, kept.write(true)); err != nil {
+		complain(err)
+		return statusWrong
+	}
+	fmt.Fprintln(out)
+	style := out.style()
+	style.Full = o.verbose
+	out.tell(card, style, o.card)
+	right := card.OK() && (!o.strict || card.Counts().Warn == 0)
+	if o.baseline != "" {
+		difference := scorecard.Diff(baseline, card)
+		fmt.Fprintf(out, "\ncompared with %s:\n", o.baseline)
+		_ = difference.WriteText(out, out.style())
+		if card.Complete {
+			right = !difference.Worse()
+		}
+	}
+	if !card.Complete && !began {
+		return statusUnable
+	}
+	return statusOf(right)
+}
+
+// run runs the trial, tells out what happens, and writes the card as it grows. began says whether
+// any check began.
+func (o *Options) run(ctx context.Context, tb rig.TB, out *output, trial judge.Trial, kept *keptCard) (
+	results []scorecard.Result, causes []scorecard.Cause, began bool, err error) {
+	screen := newScreen(out, kept.Checks, o.verbose)
+	var mu sync.Mutex // guards the card and began while the trial runs
 	trial.Found = func(p judge.Profile, causes []scorecard.Cause) {
 		mu.Lock()
 		defer mu.Unlock()
-		card.Causes = causes
+		kept.Causes = causes
 		if o.foreign() {
-			card.Profile = p.Card()
-			screen.say(card.Profile.Service.String() + "\n" + strings.Join(card.Profile.Lines(80), "\n") + "\n\n")
+			kept.Profile = p.Card()
+			screen.say(kept.Profile.Service.String() + "\n" + strings.Join(kept.Profile.Lines(80), "\n") + "\n\n")
 		}
 		for _, cause := range causes {
 			screen.say(cause.String() + "\n\n")
@@ -87,8 +138,8 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		if e.Result != nil {
 			mu.Lock()
 			began = began || !e.Run.Began.IsZero()
-			enter(card.Checks, *e.Result)
-			keepErr = errors.Join(keepErr, keep(false))
+			kept.enter(*e.Result)
+			kept.update()
 			mu.Unlock()
 		}
 		screen.tell(e)
@@ -99,11 +150,9 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		defer close(told)
 		mu.Lock()
 		defer mu.Unlock()
-		card.EndedBy = endedBy(ctx)
-		keepErr = errors.Join(keepErr, keep(false))
+		kept.EndedBy = endedBy(ctx)
+		kept.update()
 	})
-	var results []scorecard.Result
-	var causes []scorecard.Cause
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { results, causes, err = trial.Run(tb) })
 	screen.end()
 	if !untold() {
@@ -112,49 +161,7 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	if outcome.Failed && err == nil {
 		err = errors.New(outcome.Log)
 	}
-	if err != nil {
-		card.EndedBy = "the subject cannot be judged"
-		line, _, _ := strings.Cut(err.Error(), "\n")
-		card.Checks = trial.Unbegun("not judged: " + scorecard.Printable(line))
-		complain("", err)
-		if err := keep(true); err != nil {
-			complain("-scorecard: ", err)
-		}
-		if wrong := new(judge.WrongServiceError); errors.As(err, &wrong) {
-			return statusUsage
-		}
-		return statusUnable
-	}
-	card.Checks, card.Causes = results, causes
-	card.Complete = ctx.Err() == nil
-	card.EndedBy = endedBy(ctx)
-	if err := appendSummary(card); err != nil { // which says nothing of the subject
-		complain("GITHUB_STEP_SUMMARY: ", err)
-	}
-	if err := errors.Join(keepErr, keep(true)); err != nil {
-		complain("", err)
-		return statusWrong
-	}
-	fmt.Fprintln(out)
-	style := out.style()
-	style.Full = o.verbose
-	tellCard(out, card, style, o.card)
-	worse := !card.OK() || o.strict && card.Counts().Warn > 0
-	if baseline != nil {
-		difference := scorecard.Diff(*baseline, card)
-		fmt.Fprintf(out, "\ncompared with %s:\n", o.baseline)
-		_ = difference.WriteText(out, out.style())
-		if card.Complete {
-			worse = difference.Worse()
-		}
-	}
-	switch {
-	case !card.Complete && !began:
-		return statusUnable
-	case worse:
-		return statusWrong
-	}
-	return statusRight
+	return results, causes, began, err
 }
 
 // endedBy says what ended the context of a run, "" where it has not ended.
@@ -165,41 +172,37 @@ func endedBy(ctx context.Context) string {
 	return ""
 }
 
-// enter puts the result in its place.
-func enter(results []scorecard.Result, r scorecard.Result) {
-	for i := range results {
-		if results[i].Name == r.Name && results[i].Family == r.Family {
-			results[i] = r
+// A keptCard is a card with the file that was asked for, "" for none.
+type keptCard struct {
+	scorecard.Card
+	name string
+	err  error // of all updates
+}
+
+func (k *keptCard) enter(r scorecard.Result) {
+	for i, old := range k.Checks {
+		if old.Name == r.Name && old.Family == r.Family {
+			k.Checks[i] = r
 		}
 	}
 }
 
-// keeper returns a function that writes the card to the file that was asked for. What is
-// not a regular file, such as /dev/stdout, gets the final card only.
-func (o *Options) keeper(card *scorecard.Card) func(final bool) error {
-	if o.card == "" {
-		return func(bool) error { return nil }
-	}
-	name := rig.FromInvoker(o.card)
-	return func(final bool) error {
-		// A named pipe without a reader would block the run.
-		if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
-			return fmt.Errorf("%s is a named pipe: give a regular file or /dev/stdout", o.card)
-		}
-		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() && !final {
-			return nil
-		}
-		return scorecard.WriteFile(name, *card)
-	}
-}
+func (k *keptCard) update() { k.err = errors.Join(k.err, k.write(false)) }
 
-// readBaseline reads the card to compare with, nil where there is none.
-func (o *Options) readBaseline() (*scorecard.Card, error) {
-	if o.baseline == "" {
-		return nil, nil
+// write writes the card. What is not a regular file, such as /dev/stdout, gets the final card only.
+func (k *keptCard) write(final bool) error {
+	if k.name == "" {
+		return nil
 	}
-	card, err := scorecard.ReadFile(rig.FromInvoker(o.baseline))
-	return &card, err
+	name := rig.FromInvoker(k.name)
+	// A named pipe without a reader would block the run.
+	if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		return fmt.Errorf("%s is a named pipe: give a regular file or /dev/stdout", k.name)
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() && !final {
+		return nil
+	}
+	return scorecard.WriteFile(name, k.Card)
 }
 
 // appendSummary appends the card to the summary of the job, where GitHub wants one.
@@ -226,31 +229,25 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	done := make(chan struct{})
 	go func() {
 		var first time.Time
-		for {
-			select {
-			case <-done:
-				return
-			case s := <-signals:
-				switch {
-				case first.IsZero():
-					first = time.Now()
-				case time.Since(first) < rig.Scaled(time.Second):
-					continue
-				default:
-					os.Exit(statusWrong)
-				}
-				name := rig.SignalName(s.(syscall.Signal))
-				fmt.Fprintf(os.Stderr, "forkrig: %s: ending the checks that run; a second signal ends the program at once\n", name)
-				cancel(&judge.EndedError{By: name})
+		for s := range signals {
+			switch {
+			case first.IsZero():
+				first = time.Now()
+			case time.Since(first) < rig.Scaled(time.Second):
+				continue
+			default:
+				os.Exit(statusWrong)
 			}
+			name := rig.SignalName(s.(syscall.Signal))
+			complain(fmt.Errorf("%s: ending the checks that run; a second signal ends the program at once", name))
+			cancel(&judge.EndedError{By: name})
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
+		signal.Stop(signals) // nothing is sent from here on
+		close(signals)
 		end()
 		cancel(nil)
 	}

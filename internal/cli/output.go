@@ -26,7 +26,6 @@ func (o *output) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// style is how a card is written here.
 func (o *output) style() scorecard.Style { return scorecard.StyleOf(o.file) }
 
 // status is the exit status where the program would end with the given one.

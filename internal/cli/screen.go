@@ -18,9 +18,9 @@ import (
 )
 
 // screen shows how a trial goes on: a line for each check as it ends, but for those that are
-// not judged because of what was told before. On a terminal the
-// checks that go on stand below these lines, each with its time and what it waits for, and
-// how many are left. Its methods are safe for concurrent use.
+// not judged because of what was told before. On a terminal the checks that go on stand below
+// these lines, each with its time and what it waits for, and how many are left. Its methods are
+// safe for concurrent use.
 type screen struct {
 	out     *output
 	live    bool // out is a terminal
@@ -43,15 +43,17 @@ const redrawEvery = 200 * time.Millisecond
 const maxRunning = 8
 
 func newScreen(out *output, all []scorecard.Result, verbose bool) *screen {
-	s := &screen{out: out, live: term.IsTerminal(int(out.file.Fd())) && os.Getenv("TERM") != "dumb", verbose: verbose, all: slices.Clone(all),
-		quit: make(chan struct{}), done: make(chan struct{})}
+	s := &screen{out: out, verbose: verbose, all: slices.Clone(all), quit: make(chan struct{}), done: make(chan struct{}),
+		live: term.IsTerminal(int(out.file.Fd())) && os.Getenv("TERM") != "dumb"}
 	go s.redraw()
 	return s
 }
 
 // place is where the run stands in the table.
 func (s *screen) place(run *judge.Run) int {
-	return slices.IndexFunc(s.all, func(r scorecard.Result) bool { return r.Name == run.Check.Name && r.Family == run.Family.String() })
+	return slices.IndexFunc(s.all, func(r scorecard.Result) bool {
+		return r.Name == run.Check.Name && r.Family == run.Family.String()
+	})
 }
 
 // end takes the lower part away.
@@ -60,9 +62,8 @@ func (s *screen) end() {
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var b bytes.Buffer
-	s.erase(&b)
-	_, _ = s.out.Write(b.Bytes()) // out knows an error
+	s.live = false
+	s.print("")
 }
 
 func (s *screen) redraw() {
@@ -77,14 +78,11 @@ func (s *screen) redraw() {
 		case <-s.quit:
 			return
 		case <-ticker.C:
-			s.mu.Lock()
-			s.print("")
-			s.mu.Unlock()
+			s.say("")
 		}
 	}
 }
 
-// tell shows an event.
 func (s *screen) tell(e judge.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,20 +99,18 @@ func (s *screen) tell(e judge.Event) {
 		s.ended++
 		s.running = slices.DeleteFunc(s.running, func(r *judge.Run) bool { return r == e.Run })
 		r := *e.Result
-		switch {
-		case r.Verdict == scorecard.Skip && r.CauseID != 0:
-		case strings.HasPrefix(r.Reason, scorecard.NotServed) && slices.Contains(s.unserved, r.Family):
-		case strings.HasPrefix(r.Reason, scorecard.NotServed):
+		unserved := strings.HasPrefix(r.Reason, scorecard.NotServed)
+		if r.Verdict == scorecard.Skip && r.CauseID != 0 || unserved && slices.Contains(s.unserved, r.Family) {
+			return // it was told before
+		}
+		if unserved {
 			s.unserved = append(s.unserved, r.Family)
 			r.Name = "all checks"
-			fallthrough
-		default:
-			s.print(r.Line(s.out.style()) + "\n")
 		}
+		s.print(r.Line(s.out.style()) + "\n")
 	}
 }
 
-// say writes text above the lower part.
 func (s *screen) say(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +120,10 @@ func (s *screen) say(text string) {
 // print writes text above the lower part, which is drawn again. The caller holds the lock.
 func (s *screen) print(text string) {
 	var b bytes.Buffer
-	s.erase(&b)
+	if s.drawn > 0 { // up to the begin of the lower part, and erase it
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.drawn)
+		s.drawn = 0
+	}
 	b.WriteString(text)
 	if s.live {
 		s.draw(&b)
@@ -132,15 +131,6 @@ func (s *screen) print(text string) {
 	_, _ = s.out.Write(b.Bytes()) // out knows an error
 }
 
-// erase moves to the begin of the lower part and erases it.
-func (s *screen) erase(b *bytes.Buffer) {
-	if s.drawn > 0 {
-		fmt.Fprintf(b, "\x1b[%dA\x1b[J", s.drawn)
-		s.drawn = 0
-	}
-}
-
-// draw writes the lower part.
 func (s *screen) draw(b *bytes.Buffer) {
 	width, height, err := term.GetSize(int(s.out.file.Fd()))
 	if err != nil || width < 20 {
@@ -159,7 +149,7 @@ func (s *screen) draw(b *bytes.Buffer) {
 		}
 		line("  ...    %-18s %v  %6v  %s", run.Check.Name, run.Family, since(run.Began), waiting)
 	}
-	if left := len(s.all) - s.ended; left > 0 {
-		line("%d of %d checks have ended, %d are running, %d have not begun", s.ended, len(s.all), len(s.running), left-len(s.running))
+	if all, running := len(s.all), len(s.running); all > s.ended {
+		line("%d of %d checks have ended, %d are running, %d have not begun", s.ended, all, running, all-s.ended-running)
 	}
 }

@@ -33,7 +33,8 @@ type Setup struct {
 
 // BuiltInSetups are the ways in which the built-in server is searched.
 func BuiltInSetups() []Setup {
-	return []Setup{{Name: "fork", Subject: Searchable()}, {Name: "exec", Subject: Searchable("-worker", "exec")}, Limited()}
+	return []Setup{{Name: "fork", Subject: Searchable()}, {Name: "exec", Subject: Searchable("-worker", "exec")},
+		Limited()}
 }
 
 // Searchable is the built-in server as a subject of the search. Its grace is not over
@@ -67,7 +68,8 @@ func (s Setup) Examine(tb rig.TB, out io.Writer, families ...rig.Family) (map[ri
 		traits.AtOnce = s.AtOnce
 		found[family] = traits
 		if traits.NoProcessShortage != "" {
-			fmt.Fprintf(out, "over %v the stories leave out the limit on processes: %s\n", family, scorecard.Printable(traits.NoProcessShortage))
+			fmt.Fprintf(out, "over %v the stories leave out the limit on processes: %s\n", family,
+				scorecard.Printable(traits.NoProcessShortage))
 		}
 	}
 	if len(found) == 0 {
@@ -85,7 +87,7 @@ func (o *Options) search(tb rig.TB, out *output) int {
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 		var err error
 		if status, err = o.searchSetups(tb, out); err != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(err.Error()))
+			complain(err)
 		}
 	})
 	if outcome.Failed {
@@ -113,8 +115,9 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 	}
 	var dir *soakDir
 	if o.soak > 0 {
-		if dir, err = newSoakDir(rig.FromInvoker(o.soakDir)); err != nil {
-			return statusUsage, err
+		dir = &soakDir{path: rig.FromInvoker(o.soakDir)}
+		if err := os.MkdirAll(dir.path, 0o777); err != nil {
+			return statusUsage, fmt.Errorf("-soak-dir: %w", err)
 		}
 		dir.card = scorecard.Card{Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}
 		if o.part.Of > 1 {
@@ -128,7 +131,8 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		if err != nil {
 			return statusUnable, err
 		}
-		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part, Without: o.leftOut, Short: true}
+		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
+			Without: o.leftOut, Short: true}
 		if dir == nil {
 			s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
 		} else {
@@ -158,13 +162,15 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 // tellReport prints what a search found, and says whether all is right.
 func tellReport(out io.Writer, setup Setup, report search.Report, repeat func(search.Story) string) bool {
 	for _, story := range report.Stories {
-		fmt.Fprintf(out, "%s: after %d stories\n%v\nrepeat the story in which it was found with:\n    %s\nas a Go test:\n%s\n",
-			setup.Name, report.Found, story, repeat(story), story.GoTest("scenarios"))
+		fmt.Fprintf(out, "%s: after %d stories\n%v\n", setup.Name, report.Found, story)
+		fmt.Fprintf(out, "repeat the story in which it was found with:\n    %s\n", repeat(story))
+		fmt.Fprintf(out, "as a Go test:\n%s\n", story.GoTest("scenarios"))
 	}
 	for _, err := range report.Errors {
 		fmt.Fprintln(out, scorecard.Printable(err))
 	}
-	fmt.Fprintf(out, "%s: %d stories of %d actions, %d failed, %d broken\n", setup.Name, report.Schedules, report.Actions, report.Failures, report.Broken)
+	fmt.Fprintf(out, "%s: %d stories of %d actions, %d failed, %d broken\n", setup.Name, report.Schedules,
+		report.Actions, report.Failures, report.Broken)
 	if report.Schedules == 0 {
 		fmt.Fprintf(out, "%s: broken: no story was played\n", setup.Name)
 	}
@@ -176,7 +182,6 @@ func (o *Options) repeatStory(story search.Story) string {
 	return o.repeatCommand(story.Seed, "search", "-schedules", "1")
 }
 
-// readStory reads the file of a story.
 func readStory(name string) (search.Story, error) {
 	text, err := os.ReadFile(rig.FromInvoker(name))
 	if err != nil {
@@ -192,31 +197,32 @@ func readStory(name string) (search.Story, error) {
 	return story, nil
 }
 
-// replayStory plays the story again, tells out how it ends, and returns the exit status.
-// It does not fail tb.
-func (o *Options) replayStory(tb rig.TB, out *output, story search.Story) int {
-	ctx, stop := o.bounded(tb.Context())
-	defer stop()
-	subject := story.Subject
-	if o.foreign() {
-		subject = o.judged
-		if subject.Service.IsZero() {
-			subject.Service = story.Subject.Service
+// playing returns what plays the story again, tells out how it ends, and returns the exit status. It
+// does not fail tb.
+func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
+	return func(tb rig.TB, out *output) int {
+		ctx, stop := o.bounded(tb.Context())
+		defer stop()
+		subject := story.Subject
+		if o.foreign() {
+			subject = o.judged
+			if subject.Service.IsZero() {
+				subject.Service = story.Subject.Service
+			}
 		}
+		fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
+		outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
+		fmt.Fprint(out, outcome.Log)
+		switch {
+		case outcome.Failed:
+			fmt.Fprintln(out, "the story fails")
+		case outcome.Skipped:
+			fmt.Fprintln(out, "the story was not played")
+		default:
+			fmt.Fprintln(out, "the story passes")
+		}
+		return statusOf(!outcome.Failed && !outcome.Skipped)
 	}
-	fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
-	outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
-	fmt.Fprint(out, outcome.Log)
-	switch {
-	case outcome.Failed:
-		fmt.Fprintln(out, "the story fails")
-		return statusWrong
-	case outcome.Skipped:
-		fmt.Fprintln(out, "the story was not played")
-		return statusWrong
-	}
-	fmt.Fprintln(out, "the story passes")
-	return statusRight
 }
 
 // soakDir is where a soak leaves what it finds. All of it is there as soon as it is
@@ -226,15 +232,9 @@ type soakDir struct {
 	card scorecard.Card
 }
 
-func newSoakDir(path string) (*soakDir, error) {
-	if err := os.MkdirAll(path, 0o777); err != nil {
-		return nil, fmt.Errorf("-soak-dir: %w", err)
-	}
-	return &soakDir{path: path}, nil
-}
-
 // progress returns what is called as the search of a setup goes on.
-func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits, repeat func(search.Story) string) func(search.Report) {
+func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits,
+	repeat func(search.Story) string) func(search.Report) {
 	checks := d.card.Checks
 	began, last := time.Now(), time.Time{}
 	return func(report search.Report) {
@@ -254,27 +254,25 @@ func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families ma
 			d.card.Checks = append(d.card.Checks[:len(d.card.Checks):len(d.card.Checks)], result)
 		}
 		if err := d.keep(report); err != nil {
-			fmt.Fprintf(os.Stderr, "forkrig: %v\n", err)
+			complain(err)
 		}
 		fmt.Fprintf(out, "%8v  %-8s %7d stories %8d actions %4d failed %4d broken\n",
 			time.Since(began).Round(time.Second), setup.Name, report.Schedules, report.Actions, report.Failures, report.Broken)
 	}
 }
 
-// keep writes the stories and the card.
 func (d *soakDir) keep(report search.Report) error {
 	for _, story := range report.Stories {
-		file, err := os.Create(filepath.Join(d.path, story.Name()+".json"))
+		var text bytes.Buffer
+		err := story.WriteJSON(&text)
+		for suffix, content := range map[string]string{
+			".json": text.String(), ".md": "```\n" + story.String() + "\n```\n", ".go.txt": story.GoTest("scenarios"),
+		} {
+			name := filepath.Join(d.path, story.Name()+suffix)
+			err = errors.Join(err, os.WriteFile(name, []byte(content), 0o666))
+		}
 		if err != nil {
 			return err
-		}
-		if err := errors.Join(story.WriteJSON(file), file.Close()); err != nil {
-			return err
-		}
-		for name, text := range map[string]string{story.Name() + ".md": "```\n" + story.String() + "\n```\n", story.Name() + ".go.txt": story.GoTest("scenarios")} {
-			if err := os.WriteFile(filepath.Join(d.path, name), []byte(text), 0o666); err != nil {
-				return err
-			}
 		}
 	}
 	return d.write()
