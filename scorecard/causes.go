@@ -136,6 +136,9 @@ func FindCauses(results []Result, known ...Cause) []Cause {
 			continue
 		}
 		j := slices.IndexFunc(groups, func(g *group) bool { return g.includes(r) })
+		if j < 0 && r.End == nil {
+			continue // a cause that is not known
+		}
 		if j < 0 {
 			j = len(groups)
 			groups = append(groups, &group{Cause: Cause{End: r.End}, shared: r.End.After})

@@ -133,16 +133,26 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		}
 		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
 			Without: o.leftOut, Short: true}
+		var tell func(search.Report) error
 		if dir == nil {
 			s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
 		} else {
 			s.Until = time.Now().Add(o.soak / time.Duration(len(setups)))
-			s.Progress = dir.progress(out, setup, len(setups) > 1, traits, o.repeatStory)
+			tell = dir.progress(out, setup, len(setups) > 1, traits, o.repeatStory)
+			last := time.Time{}
+			s.Progress = func(report search.Report) {
+				if time.Since(last) < progressEvery {
+					return
+				}
+				last = time.Now()
+				if err := tell(report); err != nil {
+					complain(err)
+				}
+			}
 		}
 		report := s.Run(tb)
 		if dir != nil {
-			s.Progress(report) // the last state, whenever it was told last
-			if err := dir.keep(report); err != nil {
+			if err := tell(report); err != nil {
 				return statusWrong, err
 			}
 		}
@@ -232,16 +242,12 @@ type soakDir struct {
 	card scorecard.Card
 }
 
-// progress returns what is called as the search of a setup goes on.
+// progress returns what keeps, and tells, the state of the search of a setup.
 func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits,
-	repeat func(search.Story) string) func(search.Report) {
+	repeat func(search.Story) string) func(search.Report) error {
 	checks := d.card.Checks
-	began, last := time.Now(), time.Time{}
-	return func(report search.Report) {
-		if time.Since(last) < progressEvery {
-			return
-		}
-		last = time.Now()
+	began := time.Now()
+	return func(report search.Report) error {
 		d.card.Checks = checks
 		for _, family := range rig.Families {
 			if _, listens := families[family]; !listens {
@@ -253,11 +259,9 @@ func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families ma
 			}
 			d.card.Checks = append(d.card.Checks[:len(d.card.Checks):len(d.card.Checks)], result)
 		}
-		if err := d.keep(report); err != nil {
-			complain(err)
-		}
 		fmt.Fprintf(out, "%8v  %-8s %7d stories %8d actions %4d failed %4d broken\n",
 			time.Since(began).Round(time.Second), setup.Name, report.Schedules, report.Actions, report.Failures, report.Broken)
+		return d.keep(report)
 	}
 }
 
