@@ -148,8 +148,12 @@ func merge(sources ...Source) (Card, error) {
 			}
 			shards[run.Shard], divided, of = s.Name, cmp.Or(divided, s.Name), run.Shard.of()
 		}
+		if reflect.ValueOf(merged.Profile).IsZero() {
+			merged.Profile = s.Card.Profile
+		}
+		ids := merged.addCauses(s.Card.Causes)
 		for _, r := range s.Card.Checks {
-			r.Runs = r.runs()
+			r.Runs, r.CauseID = r.runs(), ids[r.CauseID]
 			i := slices.IndexFunc(merged.Checks, r.sameCheck)
 			if i < 0 {
 				r.Verdict = r.Runs.worst()
@@ -173,6 +177,24 @@ func merge(sources ...Source) (Card, error) {
 	}
 	merged.Kernel, merged.Machine, merged.EndedBy = enumerate(kernels), enumerate(machines), enumerate(ends)
 	return merged, nil
+}
+
+// addCauses adds the causes of a further card, and returns their numbers here by those there. What
+// has the same words is the same cause.
+func (c *Card) addCauses(further []Cause) (ids map[int]int) {
+	ids = map[int]int{}
+	for _, cause := range further {
+		i := slices.IndexFunc(c.Causes, func(old Cause) bool { return old.Text == cause.Text })
+		if i < 0 {
+			i = len(c.Causes)
+			c.Causes = append(c.Causes, cause)
+		}
+		here := &c.Causes[i]
+		ids[cause.ID], here.ID = i+1, i+1
+		here.Checks, here.Families = addNew(slices.Clone(here.Checks), cause.Checks...), addNew(slices.Clone(here.Families), cause.Families...)
+		here.Unjudged = max(here.Unjudged, cause.Unjudged)
+	}
+	return ids
 }
 
 // with returns the result together with a further one of the same check.

@@ -344,3 +344,27 @@ func writeText(t *testing.T, name, text string) {
 	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o777))
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o666))
 }
+
+// TestMergeKeepsCauses: a cause that several runs have is one, and results name it by its number
+// in the merged card.
+func TestMergeKeepsCauses(t *testing.T) {
+	card := func(seed uint64, check string, texts ...string) Card {
+		c := shard("", seed, Fail, "it ends")
+		c.Profile = Profile{Model: "a process for each connection"}
+		for i, text := range texts {
+			c.Causes = append(c.Causes, Cause{ID: i + 1, Text: text, Checks: []string{check}, Families: []string{"IPv4"}})
+		}
+		c.Checks[0].Name, c.Checks[0].CauseID = check, len(texts)
+		return c
+	}
+	merged, err := merge(named(card(1, "reset-survived", "it ends at a reset"), card(2, "peer-gone", "it is deaf", "it ends at a reset"))...)
+	require.NoError(t, err)
+	assert.EqualValues(t, "a process for each connection", merged.Profile.Model)
+	assert.Equal(t, []Cause{
+		{ID: 1, Text: "it ends at a reset", Checks: []string{"reset-survived", "peer-gone"}, Families: []string{"IPv4"}},
+		{ID: 2, Text: "it is deaf", Checks: []string{"peer-gone"}, Families: []string{"IPv4"}},
+	}, merged.Causes)
+	for _, r := range merged.Checks {
+		assert.Equal(t, 1, r.CauseID, r.Name)
+	}
+}
