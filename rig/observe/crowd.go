@@ -18,6 +18,19 @@ type crowd struct {
 	root     string
 	most     Crowd
 	exceeded func(now Crowd)
+
+	// What was counted last, and the number that the kernel had given last before: 0 where
+	// nothing was counted yet. Both belong to the goroutine that counts.
+	known Crowd
+	last  int
+}
+
+// mayExceed says whether there may be more than there may be, now that the kernel gave this number
+// last: each process and thread that has come since the last count has got one.
+func (c *crowd) mayExceed(last int) bool {
+	come := last - c.last
+	return c.last == 0 || come < 0 || // they began again
+		c.known.Processes+come > c.most.Processes || c.known.Threads+come > c.most.Threads
 }
 
 // GuardCrowd calls exceeded once, in a goroutine of its own, when the PID namespace
@@ -26,10 +39,10 @@ type crowd struct {
 //
 // The count has its own time and is not delayed by other reads or by their budget,
 // because a subject that forks without end must be ended also where everything else
-// is slow. While the whole machine has fewer threads than a guarded namespace may have
-// processes, nothing is counted.
+// is slow. A namespace is counted only where the whole machine has more threads than it may have
+// processes, and enough have come since it was counted last: other sandboxes may have thousands.
 func (o *Observer) GuardCrowd(root string, most Crowd, exceeded func(now Crowd)) (stop func()) {
-	c := &crowd{root, most, exceeded}
+	c := &crowd{root: root, most: most, exceeded: exceeded}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.crowds[c] = true
@@ -66,9 +79,10 @@ func (o *Observer) guardCrowds() {
 		}
 		o.mu.Unlock()
 		cost := o.measure(func() {
-			all := o.source.threadsOfMachine()
+			all, last := o.source.machine()
 			for _, c := range guarded {
-				if all > c.most.Processes {
+				if all > c.most.Processes && c.mayExceed(last) {
+					c.last = last
 					o.countCrowd(c)
 				}
 			}
@@ -87,6 +101,7 @@ func (o *Observer) guardCrowds() {
 func (o *Observer) countCrowd(c *crowd) {
 	var now Crowd
 	now.Processes, now.Threads = o.source.count(c.root)
+	c.known = now
 	if now.Processes <= c.most.Processes && now.Threads <= c.most.Threads {
 		return
 	}

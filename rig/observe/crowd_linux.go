@@ -3,11 +3,10 @@
 package observe
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,28 +25,25 @@ func (s *procSource) sleep(d time.Duration) {
 	_ = unix.Nanosleep(&pause, nil) // that it was interrupted changes nothing
 }
 
-// threadsOfMachine returns how many threads the machine has, ours and all others
-// (proc_loadavg(5)), or as many as can be where that cannot be read.
-func (s *procSource) threadsOfMachine() int {
+// machine returns how many threads the machine has, ours and all others, or as many as can be
+// where that cannot be read, and the number that the kernel gave last to a process or thread of
+// this PID namespace and those below it (proc_loadavg(5)).
+func (s *procSource) machine() (threads, last int) {
 	text, err := os.ReadFile(filepath.Join(s.root, "loadavg"))
 	if err != nil {
-		return math.MaxInt
+		return math.MaxInt, 0
 	}
-	return parseThreads(string(text))
+	return parseMachine(string(text))
 }
 
-// parseThreads reads a line such as "0.04 3.41 9.80 2/98 15749".
-func parseThreads(line string) int {
-	fields := strings.Fields(line)
-	if len(fields) < 4 {
-		return math.MaxInt
+// parseMachine reads a line such as "0.04 3.41 9.80 2/98 15749".
+func parseMachine(line string) (threads, last int) {
+	var load float64
+	var running int
+	if n, _ := fmt.Sscanf(line, "%f %f %f %d/%d %d", &load, &load, &load, &running, &threads, &last); n < 6 {
+		return math.MaxInt, 0
 	}
-	_, all, _ := strings.Cut(fields[3], "/")
-	n, err := strconv.Atoi(all)
-	if err != nil {
-		return math.MaxInt
-	}
-	return n
+	return threads, last
 }
 
 func (s *procSource) count(root string) (processes, threads int) { return CountProcesses(root) }

@@ -76,7 +76,7 @@ type source interface {
 	awake(pid int) (bool, error)
 	signals(pid int) (SignalMasks, error)
 	fds(pid int) (FDs, error)
-	threadsOfMachine() int
+	machine() (threads, last int)
 	sleep(time.Duration)
 	count(root string) (processes, threads int)
 }

@@ -27,6 +27,8 @@ type slowSource struct {
 	wanted    [][]uint64  // namespaces that each read was asked for, of those that there are
 	awakes    int
 	threads   int // of the machine
+	last      int // the number that the kernel gave last
+	counts    int
 	crowd     Crowd
 }
 
@@ -57,23 +59,24 @@ func (s *slowSource) signals(int) (SignalMasks, error) { return SignalMasks{}, o
 func (s *slowSource) fds(int) (FDs, error)             { return nil, os.ErrPermission }
 func (s *slowSource) sleep(d time.Duration)            { time.Sleep(d) }
 
-func (s *slowSource) threadsOfMachine() int {
+func (s *slowSource) machine() (threads, last int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.threads
+	return s.threads, s.last
 }
 
 func (s *slowSource) count(string) (processes, threads int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.counts++
 	return s.crowd.Processes, s.crowd.Threads
 }
 
-// becomes changes what the machine has.
-func (s *slowSource) becomes(threads int, crowd Crowd) {
+// becomes changes what the machine has, and how many processes and threads have come.
+func (s *slowSource) becomes(threads, come int, crowd Crowd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.threads, s.crowd = threads, crowd
+	s.threads, s.crowd, s.last = threads, crowd, s.last+come
 }
 func (s *slowSource) reads() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.began) }
 func process(pid, parent int, namespace uint64) located {
@@ -347,10 +350,16 @@ func TestCrowdIsGuarded(t *testing.T) {
 		defer stop()
 		time.Sleep(time.Second)
 		crowd := Crowd{Processes: 50, Threads: 500}
-		source.becomes(100, crowd)
+		source.becomes(100, 400, crowd)
 		time.Sleep(time.Second)
 		assert.Empty(t, exceeded, "the machine has too few threads for that")
-		source.becomes(101, crowd)
+		few := Crowd{Processes: 50, Threads: 150}
+		source.becomes(101, 0, few)
+		time.Sleep(time.Second)
+		source.becomes(101, 50, few)
+		time.Sleep(time.Second)
+		assert.Equal(t, 1, source.counts, "not more than 50 have come since")
+		source.becomes(101, 1, crowd)
 		began := time.Now()
 		assert.Equal(t, crowd, <-exceeded)
 		assert.LessOrEqual(t, time.Since(began), betweenCounts)

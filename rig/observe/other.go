@@ -27,7 +27,7 @@ func (noSource) read(time.Time, func(uint64) bool, func(uint64) bool) ([]located
 func (noSource) awake(int) (bool, error)               { return false, errUnsupported }
 func (noSource) signals(int) (SignalMasks, error)      { return SignalMasks{}, errUnsupported }
 func (noSource) fds(int) (FDs, error)                  { return nil, errUnsupported }
-func (noSource) threadsOfMachine() int                 { return 0 }
+func (noSource) machine() (threads, last int)          { return 0, 0 }
 func (noSource) count(string) (processes, threads int) { return 0, 0 }
 
 func isGone(err error) bool                   { return errors.Is(err, os.ErrNotExist) }

@@ -293,13 +293,16 @@ func TestSourceReadsThreads(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
-func TestParseThreads(t *testing.T) {
-	for line, want := range map[string]int{"0.04 3.41 9.80 2/98 15749\n": 98, "": math.MaxInt, "1 2 3 x": math.MaxInt, "1 2 3 4": math.MaxInt} {
-		assert.Equal(t, want, parseThreads(line), line)
+func TestParseMachine(t *testing.T) {
+	for line, want := range map[string][2]int{"0.04 3.41 9.80 2/98 15749\n": {98, 15749},
+		"": {math.MaxInt, 0}, "1 2 3 x": {math.MaxInt, 0}, "1 2 3 4": {math.MaxInt, 0}} {
+		threads, last := parseMachine(line)
+		assert.Equal(t, want, [2]int{threads, last}, line)
 	}
-	p := newRecordedProc(t)
-	assert.Equal(t, 98, newProcSource(p.root, 2).threadsOfMachine())
-	assert.Equal(t, math.MaxInt, newProcSource(t.TempDir(), 2).threadsOfMachine())
+	threads, _ := newProcSource(newRecordedProc(t).root, 2).machine()
+	assert.Equal(t, 98, threads)
+	threads, _ = newProcSource(t.TempDir(), 2).machine()
+	assert.Equal(t, math.MaxInt, threads)
 }
 
 // TestObserverOfThisMachine reads a real process.
