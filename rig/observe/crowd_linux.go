@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// comeFirst gives this thread the highest priority of those that share the processors fairly
-// (setpriority(2)). It needs CAP_SYS_NICE; without it nothing changes.
-func comeFirst() {
-	const highest = -20
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), highest)
+// setPriority sets the priority of this thread among those that share the processors fairly
+// (setpriority(2)): 0 is that of all others. To raise it needs CAP_SYS_NICE; without it nothing
+// changes.
+func setPriority(nice int) {
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice)
 }
 
 // sleep sleeps in the kernel, or less long where a signal comes.

@@ -94,6 +94,6 @@ func ListThreads(int) ([]int, error) { return nil, errUnsupported }
 // DescribeThreads returns nothing.
 func DescribeThreads(int) string { return "" }
 
-func comeFirst() {}
+func setPriority(int) {}
 
 func (noSource) sleep(d time.Duration) { time.Sleep(d) }
