@@ -74,16 +74,19 @@ const highestPriority = -20
 // without end.
 const manyForks = 64
 
-// guardCrowds counts until nothing is guarded any more, on a thread of its own. While a subject may
-// fork without end the thread comes before all others, and sleeps in the kernel and not by a timer of
-// the runtime, which other threads would have to serve: they get no processor then. It does so only
-// then: with 8 suites side by side on 2 processors all of them took two to three times as long where
-// their guards always did.
+// manyThreads is more than the labs of one sandbox have.
+const manyThreads = 3000
+
+// guardCrowds counts until nothing is guarded any more, on a thread of its own. The thread is urgent
+// while a subject may fork without end, and where the machine has few threads, so that it sees the
+// begin of that: then it comes before all others, and sleeps in the kernel and not by a timer of the
+// runtime, which other threads would have to serve. With 8 suites side by side on 2 processors all of
+// them took two to three times as long where their guards were always urgent.
 func (o *Observer) guardCrowds() {
 	runtime.LockOSThread() // and the thread ends with the goroutine
-	alarmed, last := false, 0
+	urgent, last := false, 0
 	for {
-		if alarmed {
+		if urgent {
 			o.source.sleep(betweenCounts)
 		} else {
 			time.Sleep(betweenCounts)
@@ -96,14 +99,14 @@ func (o *Observer) guardCrowds() {
 		o.mu.Unlock()
 		cost := o.measure(func() {
 			all, now := o.source.machine()
-			many := now-last >= manyForks || now < last
+			is := all < manyThreads || now-last >= manyForks || now < last
 			switch {
-			case many && !alarmed:
+			case is && !urgent:
 				setPriority(highestPriority)
-			case alarmed && !many:
+			case urgent && !is:
 				setPriority(0)
 			}
-			alarmed, last = many, now
+			urgent, last = is, now
 			for _, c := range guarded {
 				if all > c.most.Processes && c.mayExceed(now) {
 					c.last = now
