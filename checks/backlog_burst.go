@@ -101,7 +101,7 @@ func awaitVisits(c *judge.Case, wait *sync.WaitGroup, errs []error, longest time
 	}()
 	looks := time.NewTicker(100 * time.Millisecond)
 	defer looks.Stop()
-	for began := time.Now(); time.Since(began) < longest || c.AwaitsDevice() && c.Context().Err() == nil; {
+	for began := time.Now(); c.Context().Err() == nil && (time.Since(began) < longest || c.AwaitsDevice()); {
 		select {
 		case <-done:
 			c.Return(errs)

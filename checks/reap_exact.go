@@ -12,7 +12,7 @@ import (
 
 var reapExact = judge.Check{
 	Name:    "reap-exact",
-	Meaning: "of the workers of 1,000 connections, fewer where each takes long, not one stays as a zombie",
+	Meaning: "of the workers of up to 1,000 connections not one stays as a zombie",
 	Defects: []string{"no-reap", "single-wait", "leak-one-in-64"},
 	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,

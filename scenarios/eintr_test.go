@@ -86,7 +86,7 @@ func conversationsInAWorkerStorm(tb testing.TB, s *stage, signals int, serverArg
 func conversationsInAListenerStorm(tb testing.TB, s *stage, connections int, serverArgs ...string) forkserver.Counts {
 	tb.Helper()
 	srv := s.serve(tb, serverArgs...)
-	srv.accepts(tb)
+	srv.awaitAccept(tb)
 	storm, err := s.lab.StartStorm(rig.Storm{
 		Signals:       stormSignals,
 		Targets:       []rig.Target{srv.Itself()},
@@ -116,9 +116,9 @@ func conversationsInAListenerStorm(tb testing.TB, s *stage, connections int, ser
 	return counts
 }
 
-// accepts waits until the thread of the server that accepts, its first one, is asleep: a
+// awaitAccept waits until the thread of the server that accepts, its first one, is asleep: a
 // signal that comes now interrupts accept, however late the server gets a processor.
-func (srv *server) accepts(tb testing.TB) {
+func (srv *server) awaitAccept(tb testing.TB) {
 	tb.Helper()
 	require.NoError(tb, rig.Await(tb.Context(), "the server asleep in accept", func() (bool, string, error) {
 		info, err := srv.Info()

@@ -66,7 +66,7 @@ func TestStormsCatch(t *testing.T) {
 func converseInAStorm(tb testing.TB, s *stage, storm rig.Storm, serverArgs ...string) forkserver.Counts {
 	tb.Helper()
 	srv := s.serve(tb, serverArgs...)
-	srv.accepts(tb)
+	srv.awaitAccept(tb)
 	storm.Targets = []rig.Target{srv.Itself()}
 	blowing, err := s.lab.StartStorm(storm)
 	require.NoError(tb, err)
