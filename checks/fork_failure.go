@@ -3,7 +3,6 @@
 package checks
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -260,10 +259,8 @@ func (f refusedFork) servedLater(k *waitingClient) {
 	c, s := f.c, f.s
 	inode, err := k.ServerInode()
 	c.Must(err)
-	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxRetryTime))
-	defer cancel()
 	told := false
-	err = rig.Await(ctx, "service, or the end, for the waiting client", func() (bool, string, error) {
+	_, err = c.Within(rig.Scaled(maxRetryTime), "service, or the end, for the waiting client", func() (bool, string, error) {
 		select {
 		case err := <-k.answered:
 			if !judge.Hopeless(err) {

@@ -5,6 +5,7 @@ package judge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"syscall"
@@ -35,12 +36,25 @@ func (c *Case) UntilTimer(who rig.ProcessInfos, what string, seen func() (yes bo
 	if !Hopeless(err) || !c.HasTimer(who) {
 		return last, err
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), rig.Scaled(maxReapInterval))
-	defer cancel()
-	err = rig.Await(ctx, what, func() (bool, string, error) {
-		yes, now, err := seen()
-		last = now
-		return yes, now, err
+	return c.Within(rig.Scaled(maxReapInterval), what, seen)
+}
+
+// Within waits until seen says yes, for so long at the most. The time in which a process of the
+// subject waits for a device does not count: see [Case.AwaitsDevice].
+func (c *Case) Within(longest time.Duration, what string, seen func() (yes bool, last string, err error)) (last string, err error) {
+	looked, spent := time.Now(), time.Duration(0)
+	err = rig.Await(c.Context(), what, func() (bool, string, error) {
+		now := time.Now()
+		if !c.AwaitsDevice() {
+			spent += now.Sub(looked)
+		}
+		looked = now
+		var yes bool
+		var err error
+		if yes, last, err = seen(); !yes && err == nil && spent >= longest {
+			err = fmt.Errorf("%w within %v", rig.ErrNotObserved, longest)
+		}
+		return yes, last, err
 	})
 	return last, err
 }
