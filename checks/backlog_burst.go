@@ -17,6 +17,7 @@ var backlogBurst = judge.Check{
 	Meaning: "100 clients that connect at the same instant are all served",
 	Defects: []string{"small-backlog"},
 	Clients: 4,
+	Long:    true,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		c.MustServe(c.Visit(0))

@@ -21,6 +21,7 @@ var eintrSweep = judge.Check{
 	Name:    "eintr-sweep",
 	Meaning: "EINTR from any call in which the subject waits costs no connection and no byte",
 	Defects: []string{"exit-on-eintr", "worker-exit-on-eintr"},
+	Long:    true,
 	Run: func(c *judge.Case) {
 		s, session := c.StartTrapped(inject.SweepCalls...)
 		possible := interruptible(c, s, session)

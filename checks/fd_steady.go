@@ -13,6 +13,7 @@ var fdSteady = judge.Check{
 	Meaning: "the subject's descriptors return to the baseline",
 	Defects: []string{"parent-keeps-conn"},
 	Clients: 2,
+	Long:    true,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		// What a server opens for its first clients it may keep, and a pool of

@@ -19,6 +19,7 @@ var forkFailure = judge.Check{
 	Meaning: "EAGAIN from fork, or for a thread, costs that connection only, and its client is told",
 	Defects: []string{"exit-on-fork-failure", "leak-conn-on-fork-failure"},
 	Clients: 2,
+	Long:    true,
 	Run: func(c *judge.Case) {
 		// Tried on the host without a process, because the subject is started otherwise
 		// where the kernel cannot do this.
@@ -105,16 +106,23 @@ func comesWithClient(c *judge.Case, s *judge.Instance) (task string) {
 	number := nextNumber(c)
 	k := c.MustDial(0)
 	c.MustServe(k.Begin())
-	_, err = c.Until("a process or a thread for a client", func() (bool, string, error) {
-		workers, err := s.Workers()
-		if err != nil || len(workers) > 0 {
-			task = aProcess
-			return true, "", err
-		}
-		now, err := threads()
-		task = aThread
-		return now > before, "no process and no thread has come with the client", err
-	})
+	come := func() {
+		_, err = c.Until("a process or a thread for a client", func() (bool, string, error) {
+			workers, err := s.Workers()
+			if err != nil || len(workers) > 0 {
+				task = aProcess
+				return true, "", err
+			}
+			now, err := threads()
+			task = aThread
+			return now > before, "no process and no thread has come with the client", err
+		})
+	}
+	if c.AwaitRest() { // it would have forked
+		c.Briefly(come)
+	} else {
+		come()
+	}
 	switch {
 	case judge.Hopeless(err): // one that is never at rest does something else meanwhile
 		if number > 0 && nextNumber(c) > number+1 {

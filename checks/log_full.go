@@ -17,6 +17,7 @@ var logFull = judge.Check{
 	Name:    "log-full",
 	Meaning: "a full log may block the subject, but SIGTERM ends it, and it serves when the log is read again",
 	Defects: []string{"blocks-on-log"},
+	Long:    true,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		mustLog(c, s)
@@ -25,11 +26,13 @@ var logFull = judge.Check{
 		const clients = 3 // the first may be served before its line has to be written
 		served := 0
 		var err error
-		for served < clients && err == nil {
-			if err = c.Visit(0); err == nil {
-				served++
+		c.Briefly(func() {
+			for served < clients && err == nil {
+				if err = c.Visit(0); err == nil {
+					served++
+				}
 			}
-		}
+		})
 		switch {
 		case err == nil:
 			c.Note("it serves clients while its log is full")
@@ -44,7 +47,7 @@ var logFull = judge.Check{
 		s.AwaitWorkersEnd("the client left")
 
 		c.Apply(full)
-		_ = c.Visit(0) // it may wait for its log from here on
+		c.Briefly(func() { _ = c.Visit(0) }) // it may wait for its log from here on
 		c.CloseConnections()
 		s.MustListen()
 		s.Terminate()

@@ -16,6 +16,7 @@ var reap = judge.Check{
 	Defects: []string{"no-reap", "late-reap"},
 	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,
+	Forks:   true,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		s.MustFork()

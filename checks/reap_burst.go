@@ -15,6 +15,7 @@ var reapBurst = judge.Check{
 	Defects: []string{"no-reap", "single-wait"},
 	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,
+	Forks:   true,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		for _, end := range []struct {

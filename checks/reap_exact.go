@@ -16,6 +16,8 @@ var reapExact = judge.Check{
 	Defects: []string{"no-reap", "single-wait", "leak-one-in-64"},
 	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,
+	Forks:   true,
+	Long:    true,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		s.MustFork()

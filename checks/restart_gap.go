@@ -22,6 +22,7 @@ var restartGap = judge.Check{
 	Judges:  []scorecard.Stimulus{scorecard.Restart},
 	Clients: 2,
 	Binds:   true,
+	Long:    true,
 	Run: func(c *judge.Case) {
 		s := c.Start("")
 		for i := range len(c.Clients) {

@@ -15,6 +15,7 @@ var reuseLiveWorker = judge.Check{
 	Meaning: "after the listener is killed, a restart binds while an old worker still lives",
 	Defects: []string{"no-reuseaddr", "zero-reuseaddr", "worker-keeps-listener"},
 	Clients: 2,
+	Forks:   true,
 	Binds:   true,
 	Run: func(c *judge.Case) {
 		first := c.Start("")

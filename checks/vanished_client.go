@@ -19,6 +19,7 @@ var vanishedClient = judge.Check{
 	Meaning: "a client whose host vanishes does not keep its connection for ever",
 	Defects: []string{"no-keepalive"},
 	Clients: 2,
+	Long:    true,
 	Run: func(c *judge.Case) {
 		// Keep-alive as the kernel has it by default asks after two hours. Here it
 		// asks after a second.

@@ -41,6 +41,7 @@ type Case struct {
 	// probing says that the subject did not answer one question in the settling time: it gets less
 	// for the next ones. Only the preliminary trial's own goroutine uses it.
 	probing bool
+	brief   atomic.Bool // see Briefly
 	// dir is the directory of the last start, which {dir} stands for; "" where there is none.
 	dir string
 	// undisturbed says that nothing is done to the subject: a reset with which it ends a
@@ -155,6 +156,9 @@ func (c *Case) Targets(what string, who rig.ProcessInfos) []rig.Target {
 func (c *Case) applies() {
 	if lacks := c.Service.Lacks(c.Check.Needs...); lacks != "" {
 		c.Skip("the check needs a service with the ability %q, which %s lacks: see -service and docs/dialogues.md", lacks, c.serviceName())
+	}
+	if c.Check.Forks && c.Subject.serves != "" {
+		c.needsWorker(c.Subject.serves)
 	}
 	if c.Check.Binds {
 		if err := kernelBinds(c.tb); err != nil {

@@ -23,6 +23,11 @@ type Check struct {
 	Clients int
 	// Needs are what the subject's service must be able to do: the check is skipped otherwise.
 	Needs []dialogue.Ability
+	// Forks says that it needs a process for each connection: it is skipped, without a start of the
+	// subject, where the preliminary trial saw that none comes.
+	Forks bool
+	// Long says that it may take several seconds at any subject: it begins before the others.
+	Long bool
 	// Binds says that it relies on the kernel's answers to bind.
 	Binds bool
 	// Hasty ends waits when nothing has happened for an eighth of [rig.Settling]. A failure

@@ -299,9 +299,13 @@ func (s *Instance) Describe(l rig.ProcessInfos) string {
 func (s *Instance) Worker(k *Conn) rig.ProcessInfos {
 	workers, instead := s.FindWorker(k)
 	if len(workers) == 0 {
-		s.Case.Skip("the check needs a process for each connection: %s", instead)
+		s.Case.needsWorker(instead)
 	}
 	return workers
+}
+
+func (c *Case) needsWorker(instead string) {
+	c.Skip("the check needs a process for each connection: %s", instead)
 }
 
 // FindWorker returns the processes that serve the connection and were not there before the
@@ -338,12 +342,31 @@ func (s *Instance) FindWorker(k *Conn) (workers rig.ProcessInfos, instead string
 	case len(workers) > 0:
 	case len(holders) == 0:
 		instead = "the kernel shows none, because this subject keeps no connection open"
-	case len(s.Own) == 1:
-		instead = "this subject serves all in one process"
 	default:
-		instead = "this subject serves in processes that it had before the first client"
+		instead = s.withoutWorkers()
 	}
 	return workers, instead
+}
+
+// withoutWorkers says in words how the subject serves where no process comes with a connection.
+func (s *Instance) withoutWorkers() string {
+	if len(s.Own) == 1 {
+		return "this subject serves all in one process"
+	}
+	return "this subject serves in processes that it had before the first client"
+}
+
+// serves is [Instance.withoutWorkers] where the connection is open in such a process now, and ""
+// where the kernel does not show that.
+func (s *Instance) serves(k *Conn) string {
+	inode, err := k.ServerInode()
+	if err != nil || inode == 0 {
+		return ""
+	}
+	if holders := s.Case.Holders(inode); len(holders) == 0 || slices.ContainsFunc(holders, func(i rig.ProcessInfo) bool { return !s.IsOwn(i) }) {
+		return ""
+	}
+	return s.withoutWorkers()
 }
 
 // MustFork skips the check where the subject has no process for a connection. It uses one

@@ -101,7 +101,8 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 			}
 			p.profile.lines = c.waitsForLines()
 			c.crowd(&p.profile)
-			p.profile.forks, p.profile.resets, p.profile.routine = c.Subject.forks, c.resets.Load(), routineWords(s)
+			p.profile.forks, p.profile.serves = c.Subject.forks, c.Subject.serves
+			p.profile.resets, p.profile.routine = c.resets.Load(), routineWords(s)
 			p.cause, p.serial = c.startsElsewhere(tb)
 		default:
 			c.crowd(&p.profile)
@@ -147,7 +148,9 @@ func (c *Case) firstClients(s *Instance) (cause *scorecard.Cause, absent error) 
 		c.AwaitRest() // it has forked
 		workers, listErr := s.Workers()
 		c.Must(listErr)
-		c.Subject.forks = len(workers) > 0
+		if c.Subject.forks = len(workers) > 0; !c.Subject.forks {
+			c.Subject.serves = s.serves(k)
+		}
 		err = k.Finish()
 	}
 	if err != nil {

@@ -29,6 +29,7 @@ type Profile struct {
 
 	facts   scorecard.Profile // what the kernel shows, see [Profile.Card]
 	forks   bool              // a process came with a connection
+	serves  string            // how it serves where none comes, "" where that is not known
 	lines   bool              // it is an echo that answers whole lines
 	resets  bool              // it ended a conversation with a reset
 	routine map[string]bool   // lines that it writes when nothing is done to it, masked
@@ -42,7 +43,7 @@ func (p Profile) Apply(s Subject) Subject {
 	if s.Closes == "" {
 		s.Closes = p.Closes
 	}
-	s.forks, s.lines, s.resets, s.routine = p.forks, p.lines, p.resets, p.routine
+	s.forks, s.serves, s.lines, s.resets, s.routine = p.forks, p.serves, p.lines, p.resets, p.routine
 	if p.facts.Clients < maxCrowd {
 		s.atATime = p.facts.Clients
 	}
@@ -69,6 +70,9 @@ func (p Profile) join(other Profile) Profile {
 		p, other = other, p
 	}
 	p.facts, p.lines, p.resets = p.facts.Join(other.facts), p.lines || other.lines, p.resets || other.resets
+	if p.serves != other.serves {
+		p.serves = ""
+	}
 	return p
 }
 

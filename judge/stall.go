@@ -55,6 +55,10 @@ const (
 	// restTime is for how long a subject does nothing that waits for clients: longer
 	// than the time between two looks.
 	restTime = observe.Moment * 3 / 2
+	// dozeTime is after how long without a result a subject that sleeps at so many looks, and wakes
+	// in between, is at rest.
+	dozeTime  = 8 * lookInterval
+	dozeLooks = 5
 )
 
 // wait is one wait for something of the subject.
@@ -144,7 +148,7 @@ func (c *Case) AwaitsDevice() bool {
 // settling is for how long nothing must have happened for a wait to be given up.
 func (c *Case) settling() time.Duration {
 	switch {
-	case c.Check.Hasty:
+	case c.Check.Hasty || c.brief.Load():
 		return rig.Scaled(rig.Settling) / 8
 	case c.probing:
 		return rig.Scaled(rig.Settling) / 4
@@ -207,9 +211,18 @@ func (c *Case) Until(what string, seen func() (yes bool, last string, err error)
 	return last, err
 }
 
+// Briefly lets the waits within do end when nothing has happened for an eighth of [rig.Settling]:
+// for what a subject at rest does not do, and where that is no fault of it.
+func (c *Case) Briefly(do func()) {
+	c.brief.Store(true)
+	defer c.brief.Store(false)
+	do()
+}
+
 // AwaitRest waits until the subject has come to rest for a moment, as it does when
-// it waits for clients, and returns whether it did. On a busy machine it may have
-// to wait for a processor, so the first wait for a subject that never rests is long.
+// it waits for clients, and returns whether it did. One that a timer wakes for nothing, again and
+// again, is at rest. On a busy machine it may have to wait for a processor, so the first wait for
+// a subject that never rests is long.
 func (c *Case) AwaitRest() bool {
 	longest := patience() / 6
 	if c.neverRests {
@@ -217,12 +230,18 @@ func (c *Case) AwaitRest() bool {
 	}
 	began := time.Now()
 	from := c.stall.now()
+	var first observe.Stillness
 	err := rig.Await(c.Context(), "the subject at rest", func() (bool, string, error) {
-		still, err := c.stall.stillFor(from)
-		if err == nil && still < restTime && time.Since(began) >= longest {
+		seen, err := c.stall.look()
+		if first.Clock == 0 || seen.Result > first.Clock {
+			first = seen
+		}
+		rests := seen.Clock-max(seen.Since, from) >= restTime ||
+			seen.Clock-first.Clock >= dozeTime && seen.Asleep-first.Asleep >= dozeLooks
+		if err == nil && !rests && time.Since(began) >= longest {
 			err = ErrBusy
 		}
-		return still >= restTime, "", err
+		return rests, "", err
 	})
 	c.neverRests = c.neverRests || errors.Is(err, ErrBusy)
 	return err == nil

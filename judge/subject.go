@@ -47,6 +47,7 @@ type Subject struct {
 
 	// What the preliminary trial found out: see [Profile].
 	forks   bool            // a process came with a connection
+	serves  string          // how it serves where none comes, "" where that is not known
 	lines   bool            // an echo of lines, see [Case.AnswersLines]
 	resets  bool            // it ends a conversation with a reset, which clean-close judges
 	routine map[string]bool // lines that it writes when nothing is done to it, masked

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
@@ -76,16 +75,28 @@ func (c *Case) Waits(who rig.ProcessInfos, inode uint32) (waits []rig.Wait) {
 // HasTimer says whether a process may be waiting with a timer of its own. It skips the check
 // where the kernel does not show that ([rig.FeatureProcSyscall]).
 func (c *Case) HasTimer(who rig.ProcessInfos) bool {
-	return slices.ContainsFunc(who, func(info rig.ProcessInfo) bool {
+	has, err := c.timer(who)
+	c.Must(err)
+	return has
+}
+
+// MayHaveTimer is [Case.HasTimer] with the answer yes where the kernel does not show it.
+func (c *Case) MayHaveTimer(who rig.ProcessInfos) bool {
+	has, err := c.timer(who)
+	return has || err != nil
+}
+
+func (c *Case) timer(who rig.ProcessInfos) (has bool, err error) {
+	for _, info := range who {
 		if c.CatchesAlarm(info) {
-			return true
+			return true, nil
 		}
 		timed, err := c.Host.WaitsWithTimer(info)
-		if !errors.Is(err, os.ErrNotExist) { // or it has ended
-			c.Must(err)
+		if timed || err != nil && !errors.Is(err, os.ErrNotExist) { // or it has ended
+			return timed, err
 		}
-		return timed
-	})
+	}
+	return false, nil
 }
 
 // CatchesAlarm says whether the process may have set an alarm(2), which the kernel does not show.

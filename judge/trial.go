@@ -116,7 +116,8 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	results := make([]scorecard.Result, t.size())
 	turns := make(chan struct{}, parallel)
 	var wait sync.WaitGroup
-	for i, check := range t.Checks {
+	for _, i := range t.order() {
+		check := t.Checks[i]
 		for f, family := range t.families() {
 			run := &Run{Check: check, Family: family, deadline: t.deadline, leaving: t.leaving}
 			result := &results[i*len(t.families())+f]
@@ -168,6 +169,20 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	}
 	wait.Wait()
 	return results, scorecard.FindCauses(results, known...), nil
+}
+
+// order returns the indices of the checks in the order in which they begin: those that take long
+// come first, so that none of them goes on alone at the end.
+func (t Trial) order() []int {
+	var long, others []int
+	for i, check := range t.Checks {
+		if check.Long {
+			long = append(long, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	return append(long, others...)
 }
 
 // judges says whether the check is about the stimulus.

@@ -85,6 +85,8 @@ type Quiescence struct {
 
 	clock, clockSince time.Duration
 	spentBefore       time.Duration // processor time at the last result
+	clockResult       time.Duration // when that was
+	asleep            int           // looks since then at which no process was awake
 }
 
 // Stillness is what a [Quiescence] knows after a look.
@@ -95,6 +97,10 @@ type Stillness struct {
 	// Clock goes on with the time in which something looked: by [MaxGap] from one look
 	// to the next at the most. Since is when something happened last, on that clock.
 	Clock, Since time.Duration
+	// Result is when the last result came, on that clock, and Asleep at how many looks since then
+	// no process was awake: one that a timer wakes now and then, for nothing, sleeps at most looks.
+	Result time.Duration
+	Asleep int
 	// Fruitless is how much processor time was used since the last result.
 	Fruitless time.Duration
 }
@@ -111,7 +117,9 @@ func (q *Quiescence) See(now Activity) Stillness {
 		q.clock += min(max(now.At.Sub(q.last.At), 0), MaxGap)
 	}
 	if result {
-		q.spentBefore = spent
+		q.spentBefore, q.clockResult, q.asleep = spent, q.clock, 0
+	} else if !now.Awake {
+		q.asleep++
 	}
 	if result || now.Awake || spent != q.spent || now.Events != q.last.Events {
 		q.looks, q.since, q.clockSince = 0, now.At, q.clock
@@ -119,7 +127,8 @@ func (q *Quiescence) See(now Activity) Stillness {
 		q.looks++
 	}
 	q.last, q.spent = now, spent
-	s := Stillness{Quiet: now.At.Sub(q.since), Clock: q.clock, Since: q.clockSince, Fruitless: max(spent-q.spentBefore, 0)}
+	s := Stillness{Quiet: now.At.Sub(q.since), Clock: q.clock, Since: q.clockSince, Fruitless: max(spent-q.spentBefore, 0),
+		Result: q.clockResult, Asleep: q.asleep}
 	switch {
 	case q.looks >= minLooks && s.Quiet >= Moment:
 		s.State = Quiescent

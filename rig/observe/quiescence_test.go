@@ -52,10 +52,10 @@ func TestQuiescence(t *testing.T) {
 		assert.Equal(t, Still, r.see(30*time.Millisecond, nil).State, "for a moment nothing has happened")
 	}
 	s := r.see(30*time.Millisecond, nil)
-	assert.Equal(t, Stillness{State: Quiescent, Quiet: 120 * time.Millisecond, Clock: 120 * time.Millisecond}, s)
+	assert.Equal(t, Stillness{State: Quiescent, Quiet: 120 * time.Millisecond, Clock: 120 * time.Millisecond, Asleep: 4}, s)
 
 	s = r.see(30*time.Millisecond, func(a *Activity) { a.Awake = true })
-	assert.Equal(t, Stillness{State: Active, Clock: 150 * time.Millisecond, Since: 150 * time.Millisecond}, s)
+	assert.Equal(t, Stillness{State: Active, Clock: 150 * time.Millisecond, Since: 150 * time.Millisecond, Asleep: 4}, s)
 	assert.Equal(t, Still, r.see(time.Second, nil).State, "one look is not enough, however late it is")
 	assert.Equal(t, Still, r.see(time.Millisecond, nil).State)
 	assert.Equal(t, Quiescent, r.see(time.Millisecond, nil).State)
@@ -97,6 +97,8 @@ func TestWhatHappens(t *testing.T) {
 			assert.Zero(t, s.Quiet)
 			assert.Zero(t, s.Clock-s.Since)
 			assert.Equal(t, test.result, s.Fruitless == 0, "%v of processor time without a result", s.Fruitless)
+			assert.Equal(t, test.result, s.Result == s.Clock)
+			assert.Equal(t, test.result, s.Asleep == 0, "asleep at %d looks", s.Asleep)
 		})
 	}
 }
