@@ -32,14 +32,15 @@ func outOfDescriptors(c *judge.Case) {
 	s.AwaitWorkersEnd("the client left")
 	s.MustListen()
 	listeners := s.Listeners()
-	lift := c.Apply(fault.NoDescriptors{Targets: c.Targets("the listener", listeners)})
+	limited := leaves(listeners)
+	lift := c.Apply(fault.NoDescriptors{Targets: c.Targets("the listener", limited)})
 	// An accept that waits has its descriptor already (it is reserved before the
 	// call blocks), so each thread that waits in one may still accept a client.
 	// A server that stops listening for a while refuses them.
 	var waiting []*judge.Conn
 	unserved := 0
 	acceptors := 0
-	for _, info := range listeners {
+	for _, info := range limited {
 		acceptors += info.Threads
 	}
 	for range acceptors + 2 {
@@ -60,10 +61,15 @@ func outOfDescriptors(c *judge.Case) {
 			unserved++
 		}
 	}
-	if !allAlive(c, listeners) { // those that are left may end, too
+	replaced := !allAlive(c, listeners)
+	if replaced { // those that are left may end, too
 		_, _ = c.Until("the end of the listener", func() (bool, string, error) { return !s.Listens(), "it listens", nil })
 	}
 	lift()
+	if !c.ListensOn() && c.Host.Overcrowded() {
+		c.Finding("EMFILE-spin")
+		c.Fail(pauseAfterEMFILE, "the listener has no free descriptor and starts processes without end")
+	}
 	if !c.ListensOn() {
 		c.Finding("EMFILE-end")
 		c.Fail(pauseAfterEMFILE, "EMFILE from accept ends the listener%s", s.HowItEnded())
@@ -79,7 +85,7 @@ func outOfDescriptors(c *judge.Case) {
 	if loop != "" {
 		add("EMFILE-spin", "pause after EMFILE: the connection stays in the backlog, so accept and poll return at once",
 			"the listener has no free descriptor and is in a busy loop: %s", loop)
-	} else if unserved == 0 {
+	} else if unserved == 0 && !replaced {
 		c.Broken("the limit on descriptors did not keep the listener from accepting, so nothing is proved")
 	}
 	if err := servesWhoWaited(c, waiting); err != nil {
@@ -100,10 +106,23 @@ func outOfDescriptors(c *judge.Case) {
 		c.Finding("EMFILE-deaf")
 		c.Fail("wait a moment after EMFILE and call accept again: the listener accepts no more", "after EMFILE a new client is not served: %v", err)
 	}
-	c.Note("it waits while it has no free descriptor, and serves clients afterwards")
+	if replaced {
+		c.Note("a process without a free descriptor ends, another one takes its place, and clients are served")
+	} else {
+		c.Note("it waits while it has no free descriptor, and serves clients afterwards")
+	}
 }
 
 const pauseAfterEMFILE = "log EMFILE, wait a moment and call accept again: a lack of descriptors must not end the listener"
+
+// leaves returns the processes that are not the parent of another one of them. The parent of
+// pre-forked workers starts those that take the place of one that ended: without a free descriptor of
+// its own it could not, which is not what happens where a worker is out of them.
+func leaves(all rig.ProcessInfos) rig.ProcessInfos {
+	return slices.DeleteFunc(slices.Clone(all), func(p rig.ProcessInfo) bool {
+		return slices.ContainsFunc(all, func(child rig.ProcessInfo) bool { return child.ParentPID == p.PID })
+	})
+}
 
 // allAlive says whether none of the processes has ended.
 func allAlive(c *judge.Case, processes rig.ProcessInfos) bool {

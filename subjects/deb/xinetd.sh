@@ -22,4 +22,4 @@ service echo-$port
 	per_source  = UNLIMITED
 }
 CONF
-exec xinetd -dontfork -f "$dir/xinetd.conf" -filelog "$dir/log" -pidfile "$dir/pid"
+exec "$(dirname "$0")/../../bin/subjects/unpacked/xinetd/usr/sbin/xinetd" -dontfork -f "$dir/xinetd.conf" -filelog "$dir/log" -pidfile "$dir/pid"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""tcpserver.py CLASS IP PORT: a server of socketserver with its defaults; a line in capitals."""
+"""tcpserver.py CLASS IP PORT [once]: a server of socketserver with its defaults; lines, or one, in capitals."""
 import socket
 import socketserver
 import sys
@@ -10,6 +10,8 @@ class Upper(socketserver.StreamRequestHandler):
     def handle(self):
         for line in self.rfile:
             self.wfile.write(line.upper())
+            if sys.argv[4:]:
+                return
 
 
 Server = getattr(socketserver, sys.argv[1])
