@@ -81,7 +81,7 @@ func TestStrangeServers(t *testing.T) {
 		// It accepts a client only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
 		"deferring": {passes: []string{"accept-emfile", "vanished-client", "concurrent", "clean-close", "backlog-burst", "reset-survived"}},
 		// Its workers were there before the first client.
-		"recycling-pool": {passes: []string{"fd-steady", "reset-survived", "fin-on-close", "backlog-burst", "restart-gap"}},
+		"recycling-pool": {passes: []string{"fd-steady", "accept-emfile", "reset-survived", "fin-on-close", "backlog-burst", "restart-gap"}},
 		"pool":           {passes: []string{"worker-killed", "reset-survived", "fin-on-close", "fd-steady", "vanished-client", "concurrent", "restart-gap", "clean-close"}},
 	} {
 		passes, skips := story.passes[:fewer(len(story.passes), 2)], story.skips[:fewer(len(story.skips), 2)]
@@ -396,7 +396,11 @@ func pool(args []string, successor string) int {
 	}
 	start(first)
 	start(first)
-	for range ended {
+	for err := range ended {
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			fmt.Fprintln(os.Stderr, "start a worker:", err)
+			return 1
+		}
 		if successor != "" {
 			start(successor)
 		}
