@@ -133,7 +133,9 @@ func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int, alone bool) {
 		fail("a client that waited to be accepted", <-waited)
 	}
 	if held != nil {
-		fail("a conversation that had begun before", served(held))
+		if err := served(held); err != nil && !c.EndsSilent(held) {
+			fail("a conversation that had begun before", err)
+		}
 	}
 }
 

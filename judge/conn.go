@@ -26,6 +26,7 @@ type Conn struct {
 	*net.TCPConn
 	Case         *Case
 	client       *rig.Host // that connected
+	connected    time.Time
 	service      dialogue.Service
 	conversation *dialogue.Conversation
 	greeted      bool // the hello is over
@@ -82,7 +83,7 @@ func (c *Case) DialWithin(n int, limit time.Duration) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", cmp.Or(cause, plain(errors.Unwrap(err))))
 	}
-	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c, client: client}
+	k := &Conn{TCPConn: raw.(*net.TCPConn), Case: c, client: client, connected: time.Now()}
 	k.converse(c.Service, stream{k})
 	c.mu.Lock()
 	c.conns = append(c.conns, k)

@@ -102,6 +102,31 @@ func (c *Case) Hold(n int) []*Conn {
 	return all
 }
 
+// EndsSilent says whether the subject ends a silent connection by itself, and notes it: another
+// client comes as k has come, and says nothing for as long as k has been connected. What a check
+// did elsewhere is no reason for the end of k then.
+func (c *Case) EndsSilent(k *Conn) bool {
+	longest := time.Since(k.connected)
+	like, err := c.Dial(0)
+	if err == nil {
+		defer like.Close()
+		err = like.Begin()
+	}
+	if err != nil {
+		return false
+	}
+	_, err = c.Within(longest, "the end of a silent connection", func() (bool, string, error) {
+		socket, there, err := like.ServerSocket()
+		return err == nil && (!there || closedByServer(socket)), "it is open", err
+	})
+	if err != nil {
+		return false
+	}
+	c.Note("the subject ends a silent connection by itself, within %v: of the one that was held nothing is known",
+		time.Since(like.connected).Round(100*time.Millisecond))
+	return true
+}
+
 // MustServe ends the check where a client was not served, in a check that is about something
 // else. After what the check did to the subject that is a fail; where it did nothing, or where
 // the subject is neither gone nor quiescent nor busy, the check is broken.

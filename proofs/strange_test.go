@@ -45,6 +45,7 @@ var strangers = rig.Programs{
 	"two-users":         twoUsers,
 	"curt":              curt,
 	"hasty":             hasty,
+	"impatient":         impatient,
 	"pool":              func(args []string) int { return pool(args, "pool-worker") },
 	// The pools that are wrong: one does not replace a worker that ended, the other
 	// replaces it by one that ends at once.
@@ -73,6 +74,8 @@ func TestStrangeServers(t *testing.T) {
 		"mapped": {passes: []string{"slow-reader", "eintr-worker", "reset-survived", "vanished-client"}},
 		// It keeps a child that is no worker.
 		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
+		// It ends a client that says nothing for a moment.
+		"impatient": {passes: []string{"reset-survived", "concurrent"}},
 		// It has no process for each connection.
 		"threads": {
 			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "fin-on-close", "term"},
@@ -516,6 +519,37 @@ func hasty(args []string) int {
 		go func() {
 			defer conn.Close()
 			_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // the client has left
+		}()
+	}
+}
+
+// impatient is threads that end a client from which nothing has come for a tenth of a second.
+func impatient(args []string) int {
+	listener, err := net.Listen("tcp", args[2])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return 1
+		}
+		go func() {
+			defer conn.Close()
+			said := make([]byte, 1<<10)
+			for {
+				n, err := 0, conn.SetReadDeadline(time.Now().Add(100*time.Millisecond))
+				if err == nil {
+					n, err = conn.Read(said)
+				}
+				if err == nil {
+					_, err = conn.Write(said[:n])
+				}
+				if err != nil {
+					return
+				}
+			}
 		}()
 	}
 }
