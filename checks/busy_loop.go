@@ -5,6 +5,7 @@ package checks
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"forkrig/judge"
@@ -121,7 +122,7 @@ const (
 
 // judge tells a busy loop from pauses between attempts, however little a busy machine lets
 // the threads run. It is a busy loop if they were runnable for three quarters of the time and
-// ran for a good part of that; if one thread alone was and ran for long without going to
+// ran for a good part of that, and did not all sleep again soon each time they ran; if one thread alone was and ran for long without going to
 // sleep; or if they ran for a third of the time. A server that works in short bursts and
 // pauses between them, as Python's asyncio does, is runnable for a small part only. They
 // are idle if all are asleep now, and either were runnable for less than half of the time
@@ -140,7 +141,10 @@ func (s threadsUse) judge() finding {
 	}
 	running, runnable := s.runnable()
 	much, most := runnable >= s.took/2, runnable >= s.took*3/4
-	if running >= veryLongRun && running >= s.took/3 || most && running >= longRun && running >= runnable/runShare {
+	naps := !slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool {
+		return t.Running > 0 && (t.Sleeps < minSleeps || t.Running/time.Duration(t.Sleeps) >= pause)
+	})
+	if running >= veryLongRun && running >= s.took/3 || most && !naps && running >= longRun && running >= runnable/runShare {
 		return looping
 	}
 	asleep, clear := !s.writes, true

@@ -29,6 +29,8 @@ func TestBusyLoop(t *testing.T) {
 		"it never ran, and the kernel has not added its wait": {500 * ms, []rig.ThreadUse{{Wants: true}}, unclear},
 		"it never ran":                {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, unclear},
 		"it pauses on a busy machine": {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, idle},
+		"threads that pause wait for one processor": {2056 * ms, []rig.ThreadUse{
+			{Running: 40 * ms, Waiting: 700 * ms, Sleeps: 120}, {Running: 25 * ms, Waiting: 500 * ms, Sleeps: 90}, {Running: 10 * ms, Waiting: 400 * ms, Sleeps: 60}}, idle},
 		"a runtime's thread sleeps beside one that spins": {2000 * ms, []rig.ThreadUse{
 			{Running: 15 * ms, Waiting: 1985 * ms}, {Running: 2 * ms, Waiting: 1500 * ms, Sleeps: 40}}, looping},
 	} {
