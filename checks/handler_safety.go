@@ -3,6 +3,8 @@
 package checks
 
 import (
+	"time"
+
 	"forkrig/judge"
 	"forkrig/rig"
 	"forkrig/rig/fault"
@@ -23,7 +25,9 @@ var handlerSafety = judge.Check{
 		const (
 			all        = 20000
 			each       = 2000 // signals of a storm: it ends soon where the subject has stopped
-			minClients = 120
+			minClients = 400
+			fewClients = 120 // enough where they take long
+			longEnough = 5 * time.Second
 			maxStorms  = 100
 			maxRounds  = 100 // of clients while one storm goes on
 		)
@@ -46,7 +50,10 @@ var handlerSafety = judge.Check{
 				c.Fail(unsafeCalls, "during %d signals %sclients are not served: %v", sent, names(signals), failed)
 			}
 		}
-		for n := 0; n < maxStorms && (sent < all || clients < minClients); n++ {
+		enough := func(began time.Time) bool {
+			return sent >= all && (clients >= minClients || clients >= fewClients && time.Since(began) >= rig.Scaled(longEnough))
+		}
+		for n, began := 0, time.Now(); n < maxStorms && !enough(began); n++ {
 			storm(func() error {
 				const together = 4
 				clients += together

@@ -25,10 +25,11 @@ var logFull = judge.Check{
 		drain := c.Apply(full)
 		const clients = 3 // the first may be served before its line has to be written
 		served := 0
+		var waiting *judge.Conn
 		var err error
 		c.Briefly(func() {
 			for served < clients && err == nil {
-				if err = c.Visit(0); err == nil {
+				if waiting, err = c.VisitOrStay(0); err == nil {
 					served++
 				}
 			}
@@ -43,6 +44,10 @@ var logFull = judge.Check{
 			c.Note("while its log is full it serves %s, and then no more", scorecard.Counted(served, "client", "clients"))
 		}
 		drain()
+		if waiting != nil {
+			c.AwaitRest() // it has got what it was owed
+			waiting.Leave()
+		}
 		s.MustSurvive("a full log that is read again", "go on when write to the log returns: the log is read again")
 		s.AwaitWorkersEnd("the client left")
 

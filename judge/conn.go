@@ -400,12 +400,32 @@ func (k *Conn) AwaitEnd() error {
 
 // Visit is a whole conversation of a new client.
 func (c *Case) Visit(n int) error {
-	err := c.visit(n)
-	c.served(err)
-	if err == nil {
-		c.left()
+	k, err := c.VisitOrStay(n)
+	if k != nil {
+		k.Close()
 	}
 	return err
+}
+
+// VisitOrStay is [Case.Visit] where a client that is not served does not leave: it is returned.
+// What is owed to one that has left would meet a reset.
+func (c *Case) VisitOrStay(n int) (*Conn, error) {
+	k, err := c.Dial(n)
+	if err == nil {
+		err = k.Finish()
+	}
+	c.served(err)
+	if err != nil {
+		return k, err
+	}
+	c.left()
+	return nil, nil
+}
+
+// Leave reads what has come, without waiting for more, and closes the connection.
+func (k *Conn) Leave() {
+	k.discard()
+	k.Close()
 }
 
 func (c *Case) visit(n int) error {

@@ -86,19 +86,25 @@ func (k *Conn) isServed(service dialogue.Service) bool {
 			since, waits = hears.since()
 		}
 		still, err := k.Case.stall.stillFor(since)
-		if err != nil || waits && still >= restTime && !k.hasCome() || w.over() != nil {
+		if err != nil || waits && still >= restTime && !k.inFlight() || w.over() != nil {
 			return false
 		}
 	}
 }
 
-// hasCome says whether bytes have come that the client has not read.
-func (k *Conn) hasCome() bool {
-	sockets, err := k.Case.Clients[0].Sockets()
-	mine := k.LocalAddr().(*net.TCPAddr).AddrPort()
-	return err != nil || slices.ContainsFunc(sockets, func(s rig.Socket) bool {
-		return unmapped(s.Local) == unmapped(mine) && s.RecvQueue > 0
-	})
+// inFlight says whether bytes have come that the client has not read, or bytes of either side are on
+// their way: a kernel that is busy delivers them late.
+func (k *Conn) inFlight() bool {
+	mine := unmapped(k.LocalAddr().(*net.TCPAddr).AddrPort())
+	for _, host := range []*rig.Host{k.client, k.Case.Host} {
+		sockets, err := host.Sockets()
+		if err != nil || slices.ContainsFunc(sockets, func(s rig.Socket) bool {
+			return unmapped(s.Local) == mine && s.RecvQueue+s.SendQueue > 0 || unmapped(s.Remote) == mine && s.SendQueue > 0
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // listening is a stream that knows since when it waits for bytes.

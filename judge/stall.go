@@ -228,6 +228,13 @@ func (c *Case) AwaitRest() bool {
 	if c.neverRests {
 		longest = rig.Scaled(rig.Settling)
 	}
+	rests := c.RestsWithin(longest)
+	c.neverRests = c.neverRests || !rests && c.Context().Err() == nil
+	return rests
+}
+
+// RestsWithin says whether the subject comes to rest, as for [Case.AwaitRest], within so long.
+func (c *Case) RestsWithin(longest time.Duration) bool {
 	began := time.Now()
 	from := c.stall.now()
 	var first observe.Stillness
@@ -243,6 +250,5 @@ func (c *Case) AwaitRest() bool {
 		}
 		return rests, "", err
 	})
-	c.neverRests = c.neverRests || errors.Is(err, ErrBusy)
 	return err == nil
 }
