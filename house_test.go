@@ -45,6 +45,8 @@ var mayImport = map[string][]string{
 	"server":              {},
 	"client":              {},
 	"internal/testserver": {},
+	"kernels/archive":     {"kernels/internal"},
+	"kernels/internal":    {},
 }
 
 // TestPackagesImportOnlyWhatTheyMay reads the imports of every source file. Tests that
