@@ -20,6 +20,8 @@ func prepare(p plan) error {
 		}
 	}
 	unix.Umask(0o022)
+	os.Clearenv() // parameters that the kernel does not know become variables
+	os.Setenv("TERM", "linux")
 	os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	os.Setenv("HOME", "/root")
 	for _, path := range p.Modules { // before the root changes: they are found from here

@@ -52,8 +52,10 @@ func (UserMode) command(ctx context.Context, dir string, k Kernel, g Guest) (*ex
 			return nil, p, err
 		}
 	}
+	// With seccomp, where it has that (Linux 6.16), a process costs half of what it does with
+	// ptrace.
 	parameters := []string{
-		fmt.Sprintf("mem=%dM", g.MemoryMiB), "root=/dev/root", "rootfstype=hostfs", "ro", "loglevel=5",
+		fmt.Sprintf("mem=%dM", g.MemoryMiB), "root=/dev/root", "rootfstype=hostfs", "ro", "loglevel=5", "seccomp=auto",
 		"con=null", "con0=null,fd:1", fmt.Sprintf("con1=null,fd:%d", recordsFD),
 		"uml_dir=" + dir + "/", "umid=guest", "init=" + g.Init,
 	}
