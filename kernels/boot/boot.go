@@ -51,8 +51,8 @@ const DefaultLimit = 5 * time.Minute
 type Guest struct {
 	// Init is the guest's first process, whose main function calls [Init]. "" is this program.
 	Init string
-	// Modules are loaded with those that they depend on. nil is [NetworkModules]. What the
-	// kernel lacks is told in [Report.Absent].
+	// Modules are loaded with those that they depend on. nil is [NetworkModules]. Those that
+	// are not there are told in [Report.Absent].
 	Modules []string
 	// Files are files, programs and directories of this machine that the jobs need, at the
 	// same paths. With a program come its libraries, with a script its interpreter.
@@ -134,7 +134,8 @@ type Result struct {
 type Report struct {
 	// Release is what the guest's kernel calls itself, "" where it did not come up.
 	Release string
-	// Absent are the modules that the kernel lacks.
+	// Absent are the modules that the kernel has neither as files nor in its list of those that
+	// are built in.
 	Absent []string
 	// Complaints are what went wrong while the guest got ready, such as a module that could not
 	// be loaded.

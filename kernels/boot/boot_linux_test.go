@@ -93,7 +93,7 @@ func TestJobs(t *testing.T) {
 		elsewhere := job("looks", "FILE="+file)
 		elsewhere.Dir = "/proc"
 		g := boot.Guest{
-			OutputLimit: 100_000, MemoryMiB: 384, Files: []string{file},
+			OutputLimit: 100_000, MemoryMiB: 256, Files: []string{file},
 			Jobs: []boot.Job{
 				job("hello", "FROM=the guest"), elsewhere, job("floods"), limited, job("leaves a child"), job("counts"), job("is killed"),
 				{Name: "absent", Argv: []string{"no-such-program"}}, job("eats memory"), job("hello"),

@@ -72,27 +72,30 @@ func bzImage(release string) []byte {
 	return b
 }
 
-func TestIdentify(t *testing.T) {
+func TestOpen(t *testing.T) {
 	dir := t.TempDir()
-	kind, release, err := Identify(put(t, dir, "bzImage", bzImage("6.12.43+deb12-cloud-amd64")))
+	image := put(t, dir, "bzImage", bzImage("6.12.43+deb12-cloud-amd64"))
+	k, kind, err := Open(image + ":/the/modules")
 	require.NoError(t, err)
 	assert.Equal(t, KindBzImage, kind)
-	assert.Equal(t, "6.12.43+deb12-cloud-amd64", release)
+	assert.Equal(t, Kernel{Name: "6.12.43+deb12-cloud-amd64", Image: image, Modules: "/the/modules"}, k)
 
-	kind, _, err = Identify(put(t, dir, "linux.uml", elfFile{kind: elf.ET_EXEC, section: ".uml.setup.init"}.bytes()))
+	image = put(t, dir, "linux:7.2", elfFile{kind: elf.ET_EXEC, section: ".uml.setup.init"}.bytes())
+	k, kind, err = Open(image)
 	require.NoError(t, err)
 	assert.Equal(t, KindUserMode, kind)
+	assert.Equal(t, Kernel{Name: "linux:7.2", Image: image}, k)
 
 	cut := bzImage("")
 	binary.LittleEndian.PutUint16(cut[bzVersionAt:], 0xffff)
-	_, release, err = Identify(put(t, dir, "cut", cut[:0x300]))
+	k, _, err = Open(put(t, dir, "cut", cut[:0x300]))
 	require.NoError(t, err)
-	assert.Empty(t, release)
+	assert.Equal(t, "cut", k.Name)
 	for name, data := range map[string][]byte{"text": []byte("text"), "program": elfFile{kind: elf.ET_EXEC}.bytes()} {
-		_, _, err := Identify(put(t, dir, name, data))
+		_, _, err := Open(put(t, dir, name, data))
 		require.ErrorContains(t, err, "it is no bzImage and no User-mode Linux")
 	}
-	_, _, err = Identify(filepath.Join(dir, "absent"))
+	_, _, err = Open(filepath.Join(dir, "absent"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 

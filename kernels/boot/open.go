@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -30,8 +31,34 @@ const (
 	bzVersionTo = 0x8000
 )
 
-// Identify says by the file's content what kind of kernel it is, and for a bzImage which release.
-func Identify(path string) (kind Kind, release string, err error) {
+// Open returns the kernel that a text names: the path of a bzImage, or of the program of User-mode
+// Linux, and after a colon the directory with its modules.
+func Open(text string) (Kernel, Kind, error) {
+	image, modules := text, ""
+	if i := strings.LastIndexByte(text, ':'); i >= 0 && !isFile(text) {
+		image, modules = text[:i], text[i+1:]
+	}
+	kind, release, err := identify(image)
+	if err != nil {
+		return Kernel{}, "", fmt.Errorf("open a kernel: %w", err)
+	}
+	if release == "" {
+		release = filepath.Base(image)
+	}
+	k := Kernel{Name: release}
+	if k.Image, err = filepath.Abs(image); err == nil && modules != "" {
+		k.Modules, err = filepath.Abs(modules)
+	}
+	return k, kind, err
+}
+
+func isFile(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// identify says by the file's content what kind of kernel it is, and for a bzImage which release.
+func identify(path string) (kind Kind, release string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", "", err

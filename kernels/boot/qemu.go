@@ -69,9 +69,9 @@ func (q QEMU) command(ctx context.Context, dir string, k Kernel, g Guest) (*exec
 func (q QEMU) args(k Kernel, g Guest) []string {
 	// With several threads QEMU 7.2 executes jump labels while they are patched (its bug, seen
 	// as int3 oopses of guests that change nftables rules).
-	accel, processor := "tcg,thread=single", "max"
+	accelerators := []string{"-accel", "tcg,thread=single"}
 	if !q.NoKVM && hasKVM() {
-		accel, processor = "kvm", "host"
+		accelerators = append([]string{"-accel", "kvm"}, accelerators...) // the first that starts
 	}
 	parameters := []string{
 		"console=ttyS0,115200", "loglevel=5", "panic=-1", "oops=panic", "random.trust_cpu=on",
@@ -79,7 +79,7 @@ func (q QEMU) args(k Kernel, g Guest) []string {
 	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
-		"-machine", "pc", "-accel", accel, "-cpu", processor,
+		"-machine", "pc", "-cpu", "max",
 		"-m", fmt.Sprint(g.MemoryMiB), "-smp", fmt.Sprint(g.Processors),
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", fmt.Sprintf("file,id=records,path=/proc/self/fd/%d", recordsFD), "-serial", "chardev:records",
@@ -89,7 +89,7 @@ func (q QEMU) args(k Kernel, g Guest) []string {
 	for _, data := range q.Data {
 		args = append(args, "-L", data)
 	}
-	return args
+	return append(args, accelerators...)
 }
 
 // hasKVM says whether KVM can run guests. There are machines whose /dev/kvm opens and whose
@@ -136,6 +136,14 @@ func writeInitrd(dir string, g Guest, p plan, modules []module) (*os.File, error
 	defer f.Close()
 	if err := writeFiles(f, g, p, modules); err != nil {
 		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// The kernel unpacks the file into the same memory.
+	if size := info.Size() >> 20; 3*size > int64(g.MemoryMiB) {
+		return nil, fmt.Errorf("the guest's files have %d MiB: give it at least %d MiB of memory", size, 3*size)
 	}
 	return os.Open(path)
 }

@@ -173,7 +173,7 @@ func (s *session) follow(ctx context.Context, p *process, r io.Reader) (why stri
 			frames <- f
 		}
 	}()
-	limit, waitsFor := s.guest.BootLimit, fmt.Sprintf("it was not up after %v", s.guest.BootLimit)
+	limit, waitsFor := s.limit()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	cancelled, damaged := ctx.Done(), (<-chan error)(damage)
@@ -193,8 +193,10 @@ func (s *session) follow(ctx context.Context, p *process, r io.Reader) (why stri
 				stop(reason)
 				continue
 			}
-			limit, waitsFor = s.limit()
-			timer.Reset(limit)
+			if f.Kind != frameOutput { // output does not put off the end of a job
+				limit, waitsFor = s.limit()
+				timer.Reset(limit)
+			}
 		case <-timer.C:
 			stop(waitsFor)
 		case err := <-damaged:
@@ -216,14 +218,17 @@ func (s *session) follow(ctx context.Context, p *process, r io.Reader) (why stri
 	return why
 }
 
-// limit returns how long the next record may take, and what to say where it does not come.
+// limit returns how long the next record but output may take, and what to say where it does not
+// come.
 func (s *session) limit() (time.Duration, string) {
 	switch {
+	case !s.up:
+		return s.guest.BootLimit, fmt.Sprintf("it was not up after %v", s.guest.BootLimit)
 	case s.ended:
 		return endLimit, fmt.Sprintf("it was still there %v after its last job", endLimit)
 	case s.job >= 0:
 		own := s.guest.Jobs[s.job].Limit
-		return own + quitGrace + drainLimit + lineLimit, fmt.Sprintf("it did not end the job, whose time limit is %v", own)
+		return own + quitGrace + 2*drainLimit + lineLimit, fmt.Sprintf("it did not end the job, whose time limit is %v", own)
 	}
 	return lineLimit, fmt.Sprintf("it began no job for %v", lineLimit)
 }

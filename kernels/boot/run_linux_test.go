@@ -181,7 +181,7 @@ func TestLimits(t *testing.T) {
 
 	g, err = twoJobsGuest().withDefaults()
 	require.NoError(t, err)
-	s := session{guest: g, job: 1}
+	s := session{guest: g, job: 1, up: true}
 	limit, says := s.limit()
 	assert.Greater(t, limit, DefaultLimit+quitGrace+drainLimit)
 	assert.Contains(t, says, "it did not end the job")

@@ -18,13 +18,19 @@ import (
 )
 
 // UserMode starts User-mode Linux: a kernel that is a program, in which the files of this
-// machine are. It has one processor, and its clocks are coarse.
+// machine are. It has one processor, and its clocks are coarse. It is no sandbox: what is root in
+// the guest can write what the user can write here.
 type UserMode struct{}
 
 func (UserMode) command(ctx context.Context, dir string, k Kernel, g Guest) (*exec.Cmd, plan, error) {
 	modules, absent, err := modulesOf(ctx, k, g)
 	if err != nil {
 		return nil, plan{}, err
+	}
+	for _, path := range g.Files { // they are there, where they are here
+		if _, err := os.Stat(path); err != nil {
+			return nil, plan{}, err
+		}
 	}
 	p := plan{Line: "/dev/tty1", Overlay: true, PowerOff: true, Jobs: g.Jobs, Output: g.OutputLimit, Absent: absent}
 	for _, m := range modules {
