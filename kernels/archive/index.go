@@ -159,8 +159,10 @@ func (a *Archive) fetchPackages(ctx context.Context, top string, r release) ([]p
 		}
 		a.log("index %s%s%s", top, listOfPackages, suffix)
 		var list bytes.Buffer
-		if err := a.checked(ctx, name, file.SHA256, &list); isAbsent(err) {
-			missing = errors.Join(missing, err) // few servers have the list uncompressed
+		if err := a.checked(ctx, name, file.SHA256, &list); isAbsent(err) { // few servers have the list uncompressed
+			if missing == nil {
+				missing = err
+			}
 			continue
 		} else if err != nil {
 			return nil, err

@@ -5,7 +5,6 @@ package archive
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -43,16 +42,20 @@ func notForQEMU() []string {
 	return []string{"qemu-system-common", "ipxe-qemu", "debconf", "adduser", "base-passwd", "openssl-provider-legacy"}
 }
 
-var (
-	kernelName     = regexp.MustCompile(`^linux-image-[0-9].*-cloud-amd64$`)
-	kernelPartName = regexp.MustCompile(`^linux-(binary|modules)-[0-9].*-cloud-amd64$`)
-	builtUsing     = regexp.MustCompile(`\blinux(?:-source[-0-9.]*)? \(= ([^)]+)\)`)
-)
-
-func isKernel(name string) bool { return kernelName.MatchString(name) }
+func isKernel(name string) bool { return isCloud(name, "linux-image-") }
 
 // isKernelPart says whether a package has files of a kernel that is split, as from 7.3 on.
-func isKernelPart(name string) bool { return kernelPartName.MatchString(name) }
+func isKernelPart(name string) bool {
+	return isCloud(name, "linux-binary-") || isCloud(name, "linux-modules-")
+}
+
+// isCloud says whether a name has a release between its begin and the flavour: the name without
+// one is a package that depends on the newest.
+func isCloud(name, begin string) bool {
+	release, found := strings.CutPrefix(name, begin)
+	release, isFlavour := strings.CutSuffix(release, "-cloud-amd64")
+	return found && isFlavour && release != "" && isDigit(release[0])
+}
 
 // Kernels returns the kernels that the suites offer, the oldest first, those of User-mode Linux
 // at the end. Of several builds of one release it is the newest.
@@ -100,8 +103,11 @@ func nameOf(p pkg) string {
 	case p.Name != umlPackage:
 		return ""
 	}
-	if m := builtUsing.FindStringSubmatch(p.BuiltUsing); m != nil {
-		return UserModePrefix + releaseOf(m[1])
+	for source := range strings.SplitSeq(p.BuiltUsing, ",") { // such as "linux-source-6.1 (= 6.1.176-1)"
+		name, version, _ := strings.Cut(strings.TrimSpace(source), " (= ")
+		if name == "linux" || strings.HasPrefix(name, "linux-source") {
+			return UserModePrefix + releaseOf(strings.TrimSuffix(version, ")"))
+		}
 	}
 	version, _, _ := strings.Cut(p.Version, "um")
 	return UserModePrefix + version
