@@ -112,7 +112,7 @@ func isWanted(path string) bool {
 			return false
 		}
 	}
-	return !strings.HasPrefix(path, "boot/System.map")
+	return !strings.HasPrefix(filepath.Base(path), "System.map")
 }
 
 // removeOthers removes older builds of a set.

@@ -138,7 +138,7 @@ func (a *Archive) packages(ctx context.Context, suite, top string, r release) ([
 }
 
 // keptFormat changes when other packages or fields are kept of an index.
-const keptFormat = 1
+const keptFormat = 2
 
 // fetchPackages reads the list of all packages in the smallest form that the suite has and this
 // machine can read.

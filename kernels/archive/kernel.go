@@ -15,7 +15,7 @@ import (
 type Kernel struct {
 	Name      string // such as "6.12.43" or "uml:7.2.7"
 	Image     string // a bzImage, or the program of User-mode Linux
-	Modules   string // the directory with its modules
+	Modules   string // the directory with its modules, or "" where the archive has none any more
 	Config    string // the file with its configuration, or ""
 	Libraries Libraries
 }
@@ -94,10 +94,13 @@ func openKernel(name, root string) (Kernel, error) {
 		modules = globs(root, "usr/lib/uml/modules/*/kernel")
 		k.Libraries = librariesIn(root)
 	}
-	if len(images) == 0 || len(modules) == 0 {
-		return k, fmt.Errorf("%s has no kernel or no modules: remove it, and fetch %s again", root, name)
+	if len(images) == 0 {
+		return k, fmt.Errorf("%s has no kernel: remove it, and fetch %s again", root, name)
 	}
-	k.Image, k.Modules = images[0], filepath.Dir(modules[0])
+	k.Image = images[0]
+	if len(modules) > 0 {
+		k.Modules = filepath.Dir(modules[0])
+	}
 	if configs := globs(root, "boot/config-*", "usr/lib/modules/*/config"); len(configs) > 0 {
 		k.Config = configs[0]
 	}

@@ -22,6 +22,9 @@ type Set struct {
 	// Linux, or [QEMUName].
 	Name     string
 	Packages []Package
+	// Lacks are packages of the kernel that the archive does not have any more. Of kernels of
+	// 6.19 to 7.1 it has the images and not the modules. A lock file does not say it.
+	Lacks []string
 }
 
 // QEMUName is the name of the set of QEMU and its libraries.
@@ -44,9 +47,9 @@ func notForQEMU() []string {
 
 func isKernel(name string) bool { return isCloud(name, "linux-image-") }
 
-// isKernelPart says whether a package has files of a kernel that is split, as from 7.3 on.
+// isKernelPart says whether a package has files of a kernel that is split, as from 6.19 on.
 func isKernelPart(name string) bool {
-	return isCloud(name, "linux-binary-") || isCloud(name, "linux-modules-")
+	return isCloud(name, "linux-binary-") || isCloud(name, "linux-modules-") || isCloud(name, "linux-base-")
 }
 
 // isCloud says whether a name has a release between its begin and the flavour: the name without
@@ -136,10 +139,16 @@ func (x *Index) set(name string, s Suite, p pkg) Set {
 		}
 		return set
 	}
-	for _, part := range s.packages {
-		if isKernelPart(part.Name) && slices.Contains(p.Depends, part.Name) && part.Version == p.Version {
-			set.Packages = append(set.Packages, fetchable(s.Name, part))
+	for _, name := range p.Depends {
+		if !isKernelPart(name) {
+			continue
 		}
+		i := slices.IndexFunc(s.packages, func(part pkg) bool { return part.Name == name && part.Version == p.Version })
+		if i < 0 {
+			set.Lacks = append(set.Lacks, name)
+			continue
+		}
+		set.Packages = append(set.Packages, fetchable(s.Name, s.packages[i]))
 	}
 	return set
 }

@@ -120,7 +120,7 @@ func (l Libraries) run(program string, args ...string) *exec.Cmd {
 
 func modulesOf(ctx context.Context, k Kernel, g Guest) ([]module, []string, error) {
 	if k.Modules == "" {
-		return nil, nil, nil
+		return nil, g.Modules, nil
 	}
 	return findModules(ctx, k.Modules, g.Modules)
 }
