@@ -24,8 +24,9 @@ FLAKE_SUBJECTS ?= nginx socat go-http
 
 # The features that CI requires: a test that lacks one of them fails there instead of skipping.
 # Not every kernel has netem, and the faults work without it; a container may hide the log of
-# the kernel. An ordinary user has one user only in the sandbox.
-REQUIRED          := all,-netem,-kernel-log
+# the kernel; other kernels are fetched by a target of their own. An ordinary user has one user
+# only in the sandbox.
+REQUIRED          := all,-netem,-kernel-log,-kernels
 REQUIRED_ROOTLESS := $(REQUIRED),-users
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
