@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"server":              {},
 	"client":              {},
 	"internal/testserver": {},
+	"kernels/probes":      {},
 }
 
 // TestPackagesImportOnlyWhatTheyMay reads the imports of every source file. Tests that
