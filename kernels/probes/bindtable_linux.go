@@ -17,7 +17,7 @@ func (n *namespace) bindRows(state State, otherUser bool) (rows []BindRow) {
 	}
 	// Ports of answers are below those of clients, and as many sockets as there are answers
 	// are in TIME_WAIT.
-	n.setSysctl("ip_local_port_range", "40000 65000")
+	n.setSysctl("ip_local_port_range", "40000 64999")
 	n.setSysctl("tcp_max_tw_buckets", "100000")
 	ipv6 := n.hasIPv6()
 	for _, first := range Addresses {

@@ -35,9 +35,11 @@ var closeProbes = []Probe{{
 	Source: "commit bac76cf89816 (Linux 6.11, 6.10.8, 6.1.132); sock_diag(7)",
 	ask: func(n *namespace) string {
 		n.needDestroy()
-		listener := n.listener("127.0.0.1:5000", 1)
+		listener := n.bound("127.0.0.1:5000")
+		n.must(listener.set(unix.SOL_SOCKET, unix.SO_RCVBUF, smallBuffer), "set SO_RCVBUF")
+		n.must(listener.listen(1), "listen")
 		client, _ := n.pair(listener, "127.0.0.1:5000")
-		client.fill() // so that its FIN waits behind data
+		client.write(8 * smallBuffer) // so that its FIN waits behind bytes
 		port := client.port()
 		client.close()
 		const finWait1 = 1 << unix.BPF_TCP_FIN_WAIT1
@@ -90,18 +92,4 @@ func askCloseAfterRepeat(n *namespace) string {
 		return "RST"
 	}
 	return "FIN"
-}
-
-// fill writes until the peer, which does not read, takes nothing more.
-func (s *socket) fill() {
-	const size = 64 << 10
-	for {
-		_, err := unix.Write(s.fd, make([]byte, size))
-		if err == unix.EAGAIN && s.n.poll(settled, unix.POLLOUT, s) == nil {
-			return
-		}
-		if err != unix.EAGAIN {
-			s.n.must(err, "write")
-		}
-	}
 }

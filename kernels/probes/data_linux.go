@@ -44,12 +44,10 @@ var dataProbes = []Probe{{
 	Name:   "TCP_USER_TIMEOUT while the peer's window is closed",
 	Source: "commits 9d9b1ee0b2d1 (Linux 5.11, 5.10.11) and 344db93ae3ee (5.10.13); TCP_USER_TIMEOUT in tcp(7); RFC 5482",
 	ask: func(n *namespace) string {
-		listener := n.listener("127.0.0.1:5000", 1)
-		client, _ := n.pair(listener, "127.0.0.1:5000")
-		const millis = 100
+		_, client := n.closedWindow()
+		const millis, bound = 100, 2 * time.Second
 		n.must(client.set(unix.SOL_TCP, unix.TCP_USER_TIMEOUT, millis), "set TCP_USER_TIMEOUT")
-		client.fill()
-		if n.poll(2*time.Second, unix.POLLRDHUP, client) == nil {
+		if n.poll(bound, unix.POLLRDHUP, client) == nil {
 			return "is ignored"
 		}
 		return errorName(client.error())
@@ -61,8 +59,35 @@ var dataProbes = []Probe{{
 	ask:    askLateTimeout,
 }}
 
-// settled is for how long nothing may happen until a peer's buffers count as full.
-const settled = 100 * time.Millisecond
+// smallBuffer is a receive buffer that no segment of a probe fits in twice; the kernel doubles
+// what is asked for (socket(7)).
+const smallBuffer = 8192
+
+// closedWindow returns a client that has bytes to send and whose peer, which does not read,
+// has closed its window. Segments of the connection carry no timestamps.
+func (n *namespace) closedWindow() (wire wire, client *socket) {
+	n.setSysctl("tcp_timestamps", "0")
+	wire = n.wire()
+	listener := n.bound("127.0.0.1:5000")
+	n.must(listener.set(unix.SOL_SOCKET, unix.SO_RCVBUF, smallBuffer), "set SO_RCVBUF")
+	n.must(listener.listen(1), "listen")
+	client, _ = n.pair(listener, "127.0.0.1:5000")
+	n.must(client.set(unix.SOL_TCP, unix.TCP_NODELAY, 1), "set TCP_NODELAY")
+	reply := wire.next("a SYN and ACK", func(s segment) bool { return s.has(flagSYN | flagACK) })
+	written := uint32(0)
+	for window := int(reply.window); window > 0; {
+		client.write(window)
+		written += uint32(window)
+		ack := wire.next("the ACK of all bytes", func(s segment) bool {
+			return s.from == 5000 && s.ack == reply.ack+written
+		})
+		window = int(ack.window) << max(reply.scale, 0)
+	}
+	client.write(1)
+	return wire, client
+}
+
+func closesWindow(s segment) bool { return s.from == 5000 && s.window == 0 }
 
 // askLongSegment takes the receive buffer away but for a little, and sends a segment that is
 // longer and that the window, which is never taken back, allows.
@@ -112,24 +137,23 @@ func askWindowTakenBack(n *namespace) string {
 }
 
 // askLateTimeout has a connection that probes a closed window already when it gets a short
-// timeout: the next ACK arms the timer anew.
+// timeout. Each ACK after that arms the timer of the next probe anew.
 func askLateTimeout(n *namespace) string {
-	listener := n.listener("127.0.0.1:5000", 1)
-	client, server := n.pair(listener, "127.0.0.1:5000")
-	client.fill()
-	n.await("a probe of a closed window", func() bool { return n.counter("TCPWinProbe") > 0 })
+	wire, client := n.closedWindow()
+	ack := wire.next("the ACK of a probe", closesWindow)
+	n.await("time to pass since the ACK of a probe", func() bool {
+		const longEnough = 50 // ms, more than the timeout below is in any kernel
+		return client.info().Last_ack_recv >= longEnough
+	})
 	const millis = 1
 	n.must(client.set(unix.SOL_TCP, unix.TCP_USER_TIMEOUT, millis), "set TCP_USER_TIMEOUT")
-	const longer = time.Second // than the time to the next probe
-	var failure error
-	over := n.within(longer, func() bool {
-		if failure = client.error(); failure == nil {
-			_, _ = unix.Write(server.fd, []byte{0}) // its segment is an ACK; the client may be gone
+	// An ACK comes later than the shortest timer, and before the next probe.
+	const acks, between = 20, 50 * time.Millisecond
+	for range acks {
+		wire.send(ack)
+		if n.poll(between, unix.POLLRDHUP, client) != nil {
+			return errorName(client.error())
 		}
-		return failure != nil
-	})
-	if !over {
-		return "each ACK puts it off"
 	}
-	return errorName(failure)
+	return "each ACK puts it off"
 }

@@ -74,8 +74,8 @@ var listenProbes = []Probe{{
 	},
 }, {
 	ID:     "K21",
-	Name:   "listen on a socket with kernel TLS",
-	Source: "commit 2c02d41d71f9 (Linux 6.2, 6.1.5, 5.15.88, 5.10.163; CVE-2023-0461)",
+	Name:   "listen on a socket that had kernel TLS and was disconnected",
+	Source: "commits 2c02d41d71f9 (Linux 6.2, 6.1.5, 5.15.88, 5.10.163; CVE-2023-0461) and 5071a1e606b3 (6.15)",
 	ask: func(n *namespace) string {
 		listener := n.listener("127.0.0.1:5000", 1)
 		client, _ := n.pair(listener, "127.0.0.1:5000")
@@ -84,7 +84,9 @@ var listenProbes = []Probe{{
 			n.missing("kTLS (CONFIG_TLS)", err)
 		}
 		n.must(err, "set TCP_ULP")
-		n.must(client.disconnect(), "disconnect")
+		if err := client.disconnect(); err != nil {
+			return "disconnect: " + errorName(err)
+		}
 		n.must(client.bind("127.0.0.1:5001"), "bind")
 		return errorName(client.listen(1))
 	},

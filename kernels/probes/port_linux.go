@@ -76,8 +76,11 @@ var portProbes = []Probe{{
 	},
 }}
 
-// onePort leaves one ephemeral port: 40000.
-func (n *namespace) onePort() { n.setSysctl("ip_local_port_range", "40000 40000") }
+// onePort leaves one ephemeral port: 40000. The kernel wants the range to be even.
+func (n *namespace) onePort() {
+	n.setSysctl("ip_local_port_range", "40000 40001")
+	n.setSysctl("ip_local_reserved_ports", "40001")
+}
 
 // A port in TIME_WAIT is used again after a delay: of up to 1 s, because the kernel compares
 // full seconds, or of the milliseconds that tcp_tw_reuse_delay says.

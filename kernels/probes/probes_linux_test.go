@@ -47,7 +47,7 @@ var since = map[string]struct {
 	"K18": {7, 1, "accepts"},
 	"K19": {6, 5, "after the same time"},
 	"K20": {6, 9, "its FIN is sent"},
-	"K21": {6, 2, "EINVAL"},
+	"K21": {6, 15, "disconnect: EOPNOTSUPP"},
 	"K22": {7, 2, "lives on"},
 	"K23": {6, 7, "EINVAL"},
 	"K24": {4, 19, "OK"},
