@@ -39,6 +39,14 @@ var bindProbes = []Probe{{
 		return errorName(n.tcp("127.0.0.1:5000").bind("127.0.0.1:5000"))
 	},
 }, {
+	ID:     "K3b",
+	Name:   "bind to ::ffff:127.0.0.1 beside ::ffff:0.0.0.0",
+	Source: "commit aa99e5f87bd5 (Linux 6.6, 6.5.4, 6.1.54) mends 28044fc1d495 (6.1); wrong again in Debian's 6.1.170 to 6.1.192",
+	ask: func(n *namespace) string {
+		n.bound("[::ffff:0.0.0.0]:5000")
+		return errorName(n.tcp("[::ffff:127.0.0.1]:5000").bind("[::ffff:127.0.0.1]:5000"))
+	},
+}, {
 	ID:     "K4",
 	Name:   "bind to 127.0.0.1 beside 0.0.0.0 and :: for IPv6 only",
 	Source: "commit d91ef1e1b55f (Linux 6.9, 6.1.85) mends 28044fc1d495 (6.1); selftest bind_wildcard",

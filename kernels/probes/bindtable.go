@@ -19,16 +19,18 @@ const wildcardOnly = "::only"
 // State is how the first socket is when the second one comes.
 type State string
 
-// The states of the first socket. Connected and TIME_WAIT are those of a connection that the
+// The states of the first socket. ListeningLater is bound until the second socket is bound, and
+// listening when that is to listen. Connected and TIME_WAIT are those of a connection that the
 // first socket accepted before it was closed, as a server leaves them that is started again.
 const (
-	Bound     State = "bound"
-	Listening State = "listening"
-	Connected State = "connected"
-	TimeWait  State = "TIME_WAIT"
+	Bound          State = "bound"
+	ListeningLater State = "listening-later"
+	Listening      State = "listening"
+	Connected      State = "connected"
+	TimeWait       State = "TIME_WAIT"
 )
 
-var states = []State{Bound, Listening, Connected, TimeWait}
+var states = []State{Bound, ListeningLater, Listening, Connected, TimeWait}
 
 type optionSet struct {
 	name           string
@@ -54,6 +56,7 @@ const (
 	letterOK          = '.' // bind and listen succeed
 	letterBindInUse   = 'b' // bind: EADDRINUSE
 	letterListenInUse = 'l' // listen: EADDRINUSE
+	letterFirstInUse  = 'f' // listen of the first, which was bound before: EADDRINUSE
 	letterOther       = 'x' // another error
 )
 
@@ -63,7 +66,7 @@ func (r BindRow) key() string {
 	if r.OtherUser {
 		user = "other-user"
 	}
-	return fmt.Sprintf("%-9s %-10s %-16s %-16s", r.State, user, r.First, r.Second)
+	return fmt.Sprintf("%-15s %-10s %-16s %-16s", r.State, user, r.First, r.Second)
 }
 
 // String returns the row as one line.
@@ -148,15 +151,18 @@ func Differences(a, b []BindRow) (all []BindDifference) {
 
 // question says what the i-th answer of the row is about.
 func (r BindRow) question(i int) string {
-	state, whose := string(r.State), ""
-	if r.State == TimeWait {
-		state = "in " + state
+	state, whose := "is "+string(r.State), ""
+	switch r.State {
+	case TimeWait:
+		state = "is in TIME_WAIT"
+	case ListeningLater:
+		state = "listens once the second is bound"
 	}
 	if r.OtherUser {
 		whose = " of another user"
 	}
 	first, second := optionSets[i/len(optionSets)], optionSets[i%len(optionSets)]
-	return fmt.Sprintf("%s with %s is %s, then %s with %s%s", r.First, first.name, state, r.Second, second.name, whose)
+	return fmt.Sprintf("%s with %s %s, then %s with %s%s", r.First, first.name, state, r.Second, second.name, whose)
 }
 
 func inWords(letter byte) string {
@@ -167,6 +173,8 @@ func inWords(letter byte) string {
 		return "bind: EADDRINUSE"
 	case letterListenInUse:
 		return "listen: EADDRINUSE"
+	case letterFirstInUse:
+		return "listen of the first: EADDRINUSE"
 	}
 	return "another error"
 }

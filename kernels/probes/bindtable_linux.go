@@ -81,7 +81,8 @@ func (n *namespace) bindAnswers(row BindRow) string {
 func (n *namespace) bindAnswer(row BindRow, firstOptions, secondOptions []option) byte {
 	n.lastPort++
 	defer n.closeAll()
-	n.hold(row.State, n.bindSocket(row.First, firstOptions), row.First)
+	first := n.bindSocket(row.First, firstOptions)
+	n.hold(row.State, first, row.First)
 	var second *socket
 	if row.OtherUser {
 		n.asOtherUser(func() { second = n.bindSocket(row.Second, secondOptions) })
@@ -90,6 +91,11 @@ func (n *namespace) bindAnswer(row BindRow, firstOptions, secondOptions []option
 	}
 	if err := second.bind(n.bindAddress(row.Second)); err != nil {
 		return letter(err, letterBindInUse)
+	}
+	if row.State == ListeningLater {
+		if err := first.listen(1); err != nil {
+			return letter(err, letterFirstInUse)
+		}
 	}
 	if err := second.listen(1); err != nil {
 		return letter(err, letterListenInUse)
@@ -107,7 +113,7 @@ func letter(err error, inUse byte) byte {
 // hold brings the first socket into its state.
 func (n *namespace) hold(state State, first *socket, address string) {
 	n.must(first.bind(n.bindAddress(address)), "bind the first socket")
-	if state == Bound {
+	if state == Bound || state == ListeningLater {
 		return
 	}
 	n.must(first.listen(1), "listen")

@@ -34,6 +34,8 @@ func TestBindTable(t *testing.T) {
 		"listening same-user 127.0.0.1 ::only":    ".... .... .... ....",
 		"bound same-user 127.0.0.1 127.0.0.1":     "bbbb b.b. bb.. b...",
 		"listening same-user 127.0.0.1 127.0.0.1": "bbbb bbbb bb.. bb..",
+
+		"listening-later same-user 127.0.0.1 127.0.0.1": "bbbb blbl bb.. bl..",
 	} {
 		if got, asked := answers[key]; asked {
 			assert.Equal(t, want, got, key)

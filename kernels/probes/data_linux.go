@@ -45,7 +45,7 @@ var dataProbes = []Probe{{
 	Source: "commits 9d9b1ee0b2d1 (Linux 5.11, 5.10.11) and 344db93ae3ee (5.10.13); TCP_USER_TIMEOUT in tcp(7); RFC 5482",
 	ask: func(n *namespace) string {
 		_, client := n.closedWindow()
-		const millis, bound = 100, 2 * time.Second
+		const millis, bound = 100, 5 * time.Second
 		n.must(client.set(unix.SOL_TCP, unix.TCP_USER_TIMEOUT, millis), "set TCP_USER_TIMEOUT")
 		if n.poll(bound, unix.POLLRDHUP, client) == nil {
 			return "is ignored"
@@ -137,23 +137,26 @@ func askWindowTakenBack(n *namespace) string {
 }
 
 // askLateTimeout has a connection that probes a closed window already when it gets a short
-// timeout. Each ACK after that arms the timer of the next probe anew.
+// timeout. The next ACK arms the timer of the next probe anew, which must not be later than
+// the timeout.
 func askLateTimeout(n *namespace) string {
 	wire, client := n.closedWindow()
+	n.await("a probe of a closed window", func() bool { return n.counter("TCPWinProbe") > 0 })
 	ack := wire.next("the ACK of a probe", closesWindow)
-	n.await("time to pass since the ACK of a probe", func() bool {
-		const longEnough = 50 // ms, more than the timeout below is in any kernel
-		return client.info().Last_ack_recv >= longEnough
-	})
+	const old = 50 // ms, more than the timeout below is in any kernel
+	n.await("time to pass since the ACK of a probe", func() bool { return client.info().Last_ack_recv >= old })
 	const millis = 1
 	n.must(client.set(unix.SOL_TCP, unix.TCP_USER_TIMEOUT, millis), "set TCP_USER_TIMEOUT")
-	// An ACK comes later than the shortest timer, and before the next probe.
-	const acks, between = 20, 50 * time.Millisecond
-	for range acks {
+	n.await("an ACK to arrive", func() bool {
 		wire.send(ack)
-		if n.poll(between, unix.POLLRDHUP, client) != nil {
-			return errorName(client.error())
+		return client.info().Last_ack_recv < old
+	})
+	const soon = 100 * time.Millisecond // half of the shortest time to the next probe
+	for _, row := range n.rows() {
+		if row.remote == 5000 && row.timer > soon {
+			return "the next ACK puts it off"
 		}
 	}
-	return "each ACK puts it off"
+	client.awaitEvents(unix.POLLRDHUP, "the end of a timeout")
+	return errorName(client.error())
 }

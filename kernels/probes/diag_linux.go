@@ -42,30 +42,29 @@ func (r diagRequest) Serialize() []byte {
 	return binary.NativeEndian.AppendUint32(b, anyCookie)
 }
 
-// diagStates returns the states of the sockets on a local port, among the states that are
-// asked for.
-func (n *namespace) diagStates(port int, states uint32) (found []uint8) {
+// diagCount returns how many sockets in a state sock_diag lists.
+func (n *namespace) diagCount(state int) int {
 	const attempts = 10 // a dump is made again where the list changed under it
 	for range attempts {
 		request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
-		request.AddData(diagRequest{states: states})
+		request.AddData(diagRequest{states: 1 << state})
 		rows, err := request.Execute(unix.NETLINK_INET_DIAG, 0)
 		if errors.Is(err, nl.ErrDumpInterrupted) {
 			continue
 		}
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPROTONOSUPPORT) {
-			n.missing("sock_diag of TCP (CONFIG_INET_TCP_DIAG)", err)
-		}
-		n.must(err, "dump sockets")
-		for _, row := range rows {
-			if len(row) >= 6 && int(binary.BigEndian.Uint16(row[4:])) == port { // struct inet_diag_msg
-				found = append(found, row[1])
-			}
-		}
-		return found
+		n.explainDiag(err)
+		return len(rows)
 	}
 	n.fail("the list of sockets changed in each of %d dumps", attempts)
-	return nil
+	return 0
+}
+
+// explainDiag ends the probe where sock_diag answers with an error.
+func (n *namespace) explainDiag(err error) {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPROTONOSUPPORT) {
+		n.missing("sock_diag of TCP (CONFIG_INET_TCP_DIAG)", err)
+	}
+	n.must(err, "use sock_diag")
 }
 
 // destroy destroys one socket (SOCK_DESTROY in sock_diag(7)). remote is 0 where it listens.
@@ -84,5 +83,5 @@ func (n *namespace) needDestroy() {
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		n.missing("sock-destroy (CONFIG_INET_DIAG_DESTROY)", err)
 	}
-	n.must(err, "destroy a listening socket")
+	n.explainDiag(err)
 }

@@ -22,6 +22,7 @@
 // guest. The probes know nothing of either, and import nothing of this repository; packages
 // that start kernels or print tables import this one.
 //
-// The numbers of the probes are those under which the project lists changes of the kernel. A
-// number is never used for something else; changes that no probe shows have no probe.
+// The numbers of the probes are those under which the project lists changes of the kernel; a
+// letter follows where a change shows in a second way. A number is never used for something
+// else, and changes that system calls cannot show have no probe.
 package probes

@@ -162,19 +162,23 @@ func (n *namespace) await(what string, done func() bool) {
 	}
 }
 
-// within looks again and again until done says yes or the time is over.
+// within looks again and again until done says yes or the time is over. It looks once more
+// after that, in case the process did not run for a while.
 func (n *namespace) within(bound time.Duration, done func() bool) bool {
 	deadline := time.Now().Add(bound)
-	for !done() {
+	for {
+		over := time.Now().After(deadline)
+		switch {
+		case done():
+			return true
+		case over:
+			return false
+		}
 		if err := n.ctx.Err(); err != nil {
 			n.fail("ended early: %w", err)
 		}
-		if time.Now().After(deadline) {
-			return false
-		}
 		time.Sleep(tick)
 	}
-	return true
 }
 
 const sysctls = "/proc/sys/net/ipv4/"

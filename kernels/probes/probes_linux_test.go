@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,7 @@ var since = map[string]struct {
 	"K1":  {6, 2, "EADDRINUSE"},
 	"K2":  {6, 3, "EADDRINUSE"},
 	"K3":  {6, 6, "EADDRINUSE"},
+	"K3b": {6, 6, "EADDRINUSE"},
 	"K4":  {6, 9, "EADDRINUSE"},
 	"K5":  {6, 9, "EADDRINUSE"},
 	"K6":  {6, 1, "EADDRINUSE"},
@@ -101,7 +103,7 @@ func TestProbes(t *testing.T) {
 func TestAll(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range All() {
-		assert.Regexp(t, `^K([1-9]|[1-4][0-9]|5[0-4])$`, p.ID)
+		assert.Regexp(t, `^K([1-9]|[1-4][0-9]|5[0-4])b?$`, p.ID)
 		assert.Regexp(t, regexp.MustCompile(`\b[0-9a-f]{12}\b`), p.Source, "%s names a commit", p.ID)
 		for _, text := range []string{p.ID, p.Name, p.Source} {
 			assert.NotEmpty(t, text, p.ID)
@@ -235,4 +237,24 @@ func TestWindowScale(t *testing.T) {
 	} {
 		assert.Equal(t, example.want, windowScale(example.options), "%v", example.options)
 	}
+}
+
+// TestParseRows reads what a kernel shows.
+func TestParseRows(t *testing.T) {
+	rows, err := parseRows("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n" +
+		"   0: 0100007F:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1234 1 ffff 100 0 0 10 0\n" +
+		"   1: 0100007F:9C40 0100007F:1388 01 00000001:00000000 04:00000029 00000000     0        0 1235 2 ffff 21 4 30 10 -1\n")
+	require.NoError(t, err)
+	assert.Equal(t, []row{
+		{local: 5000, state: unix.BPF_TCP_LISTEN},
+		{local: 40000, remote: 5000, state: unix.BPF_TCP_ESTABLISHED, timer: 410 * time.Millisecond},
+	}, rows)
+	_, err = parseRows("title\n   0: nonsense\n")
+	assert.Error(t, err)
+}
+
+// FuzzParseRows: no text is too strange.
+func FuzzParseRows(f *testing.F) {
+	f.Add("title\n   0: 0100007F:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000\n")
+	f.Fuzz(func(_ *testing.T, text string) { _, _ = parseRows(text) })
 }

@@ -225,12 +225,13 @@ func (s *socket) awaitEvents(events int16, what string) {
 func (n *namespace) poll(bound time.Duration, events int16, sockets ...*socket) *socket {
 	deadline := time.Now().Add(bound)
 	for {
+		over := time.Now().After(deadline)
 		polled := make([]unix.PollFd, len(sockets))
 		for i, s := range sockets {
 			polled[i] = unix.PollFd{Fd: int32(s.fd), Events: events}
 		}
 		const step = 50 * time.Millisecond // so that the end of ctx is seen
-		left := min(time.Until(deadline), step)
+		left := min(time.Until(deadline)+tick, step)
 		_, err := unix.Poll(polled, int(max(left, 0).Milliseconds()))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			n.must(err, "poll")
@@ -243,7 +244,7 @@ func (n *namespace) poll(bound time.Duration, events int16, sockets ...*socket) 
 		if err := n.ctx.Err(); err != nil {
 			n.fail("ended early: %w", err)
 		}
-		if time.Now().After(deadline) {
+		if over {
 			return nil
 		}
 	}
@@ -256,13 +257,6 @@ func (s *socket) close() {
 		unix.Close(s.fd)
 		s.fd = -1
 	}
-}
-
-// reset closes the socket with a RST, so that its connection is gone at once.
-func (s *socket) reset() {
-	linger := unix.Linger{Onoff: 1}
-	s.n.must(unix.SetsockoptLinger(s.fd, unix.SOL_SOCKET, unix.SO_LINGER, &linger), "set SO_LINGER")
-	s.close()
 }
 
 // stateNames are the states of TCP.

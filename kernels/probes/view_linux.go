@@ -36,7 +36,7 @@ var viewProbes = []Probe{{
 	ask: func(n *namespace) string {
 		n.bound("127.0.0.1:5000")
 		const boundInactive = 13 // a state that exists for this alone
-		if len(n.diagStates(5000, 1<<boundInactive)) == 0 {
+		if n.diagCount(boundInactive) == 0 {
 			return "no"
 		}
 		return "yes"
