@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Addresses are those to which the sockets of the bind table are bound: the wildcards, specific
+// addresses are those to which the sockets of the bind table are bound: the wildcards, specific
 // addresses, and IPv4 addresses that are mapped into IPv6.
-var Addresses = []string{"0.0.0.0", "127.0.0.1", "::", "::only", "::1", "::ffff:0.0.0.0", "::ffff:127.0.0.1"}
+var addresses = []string{"0.0.0.0", "127.0.0.1", "::", "::only", "::1", "::ffff:0.0.0.0", "::ffff:127.0.0.1"}
 
 // wildcardOnly is :: with IPV6_V6ONLY.
 const wildcardOnly = "::only"
@@ -44,7 +44,7 @@ var optionSets = []optionSet{{"no option", false, false}, {"REUSEADDR", true, fa
 type BindRow struct {
 	State     State
 	OtherUser bool   // the second socket is another user's
-	First     string // address, one of [Addresses]
+	First     string // its address; "::only" is :: with IPV6_V6ONLY
 	Second    string
 	// Answers has four groups of four letters: one group for no option, SO_REUSEADDR,
 	// SO_REUSEPORT and both on the first socket, and in it one letter for these on the second.

@@ -20,8 +20,8 @@ func (n *namespace) bindRows(state State, otherUser bool) (rows []BindRow) {
 	n.setSysctl("ip_local_port_range", "40000 64999")
 	n.setSysctl("tcp_max_tw_buckets", "100000")
 	ipv6 := n.hasIPv6()
-	for _, first := range Addresses {
-		for _, second := range Addresses {
+	for _, first := range addresses {
+		for _, second := range addresses {
 			if ipv6 || !isIPv6(first) && !isIPv6(second) {
 				rows = append(rows, BindRow{State: state, OtherUser: otherUser, First: first, Second: second})
 			}
@@ -127,7 +127,7 @@ func (n *namespace) hold(state State, first *socket, address string) {
 	}
 }
 
-// bindSocket opens a socket for one of [Addresses].
+// bindSocket opens a socket for one of the addresses.
 func (n *namespace) bindSocket(address string, options []option) *socket {
 	s := n.tcp(n.bindAddress(address), options...)
 	if isIPv6(address) {
@@ -140,7 +140,7 @@ func (n *namespace) bindSocket(address string, options []option) *socket {
 	return s
 }
 
-// bindAddress is one of [Addresses] with the port of the answer.
+// bindAddress is one of the addresses with the port of the answer.
 func (n *namespace) bindAddress(address string) string {
 	if address == wildcardOnly {
 		address = "::"

@@ -41,7 +41,7 @@ func TestBindTable(t *testing.T) {
 			assert.Equal(t, want, got, key)
 		}
 	}
-	assert.Equal(t, rig.Rootless(), len(rows) < 2*len(states)*len(Addresses)*len(Addresses), "%d rows", len(rows))
+	assert.Equal(t, rig.Rootless(), len(rows) < 2*len(states)*len(addresses)*len(addresses), "%d rows", len(rows))
 
 	path := fmt.Sprintf("testdata/bind-%s.txt", series(t))
 	if *update {
