@@ -117,7 +117,7 @@ ci-root: ## vet, and test everything; the scenarios with the command of the READ
 SAME_WITHOUT_ROOT := ^(TestDefects|TestStoryIsShort)$$
 ci-rootless: ## test what needs privileges as an ordinary user, or as user 65534 where you are root
 	FORKRIG_REQUIRE=$(REQUIRED_ROOTLESS) CGO_ENABLED=0 $(GO) test -count=1 -timeout 8m -exec '$(CURDIR)/.ci/rootless' \
-		-skip '$(SAME_WITHOUT_ROOT)' ./rig/... ./judge/... ./checks/... ./scenarios/... ./proofs/...
+		-skip '$(SAME_WITHOUT_ROOT)' ./rig/... ./judge/... ./checks/... ./kernels/... ./scenarios/... ./proofs/...
 
 ci-subjects: ## judge ten real servers that are quick, and compare with what is right to say of them
 	$(MAKE) subjects SUBJECTS="$(QUICK_SUBJECTS)"
