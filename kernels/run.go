@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernels
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"forkrig/kernels/archive"
+	"forkrig/kernels/boot"
+)
+
+// Host is the name of the kernel of this machine.
+const Host = "host"
+
+// Defaults are the kernels that are asked where none is named.
+var Defaults = []string{"5.10", "6.1", "6.12", "6.18", "7.3", "uml:7.2", Host}
+
+// Job is a command that each kernel runs: this binary with these arguments. It says lines.
+type Job struct {
+	Name  string
+	Args  []string
+	Limit time.Duration
+}
+
+// Plan is which kernels do what.
+type Plan struct {
+	Kernels  []string // names as of [archive.Index.Find], paths as of [boot.Open], or [Host]
+	Jobs     []Job
+	Files    []string // what the jobs need of this machine's files
+	Parallel int      // how many kernels run at a time; 0 means one
+	// Tell is told what happens to a kernel, in words, from one goroutine at a time; nil is nothing.
+	Tell func(kernel, what string)
+}
+
+// NotFetchedError says that a kernel is not on this machine.
+type NotFetchedError struct{ Kernel string }
+
+func (e *NotFetchedError) Error() string {
+	return fmt.Sprintf("the kernel %s is not here: forkrig kernels fetch %s", e.Kernel, e.Kernel)
+}
+
+// Run puts the questions to all kernels and returns their columns, in the order of the plan. What
+// goes wrong with one is in its column. When ctx ends, guests end soon, and leave nothing behind.
+func (p Plan) Run(ctx context.Context) []Column {
+	columns := make([]Column, len(p.Kernels))
+	turns := make(chan struct{}, max(p.Parallel, 1))
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	for i, name := range p.Kernels {
+		turns <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-turns }()
+			tell := func(what string) {
+				mu.Lock()
+				defer mu.Unlock()
+				if p.Tell != nil {
+					p.Tell(name, what)
+				}
+			}
+			c := Column{Kernel: name}
+			began := time.Now()
+			if err := p.ask(ctx, &c, tell); err != nil {
+				c.Lost = err.Error()
+				if died := (*boot.DiedError)(nil); errors.As(err, &died) {
+					c.Console = died.Console
+				}
+				if len(c.asked) > 0 {
+					c.Lost += "; asked and not answered: " + strings.Join(c.asked, ", ")
+				}
+			}
+			c.Wall = time.Since(began).Milliseconds()
+			columns[i] = c
+			tell(c.outcome())
+		})
+	}
+	wait.Wait()
+	return columns
+}
+
+// outcome says in words what came of a kernel.
+func (c Column) outcome() string {
+	took := (time.Duration(c.Wall) * time.Millisecond).Round(100 * time.Millisecond)
+	if c.Lost != "" {
+		return fmt.Sprintf("nothing more is known of %s: %s", c.Kernel, c.Lost)
+	}
+	return fmt.Sprintf("done after %v", took)
+}
+
+// ask runs the jobs on one kernel.
+func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if c.Kernel == Host {
+		return p.askHost(ctx, c, tell)
+	}
+	kernel, driver, err := find(ctx, c.Kernel)
+	if err != nil {
+		return err
+	}
+	guest := boot.Guest{Files: p.Files}
+	for _, job := range p.Jobs {
+		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: append([]string{boot.Self}, job.Args...), Limit: job.Limit})
+	}
+	var now *hearer
+	watch := boot.Watch{
+		Ready: func(release string) {
+			c.Release = release
+			tell("is up: " + release)
+		},
+		Start: func(job string) {
+			now = &hearer{said: c.enter}
+			tell(job)
+		},
+		Output: func(_ string, text []byte) { _, _ = now.Write(text) }, // it has no error
+	}
+	var wrong []error
+	watch.Done = func(r boot.Result) {
+		now.end()
+		if why := wrongEnd(r.Status, r.Err); why != "" {
+			wrong = append(wrong, jobError(r.Name, why, now.other))
+		}
+		if r.Dropped > 0 {
+			c.Notes = append(c.Notes, fmt.Sprintf("%s printed %d bytes more than were taken", r.Name, r.Dropped))
+		}
+	}
+	report, err := boot.Run(ctx, driver, kernel, guest, watch)
+	c.Boot = report.Boot.Milliseconds()
+	c.Booted = "QEMU"
+	if _, is := driver.(boot.UserMode); is {
+		c.Booted = "User-mode Linux"
+	}
+	if len(report.Absent) > 0 {
+		c.Notes = append(c.Notes, "it lacks the modules "+strings.Join(report.Absent, ", "))
+	}
+	c.Notes = append(c.Notes, report.Complaints...)
+	return errors.Join(append(wrong, err)...)
+}
+
+// A job ends with 0, or with 1 where a check failed.
+func wrongEnd(status int, err string) string {
+	switch {
+	case err != "":
+		return err
+	case status > 1:
+		return fmt.Sprintf("exit status %d", status)
+	}
+	return ""
+}
+
+func jobError(name, why string, words []string) error {
+	err := fmt.Errorf("%s: %s", name, why)
+	if len(words) > 0 {
+		err = fmt.Errorf("%w: %s", err, words[len(words)-1])
+	}
+	return err
+}
+
+// askHost runs the jobs on the kernel of this machine, where they make a sandbox of their own.
+func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (err error) {
+	c.Booted = "this machine"
+	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		c.Release = strings.TrimSpace(string(text))
+	}
+	for _, job := range p.Jobs {
+		tell(job.Name)
+		limited, cancel := context.WithTimeout(ctx, job.Limit)
+		hears, complains := &hearer{said: c.enter}, &hearer{said: func(Line) {}}
+		command := exec.CommandContext(limited, boot.Self, job.Args...)
+		command.Stdout, command.Stderr = hears, complains
+		command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+		command.WaitDelay = 20 * time.Second
+		runErr := command.Run()
+		cancel()
+		hears.end()
+		complains.end()
+		switch status := (*exec.ExitError)(nil); {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case limited.Err() != nil:
+			err = errors.Join(err, jobError(job.Name, "it was ended at its time limit of "+job.Limit.String(), nil))
+		case errors.As(runErr, &status) && status.ExitCode() == 1:
+		case runErr != nil:
+			err = errors.Join(err, jobError(job.Name, runErr.Error(), complains.other))
+		}
+	}
+	return err
+}
+
+// find returns the kernel that a name means, and what boots it.
+func find(ctx context.Context, name string) (k boot.Kernel, driver boot.Driver, err error) {
+	a, err := archive.System(ctx)
+	if err != nil {
+		return k, nil, err
+	}
+	kind := boot.KindBzImage
+	if strings.Contains(name, "/") {
+		if k, kind, err = boot.Open(name); err != nil {
+			return k, nil, err
+		}
+	} else {
+		fetched, err := a.Kernel(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return k, nil, &NotFetchedError{Kernel: name}
+		}
+		if err != nil {
+			return k, nil, err
+		}
+		k = boot.Kernel{Name: fetched.Name, Image: fetched.Image, Modules: fetched.Modules, Libraries: boot.Libraries(fetched.Libraries)}
+		if strings.HasPrefix(fetched.Name, archive.UserModePrefix) {
+			kind = boot.KindUserMode
+		}
+	}
+	if kind == boot.KindUserMode {
+		return k, boot.UserMode{}, nil
+	}
+	qemu, err := boot.InstalledQEMU()
+	if errors.Is(err, exec.ErrNotFound) {
+		var fetched archive.QEMU
+		if fetched, err = a.QEMU(); errors.Is(err, fs.ErrNotExist) {
+			return k, nil, errors.New("QEMU is not here: install qemu-system-x86, or forkrig kernels fetch qemu")
+		}
+		qemu = boot.QEMU{Program: fetched.Program, Libraries: boot.Libraries(fetched.Libraries), Data: fetched.Data}
+	}
+	return k, qemu, err
+}
