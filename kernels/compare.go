@@ -25,10 +25,11 @@ type Row struct {
 // Nothing is the cell of a kernel of which the answer is not known.
 const Nothing = "–"
 
-// differs says whether two kernels gave different answers.
-func (r Row) differs() bool {
+// shows says whether the row is worth a reader's time: two kernels gave different answers, or there
+// is only one kernel.
+func (r Row) shows() bool {
 	known := slices.DeleteFunc(slices.Clone(r.Cells), func(cell string) bool { return cell == Nothing })
-	return slices.ContainsFunc(known, func(cell string) bool { return cell != known[0] })
+	return len(r.Cells) == 1 || slices.ContainsFunc(known, func(cell string) bool { return cell != known[0] })
 }
 
 // asks returns a row for each key that a column has, in the order in which they come first.
@@ -63,7 +64,7 @@ func (t Table) Probes() (rows []Row, same int) {
 		return keys, cells
 	})
 	for _, row := range all {
-		if !row.differs() {
+		if !row.shows() {
 			same++
 			continue
 		}
@@ -74,6 +75,11 @@ func (t Table) Probes() (rows []Row, same int) {
 		rows = append(rows, row)
 	}
 	return rows, same
+}
+
+// tells says whether a cell is an answer of the kernel.
+func tells(cell string) bool {
+	return cell != Nothing && !strings.HasPrefix(cell, "missing: ") && !strings.HasPrefix(cell, "broken: ")
 }
 
 // unexplained says which columns answer otherwise than most of those that have the change, or
@@ -91,17 +97,17 @@ func (t Table) unexplained(id string, cells []string) []bool {
 			return nil
 		}
 		has[i] = r.has(change)
-		if cells[i] != Nothing {
+		if tells(cells[i]) {
 			usual[has[i]][cells[i]]++
 		}
 	}
 	odd := make([]bool, len(cells))
 	for i, cell := range cells {
 		for other, n := range usual[has[i]] {
-			odd[i] = odd[i] || cell != Nothing && other != cell && n > usual[has[i]][cell]
+			odd[i] = odd[i] || tells(cell) && other != cell && n > usual[has[i]][cell]
 		}
 		// What is usual without the change is odd with it.
-		odd[i] = odd[i] || cell != Nothing && usual[!has[i]][cell] > usual[has[i]][cell]
+		odd[i] = odd[i] || tells(cell) && usual[!has[i]][cell] > usual[has[i]][cell]
 	}
 	return odd
 }
@@ -118,7 +124,7 @@ func (t Table) Binds() (rows []Row, same int) {
 		return keys, cells
 	})
 	for _, row := range all {
-		if !row.differs() {
+		if !row.shows() {
 			same++
 			continue
 		}
@@ -153,7 +159,7 @@ func (t Table) Checks() (rows []Row, same int) {
 		} else {
 			row.Repeat = append(row.Repeat, "-family", strings.TrimPrefix(family, "IPv"))
 		}
-		if row.differs() {
+		if row.shows() {
 			rows = append(rows, row)
 		} else {
 			same++

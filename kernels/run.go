@@ -41,13 +41,6 @@ type Plan struct {
 	Tell func(kernel, what string)
 }
 
-// NotFetchedError says that a kernel is not on this machine.
-type NotFetchedError struct{ Kernel string }
-
-func (e *NotFetchedError) Error() string {
-	return fmt.Sprintf("the kernel %s is not here: forkrig kernels fetch %s", e.Kernel, e.Kernel)
-}
-
 // Run puts the questions to all kernels and returns their columns, in the order of the plan. What
 // goes wrong with one is in its column. When ctx ends, guests end soon, and leave nothing behind.
 func (p Plan) Run(ctx context.Context) []Column {
@@ -139,9 +132,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) error {
 	if _, is := driver.(boot.UserMode); is {
 		c.Booted = "User-mode Linux"
 	}
-	if len(report.Absent) > 0 {
-		c.Notes = append(c.Notes, "it lacks the modules "+strings.Join(report.Absent, ", "))
-	}
+	c.Absent = report.Absent
 	c.Notes = append(c.Notes, report.Complaints...)
 	return errors.Join(append(wrong, err)...)
 }
@@ -180,13 +171,14 @@ func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (err er
 		command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 		command.WaitDelay = 20 * time.Second
 		runErr := command.Run()
+		expired := limited.Err() != nil
 		cancel()
 		hears.end()
 		complains.end()
 		switch status := (*exec.ExitError)(nil); {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case limited.Err() != nil:
+		case expired:
 			err = errors.Join(err, jobError(job.Name, "it was ended at its time limit of "+job.Limit.String(), nil))
 		case errors.As(runErr, &status) && status.ExitCode() == 1:
 		case runErr != nil:
@@ -209,9 +201,6 @@ func find(ctx context.Context, name string) (k boot.Kernel, driver boot.Driver, 
 		}
 	} else {
 		fetched, err := a.Kernel(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return k, nil, &NotFetchedError{Kernel: name}
-		}
 		if err != nil {
 			return k, nil, err
 		}

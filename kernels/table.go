@@ -41,7 +41,8 @@ type Column struct {
 	// Lost says why no more is known of it; "" where all its jobs were done.
 	Lost    string           `json:"lost,omitempty"`
 	Console []string         `json:"console,omitempty"` // its last lines, where it was lost
-	Notes   []string         `json:"notes,omitempty"`   // what it lacks
+	Notes   []string         `json:"notes,omitempty"`   // what went wrong and ended nothing
+	Absent  []string         `json:"absent,omitempty"`  // modules that it lacks
 	Answers []probes.Answer  `json:"answers,omitempty"`
 	Binds   []probes.BindRow `json:"binds,omitempty"`
 	Card    *scorecard.Card  `json:"card,omitempty"`

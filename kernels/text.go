@@ -72,7 +72,10 @@ func (t Table) writeRows(b *strings.Builder, title, what, are, job string, rows 
 	if len(rows)+same == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## %s\n\n%d of %d %s the same on all kernels.\n", title, same, same+len(rows), are)
+	fmt.Fprintf(b, "\n## %s\n", title)
+	if len(t.Kernels) > 1 {
+		fmt.Fprintf(b, "\n%d of %d %s the same on all kernels.\n", same, same+len(rows), are)
+	}
 	if len(rows) == 0 {
 		return
 	}

@@ -140,7 +140,7 @@ func (p *program) command() *cli.Command {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			p.judge(), p.search(), p.replay(),
+			p.judge(), p.search(), p.replay(), p.kernels(),
 			p.plain("list", "print the checks and what they mean", "", 0, 0, printing(func() { list(p.out) })),
 			p.plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks",
 				"CARD.json [CHECK]", 1, 2, p.out.show),
