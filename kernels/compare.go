@@ -90,24 +90,21 @@ func (t Table) unexplained(id string, cells []string) []bool {
 		return nil
 	}
 	usual := map[bool]map[string]int{true: {}, false: {}}
-	has := make([]bool, len(cells))
+	has, told := make([]bool, len(cells)), make([]bool, len(cells))
 	for i, c := range t.Kernels {
 		r, ok := c.releaseOf()
-		if !ok {
-			return nil
-		}
-		has[i] = r.has(change)
-		if tells(cells[i]) {
+		has[i], told[i] = r.has(change), ok && tells(cells[i])
+		if told[i] {
 			usual[has[i]][cells[i]]++
 		}
 	}
 	odd := make([]bool, len(cells))
 	for i, cell := range cells {
 		for other, n := range usual[has[i]] {
-			odd[i] = odd[i] || tells(cell) && other != cell && n > usual[has[i]][cell]
+			odd[i] = odd[i] || told[i] && other != cell && n > usual[has[i]][cell]
 		}
 		// What is usual without the change is odd with it.
-		odd[i] = odd[i] || tells(cell) && usual[!has[i]][cell] > usual[has[i]][cell]
+		odd[i] = odd[i] || told[i] && usual[!has[i]][cell] > usual[has[i]][cell]
 	}
 	return odd
 }

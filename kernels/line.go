@@ -31,36 +31,47 @@ func (l Line) Say(w io.Writer) error {
 	return err
 }
 
+// says says whether a field is set.
+func (l Line) says() bool {
+	return l.Asked != "" || l.Answer != nil || l.Bind != nil || l.Result != nil || l.Card != nil
+}
+
 // A hearer takes what a job prints apart into lines. What is no such line is an error message, of
-// which the last ones are kept.
+// which the last ones are kept. It is bounded, whatever the job prints.
 type hearer struct {
-	said  func(Line)
-	begun []byte
-	other []string
+	said    func(Line)
+	begun   []byte // of a line
+	tooLong bool   // the line is longer than any: the rest of it is not kept
+	other   []string
 }
 
 const (
 	keptWords   = 20
 	longestWord = 4 << 10
+	longestLine = 4 << 20 // more than a card has
 )
 
 // Write implements [io.Writer].
 func (h *hearer) Write(text []byte) (int, error) {
-	h.begun = append(h.begun, text...)
-	for {
-		line, rest, whole := bytes.Cut(h.begun, []byte("\n"))
-		if !whole {
-			return len(text), nil
+	for line := range bytes.Lines(text) {
+		line, whole := bytes.CutSuffix(line, []byte("\n"))
+		if !h.tooLong {
+			h.begun = append(h.begun, line...)
 		}
-		h.hear(line)
-		h.begun = rest
+		if len(h.begun) > longestLine {
+			h.begun, h.tooLong = h.begun[:longestWord], true
+		}
+		if whole {
+			h.end()
+		}
 	}
+	return len(text), nil
 }
 
 // end hears what came after the last end of a line.
 func (h *hearer) end() {
 	h.hear(h.begun)
-	h.begun = nil
+	h.begun, h.tooLong = nil, false
 }
 
 func (h *hearer) hear(line []byte) {
@@ -68,7 +79,7 @@ func (h *hearer) hear(line []byte) {
 	var l Line
 	switch {
 	case len(line) == 0:
-	case line[0] == '{' && json.Unmarshal(line, &l) == nil:
+	case line[0] == '{' && json.Unmarshal(line, &l) == nil && l.says():
 		h.said(l)
 	default:
 		h.other = append(h.other, scorecard.Printable(string(line[:min(len(line), longestWord)])))

@@ -26,10 +26,10 @@ func parseRelease(text string) (r release, ok bool) {
 	return r, true
 }
 
-// releaseOf returns the release of a column. The name by which a kernel was asked for comes first:
-// some distributions call all builds of a series by one number.
+// releaseOf returns the release of a column. The name of what was found comes first: some
+// distributions call all builds of a series by one number, such as 6.1.0.
 func (c Column) releaseOf() (release, bool) {
-	if r, ok := parseRelease(c.Kernel); ok && r.patch > 0 {
+	if r, ok := parseRelease(c.Name()); ok {
 		return r, true
 	}
 	return parseRelease(c.Release)

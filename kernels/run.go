@@ -3,6 +3,7 @@
 package kernels
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ var Defaults = []string{"5.10", "6.1", "6.12", "6.18", "7.3", "uml:7.2", Host}
 type Job struct {
 	Name  string
 	Args  []string
-	Limit time.Duration
+	Limit time.Duration // 0 is [boot.DefaultLimit]
 }
 
 // Plan is which kernels do what.
@@ -61,15 +62,7 @@ func (p Plan) Run(ctx context.Context) []Column {
 			}
 			c := Column{Kernel: name}
 			began := time.Now()
-			if err := p.ask(ctx, &c, tell); err != nil {
-				c.Lost = err.Error()
-				if died := (*boot.DiedError)(nil); errors.As(err, &died) {
-					c.Console = died.Console
-				}
-				if len(c.asked) > 0 {
-					c.Lost += "; asked and not answered: " + strings.Join(c.asked, ", ")
-				}
-			}
+			c.lose(p.ask(ctx, &c, tell))
 			c.Wall = time.Since(began).Milliseconds()
 			columns[i] = c
 			tell(c.outcome())
@@ -79,27 +72,46 @@ func (p Plan) Run(ctx context.Context) []Column {
 	return columns
 }
 
+// lose notes why no more is known of a kernel.
+func (c *Column) lose(errs []error) {
+	var why []string
+	for _, err := range errs {
+		if died := (*boot.DiedError)(nil); errors.As(err, &died) {
+			c.Console = died.Console
+			if err = errors.New(died.Why); died.Job != "" {
+				err = fmt.Errorf("it died in %s: %w", died.Job, err)
+			}
+		}
+		why = append(why, strings.ReplaceAll(err.Error(), "\n", ": "))
+	}
+	if len(why) > 0 && len(c.asked) > 0 {
+		why = append(why, "asked and not answered: "+strings.Join(c.asked, ", "))
+	}
+	c.Lost = strings.Join(why, "; ")
+}
+
 // outcome says in words what came of a kernel.
 func (c Column) outcome() string {
 	took := (time.Duration(c.Wall) * time.Millisecond).Round(100 * time.Millisecond)
 	if c.Lost != "" {
-		return fmt.Sprintf("nothing more is known of %s: %s", c.Kernel, c.Lost)
+		return fmt.Sprintf("nothing more is known of %s: %s", c.Name(), c.Lost)
 	}
 	return fmt.Sprintf("done after %v", took)
 }
 
-// ask runs the jobs on one kernel.
-func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) error {
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+// ask runs the jobs on one kernel and returns what went wrong.
+func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []error) {
+	if ctx.Err() != nil {
+		return []error{context.Cause(ctx)}
 	}
 	if c.Kernel == Host {
 		return p.askHost(ctx, c, tell)
 	}
 	kernel, driver, err := find(ctx, c.Kernel)
 	if err != nil {
-		return err
+		return []error{err}
 	}
+	c.Found = kernel.Name
 	guest := boot.Guest{Files: p.Files}
 	for _, job := range p.Jobs {
 		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: append([]string{boot.Self}, job.Args...), Limit: job.Limit})
@@ -116,10 +128,9 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) error {
 		},
 		Output: func(_ string, text []byte) { _, _ = now.Write(text) }, // it has no error
 	}
-	var wrong []error
 	watch.Done = func(r boot.Result) {
 		now.end()
-		if why := wrongEnd(r.Status, r.Err); why != "" {
+		if why := c.wrongEnd(r.Status, r.Err); why != "" {
 			wrong = append(wrong, jobError(r.Name, why, now.other))
 		}
 		if r.Dropped > 0 {
@@ -134,16 +145,21 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) error {
 	}
 	c.Absent = report.Absent
 	c.Notes = append(c.Notes, report.Complaints...)
-	return errors.Join(append(wrong, err)...)
+	if err != nil {
+		wrong = append(wrong, err)
+	}
+	return wrong
 }
 
-// A job ends with 0, or with 1 where a check failed.
-func wrongEnd(status int, err string) string {
+// wrongEnd says what is wrong with the end of a job: it ends with 0, or with 1 where a check failed.
+func (c *Column) wrongEnd(status int, err string) string {
 	switch {
 	case err != "":
 		return err
 	case status > 1:
 		return fmt.Sprintf("exit status %d", status)
+	case status == 1 && c.Right():
+		return "exit status 1, and no check failed"
 	}
 	return ""
 }
@@ -157,35 +173,42 @@ func jobError(name, why string, words []string) error {
 }
 
 // askHost runs the jobs on the kernel of this machine, where they make a sandbox of their own.
-func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (err error) {
+func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (wrong []error) {
 	c.Booted = "this machine"
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		c.Release = strings.TrimSpace(string(text))
 	}
 	for _, job := range p.Jobs {
 		tell(job.Name)
-		limited, cancel := context.WithTimeout(ctx, job.Limit)
+		limit := cmp.Or(job.Limit, boot.DefaultLimit)
+		limited, cancel := context.WithTimeout(ctx, limit)
 		hears, complains := &hearer{said: c.enter}, &hearer{said: func(Line) {}}
 		command := exec.CommandContext(limited, boot.Self, job.Args...)
 		command.Stdout, command.Stderr = hears, complains
 		command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 		command.WaitDelay = 20 * time.Second
-		runErr := command.Run()
+		err := command.Run()
 		expired := limited.Err() != nil
 		cancel()
 		hears.end()
 		complains.end()
+		if ctx.Err() != nil {
+			return append(wrong, context.Cause(ctx))
+		}
+		var words string
 		switch status := (*exec.ExitError)(nil); {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		case expired:
-			err = errors.Join(err, jobError(job.Name, "it was ended at its time limit of "+job.Limit.String(), nil))
-		case errors.As(runErr, &status) && status.ExitCode() == 1:
-		case runErr != nil:
-			err = errors.Join(err, jobError(job.Name, runErr.Error(), complains.other))
+			words = "it was ended at its time limit of " + limit.String()
+		case errors.As(err, &status) && status.Exited():
+			words = c.wrongEnd(status.ExitCode(), "")
+		case err != nil:
+			words = err.Error()
+		}
+		if words != "" {
+			wrong = append(wrong, jobError(job.Name, words, complains.other))
 		}
 	}
-	return err
+	return wrong
 }
 
 // find returns the kernel that a name means, and what boots it.

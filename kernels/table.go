@@ -3,6 +3,7 @@
 package kernels
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,8 @@ func NewTable(subject string, columns []Column) Table {
 
 // Column is what one kernel answered.
 type Column struct {
-	Kernel  string `json:"kernel"`            // the name that it was asked for by, such as "6.12.43"
+	Kernel  string `json:"kernel"`            // the name that it was asked for by, such as "6.12"
+	Found   string `json:"found,omitempty"`   // the kernel that the name means, such as "6.12.43"
 	Release string `json:"release,omitempty"` // what it calls itself
 	Booted  string `json:"booted,omitempty"`  // by what
 	Boot    int64  `json:"boot_ms"`           // until the first job
@@ -49,6 +51,9 @@ type Column struct {
 
 	asked []string // probes without an answer yet
 }
+
+// Name returns what the kernel is called in tables: the one that was found, if any was.
+func (c Column) Name() string { return cmp.Or(c.Found, c.Kernel) }
 
 // enter adds a line to what is known.
 func (c *Column) enter(l Line) {
@@ -88,27 +93,41 @@ func (t Table) WriteJSON(w io.Writer) error {
 
 // Read reads a table from a file. The error says what is wrong with it.
 func Read(name string) (t Table, err error) {
-	file, err := os.Open(name)
+	text, err := read(name)
 	if err != nil {
 		return t, err
 	}
-	defer file.Close()
-	if err := json.NewDecoder(file).Decode(&t); err != nil {
-		return t, fmt.Errorf("%s is no table of kernels: %w", name, err)
+	const remedy = "give a file that forkrig kernels -json has written"
+	if err := json.Unmarshal(text, &t); err != nil {
+		return t, fmt.Errorf("%s is no table of kernels: %w: %s", name, err, remedy)
 	}
 	switch {
-	case t.Schema == 0 || t.Kernels == nil:
-		return t, fmt.Errorf("%s is no table of kernels: give a file that forkrig kernels -json has written", name)
 	case t.Schema > Schema:
 		return t, fmt.Errorf("%s has schema %d, this forkrig knows up to %d: use a newer one", name, t.Schema, Schema)
+	case t.Schema < 1 || len(t.Kernels) == 0:
+		return t, fmt.Errorf("%s is no table of kernels: it has no schema or no kernel: %s", name, remedy)
 	}
 	return t, nil
 }
 
-// IsTable says whether the file has a table of kernels, and not a scorecard.
+// IsTable says whether the file means to be a table of kernels, and not a scorecard.
 func IsTable(name string) bool {
-	_, err := Read(name)
-	return err == nil
+	text, err := read(name)
+	var t struct{ Kernels json.RawMessage }
+	return err == nil && json.Unmarshal(text, &t) == nil && t.Kernels != nil
+}
+
+// read returns the content of a regular file of a size that tables have.
+func read(name string) ([]byte, error) {
+	const maxBytes = 64 << 20
+	info, err := os.Stat(name) // before it is opened: a named pipe would wait for its other end
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxBytes {
+		return nil, fmt.Errorf("%s is no regular file of at most %d MiB", name, maxBytes>>20)
+	}
+	return os.ReadFile(name)
 }
 
 // Merge returns a table with the columns of all tables. The error says that they are of different
@@ -123,8 +142,8 @@ func Merge(tables ...Table) (all Table, err error) {
 			return all, fmt.Errorf("the tables are of different subjects: %q and %q", all.Subject, t.Subject)
 		}
 		for _, c := range t.Kernels {
-			if slices.ContainsFunc(all.Kernels, func(k Column) bool { return k.Kernel == c.Kernel && k.Release == c.Release }) {
-				return all, fmt.Errorf("two tables have the kernel %s: omit one of them", c.Kernel)
+			if slices.ContainsFunc(all.Kernels, func(k Column) bool { return k.Name() == c.Name() && k.Release == c.Release }) {
+				return all, fmt.Errorf("two tables have the kernel %s: omit one of them", c.Name())
 			}
 			all.Kernels = append(all.Kernels, c)
 		}

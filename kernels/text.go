@@ -13,32 +13,26 @@ import (
 	"forkrig/scorecard"
 )
 
-// WriteMarkdown writes what the kernels are, and the rows in which they differ. command is the
-// begin of the command that repeats a row. The tables are aligned, so that they are read without a
-// viewer, too.
-func (t Table) WriteMarkdown(w io.Writer, command string) error {
+// WriteMarkdown writes what the kernels are, and the rows in which they differ. command returns the
+// command that asks again, with arguments that say what and which kernel. The tables are aligned, so
+// that they are read without a viewer, too.
+func (t Table) WriteMarkdown(w io.Writer, command func(args ...string) string) error {
 	var b strings.Builder
 	t.writeKernels(&b)
 	probes, same := t.Probes()
-	t.writeRows(&b, "Probes", "probe", "probes answer", "probes", probes, same, command)
+	t.writeRows(&b, section{"Probes", "probe", "probes answer", ""}, probes, same, command)
 	binds, same := t.Binds()
-	t.writeRows(&b, "Bind table", "first socket, second socket", "rows of the bind table are", "binds", binds, same, command)
-	if len(binds) > 0 {
-		b.WriteString("\nThe second socket is allowed to bind (and to listen): four groups, for no option, SO_REUSEADDR, SO_REUSEPORT and\n" +
-			"both on the first socket; in each, one letter for these on the second. docs/kernels.md explains the letters.\n")
-	}
+	t.writeRows(&b, section{"Bind table", "first socket, second socket", "rows of the bind table are",
+		"The four groups are for no option, SO_REUSEADDR, SO_REUSEPORT and both on the first socket; in each, one letter\n" +
+			"for these on the second socket says whether it may bind and listen: docs/kernels.md explains the letters."}, binds, same, command)
 	checks, same := t.Checks()
-	t.writeRows(&b, "Checks", "check", "checks end", "card", checks, same, command)
+	t.writeRows(&b, section{"Checks", "check", "checks end", ""}, checks, same, command)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// Text is [Table.WriteMarkdown] as a string.
-func (t Table) Text(command string) string {
-	var b strings.Builder
-	_ = t.WriteMarkdown(&b, command) // a builder has no error
-	return b.String()
-}
+// section is what a part of the text says beside its rows.
+type section struct{ title, question, are, legend string }
 
 func (t Table) writeKernels(b *strings.Builder) {
 	rows := [][]string{{"kernel", "release", "booted by", "first job after", "all after", "checks"}}
@@ -50,38 +44,46 @@ func (t Table) writeKernels(b *strings.Builder) {
 		if c.Card != nil {
 			card = c.Card.Counts().String()
 		}
-		rows = append(rows, []string{c.Kernel, c.Release, c.Booted, seconds(c.Boot), seconds(c.Wall), card})
+		rows = append(rows, []string{c.Name(), c.Release, c.Booted, seconds(c.Boot), seconds(c.Wall), card})
 	}
 	writeTable(b, rows)
 	for _, c := range t.Kernels {
 		for _, note := range c.Notes {
-			fmt.Fprintf(b, "\n%s: %s\n", c.Kernel, scorecard.Printable(note))
+			fmt.Fprintf(b, "\n%s\n", oneLine(c.Name()+": "+note))
 		}
 		if c.Lost == "" {
 			continue
 		}
-		fmt.Fprintf(b, "\n%s\n", scorecard.Printable(c.outcome()))
+		fmt.Fprintf(b, "\n%s\n", oneLine(c.outcome()))
+		if len(c.Console) > 0 {
+			b.WriteByte('\n') // without it the lines would be a part of the paragraph
+		}
 		for _, line := range c.Console {
-			fmt.Fprintf(b, "    %s\n", scorecard.Printable(line))
+			fmt.Fprintf(b, "    %s\n", oneLine(line))
 		}
 	}
 }
 
+// oneLine returns a text that changes neither a terminal nor the lines around it.
+func oneLine(text string) string {
+	return scorecard.Printable(strings.ReplaceAll(text, "\n", " "))
+}
+
 // writeRows writes a section where something was asked.
-func (t Table) writeRows(b *strings.Builder, title, what, are, job string, rows []Row, same int, command string) {
+func (t Table) writeRows(b *strings.Builder, s section, rows []Row, same int, command func(...string) string) {
 	if len(rows)+same == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## %s\n", title)
+	fmt.Fprintf(b, "\n## %s\n", s.title)
 	if len(t.Kernels) > 1 {
-		fmt.Fprintf(b, "\n%d of %d %s the same on all kernels.\n", same, same+len(rows), are)
+		fmt.Fprintf(b, "\n%d of %d %s the same on all kernels.\n", same, same+len(rows), s.are)
 	}
 	if len(rows) == 0 {
 		return
 	}
-	table := [][]string{{what}}
+	table := [][]string{{s.question}}
 	for _, c := range t.Kernels {
-		table[0] = append(table[0], c.Kernel)
+		table[0] = append(table[0], c.Name())
 	}
 	odd := false
 	for _, row := range rows {
@@ -97,6 +99,9 @@ func (t Table) writeRows(b *strings.Builder, title, what, are, job string, rows 
 	}
 	b.WriteByte('\n')
 	writeTable(b, table)
+	if s.legend != "" {
+		fmt.Fprintf(b, "\n%s\n", s.legend)
+	}
 	if odd {
 		b.WriteString("\n! the release does not explain this answer: the kernel has, or lacks, a change against its number.\n")
 	}
@@ -104,18 +109,14 @@ func (t Table) writeRows(b *strings.Builder, title, what, are, job string, rows 
 	for _, row := range rows {
 		if row.Source != "" {
 			id, _, _ := strings.Cut(row.Name, " ")
-			sources = append(sources, fmt.Sprintf("- %s: %s", id, row.Source))
+			sources = append(sources, oneLine(fmt.Sprintf("- %s: %s", id, row.Source)))
 		}
 	}
 	if len(sources) > 0 {
 		fmt.Fprintf(b, "\n%s\n", strings.Join(sources, "\n"))
 	}
-	repeat := "-jobs " + job
-	if len(rows) > 0 && len(rows[0].Repeat) > 2 {
-		repeat = strings.Join(rows[0].Repeat, " ")
-	}
-	first := t.Kernels[0].Kernel
-	fmt.Fprintf(b, "\nA cell again, such as the first one: `%s -on %s %s`\n", command, first, repeat)
+	again := append([]string{"-on", t.Kernels[0].Name()}, rows[0].Repeat...)
+	fmt.Fprintf(b, "\nA cell again, such as the first one: `%s`\n", oneLine(command(again...)))
 }
 
 // writeTable writes a table of Markdown whose columns are aligned.
@@ -123,7 +124,7 @@ func writeTable(b *strings.Builder, rows [][]string) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = strings.ReplaceAll(scorecard.Printable(cell), "|", `\|`)
+			row[i] = strings.ReplaceAll(oneLine(cell), "|", `\|`)
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"forkrig/checks"
+	"forkrig/kernels"
 	"forkrig/scorecard"
 )
 
@@ -21,6 +22,9 @@ func list(w io.Writer) {
 
 // show prints a card, or all that it says about one check. The status says whether that is right.
 func (o *output) show(args []string) (status int, err error) {
+	if kernels.IsTable(args[0]) {
+		return o.showTable(args)
+	}
 	card, err := scorecard.ReadFile(args[0])
 	if err != nil {
 		return statusUsage, err
@@ -55,6 +59,9 @@ func (o *output) tell(card scorecard.Card, style scorecard.Style, name string) {
 
 // diff prints how two cards differ. The status says whether something became worse.
 func (o *output) diff(args []string) (status int, err error) {
+	if areTables(args) {
+		return o.diffTables(args)
+	}
 	var cards [2]scorecard.Card
 	for i := range cards {
 		if cards[i], err = scorecard.ReadFile(args[i]); err != nil {
@@ -74,6 +81,9 @@ func (o *output) merge(args []string) (status int, err error) {
 	if len(args) < 2 || args[0] == "" {
 		return statusUsage, errors.New("merge: give the directory to write, " +
 			"and then the cards or directories to merge: merge OUT CARD…")
+	}
+	if areTables(args[1:]) {
+		return o.mergeTables(args)
 	}
 	shards, err := scorecard.MergeDirectories(args[0], args[1:]...)
 	if err != nil {

@@ -142,10 +142,10 @@ func (p *program) command() *cli.Command {
 		Commands: []*cli.Command{
 			p.judge(), p.search(), p.replay(), p.kernels(),
 			p.plain("list", "print the checks and what they mean", "", 0, 0, printing(func() { list(p.out) })),
-			p.plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks",
+			p.plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks, or a table of kernels",
 				"CARD.json [CHECK]", 1, 2, p.out.show),
-			p.plain("diff", "say what became worse (exit status 1) and better", "OLD.json NEW.json", 2, 2, p.out.diff),
-			p.plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory",
+			p.plain("diff", "say what became worse (exit status 1) and better, between cards or tables of kernels", "OLD.json NEW.json", 2, 2, p.out.diff),
+			p.plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory, or tables of kernels into a new file",
 				"OUT CARD…", 2, math.MaxInt, p.out.merge),
 			p.plain("doctor", "say what this machine lacks, what that costs, and what to do", "", 0, 0,
 				func([]string) (int, error) { return doctor.Main(p.out, p.out.style().Colour), nil }),
@@ -243,13 +243,20 @@ func (p *program) replay() *cli.Command {
 	}
 }
 
-// inSandbox takes the subject's command, refuses flags that are wrong, calls f in a sandbox, and
-// returns the exit status. A command line with -- and no command after it, as an empty variable
-// makes one, is refused, too: the built-in server must not be judged instead.
-func (o *Options) inSandbox(command []string, out *output, f func(rig.TB, *output) int) (status int, err error) {
+// checkDashes refuses a command line with -- and no command after it, as an empty variable makes
+// one: the built-in server must not be judged instead.
+func checkDashes(command []string) error {
 	if len(command) == 0 && slices.Contains(os.Args, "--") {
-		return statusUsage, errors.New("the command after -- is empty: give the subject's command, " +
-			"or omit -- to mean the built-in server")
+		return errors.New("the command after -- is empty: give the subject's command, or omit -- to mean the built-in server")
+	}
+	return nil
+}
+
+// inSandbox takes the subject's command, refuses flags that are wrong, calls f in a sandbox, and
+// returns the exit status.
+func (o *Options) inSandbox(command []string, out *output, f func(rig.TB, *output) int) (status int, err error) {
+	if err := checkDashes(command); err != nil {
+		return statusUsage, err
 	}
 	o.command = command
 	if err = rig.CheckEnvironment(); err == nil {

@@ -97,12 +97,18 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 		return o.inSandbox(command, out, o.sayLines)
 	}
 	o.command = command
+	if err := checkDashes(command); err != nil {
+		return statusUsage, err
+	}
 	if err := o.check(); err != nil {
 		return statusUsage, err
 	}
 	names, err := o.names()
 	if err != nil {
 		return statusUsage, err
+	}
+	if err := checkTableFile(o.table); err != nil {
+		return statusUsage, fmt.Errorf("-json: %w", err)
 	}
 	ctx, stop := (&Options{}).bounded(context.Background())
 	defer stop()
@@ -121,10 +127,12 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 		subject = o.judged.String()
 	}
 	table := kernels.NewTable(subject, columns)
-	if err := o.write(table); err != nil {
-		return statusUnable, fmt.Errorf("-json: %w", err)
+	if o.table != "" {
+		if err := writeTable(o.table, table, o.repeat); err != nil {
+			return statusUnable, fmt.Errorf("-json: %w", err)
+		}
 	}
-	_ = table.WriteMarkdown(out, o.repeat()) // out knows an error
+	_ = table.WriteMarkdown(out, o.repeat) // out knows an error
 	return statusOfColumns(columns), nil
 }
 
@@ -159,6 +167,13 @@ func (o *kernelOptions) checkJobs(foreign bool) error {
 	}
 	if o.lines && o.on != kernels.Host {
 		return errors.New("-lines is for this machine's kernel: give -on host, too")
+	}
+	if o.with != "" {
+		for _, name := range strings.Split(o.with, ",") {
+			if _, err := os.Stat(name); err != nil {
+				return fmt.Errorf("-with: %w: give files and directories, separated by commas", err)
+			}
+		}
 	}
 	_, err := o.asked()
 	return err
@@ -209,30 +224,46 @@ func (o *kernelOptions) names() (names []string, err error) {
 		if slices.Contains(names[:i], name) {
 			return nil, fmt.Errorf("-on: %s is there twice", name)
 		}
-		if image, modules, _ := strings.Cut(name, ":"); strings.Contains(name, "/") {
-			names[i] = rig.FromInvoker(image)
-			if modules != "" {
-				names[i] += ":" + rig.FromInvoker(modules)
+		if strings.Contains(name, "/") {
+			if _, _, err := boot.Open(name); err != nil {
+				return nil, fmt.Errorf("-on: %w: give the path of a bzImage or of linux.uml", err)
 			}
 		}
 	}
 	return names, nil
 }
 
-// files are what the subject's command needs: its program, words that are paths of files, and what
-// -with names.
-func (o *kernelOptions) files() []string {
-	var files []string
+// inGuest returns the subject's command with the paths of this machine's files in full, because a
+// guest has another working directory, and the files that it names: its program, words that are
+// paths, and the dialogue.
+func (o *kernelOptions) inGuest() (command, files []string) {
+	if !o.foreign() {
+		return nil, nil
+	}
 	for i, word := range o.judged.Command {
 		if program, err := exec.LookPath(word); i == 0 && err == nil {
 			word = program
 		}
-		if path, err := filepath.Abs(word); err == nil && strings.Contains(word, "/") && o.foreign() {
-			if info, err := os.Stat(path); err == nil && (info.Mode().IsRegular() || info.IsDir()) {
-				files = append(files, path)
-			}
+		path, err := filepath.Abs(word)
+		info, statErr := os.Stat(path)
+		if err == nil && statErr == nil && (info.Mode().IsRegular() || info.IsDir() && strings.Contains(word, "/")) {
+			files = append(files, path)
+			word = path
+		}
+		command = append(command, word)
+	}
+	if name, file := strings.CutPrefix(o.service, "@"); file {
+		if path, err := filepath.Abs(name); err == nil {
+			files = append(files, path)
 		}
 	}
+	return command, files
+}
+
+// files are what guests need of this machine's files: those that the command names, those of -with,
+// and the tables of users and services.
+func (o *kernelOptions) files() []string {
+	_, files := o.inGuest()
 	for _, name := range []string{"/etc/passwd", "/etc/group", "/etc/services", "/etc/protocols"} {
 		if _, err := os.Stat(name); err == nil {
 			files = append(files, name)
@@ -240,8 +271,7 @@ func (o *kernelOptions) files() []string {
 	}
 	if o.with != "" {
 		for _, name := range strings.Split(o.with, ",") {
-			path, err := filepath.Abs(name)
-			if err == nil {
+			if path, err := filepath.Abs(name); err == nil {
 				files = append(files, path)
 			}
 		}
@@ -264,47 +294,34 @@ func (o *kernelOptions) jobArgs(job string) []string {
 	}
 	args = append(args, "-within", within.String())
 	for _, name := range append(slices.Clone(aboutSubject), "checks", "family") {
-		if text, given := o.given(name); given {
+		text, given := o.given(name)
+		if file, is := strings.CutPrefix(text, "@"); name == "service" && is {
+			if path, err := filepath.Abs(file); err == nil {
+				text = "@" + path
+			}
+		}
+		if given {
 			args = append(args, "-"+name+"="+text)
 		}
 	}
-	if o.foreign() {
-		args = append(append(args, "--"), o.judged.Command...)
+	if command, _ := o.inGuest(); len(command) > 0 {
+		args = append(append(args, "--"), command...)
 	}
 	return args
 }
 
-// repeat is the begin of the command that asks again.
-func (o *kernelOptions) repeat() string {
-	words := []string{o.program, "kernels"}
-	for _, name := range aboutSubject {
+// repeat returns the command that asks again.
+func (o *kernelOptions) repeat(args ...string) string {
+	words := append([]string{o.program, "kernels"}, args...)
+	for _, name := range append(slices.Clone(aboutSubject), "with") {
 		if text, given := o.given(name); given {
 			words = append(words, "-"+name+"="+text)
 		}
 	}
-	if o.with != "" {
-		words = append(words, "-with="+o.with)
-	}
 	if o.foreign() {
-		return rig.Command{Args: words}.String() + " … -- " + o.judged.String()
+		words = append(append(words, "--"), o.judged.Command...)
 	}
 	return rig.Command{Args: words}.String()
-}
-
-// write writes the table to the files that were asked for.
-func (o *kernelOptions) write(table kernels.Table) error {
-	if o.table == "" {
-		return nil
-	}
-	file, err := os.Create(o.table)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(table.WriteJSON(file), file.Close()); err != nil {
-		return err
-	}
-	beside := strings.TrimSuffix(o.table, filepath.Ext(o.table)) + ".md"
-	return os.WriteFile(beside, []byte(table.Text(o.repeat())), 0o666)
 }
 
 // sayLines does the jobs on the kernel on which it runs, and says what it finds. It does not fail tb.

@@ -69,7 +69,8 @@ var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready"
 
 // notEmpty are the flags that have a value where they are given.
 var notEmpty = []string{"service", "checks", "by-design", "family", "scorecard", "baseline", "reload", "closes",
-	"subject-user", "on-term", "storm-signals", "without"}
+	"subject-user", "on-term", "storm-signals", "without",
+	"on", "kernel", "jobs", "probes", "with", "json"}
 
 // foreign says whether a subject was given, so that the built-in server is not meant.
 func (o *Options) foreign() bool { return len(o.command) > 0 || o.subject != "" }
