@@ -131,8 +131,8 @@ func (t Table) Binds() (rows []Row, same int) {
 	return rows, same
 }
 
-// Checks returns the checks in which kernels differ, and how many are the same. A check has one
-// row where both families have the same verdicts.
+// Checks returns the checks in which kernels differ or that fail or are broken on one, and how many
+// others there are. A check has one row where both families have the same verdicts.
 func (t Table) Checks() (rows []Row, same int) {
 	all := t.asks(func(c Column) (keys []string, cells map[string]string) {
 		cells = map[string]string{}
@@ -156,13 +156,19 @@ func (t Table) Checks() (rows []Row, same int) {
 		} else {
 			row.Repeat = append(row.Repeat, "-family", strings.TrimPrefix(family, "IPv"))
 		}
-		if row.shows() {
+		if row.shows() || slices.ContainsFunc(row.Cells, wrong) {
 			rows = append(rows, row)
 		} else {
 			same++
 		}
 	}
 	return rows, same
+}
+
+// wrong says whether the cell of a check makes a run fail.
+func wrong(cell string) bool {
+	v, _, _ := strings.Cut(cell, " ")
+	return v == string(scorecard.Fail) || v == string(scorecard.Broken)
 }
 
 // verdict is a cell: a verdict with what was found, or with the feature that the kernel lacks.

@@ -132,6 +132,12 @@ func TestChecksThatDiffer(t *testing.T) {
 	assert.Equal(t, Row{Name: "reap IPv4", Cells: []string{"pass", "fail (zombies, orphans)", Nothing}, Repeat: []string{"-jobs", "card", "-checks", "reap", "-family", "4"}}, rows[0])
 	assert.Equal(t, Row{Name: "term", Cells: []string{"pass", "warn", Nothing}, Repeat: []string{"-jobs", "card", "-checks", "term"}}, rows[1])
 	assert.Equal(t, []string{"skip (no sock-destroy)", "pass", Nothing}, rows[2].Cells)
+
+	rows, same = tableOf(checked("6.1.1", result("reap", "IPv4", "fail"), result("term", "IPv4", "pass"), result("warned", "IPv4", "warn")),
+		checked("6.2.1", result("reap", "IPv4", "fail"), result("term", "IPv4", "pass"), result("warned", "IPv4", "warn"))).Checks()
+	require.Len(t, rows, 1, "what fails on all kernels is told")
+	assert.Equal(t, []string{"fail", "fail"}, rows[0].Cells)
+	assert.Equal(t, 2, same)
 }
 
 func TestDiff(t *testing.T) {

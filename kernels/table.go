@@ -102,10 +102,10 @@ func Read(name string) (t Table, err error) {
 		return t, fmt.Errorf("%s is no table of kernels: %w: %s", name, err, remedy)
 	}
 	switch {
-	case t.Schema > Schema:
-		return t, fmt.Errorf("%s has schema %d, this forkrig knows up to %d: use a newer one", name, t.Schema, Schema)
 	case t.Schema < 1 || len(t.Kernels) == 0:
 		return t, fmt.Errorf("%s is no table of kernels: it has no schema or no kernel: %s", name, remedy)
+	case t.Schema > Schema:
+		return t, fmt.Errorf("%s has schema %d, this forkrig knows up to %d: use a newer one", name, t.Schema, Schema)
 	}
 	return t, nil
 }

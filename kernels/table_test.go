@@ -35,7 +35,7 @@ func TestRead(t *testing.T) {
 		isTable    bool
 	}{
 		"empty.json":   {"", "is no table of kernels: unexpected end of JSON input: give a file that forkrig kernels -json has written", false},
-		"card.json":    {`{"schema":2,"checks":[]}`, "has schema 2, this forkrig knows up to 1: use a newer one", false},
+		"card.json":    {`{"schema":2,"checks":[]}`, "is no table of kernels: it has no schema or no kernel", false},
 		"new.json":     {`{"schema":99,"kernels":[{}]}`, "has schema 99, this forkrig knows up to 1: use a newer one", true},
 		"none.json":    {`{"schema":1,"kernels":[]}`, "is no table of kernels: it has no schema or no kernel", true},
 		"without.json": {`{"kernels":[{}]}`, "is no table of kernels: it has no schema or no kernel", true},

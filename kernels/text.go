@@ -20,13 +20,13 @@ func (t Table) WriteMarkdown(w io.Writer, command func(args ...string) string) e
 	var b strings.Builder
 	t.writeKernels(&b)
 	probes, same := t.Probes()
-	t.writeRows(&b, section{"Probes", "probe", "probes answer", ""}, probes, same, command)
+	t.writeRows(&b, section{"Probes", "probe", "probes answer the same on all kernels", ""}, probes, same, command)
 	binds, same := t.Binds()
-	t.writeRows(&b, section{"Bind table", "first socket, second socket", "rows of the bind table are",
+	t.writeRows(&b, section{"Bind table", "first socket, second socket", "rows of the bind table are the same on all kernels",
 		"The four groups are for no option, SO_REUSEADDR, SO_REUSEPORT and both on the first socket; in each, one letter\n" +
 			"for these on the second socket says whether it may bind and listen: docs/kernels.md explains the letters."}, binds, same, command)
 	checks, same := t.Checks()
-	t.writeRows(&b, section{"Checks", "check", "checks end", ""}, checks, same, command)
+	t.writeRows(&b, section{"Checks", "check", "checks end the same on all kernels, and do not fail", ""}, checks, same, command)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -76,7 +76,7 @@ func (t Table) writeRows(b *strings.Builder, s section, rows []Row, same int, co
 	}
 	fmt.Fprintf(b, "\n## %s\n", s.title)
 	if len(t.Kernels) > 1 {
-		fmt.Fprintf(b, "\n%d of %d %s the same on all kernels.\n", same, same+len(rows), s.are)
+		fmt.Fprintf(b, "\n%d of %d %s.\n", same, same+len(rows), s.are)
 	}
 	if len(rows) == 0 {
 		return
