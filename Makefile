@@ -1,8 +1,8 @@
 # Targets for people and for CI: .ci/run and the workflows call the ci targets. `make help`
 # lists all of them.
 .DEFAULT_GOAL := help
-.PHONY: help scenarios proofs checks defects search-matrix soak subjects test race flake flake-subjects lint bench fuzz \
-	ci ci-root ci-rootless ci-subjects ci-features clean
+.PHONY: help scenarios proofs checks defects search-matrix soak subjects kernels test race flake flake-subjects lint bench fuzz \
+	ci ci-root ci-rootless ci-subjects ci-kernels ci-features clean
 
 GO          ?= go
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -13,6 +13,9 @@ SOAKDIR     ?= bin/soak
 SEEDS       ?= 5
 INSTALL     := $(shell command -v apt-get >/dev/null && echo --install)
 SUBJECTS    ?=
+KERNELS     ?= all-defaults
+KERNELSFILE ?= bin/kernels.json
+CI_KERNELS  := 6.12 uml:7.2
 QUICK_SUBJECTS := tcpserver inetd svnserve dnsmasq git-daemon mini-httpd nginx haproxy go-http asyncio
 FLAKE_RUNS  ?= 1000
 FLAKE_MODES ?= plain,hogs,one-core,race,side-by-side
@@ -68,6 +71,14 @@ bin/subjects: FORCE ## build the subjects of Go, npm and C
 subjects: bin/forkrig bin/subjects ## judge real servers and install them with apt-get; SUBJECTS='socat redis' judges these only
 	$(SUDO) subjects/run $(INSTALL) $(SUBJECTS)
 
+# Kernels are separated by commas or blanks. The command has defaults of its own.
+comma := ,
+empty :=
+CHOSEN_KERNELS := $(filter-out all-defaults,$(subst $(comma), ,$(KERNELS)))
+kernels: bin/forkrig ## fetch KERNELS='6.12 uml:7.2 host' (or the default ones) and say what differs; the tables are KERNELSFILE and its .md; ARGS='-- COMMAND…'
+	bin/forkrig kernels fetch $(CHOSEN_KERNELS) || echo 'not fetched: the kernels that are here are asked'
+	bin/forkrig kernels $(if $(CHOSEN_KERNELS),-on $(subst $(empty) ,$(comma),$(CHOSEN_KERNELS))) -json $(KERNELSFILE) $(ARGS)
+
 test: ## vet, build and test everything with your own privileges
 	$(GO) vet ./...
 	$(GO) test ./...
@@ -105,7 +116,7 @@ fuzz: ## run every fuzz test for FUZZTIME=10s
 		done; \
 	done
 
-ci: ci-root ci-rootless ci-subjects race lint ## everything that CI requires, on a machine on which .ci/run installed it
+ci: ci-root ci-rootless ci-subjects ci-kernels race lint ## everything that CI requires, on a machine on which .ci/run installed it
 
 ci-root: ## vet, and test everything; the scenarios with the command of the README
 	$(GO) vet ./...
@@ -121,6 +132,13 @@ ci-rootless: ## test what needs privileges as an ordinary user, or as user 65534
 
 ci-subjects: ## judge ten real servers that are quick, and compare with what is right to say of them
 	$(MAKE) subjects SUBJECTS="$(QUICK_SUBJECTS)"
+
+ci-kernels: bin/forkrig ## ask two other kernels all questions and judge the built-in server there, where kernels can be fetched
+	@if bin/forkrig kernels fetch $(CI_KERNELS); then \
+		bin/forkrig kernels -on $(subst $(empty) ,$(comma),$(CI_KERNELS)) -limit 150s -json bin/ci-kernels.json; \
+	else \
+		echo 'ci-kernels: skip: kernels: they cannot be fetched here'; \
+	fi
 
 ci-features: ## print the features that CI requires
 	@echo '$(REQUIRED)'

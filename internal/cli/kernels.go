@@ -375,8 +375,9 @@ func (o *kernelOptions) sayCard(ctx context.Context, tb rig.TB, say func(kernels
 // and not installed.
 func fetchKernels(names []string) (int, error) {
 	if len(names) == 0 {
-		names = slices.DeleteFunc(slices.Clone(kernels.Defaults), func(name string) bool { return name == kernels.Host })
+		names = kernels.Defaults
 	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == kernels.Host || strings.Contains(name, "/") })
 	ctx, stop := (&Options{}).bounded(context.Background())
 	defer stop()
 	a, err := archive.System(ctx)
