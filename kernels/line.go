@@ -43,10 +43,12 @@ type hearer struct {
 	begun   []byte // of a line
 	tooLong bool   // the line is longer than any: the rest of it is not kept
 	other   []string
+	tests   *TestRun // of a test binary, which prints other lines
 }
 
 const (
 	keptWords   = 20
+	keptOfTests = 400
 	longestWord = 4 << 10
 	longestLine = 4 << 20 // more than a card has
 )
@@ -82,7 +84,12 @@ func (h *hearer) hear(line []byte) {
 	case line[0] == '{' && json.Unmarshal(line, &l) == nil && l.says():
 		h.said(l)
 	default:
+		kept := keptWords
+		if h.tests != nil {
+			h.tests.hear(string(line))
+			kept = keptOfTests
+		}
 		h.other = append(h.other, scorecard.Printable(string(line[:min(len(line), longestWord)])))
-		h.other = h.other[max(0, len(h.other)-keptWords):]
+		h.other = h.other[max(0, len(h.other)-kept):]
 	}
 }

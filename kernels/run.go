@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,6 +31,24 @@ type Job struct {
 	Name  string
 	Args  []string
 	Limit time.Duration // 0 is [boot.DefaultLimit]
+	Test  string        // the path of a test binary of Go, "" for this binary
+}
+
+// argv is the command line of the job.
+func (j Job) argv() []string {
+	if j.Test != "" {
+		return append([]string{j.Test}, j.Args...)
+	}
+	return append([]string{boot.Self}, j.Args...)
+}
+
+// hearer returns what takes in the output of the job.
+func (j Job) hearer(c *Column) *hearer {
+	h := &hearer{said: c.enter}
+	if j.Test != "" {
+		h.tests = &TestRun{Name: j.Name}
+	}
+	return h
 }
 
 // Plan is which kernels do what.
@@ -114,7 +133,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 	c.Found = kernel.Name
 	guest := boot.Guest{Files: p.Files}
 	for _, job := range p.Jobs {
-		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: append([]string{boot.Self}, job.Args...), Limit: job.Limit})
+		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: job.argv(), Limit: job.Limit})
 	}
 	var now *hearer
 	watch := boot.Watch{
@@ -123,14 +142,13 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 			tell("is up: " + release)
 		},
 		Start: func(job string) {
-			now = &hearer{said: c.enter}
+			now = p.Jobs[slices.IndexFunc(p.Jobs, func(j Job) bool { return j.Name == job })].hearer(c)
 			tell(job)
 		},
 		Output: func(_ string, text []byte) { _, _ = now.Write(text) }, // it has no error
 	}
 	watch.Done = func(r boot.Result) {
-		now.end()
-		if why := c.wrongEnd(r.Status, r.Err); why != "" {
+		if why := c.jobEnds(now, r.Wall, r.Status, r.Err); why != "" {
 			wrong = append(wrong, jobError(r.Name, why, now.other))
 		}
 		if r.Dropped > 0 {
@@ -149,6 +167,19 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 		wrong = append(wrong, err)
 	}
 	return wrong
+}
+
+// jobEnds takes in the end of a job and says what is wrong with it.
+func (c *Column) jobEnds(h *hearer, after time.Duration, status int, err string) (why string) {
+	h.end()
+	if h.tests == nil {
+		return c.wrongEnd(status, err)
+	}
+	if err == "" && (status > 1 || status == 1 && len(h.tests.Failed) == 0) {
+		err = fmt.Sprintf("exit status %d", status)
+	}
+	c.Tests = append(c.Tests, h.tests.end(after, err, h.other))
+	return err
 }
 
 // wrongEnd says what is wrong with the end of a job: it ends with 0, or with 1 where a check failed.
@@ -182,28 +213,30 @@ func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (wrong 
 		tell(job.Name)
 		limit := cmp.Or(job.Limit, boot.DefaultLimit)
 		limited, cancel := context.WithTimeout(ctx, limit)
-		hears, complains := &hearer{said: c.enter}, &hearer{said: func(Line) {}}
-		command := exec.CommandContext(limited, boot.Self, job.Args...)
+		began, argv := time.Now(), job.argv()
+		hears, complains := job.hearer(c), &hearer{said: func(Line) {}}
+		command := exec.CommandContext(limited, argv[0], argv[1:]...)
 		command.Stdout, command.Stderr = hears, complains
 		command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 		command.WaitDelay = 20 * time.Second
 		err := command.Run()
 		expired := limited.Err() != nil
 		cancel()
-		hears.end()
 		complains.end()
 		if ctx.Err() != nil {
 			return append(wrong, context.Cause(ctx))
 		}
 		var words string
+		exit := 0
 		switch status := (*exec.ExitError)(nil); {
 		case expired:
 			words = "it was ended at its time limit of " + limit.String()
 		case errors.As(err, &status) && status.Exited():
-			words = c.wrongEnd(status.ExitCode(), "")
+			exit = status.ExitCode()
 		case err != nil:
 			words = err.Error()
 		}
+		words = c.jobEnds(hears, time.Since(began), exit, words)
 		if words != "" {
 			wrong = append(wrong, jobError(job.Name, words, complains.other))
 		}

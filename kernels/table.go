@@ -47,6 +47,7 @@ type Column struct {
 	Absent  []string         `json:"absent,omitempty"`  // modules that it lacks
 	Answers []probes.Answer  `json:"answers,omitempty"`
 	Binds   []probes.BindRow `json:"binds,omitempty"`
+	Tests   []TestRun        `json:"tests,omitempty"`
 	Card    *scorecard.Card  `json:"card,omitempty"`
 
 	asked []string // probes without an answer yet
@@ -75,8 +76,11 @@ func (c *Column) enter(l Line) {
 	}
 }
 
-// Right says whether no check failed or is broken.
+// Right says whether no test failed, and no check failed or is broken.
 func (c Column) Right() bool {
+	if slices.ContainsFunc(c.Tests, func(t TestRun) bool { return !t.right() }) {
+		return false
+	}
 	if c.Card == nil {
 		return true
 	}

@@ -25,6 +25,8 @@ func (t Table) WriteMarkdown(w io.Writer, command func(args ...string) string) e
 	t.writeRows(&b, section{"Bind table", "first socket, second socket", "rows of the bind table are the same on all kernels",
 		"The four groups are for no option, SO_REUSEADDR, SO_REUSEPORT and both on the first socket; in each, one letter\n" +
 			"for these on the second socket says whether it may bind and listen: docs/kernels.md explains the letters."}, binds, same, command)
+	tests, same := t.Tests()
+	t.writeRows(&b, section{"Tests", "package, test", "packages pass on all kernels", ""}, tests, same, command)
 	checks, same := t.Checks()
 	t.writeRows(&b, section{"Checks", "check", "checks end the same on all kernels, and do not fail", ""}, checks, same, command)
 	_, err := io.WriteString(w, b.String())
@@ -35,7 +37,7 @@ func (t Table) WriteMarkdown(w io.Writer, command func(args ...string) string) e
 type section struct{ title, question, are, legend string }
 
 func (t Table) writeKernels(b *strings.Builder) {
-	rows := [][]string{{"kernel", "release", "booted by", "first job after", "all after", "checks"}}
+	rows := [][]string{{"kernel", "release", "booted by", "first job after", "all after", "tests", "checks"}}
 	seconds := func(ms int64) string {
 		return (time.Duration(ms) * time.Millisecond).Round(100 * time.Millisecond).String()
 	}
@@ -44,7 +46,13 @@ func (t Table) writeKernels(b *strings.Builder) {
 		if c.Card != nil {
 			card = c.Card.Counts().String()
 		}
-		rows = append(rows, []string{c.Name(), c.Release, c.Booted, seconds(c.Boot), seconds(c.Wall), card})
+		rows = append(rows, []string{c.Name(), c.Release, c.Booted, seconds(c.Boot), seconds(c.Wall), c.testCounts(), card})
+	}
+	if !slices.ContainsFunc(t.Kernels, func(c Column) bool { return len(c.Tests) > 0 }) {
+		const tests = 5
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], tests, tests+1)
+		}
 	}
 	writeTable(b, rows)
 	for _, c := range t.Kernels {

@@ -31,6 +31,7 @@ import (
 type kernelOptions struct {
 	Options
 	on, kernel, jobs, probes, with, table string
+	tests, testRun                        string
 	limit                                 time.Duration
 	guests                                int
 	lines                                 bool
@@ -43,6 +44,8 @@ func (o *kernelOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.jobs, "jobs", "", "what each kernel does: `probes,binds,card`; without it all, and with a command the card")
 	f.StringVar(&o.probes, "probes", "", "ask only these `PROBES`, such as K15,K17")
 	f.StringVar(&o.with, "with", "", "further `FILES` and directories that the command needs, separated by commas")
+	f.StringVar(&o.tests, "tests", "", "run these `FILES`, test binaries of Go, on each kernel, separated by commas")
+	f.StringVar(&o.testRun, "run", "", "run only the tests of -tests that match this `PATTERN`, as -test.run")
 	f.StringVar(&o.table, "json", "", "write the table as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md")
 	f.DurationVar(&o.limit, "limit", 5*time.Minute, "end each job of a kernel after this `TIME`")
 	f.IntVar(&o.guests, "guests", 0, "boot `N` kernels at a time; 0 means as many as there are processors and memory for")
@@ -118,8 +121,19 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 	if plan.Parallel == 0 {
 		plan.Parallel = runtime.NumCPU()
 	}
-	for _, job := range strings.Split(o.jobs, ",") {
+	for job := range strings.SplitSeq(o.jobs, ",") {
+		if job == "" { // -tests alone
+			continue
+		}
 		plan.Jobs = append(plan.Jobs, kernels.Job{Name: job, Limit: o.limit, Args: o.jobArgs(job)})
+	}
+	for _, file := range o.testFiles() {
+		job := kernels.Job{Name: filepath.Base(file), Test: file, Limit: o.limit, Args: []string{"-test.v", "-test.timeout=" + o.limit.String()}}
+		if o.testRun != "" {
+			job.Args = append(job.Args, "-test.run="+o.testRun)
+		}
+		plan.Jobs = append(plan.Jobs, job)
+		plan.Files = append(plan.Files, file)
 	}
 	columns := plan.Run(ctx)
 	subject := ""
@@ -153,12 +167,15 @@ func statusOfColumns(columns []kernels.Column) int {
 func (o *kernelOptions) checkJobs(foreign bool) error {
 	if o.jobs == "" {
 		o.jobs = strings.Join([]string{jobProbes, jobBinds, jobCard}, ",")
-		if foreign {
+		switch {
+		case o.tests != "":
+			o.jobs = ""
+		case foreign:
 			o.jobs = jobCard
 		}
 	}
 	for _, job := range strings.Split(o.jobs, ",") {
-		if !slices.Contains([]string{jobProbes, jobBinds, jobCard}, job) {
+		if o.jobs != "" && !slices.Contains([]string{jobProbes, jobBinds, jobCard}, job) {
 			return fmt.Errorf("-jobs: there is no job %q: give some of probes, binds and card", job)
 		}
 	}
@@ -279,6 +296,16 @@ func (o *kernelOptions) files() []string {
 	return files
 }
 
+// testFiles are the test binaries.
+func (o *kernelOptions) testFiles() (files []string) {
+	for name := range strings.SplitSeq(o.tests, ",") {
+		if path, err := filepath.Abs(name); err == nil && name != "" {
+			files = append(files, path)
+		}
+	}
+	return files
+}
+
 // jobArgs are the arguments of this binary that do a job on one kernel.
 func (o *kernelOptions) jobArgs(job string) []string {
 	args := []string{"kernels", "-on", kernels.Host, "-lines", "-jobs", job}
@@ -350,7 +377,10 @@ func (o *kernelOptions) sayLines(tb rig.TB, out *output) (status int) {
 
 // sayCard judges the subject.
 func (o *kernelOptions) sayCard(ctx context.Context, tb rig.TB, say func(kernels.Line)) int {
-	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel}
+	// On an emulated processor a check computes more than it waits.
+	slow := float64(rig.Scaled(time.Second)) / float64(time.Second)
+	parallel := max(2, int(12*float64(runtime.GOMAXPROCS(0))/slow))
+	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: parallel}
 	trial.Tell = func(e judge.Event) {
 		if e.Result != nil {
 			say(kernels.Line{Result: e.Result})

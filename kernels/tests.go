@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernels
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TestRun is what came of a test binary on one kernel.
+type TestRun struct {
+	Name    string   `json:"name"`
+	Passed  int      `json:"passed"` // tests and subtests
+	Failed  []string `json:"failed,omitempty"`
+	Skipped []string `json:"skipped,omitempty"`
+	Wrong   string   `json:"wrong,omitempty"` // why it ended otherwise than a test binary does
+	Millis  int64    `json:"ms"`
+	// Output is the last lines that it printed, where something failed.
+	Output []string `json:"output,omitempty"`
+}
+
+var testEnds = regexp.MustCompile(`^--- (PASS|FAIL|SKIP): (\S+)`)
+
+// hear notes the end of a test.
+func (r *TestRun) hear(line string) {
+	words := testEnds.FindStringSubmatch(strings.TrimSpace(line))
+	if words == nil {
+		return
+	}
+	switch words[1] {
+	case "PASS":
+		r.Passed++
+	case "FAIL":
+		r.Failed = append(r.Failed, words[2])
+	case "SKIP":
+		r.Skipped = append(r.Skipped, words[2])
+	}
+}
+
+// end returns the run with what is known at its end.
+func (r TestRun) end(after time.Duration, wrong string, output []string) TestRun {
+	r.Millis, r.Wrong = after.Milliseconds(), wrong
+	if !r.right() {
+		r.Output = output
+	}
+	return r
+}
+
+func (r TestRun) right() bool { return len(r.Failed) == 0 && r.Wrong == "" }
+
+// testCounts says how many tests passed, failed and were skipped.
+func (c Column) testCounts() string {
+	if len(c.Tests) == 0 {
+		return Nothing
+	}
+	var passed, failed, skipped int
+	for _, run := range c.Tests {
+		passed, failed, skipped = passed+run.Passed, failed+len(run.Failed), skipped+len(run.Skipped)
+	}
+	return fmt.Sprintf("%d pass, %d fail, %d skip", passed, failed, skipped)
+}
+
+// Tests returns the tests that failed or were skipped on a kernel, and how many packages passed
+// whole on all.
+func (t Table) Tests() (rows []Row, same int) {
+	all := t.asks(func(c Column) (keys []string, cells map[string]string) {
+		cells = map[string]string{}
+		for _, run := range c.Tests {
+			cells[run.Name] = "pass"
+			if run.Wrong != "" {
+				cells[run.Name] = run.Wrong
+			}
+			for _, name := range run.Failed {
+				cells[run.Name+" "+name] = "fail"
+			}
+			for _, name := range run.Skipped {
+				cells[run.Name+" "+name] = "skip"
+			}
+		}
+		for key := range cells {
+			keys = append(keys, key)
+		}
+		slices.Sort(keys)
+		return keys, cells
+	})
+	for _, row := range all {
+		isTest := strings.Contains(row.Name, " ")
+		for i, c := range t.Kernels {
+			if isTest && row.Cells[i] == Nothing && len(c.Tests) > 0 { // one that passed has no cell
+				row.Cells[i] = "pass"
+			}
+		}
+		if !isTest && !slices.ContainsFunc(row.Cells, func(cell string) bool { return cell != "pass" && cell != Nothing }) {
+			same++
+			continue
+		}
+		rows = append(rows, row)
+	}
+	return rows, same
+}
