@@ -21,6 +21,8 @@ import (
 
 	"forkrig/checks"
 	"forkrig/dialogue"
+	"forkrig/kernels"
+	"forkrig/kernels/probes"
 	"forkrig/scorecard"
 )
 
@@ -160,6 +162,20 @@ func TestDocsNameEveryPreset(t *testing.T) {
 	for line := range strings.Lines(examples) {
 		_, err := dialogue.Parse(line)
 		assert.NoError(t, err, "docs/dialogues.md: %s", line)
+	}
+}
+
+// TestDocsNameWhatKernelsAnswer sees that the names and sources in the tables are those of the probes.
+func TestDocsNameWhatKernelsAnswer(t *testing.T) {
+	text := document(t, "docs/kernels.md")
+	for _, name := range kernels.Defaults {
+		assert.Contains(t, text, name, "docs/kernels.md names the default set")
+	}
+	for _, p := range probes.All() {
+		if strings.Contains(text, "\n| "+p.ID+" ") {
+			assert.Contains(t, text, "\n| "+p.ID+" "+p.Name+" ", "docs/kernels.md")
+			assert.Contains(t, text, "\n- "+p.ID+": "+p.Source+"\n", "docs/kernels.md")
+		}
 	}
 }
 

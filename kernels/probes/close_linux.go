@@ -12,7 +12,7 @@ import (
 var closeProbes = []Probe{{
 	ID:     "K26",
 	Name:   "what close sends when everything was read and the peer had repeated what it sent",
-	Source: "commit 5f9238530970 (Linux 6.18, 6.12.53, 6.1.156, 5.10.246); packetdrill tcp_close_no_rst; RFC 2525, 2.17",
+	Source: "commit 5f9238530970 (Linux 6.18, 6.17.8 or before, 6.12.53, 6.1.156, 5.10.246); packetdrill tcp_close_no_rst; RFC 2525, 2.17",
 	ask:    askCloseAfterRepeat,
 }, {
 	ID:     "K27",

@@ -12,7 +12,7 @@ import (
 var portProbes = []Probe{{
 	ID:     "K8",
 	Name:   "connect from the only ephemeral port, which a socket was bound to and has left",
-	Source: "commit d57f4b874946 (Linux 6.18); selftest tcp_port_share (8a8241cdaa34)",
+	Source: "commit d57f4b874946 (Linux 6.18, 6.17.8 or before); selftest tcp_port_share (8a8241cdaa34)",
 	ask: func(n *namespace) string {
 		n.listener("127.0.0.1:5000", 1)
 		n.listener("127.0.0.1:5001", 1)
