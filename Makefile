@@ -133,9 +133,9 @@ ci-rootless: ## test what needs privileges as an ordinary user, or as user 65534
 ci-subjects: ## judge ten real servers that are quick, and compare with what is right to say of them
 	$(MAKE) subjects SUBJECTS="$(QUICK_SUBJECTS)"
 
-ci-kernels: bin/forkrig ## ask two other kernels all questions and judge the built-in server there, where kernels can be fetched
+ci-kernels: bin/forkrig ## ask two other kernels all questions and judge the built-in server there over IPv4, where kernels can be fetched
 	@if bin/forkrig kernels fetch $(CI_KERNELS); then \
-		bin/forkrig kernels -on $(subst $(empty) ,$(comma),$(CI_KERNELS)) -limit 150s -json bin/ci-kernels.json; \
+		bin/forkrig kernels -on $(subst $(empty) ,$(comma),$(CI_KERNELS)) -family 4 -limit 4m -json bin/ci-kernels.json; \
 	else \
 		echo 'ci-kernels: skip: kernels: they cannot be fetched here'; \
 	fi
