@@ -149,7 +149,11 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 	}
 	watch.Done = func(r boot.Result) {
 		if why := c.jobEnds(now, r.Wall, r.Status, r.Err); why != "" {
-			wrong = append(wrong, jobError(r.Name, why, now.other))
+			words := now.other
+			if r.Err != "" { // they were printed because it was ended
+				words = nil
+			}
+			wrong = append(wrong, jobError(r.Name, why, words))
 		}
 		if r.Dropped > 0 {
 			c.Notes = append(c.Notes, fmt.Sprintf("%s printed %d bytes more than were taken", r.Name, r.Dropped))
@@ -163,7 +167,10 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 	}
 	c.Absent = report.Absent
 	c.Notes = append(c.Notes, report.Complaints...)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		wrong = append(wrong, context.Cause(ctx))
+	case err != nil:
 		wrong = append(wrong, err)
 	}
 	return wrong
@@ -226,19 +233,19 @@ func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (wrong 
 		if ctx.Err() != nil {
 			return append(wrong, context.Cause(ctx))
 		}
-		var words string
+		why, words := "", complains.other
 		exit := 0
 		switch status := (*exec.ExitError)(nil); {
 		case expired:
-			words = "it was ended at its time limit of " + limit.String()
+			why, words = "it was ended at its time limit of "+limit.String(), nil
 		case errors.As(err, &status) && status.Exited():
 			exit = status.ExitCode()
 		case err != nil:
-			words = err.Error()
+			why = err.Error()
 		}
-		words = c.jobEnds(hears, time.Since(began), exit, words)
-		if words != "" {
-			wrong = append(wrong, jobError(job.Name, words, complains.other))
+		why = c.jobEnds(hears, time.Since(began), exit, why)
+		if why != "" {
+			wrong = append(wrong, jobError(job.Name, why, words))
 		}
 	}
 	return wrong

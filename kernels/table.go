@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"forkrig/kernels/probes"
@@ -55,6 +56,14 @@ type Column struct {
 
 // Name returns what the kernel is called in tables: the one that was found, if any was.
 func (c Column) Name() string { return cmp.Or(c.Found, c.Kernel) }
+
+// path is the name by which the kernel is found again: a release, or the path of a file.
+func (c Column) path() string {
+	if strings.Contains(c.Kernel, "/") {
+		return c.Kernel
+	}
+	return c.Name()
+}
 
 // enter adds a line to what is known.
 func (c *Column) enter(l Line) {

@@ -123,7 +123,7 @@ func (t Table) writeRows(b *strings.Builder, s section, rows []Row, same int, co
 	if len(sources) > 0 {
 		fmt.Fprintf(b, "\n%s\n", strings.Join(sources, "\n"))
 	}
-	again := append([]string{"-on", t.Kernels[0].Name()}, rows[0].Repeat...)
+	again := append([]string{"-on", t.Kernels[0].path()}, rows[0].Repeat...)
 	fmt.Fprintf(b, "\nA cell again, such as the first one: `%s`\n", oneLine(command(again...)))
 }
 

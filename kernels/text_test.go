@@ -43,6 +43,16 @@ func example() Table {
 	return tableOf(old, new, odd, usual)
 }
 
+// TestKernelByItsPath is called by its release in the table, and by its path in the command.
+func TestKernelByItsPath(t *testing.T) {
+	c := column("/boot/vmlinuz:/lib/modules/6.8.1", "K15=1")
+	c.Found = "6.8.1"
+	var text bytes.Buffer
+	require.NoError(t, tableOf(c).WriteMarkdown(&text, again))
+	assert.Contains(t, text.String(), "| probe            | 6.8.1 |")
+	assert.Contains(t, text.String(), "`forkrig kernels -on /boot/vmlinuz:/lib/modules/6.8.1 -jobs probes -probes K15 -- ./server`")
+}
+
 func TestMarkdown(t *testing.T) {
 	for name, table := range map[string]Table{"table.md": example(), "one.md": tableOf(column(Host, "K15=1 of 3 connect"))} {
 		var got bytes.Buffer
