@@ -87,7 +87,11 @@ func (t Table) Tests() (rows []Row, same int) {
 		return keys, cells
 	})
 	for _, row := range all {
-		isTest := strings.Contains(row.Name, " ")
+		binary, test, isTest := strings.Cut(row.Name, " ")
+		row.Repeat = []string{"-tests", binary}
+		if isTest {
+			row.Repeat = append(row.Repeat, "-run", "^"+test+"$")
+		}
 		for i, c := range t.Kernels {
 			if isTest && row.Cells[i] == Nothing && len(c.Tests) > 0 { // one that passed has no cell
 				row.Cells[i] = "pass"
