@@ -32,18 +32,19 @@ func outOfDescriptors(c *judge.Case) {
 	s.AwaitWorkersEnd("the client left")
 	s.MustListen()
 	listeners := s.Listeners()
-	limited := leaves(listeners)
+	c.AwaitRest() // it waits for clients
+	limited := acceptors(c, s, listeners)
 	lift := c.Apply(fault.NoDescriptors{Targets: c.Targets("the listener", limited)})
 	// An accept that waits has its descriptor already (it is reserved before the
 	// call blocks), so each thread that waits in one may still accept a client.
 	// A server that stops listening for a while refuses them.
 	var waiting []*judge.Conn
 	unserved := 0
-	acceptors := 0
+	threads := 0
 	for _, info := range limited {
-		acceptors += info.Threads
+		threads += info.Threads
 	}
-	for range acceptors + 2 {
+	for range threads + 2 {
 		k, err := c.DialWithin(1, rig.Scaled(rig.Settling))
 		if err != nil {
 			unserved++ // and those who come later are not served either
@@ -115,12 +116,16 @@ func outOfDescriptors(c *judge.Case) {
 
 const pauseAfterEMFILE = "log EMFILE, wait a moment and call accept again: a lack of descriptors must not end the listener"
 
-// leaves returns the processes that are not the parent of another one of them. The parent of
-// pre-forked workers starts those that take the place of one that ended: without a free descriptor of
-// its own it could not, which is not what happens where a worker is out of them.
-func leaves(all rig.ProcessInfos) rig.ProcessInfos {
-	return slices.DeleteFunc(slices.Clone(all), func(p rig.ProcessInfo) bool {
-		return slices.ContainsFunc(all, func(child rig.ProcessInfo) bool { return child.ParentPID == p.PID })
+// acceptors returns the listeners without a parent of others that does not wait for clients itself:
+// that of pre-forked workers starts those that take the place of one that ended. Without a free
+// descriptor of its own it could not, which is not what happens where a worker is out of them.
+func acceptors(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) rig.ProcessInfos {
+	return slices.DeleteFunc(slices.Clone(listeners), func(p rig.ProcessInfo) bool {
+		if !slices.ContainsFunc(listeners, func(child rig.ProcessInfo) bool { return child.ParentPID == p.PID }) {
+			return false
+		}
+		waits, _ := c.Host.Waits(p, s.Listener.Inode) // none where it has ended, or where the kernel does not show them
+		return !slices.ContainsFunc(waits, func(w rig.Wait) bool { return w.OnSocket })
 	})
 }
 

@@ -18,8 +18,8 @@ import (
 func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string {
 	const turns, turn = 3, time.Second / 2
 	const fewLines = 100
-	before := linesWritten(s)
-	if c.RestsWithin(rig.Scaled(time.Second)) && linesWritten(s)-before < fewLines {
+	written := linesWritten(s)
+	if c.RestsWithin(rig.Scaled(time.Second)) && linesWritten(s)-written < fewLines {
 		return ""
 	}
 	worst := ""
@@ -127,12 +127,13 @@ const (
 )
 
 // judge tells a busy loop from pauses between attempts, however little a busy machine lets
-// the threads run. It is a busy loop if they were runnable for three quarters of the time and
-// ran for a good part of that, and did not all sleep again soon each time they ran; if one thread alone was and ran for long without going to
-// sleep; or if they ran for a third of the time. A server that works in short bursts and
-// pauses between them, as Python's asyncio does, is runnable for a small part only. They
-// are idle if all are asleep now, and either were runnable for less than half of the time
-// or only waited for a processor, for a short time each.
+// the threads run. It is a busy loop if they were runnable for three quarters of the time, ran
+// for a good part of that, and did not all sleep again soon each time; if one thread alone was
+// runnable and ran for long without going to sleep; or if they ran for a third of the time. A
+// server that works in short bursts and pauses between them, as Python's asyncio does, is
+// runnable for a small part only. They are idle if each sleeps again soon whenever it runs, or if
+// all are asleep now, and either were runnable for less than half of the time or only waited for
+// a processor, for a short time each.
 func (s threadsUse) judge() finding {
 	const (
 		runShare    = 25 // of the time in which they were runnable, one part in so many
@@ -148,10 +149,13 @@ func (s threadsUse) judge() finding {
 	running, runnable := s.runnable()
 	much, most := runnable >= s.took/2, runnable >= s.took*3/4
 	naps := !slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool {
-		return t.Running > 0 && (t.Sleeps < minSleeps || t.Running/time.Duration(t.Sleeps) >= pause)
+		return (t.Running+t.Waiting > 0 || t.Wants) && (t.Sleeps < minSleeps || t.Running/time.Duration(t.Sleeps) >= pause)
 	})
 	if running >= veryLongRun && running >= s.took/3 || most && !naps && running >= longRun && running >= runnable/runShare {
 		return looping
+	}
+	if naps && running > 0 && !s.writes {
+		return idle
 	}
 	asleep, clear := !s.writes, true
 	for _, t := range s.threads {

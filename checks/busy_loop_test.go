@@ -27,8 +27,9 @@ func TestBusyLoop(t *testing.T) {
 		"it spins on a busy machine":           {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, looping},
 		"it spins, and nothing runs":           {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, unclear},
 		"it never ran, and the kernel has not added its wait": {500 * ms, []rig.ThreadUse{{Wants: true}}, unclear},
-		"it never ran":                {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, unclear},
-		"it pauses on a busy machine": {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, idle},
+		"it never ran":                                   {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, unclear},
+		"it pauses on a busy machine":                    {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, idle},
+		"a thread that pauses waits for a processor now": {512 * ms, []rig.ThreadUse{{Running: 8 * ms, Waiting: 400 * ms, Sleeps: 30, Wants: true}}, idle},
 		"threads that pause wait for one processor": {2056 * ms, []rig.ThreadUse{
 			{Running: 40 * ms, Waiting: 700 * ms, Sleeps: 120}, {Running: 25 * ms, Waiting: 500 * ms, Sleeps: 90}, {Running: 10 * ms, Waiting: 400 * ms, Sleeps: 60}}, idle},
 		"a runtime's thread sleeps beside one that spins": {2000 * ms, []rig.ThreadUse{

@@ -106,23 +106,16 @@ func comesWithClient(c *judge.Case, s *judge.Instance) (task string) {
 	number := nextNumber(c)
 	k := c.MustDial(0)
 	c.MustServe(k.Begin())
-	come := func() {
-		_, err = c.Until("a process or a thread for a client", func() (bool, string, error) {
-			workers, err := s.Workers()
-			if err != nil || len(workers) > 0 {
-				task = aProcess
-				return true, "", err
-			}
-			now, err := threads()
-			task = aThread
-			return now > before, "no process and no thread has come with the client", err
-		})
-	}
-	if c.AwaitRest() { // it would have forked
-		c.Briefly(come)
-	} else {
-		come()
-	}
+	_, err = c.UntilRest("a process or a thread for a client", func() (bool, string, error) {
+		workers, err := s.Workers()
+		if err != nil || len(workers) > 0 {
+			task = aProcess
+			return true, "", err
+		}
+		now, err := threads()
+		task = aThread
+		return now > before, "no process and no thread has come with the client", err
+	})
 	switch {
 	case judge.Hopeless(err): // one that is never at rest does something else meanwhile
 		if number > 0 && nextNumber(c) > number+1 {

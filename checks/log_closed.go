@@ -31,15 +31,11 @@ var logClosed = judge.Check{
 func mustLog(c *judge.Case, s *judge.Instance) {
 	before := linesWritten(s)
 	c.MustServe(c.Visit(0))
-	var err error
-	line := func() {
-		_, err = c.Until("a line about a client", func() (bool, string, error) { return linesWritten(s) > before, "", nil })
+	wait := c.UntilRest
+	if c.MayHaveTimer(s.Own) { // it may write a line when the timer ends
+		wait = c.Until
 	}
-	if c.AwaitRest() && !c.MayHaveTimer(s.Own) { // otherwise it may write a line when a timer ends
-		c.Briefly(line)
-	} else {
-		line()
-	}
+	_, err := wait("a line about a client", func() (bool, string, error) { return linesWritten(s) > before, "", nil })
 	if judge.Hopeless(err) { // one that is never at rest does something else meanwhile
 		c.Skip("the check needs a line about a client on stdout or stderr: the subject writes none")
 	}

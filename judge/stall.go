@@ -211,6 +211,18 @@ func (c *Case) Until(what string, seen func() (yes bool, last string, err error)
 	return last, err
 }
 
+// UntilRest is [Case.Until] for what a subject does before it comes to rest, if at all: it does not
+// wait much longer.
+func (c *Case) UntilRest(what string, seen func() (yes bool, last string, err error)) (last string, err error) {
+	until := func() { last, err = c.Until(what, seen) }
+	if c.AwaitRest() {
+		c.Briefly(until)
+	} else {
+		until()
+	}
+	return last, err
+}
+
 // Briefly lets the waits within do end when nothing has happened for an eighth of [rig.Settling]:
 // for what a subject at rest does not do, and where that is no fault of it.
 func (c *Case) Briefly(do func()) {

@@ -46,6 +46,7 @@ var strangers = rig.Programs{
 	"curt":              curt,
 	"hasty":             hasty,
 	"impatient":         impatient,
+	"heir":              heir,
 	"pool":              func(args []string) int { return pool(args, "pool-worker") },
 	// The pools that are wrong: one does not replace a worker that ended, the other
 	// replaces it by one that ends at once.
@@ -76,6 +77,8 @@ func TestStrangeServers(t *testing.T) {
 		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
 		// It ends a client that says nothing for a moment after its first message.
 		"impatient": {passes: []string{"reset-survived"}},
+		// Its child has the listening socket, too, and it accepts itself.
+		"heir": {passes: []string{"accept-emfile"}},
 		// It has no process for each connection.
 		"threads": {
 			passes: []string{"reuse-time-wait", "fd-steady", "concurrent", "bytes-exact", "slow-reader", "backlog-burst", "accept-aborted", "accept-emfile", "accept-short", "fin-on-close", "term"},
@@ -525,30 +528,46 @@ func hasty(args []string) int {
 
 // impatient is threads that end a client from which no second message has come after half a second.
 func impatient(args []string) int {
-	listener, err := net.Listen("tcp", args[2])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	for {
-		conn, err := listener.Accept()
+	return threadsAt(net.ListenConfig{}, args, func(listener net.Listener) int {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return 1
+			}
+			go func() {
+				defer conn.Close()
+				said := make([]byte, 1<<10)
+				for {
+					n, err := conn.Read(said)
+					if err == nil {
+						_, err = conn.Write(said[:n])
+					}
+					if err != nil || conn.SetReadDeadline(time.Now().Add(time.Second/2)) != nil {
+						return
+					}
+				}
+			}()
+		}
+	})
+}
+
+// heir is threads with a child that has the listening socket and does not accept.
+func heir(args []string) int {
+	return threadsAt(net.ListenConfig{}, args, func(listener net.Listener) int {
+		file, err := listener.(*net.TCPListener).File()
 		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		go func() {
-			defer conn.Close()
-			said := make([]byte, 1<<10)
-			for {
-				n, err := conn.Read(said)
-				if err == nil {
-					_, err = conn.Write(said[:n])
-				}
-				if err != nil || conn.SetReadDeadline(time.Now().Add(time.Second/2)) != nil {
-					return
-				}
-			}
-		}()
-	}
+		helper := exec.Command("sleep", "1000")
+		helper.SysProcAttr, helper.ExtraFiles = pdeathsig(), []*os.File{file}
+		if err := helper.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, "start the helper:", err)
+			return 1
+		}
+		file.Close()
+		return echo(listener)
+	})
 }
 
 // TestWarnings: what is disputed is told, and fails nothing.
