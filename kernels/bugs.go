@@ -14,7 +14,7 @@ type bug struct {
 // probes of the same numbers. K17 was seen in 6.18.15, and which update of 6.18 mended it is not known.
 var bugs = []bug{
 	{"K7", "listen succeeds though the port is taken", [][2]release{{{5, 10, 163}, {5, 10, 173}}}},
-	{"K15", "listen with a backlog of 0 and without SYN cookies accepts nobody",
+	{"K15", "no client can connect to listen(fd, 0) without SYN cookies",
 		[][2]release{{{4, 4, 0}, {5, 10, 234}}, {{5, 11, 0}, {6, 1, 125}}, {{6, 2, 0}, {6, 12, 10}}}},
 	{"K17", "a listener that takes over connections of another one never wakes",
 		[][2]release{{{5, 14, 0}, {6, 1, 175}}, {{6, 2, 0}, {6, 12, 86}}, {{6, 13, 0}, {6, 18, 16}}}},

@@ -44,6 +44,7 @@ type hearer struct {
 	tooLong bool   // the line is longer than any: the rest of it is not kept
 	other   []string
 	tests   *TestRun // of a test binary, which prints other lines
+	over    bool     // the job has ended, see Column.jobEnds
 }
 
 const (

@@ -136,12 +136,14 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: job.argv(), Limit: job.Limit})
 	}
 	var now *hearer
+	var began time.Time // of the job that runs
 	watch := boot.Watch{
 		Ready: func(release string) {
 			c.Release = release
 			tell("is up: " + release)
 		},
 		Start: func(job string) {
+			began = time.Now()
 			now = p.Jobs[slices.IndexFunc(p.Jobs, func(j Job) bool { return j.Name == job })].hearer(c)
 			tell(job)
 		},
@@ -160,6 +162,9 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 		}
 	}
 	report, err := boot.Run(ctx, driver, kernel, guest, watch)
+	if now != nil && !now.over { // the tests that it has passed are known
+		c.jobEnds(now, time.Since(began), 0, "it had not ended when the kernel did")
+	}
 	c.Boot = report.Boot.Milliseconds()
 	c.Booted = "QEMU"
 	if _, is := driver.(boot.UserMode); is {
@@ -179,6 +184,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 // jobEnds takes in the end of a job and says what is wrong with it.
 func (c *Column) jobEnds(h *hearer, after time.Duration, status int, err string) (why string) {
 	h.end()
+	h.over = true
 	if h.tests == nil {
 		return c.wrongEnd(status, err)
 	}
@@ -231,6 +237,7 @@ func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (wrong 
 		cancel()
 		complains.end()
 		if ctx.Err() != nil {
+			c.jobEnds(hears, time.Since(began), 0, context.Cause(ctx).Error())
 			return append(wrong, context.Cause(ctx))
 		}
 		why, words := "", complains.other

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -192,6 +193,9 @@ func (o *kernelOptions) checkJobs(foreign bool) error {
 			}
 		}
 	}
+	if err := o.checkTests(); err != nil {
+		return err
+	}
 	_, err := o.asked()
 	return err
 }
@@ -294,6 +298,32 @@ func (o *kernelOptions) files() []string {
 		}
 	}
 	return files
+}
+
+// checkTests refuses test binaries that are none.
+func (o *kernelOptions) checkTests() error {
+	if o.testRun != "" && o.tests == "" {
+		return errors.New("-run chooses tests of -tests: give -tests, too, such as rig.test (go test -c makes it)")
+	}
+	if _, err := regexp.Compile(o.testRun); err != nil {
+		return fmt.Errorf("-run: %w: give a pattern as for go test -run", err)
+	}
+	names := map[string]bool{}
+	for _, file := range o.testFiles() {
+		info, err := os.Stat(file)
+		if err == nil && (!info.Mode().IsRegular() || info.Mode()&0o111 == 0) {
+			err = fmt.Errorf("%s is no program", file)
+		}
+		if err != nil {
+			return fmt.Errorf("-tests: %w: give test binaries, as go test -c makes them, separated by commas", err)
+		}
+		name := filepath.Base(file)
+		if names[name] {
+			return fmt.Errorf("-tests: two files are called %s: rename one of them", name)
+		}
+		names[name] = true
+	}
+	return nil
 }
 
 // testFiles are the test binaries.
