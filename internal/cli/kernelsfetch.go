@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"forkrig/kernels"
+	"forkrig/kernels/archive"
+	"forkrig/kernels/boot"
+	"forkrig/scorecard"
+)
+
+// fetchKernels fetches the kernels that are named, or the default ones, and QEMU where it is needed
+// and not installed.
+func fetchKernels(names []string) (int, error) {
+	if len(names) == 0 {
+		names = kernels.Defaults
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == kernels.Host || strings.Contains(name, "/") })
+	ctx, stop := (&Options{}).bounded(context.Background())
+	defer stop()
+	a, err := archive.System(ctx)
+	if err != nil {
+		return statusUnable, err
+	}
+	a.Log = func(line string) { fmt.Fprintln(os.Stderr, scorecard.Printable(line)) }
+	index, err := a.Index(ctx)
+	if index == nil {
+		return statusUnable, err
+	}
+	if err != nil { // some suites are there
+		complain(err)
+	}
+	for _, suite := range index.Suites {
+		if suite.Unverified != "" {
+			fmt.Fprintf(os.Stderr, "%s: unverified: %s\n", suite.Name, scorecard.Printable(suite.Unverified))
+		}
+	}
+	_, qemuErr := boot.InstalledQEMU()
+	boots := func(name string) bool {
+		return !strings.HasPrefix(name, archive.UserModePrefix) && name != archive.QEMUName
+	}
+	if errors.Is(qemuErr, exec.ErrNotFound) && slices.ContainsFunc(names, boots) && !slices.Contains(names, archive.QEMUName) {
+		names = append(names, archive.QEMUName)
+	}
+	for _, name := range names {
+		set, err := index.Find(name)
+		if name == archive.QEMUName {
+			set, err = index.QEMU()
+		}
+		if err != nil {
+			return statusUsage, err
+		}
+		if err := a.Fetch(ctx, set); err != nil {
+			return statusUnable, err
+		}
+		fmt.Fprintf(os.Stderr, "%s is here\n", set.Name)
+	}
+	return statusRight, nil
+}
+
+// listKernels says what was fetched.
+func listKernels(out *output) (int, error) {
+	a, err := archive.System(context.Background())
+	if err != nil {
+		return statusUnable, err
+	}
+	all, err := a.Kernels()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return statusUnable, err
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(out, "no kernel is here: forkrig kernels fetch")
+		return statusRight, nil
+	}
+	for _, k := range all {
+		fmt.Fprintf(out, "%-16s %s\n", k.Name, strings.Join(kernels.KnownBugs(k.Name), "; "))
+	}
+	return statusRight, nil
+}
