@@ -70,10 +70,14 @@ const (
 // reloadUnderLoad reloads the subject for the nth time, while clients come. One that serves one
 // client at a time has no conversation that began before: it would keep out all others.
 func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int, alone bool) {
+	l := &load{c: c, over: make(chan struct{})}
+	defer l.end()
 	fail := func(what string, err error) {
 		if err == nil {
 			return
 		}
+		l.end()
+		c.AwaitRest() // a process that ends resets its clients before it closes its listening socket
 		if !s.ListensOn() {
 			c.Fail("handle the reload, and keep the old configuration where the new one is wrong: a reload must not end the subject",
 				"reload %d of %d by %v ends the listener%s", n, reloads, c.Subject.Reload, s.HowItEnded())
@@ -96,8 +100,6 @@ func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int, alone bool) {
 		c.MustServe(err)
 	}
 	fail("a new client before it", err)
-	l := &load{c: c, over: make(chan struct{})}
-	defer l.end()
 	for i := range conversing {
 		l.wait.Go(func() { l.converse(i) })
 	}

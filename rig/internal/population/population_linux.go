@@ -5,8 +5,8 @@
 // rights (pid_namespaces(7)), with a /proc that shows just them.
 //
 // Its first process is a small init, a helper program of the binary, which adopts orphans
-// and reaps them; when init ends, the kernel kills all the others, those that are being
-// forked included.
+// and reaps them. It kills all the others when it ends, those that are being forked included,
+// and where it was killed itself the kernel does so.
 package population
 
 import (
@@ -160,13 +160,23 @@ func (p *Population) Launch(start func() error, unprivileged bool) error {
 	return l.do(start)
 }
 
-// Kill kills all processes at one instant, and waits for nothing.
-func (p *Population) Kill() { _ = p.init.Process.Kill() } // an error means that it has ended
+// Kill has init kill all processes at one instant and end, and waits for nothing.
+//
+// To kill init does the same in the end, but later: the kernel kills the others when init has
+// unmapped its memory, for which it waits for the locks of the files, such as the C library, of
+// which thousands of processes that fork have it wait for minutes (exit_mmap before
+// zap_pid_ns_processes, do_exit in kernel/exit.c).
+func (p *Population) Kill() { _, _ = p.orders.Write([]byte{orderEnd}) } // an error means that it has ended
+
+// orderedEnd is how long init may take to obey the order to end.
+const orderedEnd = 10 * time.Second
 
 // End kills all processes at one instant and returns when none is left, and no thread is in
 // their namespaces. A second call does nothing.
 func (p *Population) End() {
 	p.Kill()
+	disobeys := time.AfterFunc(orderedEnd, func() { _ = p.init.Process.Kill() })
+	defer disobeys.Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// The kernel keeps a thread that asked its parent, a launcher, to trace it
@@ -294,6 +304,8 @@ func Main(args []string) int {
 	}
 	answer(0)
 	obey()
+	// All others at one instant, and those that are being forked do not begin: see Kill.
+	_ = unix.Kill(-1, unix.SIGKILL)
 	return 0
 }
 

@@ -61,6 +61,7 @@ func (p *Population) RefuseForks() (allow func() error, err error) {
 const (
 	orderRefuse = 'r'
 	orderAllow  = 'a'
+	orderEnd    = 'e' // it has no answer
 )
 
 // errStillForks is what init answers where a fork was possible that should not have been.
@@ -74,7 +75,8 @@ func (p *Population) ask(order byte) (syscall.Errno, error) {
 	return p.hear()
 }
 
-// obey is what init does until the rig has gone: it waits for orders, and obeys them.
+// obey is what init does until it is to end, or the rig has gone: it waits for orders, and obeys
+// them.
 func obey() {
 	var order [1]byte
 	for {
@@ -82,7 +84,7 @@ func obey() {
 		if err == unix.EINTR {
 			continue
 		}
-		if n != 1 {
+		if n != 1 || order[0] == orderEnd {
 			return
 		}
 		r, errno := newRefusal()
@@ -101,6 +103,9 @@ func obey() {
 			if errno != syscall.EINTR {
 				return
 			}
+		}
+		if order[0] == orderEnd {
+			return
 		}
 		answer(r.end())
 		r.close()
