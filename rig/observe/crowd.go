@@ -3,7 +3,8 @@
 package observe
 
 import (
-	"runtime"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -57,71 +58,28 @@ func (o *Observer) GuardCrowd(root string, most Crowd, exceeded func(now Crowd))
 	}
 }
 
-// urgently calls f on a thread of its own, which comes before all others where the kernel allows
-// that: thousands of processes that fork leave the others a thousandth of a processor.
-func urgently(f func()) {
-	go func() {
-		runtime.LockOSThread() // and the thread ends with the goroutine
-		setPriority(highestPriority)
-		f()
-	}()
-}
-
-// highestPriority is that of a thread that comes before all others.
-const highestPriority = -20
-
-// manyForks is how many numbers the kernel gives between two counts where a subject may fork
-// without end.
-const manyForks = 64
-
-// manyThreads is more than the labs of one sandbox have.
-const manyThreads = 3000
-
-// guardCrowds counts until nothing is guarded any more, on a thread of its own. The thread is urgent
-// while a subject may fork without end, and where the machine has few threads, so that it sees the
-// begin of that: then it comes before all others, and sleeps in the kernel and not by a timer of the
-// runtime, which other threads would have to serve. With 8 suites side by side on 2 processors all of
-// them took two to three times as long where their guards were always urgent.
+// guardCrowds counts until nothing is guarded any more.
 func (o *Observer) guardCrowds() {
-	runtime.LockOSThread() // and the thread ends with the goroutine
-	urgent, last := false, 0
-	for {
-		if urgent {
-			o.source.sleep(betweenCounts)
-		} else {
-			time.Sleep(betweenCounts)
-		}
+	ticker := time.NewTicker(betweenCounts)
+	defer ticker.Stop()
+	for range ticker.C {
 		o.mu.Lock()
-		guarded := make([]*crowd, 0, len(o.crowds))
-		for c := range o.crowds {
-			guarded = append(guarded, c)
-		}
+		guarded := slices.Collect(maps.Keys(o.crowds))
+		o.guarding = len(guarded) > 0
 		o.mu.Unlock()
+		if len(guarded) == 0 {
+			return
+		}
 		cost := o.measure(func() {
-			all, now := o.source.machine()
-			is := all < manyThreads || now-last >= manyForks || now < last
-			switch {
-			case is && !urgent:
-				setPriority(highestPriority)
-			case urgent && !is:
-				setPriority(0)
-			}
-			urgent, last = is, now
+			all, last := o.source.machine()
 			for _, c := range guarded {
-				if all > c.most.Processes && c.mayExceed(now) {
-					c.last = now
+				if all > c.most.Processes && c.mayExceed(last) {
+					c.last = last
 					o.countCrowd(c)
 				}
 			}
 		})
 		o.charge(cost, false)
-		o.mu.Lock()
-		o.guarding = len(o.crowds) > 0
-		ended := !o.guarding
-		o.mu.Unlock()
-		if ended {
-			return
-		}
 	}
 }
 
@@ -137,6 +95,6 @@ func (o *Observer) countCrowd(c *crowd) {
 	delete(o.crowds, c)
 	o.mu.Unlock()
 	if guarded {
-		urgently(func() { c.exceeded(now) })
+		go c.exceeded(now)
 	}
 }

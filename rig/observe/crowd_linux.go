@@ -7,23 +7,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// setPriority sets the priority of this thread among those that share the processors fairly
-// (setpriority(2)): 0 is that of all others. To raise it needs CAP_SYS_NICE; without it nothing
-// changes.
-func setPriority(nice int) {
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice)
-}
-
-// sleep sleeps in the kernel, or less long where a signal comes.
-func (s *procSource) sleep(d time.Duration) {
-	pause := unix.NsecToTimespec(d.Nanoseconds())
-	_ = unix.Nanosleep(&pause, nil) // that it was interrupted changes nothing
-}
 
 // machine returns how many threads the machine has, ours and all others, or as many as can be
 // where that cannot be read, and the number that the kernel gave last to a process or thread of

@@ -77,7 +77,6 @@ type source interface {
 	signals(pid int) (SignalMasks, error)
 	fds(pid int) (FDs, error)
 	machine() (threads, last int)
-	sleep(time.Duration)
 	count(root string) (processes, threads int)
 }
 

@@ -57,7 +57,6 @@ func (s *slowSource) awake(int) (bool, error) {
 }
 func (s *slowSource) signals(int) (SignalMasks, error) { return SignalMasks{}, os.ErrNotExist }
 func (s *slowSource) fds(int) (FDs, error)             { return nil, os.ErrPermission }
-func (s *slowSource) sleep(d time.Duration)            { time.Sleep(d) }
 
 func (s *slowSource) machine() (threads, last int) {
 	s.mu.Lock()

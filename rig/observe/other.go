@@ -94,6 +94,3 @@ func ListThreads(int) ([]int, error) { return nil, errUnsupported }
 // DescribeThreads returns nothing.
 func DescribeThreads(int) string { return "" }
 
-func setPriority(int) {}
-
-func (noSource) sleep(d time.Duration) { time.Sleep(d) }
