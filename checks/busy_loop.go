@@ -5,6 +5,7 @@ package checks
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 		atFirst := lines
 		var use threadsUse
 		var state finding
+		awake := 0
 		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
 			took := time.Since(began)
 			if !s.Listens() {
@@ -39,7 +41,14 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 			if took < turn {
 				return false, "", nil
 			}
-			use = since(before, threads(c, listeners), took)
+			now := threads(c, listeners)
+			use = since(before, now, took)
+			if maps.Equal(now, threads(c, listeners)) && !use.wants() {
+				awake = 0
+			} else {
+				awake++
+			}
+			use.awake = awake
 			written := linesWritten(s)
 			use.writes, use.lines, lines = written != lines, written-atFirst, written
 			state = use.judge()
@@ -81,6 +90,14 @@ type threadsUse struct {
 	threads []rig.ThreadUse
 	writes  bool // a moment ago: then one that sleeps may wait for room in the pipe
 	lines   int  // written in that time
+	// awake is at how many looks in a row not all slept from one look to the next: a loop that goes
+	// from thread to thread may be in none of them at one.
+	awake int
+}
+
+// wants says whether a thread runs or waits for a processor now.
+func (s threadsUse) wants() bool {
+	return slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool { return t.Wants })
 }
 
 func since(before, now map[int]rig.ThreadUse, took time.Duration) threadsUse {
@@ -128,12 +145,11 @@ const (
 
 // judge tells a busy loop from pauses between attempts, however little a busy machine lets
 // the threads run. It is a busy loop if they were runnable for three quarters of the time, ran
-// for a good part of that, and did not all sleep again soon each time; if one thread alone was
-// runnable and ran for long without going to sleep; or if they ran for a third of the time. A
-// server that works in short bursts and pauses between them, as Python's asyncio does, is
-// runnable for a small part only. They are idle if each sleeps again soon whenever it runs, or if
-// all are asleep now, and either were runnable for less than half of the time or only waited for
-// a processor, for a short time each.
+// for a good part of that, and did not all sleep again soon each time, or never slept all at once;
+// if one thread alone was runnable and ran for long without going to sleep; or if they ran for a
+// third of the time. A server that works in short bursts and pauses between them, as Python's
+// asyncio does, is runnable for a small part only. They are idle if all are asleep now, and either
+// were runnable for less than half of the time or each sleeps again soon whenever it runs.
 func (s threadsUse) judge() finding {
 	const (
 		runShare    = 25 // of the time in which they were runnable, one part in so many
@@ -141,6 +157,7 @@ func (s threadsUse) judge() finding {
 		veryLongRun = 100 * time.Millisecond
 		pause       = time.Millisecond
 		minSleeps   = 3
+		manyLooks   = 100
 		manyLines   = 4000 // a second; asyncio, which pauses for a second after 100 attempts, writes 1800
 	)
 	if float64(s.lines) >= manyLines*s.took.Seconds() {
@@ -151,13 +168,10 @@ func (s threadsUse) judge() finding {
 	naps := !slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool {
 		return (t.Running+t.Waiting > 0 || t.Wants) && (t.Sleeps < minSleeps || t.Running/time.Duration(t.Sleeps) >= pause)
 	})
-	if running >= veryLongRun && running >= s.took/3 || most && !naps && running >= longRun && running >= runnable/runShare {
+	if running >= veryLongRun && running >= s.took/3 || most && (!naps || s.awake >= manyLooks) && running >= longRun && running >= runnable/runShare {
 		return looping
 	}
-	if naps && running > 0 && !s.writes {
-		return idle
-	}
-	asleep, clear := !s.writes, true
+	clear := true
 	for _, t := range s.threads {
 		eachTime := t.Running / time.Duration(t.Sleeps+1)
 		if t.Running >= longRun && eachTime >= pause && t.Running+t.Waiting >= s.took*3/4 {
@@ -166,9 +180,8 @@ func (s threadsUse) judge() finding {
 		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < minSleeps || eachTime >= pause) {
 			clear = false
 		}
-		asleep = asleep && !t.Wants
 	}
-	if asleep && (clear || !much) {
+	if s.awake == 0 && !s.writes && (clear || !much) {
 		return idle
 	}
 	return unclear

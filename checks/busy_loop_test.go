@@ -16,27 +16,30 @@ func TestBusyLoop(t *testing.T) {
 	for name, test := range map[string]struct {
 		took    time.Duration
 		threads []rig.ThreadUse
+		awake   int
 		want    finding
 	}{
-		"nothing runs":                         {500 * ms, []rig.ThreadUse{{}}, idle},
-		"it pauses":                            {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: ms, Sleeps: 10}}, idle},
-		"it works in bursts":                   {512 * ms, []rig.ThreadUse{{Running: 78 * ms, Sleeps: 30}}, idle},
-		"it works in bursts on a slow machine": {512 * ms, []rig.ThreadUse{{Running: 140 * ms, Waiting: 30 * ms, Sleeps: 20}}, idle},
-		"it spins":                             {500 * ms, []rig.ThreadUse{{Running: 480 * ms, Waiting: 20 * ms}}, looping},
-		"it spins and logs":                    {500 * ms, []rig.ThreadUse{{Running: 300 * ms, Sleeps: 900}}, looping},
-		"it spins on a busy machine":           {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, looping},
-		"it spins, and nothing runs":           {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, unclear},
-		"it never ran, and the kernel has not added its wait": {500 * ms, []rig.ThreadUse{{Wants: true}}, unclear},
-		"it never ran":                                   {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, unclear},
-		"it pauses on a busy machine":                    {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, idle},
-		"a thread that pauses waits for a processor now": {512 * ms, []rig.ThreadUse{{Running: 8 * ms, Waiting: 400 * ms, Sleeps: 30, Wants: true}}, idle},
+		"nothing runs":                         {500 * ms, []rig.ThreadUse{{}}, 0, idle},
+		"it pauses":                            {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: ms, Sleeps: 10}}, 0, idle},
+		"it works in bursts":                   {512 * ms, []rig.ThreadUse{{Running: 78 * ms, Sleeps: 30}}, 0, idle},
+		"it works in bursts on a slow machine": {512 * ms, []rig.ThreadUse{{Running: 140 * ms, Waiting: 30 * ms, Sleeps: 20}}, 0, idle},
+		"it spins":                             {500 * ms, []rig.ThreadUse{{Running: 480 * ms, Waiting: 20 * ms}}, 0, looping},
+		"it spins and logs":                    {500 * ms, []rig.ThreadUse{{Running: 300 * ms, Sleeps: 900}}, 0, looping},
+		"it spins on a busy machine":           {500 * ms, []rig.ThreadUse{{Running: 12 * ms, Waiting: 488 * ms}}, 0, looping},
+		"it spins, and nothing runs":           {500 * ms, []rig.ThreadUse{{Running: 3 * ms, Waiting: 497 * ms}}, 100, unclear},
+		"it never ran, and the kernel has not added its wait": {500 * ms, []rig.ThreadUse{{Wants: true}}, 1, unclear},
+		"it never ran":                                   {500 * ms, []rig.ThreadUse{{Waiting: 500 * ms}}, 9, unclear},
+		"it pauses on a busy machine":                    {500 * ms, []rig.ThreadUse{{Running: ms, Waiting: 400 * ms, Sleeps: 3}}, 0, idle},
+		"a thread that pauses waits for a processor now": {512 * ms, []rig.ThreadUse{{Running: 8 * ms, Waiting: 400 * ms, Sleeps: 30, Wants: true}}, 1, unclear},
+		"its loop goes from thread to thread": {900 * ms, []rig.ThreadUse{
+			{Running: 40 * ms, Waiting: 500 * ms, Sleeps: 80, Wants: true}, {Running: 30 * ms, Waiting: 300 * ms, Sleeps: 60}}, 100, looping},
 		"threads that pause wait for one processor": {2056 * ms, []rig.ThreadUse{
-			{Running: 40 * ms, Waiting: 700 * ms, Sleeps: 120}, {Running: 25 * ms, Waiting: 500 * ms, Sleeps: 90}, {Running: 10 * ms, Waiting: 400 * ms, Sleeps: 60}}, idle},
+			{Running: 40 * ms, Waiting: 700 * ms, Sleeps: 120}, {Running: 25 * ms, Waiting: 500 * ms, Sleeps: 90}, {Running: 10 * ms, Waiting: 400 * ms, Sleeps: 60}}, 0, idle},
 		"a runtime's thread sleeps beside one that spins": {2000 * ms, []rig.ThreadUse{
-			{Running: 15 * ms, Waiting: 1985 * ms}, {Running: 2 * ms, Waiting: 1500 * ms, Sleeps: 40}}, looping},
+			{Running: 15 * ms, Waiting: 1985 * ms}, {Running: 2 * ms, Waiting: 1500 * ms, Sleeps: 40}}, 0, looping},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, test.want, threadsUse{took: test.took, threads: test.threads}.judge())
+			assert.Equal(t, test.want, threadsUse{took: test.took, threads: test.threads, awake: test.awake}.judge())
 		})
 	}
 }

@@ -22,7 +22,8 @@ var handlerSafety = judge.Check{
 		}
 		const (
 			all        = 20000
-			each       = 2000 // signals of a storm: it ends soon where the subject has stopped
+			each       = 2000  // signals of a storm at least
+			most       = 20000 // and at most: it ends soon where the subject has stopped
 			minClients = 120
 			maxStorms  = 100
 			maxRounds  = 100 // of clients while one storm goes on
@@ -30,7 +31,7 @@ var handlerSafety = judge.Check{
 		sent, clients := 0, 0
 		storm := func(come func() error) {
 			f := &fault.Storm{MayIdle: true, Storm: rig.Storm{
-				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: all, Count: each}}
+				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: all, Count: most}}
 			c.Apply(f)
 			var failed error
 			for round := 0; round < maxRounds && failed == nil && (round == 0 || f.Sent() < each); round++ {
