@@ -22,16 +22,17 @@ var handlerSafety = judge.Check{
 		}
 		const (
 			all        = 20000
-			each       = 2000  // signals of a storm at least
-			most       = 20000 // and at most: it ends soon where the subject has stopped
-			minClients = 120
+			rate       = 60000     // a second
+			each       = rate / 10 // signals of a storm at least
+			most       = rate      // and at most: it ends soon where the subject has stopped
+			minClients = 180
 			maxStorms  = 100
 			maxRounds  = 100 // of clients while one storm goes on
 		)
 		sent, clients := 0, 0
 		storm := func(come func() error) {
 			f := &fault.Storm{MayIdle: true, Storm: rig.Storm{
-				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: all, Count: most}}
+				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: rate, Count: most}}
 			c.Apply(f)
 			var failed error
 			for round := 0; round < maxRounds && failed == nil && (round == 0 || f.Sent() < each); round++ {
