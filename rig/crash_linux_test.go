@@ -115,6 +115,7 @@ func TestCrashSignalOfTheRigIsNoCrash(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			NeedPrograms(t, "sleep")
 			p := New(t).NewHost("h").MustStart(Exec("sleep", "1000"))
 			send(t, p)
 			exit, err := p.Wait(t.Context())

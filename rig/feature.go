@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 )
 
@@ -105,6 +106,17 @@ func SkipIfMissing(tb TB, err error) {
 			r.skipMissing(missing)
 		}
 		tb.Skip(err)
+	}
+}
+
+// NeedPrograms skips the test, as [SkipIfMissing] does, where a program that it starts is not
+// installed; the feature that is missing has the program's name.
+func NeedPrograms(tb TB, names ...string) {
+	tb.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			SkipIfMissing(tb, &MissingError{Feature: Feature(name), Err: err, Remedy: "install the program"})
+		}
 	}
 }
 

@@ -31,8 +31,11 @@ type Hogs struct {
 	err     error
 }
 
-// hogged is how much processor time each hog has used when it counts as
-// started: two of the kernel's ticks, more than a start takes.
+// hogAtWork is the name of a hog that has been started, however long that took.
+const hogAtWork = "rig:hog at work"
+
+// hogged is how much processor time each hog has used since then when it counts as
+// started: two of the kernel's ticks.
 const hogged = 20 * time.Millisecond
 
 // StartHogs keeps the machine busy: each of n processes computes without a
@@ -74,14 +77,21 @@ func (h *Hogs) start(ctx context.Context, n int, processors []int) error {
 		}
 		h.hogs = append(h.hogs, hog)
 	}
+	began := map[int]time.Duration{} // what each had used when it began to work
 	return Await(ctx, "hogs at work", func() (bool, string, error) {
 		all, err := h.Processes()
+		working := err == nil
 		for _, hog := range all {
-			if hog.CPUTime < hogged {
-				return false, all.String(), err
+			if hog.Name != hogAtWork {
+				working = false
+				continue
 			}
+			if _, known := began[hog.PID]; !known {
+				began[hog.PID] = hog.CPUTime
+			}
+			working = working && hog.CPUTime >= began[hog.PID]+hogged
 		}
-		return err == nil, all.String(), err
+		return working, all.String(), err
 	})
 }
 
@@ -126,6 +136,7 @@ func hogMain(args []string) int {
 	if err != nil || machine.StayOn(processor) != nil {
 		return 2
 	}
+	program.SetProcessName(hogAtWork)
 	for n := 0; ; n++ {
 		if n < 0 {
 			n = 0

@@ -149,6 +149,7 @@ func TestLimitAboveTheHardOne(t *testing.T) {
 // TestFirstLimits are those of a program that changes none; that of the Go runtime is another.
 func TestFirstLimits(t *testing.T) {
 	t.Parallel()
+	NeedPrograms(t, "sleep")
 	host := New(t).NewHost("h")
 	_, err := host.FirstLimits()
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -21,6 +21,7 @@ import (
 // TestHostsProcessesSeeThemselvesOnly: numbers of their own, in a /proc of their own.
 func TestHostsProcessesSeeThemselvesOnly(t *testing.T) {
 	t.Parallel()
+	NeedPrograms(t, "sh", "readlink")
 	lab := New(t)
 	a, b := lab.NewHost("a"), lab.NewHost("b")
 	neighbour := startReady(t, b, Program("stubborn"))
@@ -50,6 +51,7 @@ func TestHostsProcessesSeeThemselvesOnly(t *testing.T) {
 // TestOrphansAreReapedByTheirHost: a child whose parent ended leaves no zombie.
 func TestOrphansAreReapedByTheirHost(t *testing.T) {
 	t.Parallel()
+	NeedPrograms(t, "sh", "sleep")
 	host := New(t).NewHost("h")
 	p := host.MustStart(Exec("sh", "-c", "sleep 0.05 & sleep 0.05 &"))
 	_, err := p.Wait(t.Context())
@@ -123,6 +125,7 @@ func breeding(args []string) int {
 // processes at one instant, and others do not notice.
 func TestCrowdIsEnded(t *testing.T) {
 	t.Parallel()
+	NeedPrograms(t, "sh", "sleep")
 	lab := New(t)
 	a, b := lab.NewHost("a"), lab.NewHost("b")
 	sentinel := startReady(t, b, Program("stubborn"))
@@ -149,6 +152,7 @@ func TestCrowdIsEnded(t *testing.T) {
 // TestHostLimitsItsNumbers: the kernel has none left at some point, guard or not.
 func TestHostLimitsItsNumbers(t *testing.T) {
 	t.Parallel()
+	NeedPrograms(t, "cat")
 	if !population.LimitsNumbers() {
 		t.Skip("this kernel has no limit for a PID namespace: Linux 6.14 has")
 	}

@@ -148,6 +148,7 @@ func becoming(args []string) int {
 // a file there, and so does what it starts.
 func TestCapabilitiesOfAnotherUser(t *testing.T) {
 	t.Parallel()
+	NeedPrograms(t, "sh", "cat", "grep")
 	_, err := credentialOf("nobody")
 	SkipIfMissing(t, err)
 	private := t.TempDir()

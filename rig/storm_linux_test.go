@@ -93,6 +93,7 @@ func TestStormOfStopSignalsHeals(t *testing.T) {
 // TestStormEndsWithItsTarget before it has sent its count.
 func TestStormEndsWithItsTarget(t *testing.T) {
 	t.Parallel()
+	NeedPrograms(t, "sleep")
 	lab := New(t)
 	// Not a Go program, whose handler unblocks the signal before it ends the process: a flood
 	// of the signal may then overflow the signal stack, which is a SIGSEGV.

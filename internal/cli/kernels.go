@@ -40,7 +40,7 @@ func (o *kernelOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.jobs, "jobs", "", "what each kernel does: `probes,binds,card`; without it all, and with a command the card")
 	f.StringVar(&o.probes, "probes", "", "ask only these `PROBES`, such as K15,K17")
 	f.StringVar(&o.with, "with", "", "further `FILES` and directories that the command needs, separated by commas")
-	f.StringVar(&o.tests, "tests", "", "run these `FILES`, test binaries of Go, on each kernel, separated by commas")
+	f.StringVar(&o.tests, "tests", "", "run these `FILES`, test binaries of Go, on each kernel, separated by commas; a shell and what tests often start are there")
 	f.StringVar(&o.testRun, "run", "", "run only the tests of -tests that match this `PATTERN`, as -test.run")
 	f.StringVar(&o.table, "json", "", "write the table as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md")
 	f.DurationVar(&o.limit, "limit", 5*time.Minute, "end each job of a kernel after this `TIME`")
@@ -130,6 +130,9 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 		}
 		plan.Jobs = append(plan.Jobs, job)
 		plan.Files = append(plan.Files, file)
+	}
+	if o.tests != "" {
+		plan.Files = append(plan.Files, testPrograms()...)
 	}
 	columns := plan.Run(ctx)
 	subject := ""

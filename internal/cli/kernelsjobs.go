@@ -104,6 +104,16 @@ func (o *kernelOptions) testFiles() (files []string) {
 	return files
 }
 
+// testPrograms are those of this machine that tests often start.
+func testPrograms() (paths []string) {
+	for _, name := range []string{"sh", "cat", "env", "grep", "ls", "readlink", "sleep", "sort", "tr", "true"} {
+		if path, err := exec.LookPath(name); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
 // jobArgs are the arguments of this binary that do a job on one kernel.
 func (o *kernelOptions) jobArgs(job string) []string {
 	args := []string{"kernels", "-on", kernels.Host, "-lines", "-jobs", job}

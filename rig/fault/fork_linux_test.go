@@ -54,6 +54,7 @@ func TestNoFork(t *testing.T) {
 // TestNoForkReapsOrphans: the init of the host goes on meanwhile.
 func TestNoForkReapsOrphans(t *testing.T) {
 	t.Parallel()
+	rig.NeedPrograms(t, "sh", "sleep")
 	host := rig.New(t).NewHost("h")
 	parent := host.MustStart(rig.Exec("sh", "-c", "sleep 1000 & sleep 1000 & exec sleep 1001"))
 	family, err := host.AwaitProcesses(t.Context(), "three processes", func(l rig.ProcessInfos) bool {

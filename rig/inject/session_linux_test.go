@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -258,6 +257,7 @@ func TestStartErrors(t *testing.T) {
 func TestSubjectIsAsWithoutTheFilter(t *testing.T) {
 	t.Parallel()
 	signal.Ignore(syscall.SIGWINCH) // which the rig's children inherit
+	rig.NeedPrograms(t, "sh", "ls", "cat", "tr", "env", "sort", "readlink", "grep")
 	host := rig.New(t).NewHost("h")
 	show := "ls /proc/$$/fd; cat /proc/$$/limits; tr '\\0' '\\n' </proc/$$/cmdline; pwd; env | sort; readlink /proc/$$/ns/net; " +
 		"exec grep -E '^(Name|Sig[PBIC]|Shd|Cap|NoNew|[UG]id|Groups|Umask)' /proc/self/status"
@@ -384,9 +384,7 @@ func TestDynamicPrograms(t *testing.T) {
 		{Args: []string{"python3", "-c", "import sys\nfor line in sys.stdin: sys.stdout.write(line); sys.stdout.flush()"}, Stdin: true},
 	} {
 		t.Run(c.Args[0], func(t *testing.T) {
-			if _, err := exec.LookPath(c.Args[0]); err != nil {
-				rig.SkipIfMissing(t, &rig.MissingError{Feature: rig.Feature(c.Args[0]), Err: err, Remedy: "install the program"})
-			}
+			rig.NeedPrograms(t, c.Args[0])
 			s := start(t, host, c, "read", "write")
 			_, err := fmt.Fprintln(s.Process.Stdin, "one")
 			require.NoError(t, err)
@@ -453,6 +451,7 @@ func TestRuleThatKills(t *testing.T) {
 // TestNothingLeaks compares goroutines and descriptors before and after. It is
 // not parallel.
 func TestNothingLeaks(t *testing.T) {
+	rig.NeedPrograms(t, "sh")
 	host := rig.New(t).NewHost("h")
 	count := func() (fds, goroutines int) {
 		entries, err := os.ReadDir("/proc/self/fd")
@@ -499,6 +498,7 @@ func TestShimNeedsTheRig(t *testing.T) {
 // TestCancelledStart gives up at once and leaves no process.
 func TestCancelledStart(t *testing.T) {
 	t.Parallel()
+	rig.NeedPrograms(t, "cat")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := inject.Start(ctx, rig.New(t).NewHost("h"), rig.Exec("cat"), "read")

@@ -93,4 +93,3 @@ func ListThreads(int) ([]int, error) { return nil, errUnsupported }
 
 // DescribeThreads returns nothing.
 func DescribeThreads(int) string { return "" }
-
