@@ -225,3 +225,15 @@ func TestTablesOfKernels(t *testing.T) {
 	_, err := os.Stat(filepath.Join(dir, "merged.md"))
 	assert.NoError(t, err)
 }
+
+// TestLackedFeaturesAreTheRigs: the driver of kernels knows the features of the rig by name only.
+func TestLackedFeaturesAreTheRigs(t *testing.T) {
+	lacks, err := kernels.Lacks("1.0", strings.NewReader(""))
+	require.NoError(t, err)
+	var all []string
+	for _, f := range []rig.Feature{rig.FeatureIPv6, rig.FeatureSockDestroy, rig.FeatureProcSyscall, rig.FeatureTimeNamespace, rig.FeaturePIDMax,
+		rig.FeatureNftables, rig.FeatureConntrack, rig.FeaturePacketSocket, rig.FeatureNetem, rig.FeatureTBF} {
+		all = append(all, string(f))
+	}
+	assert.Equal(t, all, lacks)
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -82,7 +83,42 @@ func listKernels(out *output) (int, error) {
 		return statusRight, nil
 	}
 	for _, k := range all {
-		fmt.Fprintf(out, "%-16s %s\n", k.Name, strings.Join(kernels.KnownBugs(k.Name), "; "))
+		lacks, err := lacksOf(k)
+		if err != nil {
+			return statusUnable, err
+		}
+		name := k.Name
+		for _, line := range append(lacks, kernels.KnownBugs(k.Name)...) {
+			fmt.Fprintf(out, "%-16s %s\n", name, line)
+			name = ""
+		}
+		if name != "" {
+			fmt.Fprintln(out, name)
+		}
 	}
 	return statusRight, nil
+}
+
+// lacksOf says in a line, or none, which features of package rig a kernel lacks.
+func lacksOf(k archive.Kernel) (lines []string, err error) {
+	var config io.Reader // none where the kernel came without one
+	if k.Config != "" {
+		f, err := os.Open(k.Config)
+		if err != nil {
+			return nil, fmt.Errorf("read the configuration of %s: %w", k.Name, err)
+		}
+		defer f.Close()
+		config = f
+	}
+	lacks, err := kernels.Lacks(k.Name, config)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of %s: %w", k.Name, err)
+	}
+	switch {
+	case len(lacks) == 0:
+		return nil, nil
+	case config == nil:
+		return []string{"lacks " + strings.Join(lacks, ", ") + " by its release; its configuration is not here"}, nil
+	}
+	return []string{"lacks " + strings.Join(lacks, ", ")}, nil
 }
