@@ -5,6 +5,7 @@ package checks
 import (
 	"sync"
 	"syscall"
+	"time"
 
 	"forkrig/dialogue"
 	"forkrig/judge"
@@ -47,7 +48,8 @@ var signalStorm = judge.Check{
 			toWorkers := onWorkers.Sent()
 			return onListener.Sent() >= many && (toWorkers >= many || toWorkers == 0) // 0: it has no workers
 		}
-		for round := 0; failed == nil && (round == 0 || round < maxRounds && !enough()); round++ {
+		began := time.Now()
+		for round := 0; failed == nil && (round == 0 || round < maxRounds && !enough() && time.Since(began) < rig.Scaled(longestStorm)); round++ {
 			failed = converse(c)
 		}
 		listenerStorm, err := onListener.Result()
@@ -70,6 +72,9 @@ var signalStorm = judge.Check{
 		c.Note("%d signals to the listener, %d to workers", listenerStorm.Sent, workerStorm.Sent)
 	},
 }
+
+// longestStorm is how long a storm goes on at a server that makes its clients wait.
+const longestStorm = 10 * time.Second
 
 // converse lets clients converse while a storm goes on.
 func converse(c *judge.Case) error {
