@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	".": {"internal", "client", "server", "kernels/boot", "rig"},
 	"internal/cli": {"internal/doctor", "dialogue", "judge", "checks", "search", "scorecard", "rig",
 		"kernels", "kernels/archive", "kernels/boot", "kernels/probes"},
-	"internal/doctor":     {"rig"},
+	"internal/doctor":     {"kernels/probes", "rig"},
 	"scenarios":           {},
 	"proofs":              {},
 	"search":              {"dialogue", "judge", "scorecard", "rig"},

@@ -5,8 +5,9 @@
 //
 // It looks twice. Signs (signs.go) are what can be read without a sandbox: the kernel's
 // release, capabilities, sysctls, limits. Probes (probes.go) each use one feature in a
-// small lab in a sandbox. A probe counts more than a sign: where a host and a process
-// work, no sign can say that nothing runs.
+// small lab in a sandbox. A probe counts more than a sign: where a host and a process work,
+// no sign can say that nothing runs. Facts (facts.go) are what the kernel does to every server,
+// and a verdict should not blame a server for.
 //
 // [Main] is called in two processes, as every function is that calls [rig.Sandboxed]: the
 // first reads the signs and hands them to the second in [signsEnv]. The second, in the

@@ -27,7 +27,7 @@ func tryAll(tb rig.TB, tell func(finding)) {
 	ctx, cancel := context.WithTimeout(tb.Context(), 2*rig.Patience())
 	defer cancel()
 	working := map[string]bool{"": true}
-	for _, p := range probes {
+	for _, p := range features {
 		if !working[p.needs] {
 			continue
 		}
@@ -40,6 +40,7 @@ func tryAll(tb rig.TB, tell func(finding)) {
 			return
 		}
 	}
+	askFacts(ctx, tell)
 }
 
 // probe tries one feature.
@@ -52,8 +53,8 @@ type probe struct {
 	try    func(ctx context.Context, l *lab) error
 }
 
-// probes are tried in this order. The essential ones come first.
-var probes = []probe{
+// features are tried in this order. The essential ones come first.
+var features = []probe{
 	{"host", "two hosts, a link and a connection over IPv4", nothingRuns,
 		"give CAP_SYS_ADMIN and CAP_NET_ADMIN, and use a kernel with CONFIG_VETH and CONFIG_INET_DIAG",
 		"", func(ctx context.Context, l *lab) error { return l.connect(ctx, rig.IPv4) }},
