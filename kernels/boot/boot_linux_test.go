@@ -121,7 +121,7 @@ func TestJobs(t *testing.T) {
 			assert.Equal(t, []any{status, output, err}, []any{s, o, e}, r.Results[i].Name)
 		}
 		same(0, 3, "hello from the guest\n", "")
-		same(1, 0, "dir /proc\nrelease true "+r.Release+"\nwrite <nil> <nil>\nis there "+file+" true\ndial <nil>\nuser namespace true\nscore 0 <nil>\n", "")
+		same(1, 0, "dir /proc\nrelease true "+r.Release+"\nwrite <nil> <nil>\nis there "+file+" true\ndial <nil>\nuser namespace true\nat most 4096 threads true <nil>\nscore 0 <nil>\n", "")
 		assert.NoFileExists(t, "/file-of-a-guest")
 
 		flood := r.Results[2]

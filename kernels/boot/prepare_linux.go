@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -51,9 +53,27 @@ func prepare(p plan) error {
 	note("name the guest", unix.Sethostname([]byte("guest")))
 	note("bring lo up", loopbackUp())
 	note("raise the limit of descriptors", syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: softFiles, Max: hardFiles}))
+	note("bound its processes", boundThreads())
 	// The kernel ends a job where memory runs out, not this process (proc_pid_oom_score_adj(5)).
 	note("protect the first process", os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0))
 	return errors.Join(errs...)
+}
+
+// maxThreads is how many processes and threads a guest has at most: each of User-mode Linux is a process
+// of this machine.
+const maxThreads = 4096
+
+// boundThreads lowers the kernel's own limit, which goes by the memory (kernel.threads-max, fork_init).
+func boundThreads() error {
+	const path = "/proc/sys/kernel/threads-max"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if now, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && now <= maxThreads {
+		return nil
+	}
+	return os.WriteFile(path, []byte(strconv.Itoa(maxThreads)), 0)
 }
 
 // The limits of descriptors that a login session has on a usual machine.
