@@ -20,6 +20,7 @@ import (
 type preliminary struct {
 	profile Profile
 	absent  error            // why it cannot be judged in this family
+	again   *scorecard.Cause // what the cause of that is if it was started before, in another family
 	cause   *scorecard.Cause // what keeps most checks from judging; nil where nothing does
 	serial  bool             // a second instance does not start while one lives in another lab
 }
@@ -67,7 +68,24 @@ func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool
 			profile = profile.join(trials[i].profile)
 		}
 	}
+	for family, p := range found {
+		if cause := sameRestart(p, trials); cause != nil {
+			found[family] = preliminary{cause: cause}
+		}
+	}
 	return profile, found
+}
+
+// sameRestart returns the cause why a subject that was started in one family does not start again,
+// where it has not started in this family for the same reason, such as a PID file that it left.
+func sameRestart(p preliminary, trials []preliminary) *scorecard.Cause {
+	for _, other := range trials {
+		if p.again != nil && other.cause != nil && other.cause.Stimulus == scorecard.Restart &&
+			scorecard.MaskWords(p.again.Text) == scorecard.MaskWords(other.cause.Text) {
+			return other.cause
+		}
+	}
+	return nil
 }
 
 // try makes the preliminary trial in one family.
@@ -77,7 +95,7 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 		c.build(tb)
 		s, err := c.TryStart(Launch{Watched: true})
 		if err != nil {
-			p.absent = err
+			p.absent, p.again = err, c.restartCause(err)
 			return
 		}
 		p.profile, err = c.profile()
@@ -222,6 +240,16 @@ func (c *Case) unservedCause(stimulus scorecard.Stimulus, err error) *scorecard.
 	return cause
 }
 
+// restartCause is the cause where the subject does not listen when it is started again.
+func (c *Case) restartCause(err error) *scorecard.Cause {
+	c.Did(scorecard.Restart)
+	cause := &scorecard.Cause{Text: "the server does not listen when it is started again: " + StartFailure(err), Stimulus: scorecard.Restart}
+	if end := c.end(); end != nil {
+		*cause = scorecard.NewCause(*end, scorecard.Restart)
+	}
+	return cause
+}
+
 // startsElsewhere starts the subject in a lab of its own while the first instance lives, and
 // otherwise when that has ended.
 func (c *Case) startsElsewhere(tb rig.TB) (cause *scorecard.Cause, serial bool) {
@@ -232,11 +260,7 @@ func (c *Case) startsElsewhere(tb rig.TB) (cause *scorecard.Cause, serial bool) 
 			if _, err = again.TryStart(Launch{}); err == nil {
 				return
 			}
-			again.Did(scorecard.Restart)
-			cause = &scorecard.Cause{Text: "the server does not listen when it is started again: " + StartFailure(err), Stimulus: scorecard.Restart}
-			if end := again.end(); end != nil {
-				*cause = scorecard.NewCause(*end, scorecard.Restart)
-			}
+			cause = again.restartCause(err)
 		})
 		if err == nil && (trial.Failed || trial.Skipped) {
 			err = errors.New(strings.TrimSpace(trial.Log))

@@ -165,6 +165,20 @@ func TestPreliminaryTrial(t *testing.T) {
 	}
 }
 
+// TestFileOfTheOtherFamily: a file that was left in one family keeps the subject from starting in the
+// other one, which is the same cause and no lack of that family.
+func TestFileOfTheOtherFamily(t *testing.T) {
+	t.Parallel()
+	results, causes := judged(t, "leaves a file", rig.Families[:], visits)
+	require.Len(t, causes, 1)
+	assert.Equal(t, "the server ends with status 4 when it is started again", causes[0].Text)
+	assert.Len(t, causes[0].Families, 2)
+	require.Len(t, results, 2)
+	for _, r := range results {
+		assert.Equal(t, []any{scorecard.Skip, 1, "not judged: see cause 1"}, []any{r.Verdict, r.CauseID, r.Reason})
+	}
+}
+
 // TestPreliminaryTrialThatIsEnded: the end of the run is no fault of the subject.
 func TestPreliminaryTrialThatIsEnded(t *testing.T) {
 	t.Parallel()
