@@ -32,6 +32,7 @@ type Job struct {
 	Args  []string
 	Limit time.Duration // 0 is [boot.DefaultLimit]
 	Test  string        // the path of a test binary of Go, "" for this binary
+	Env   []string      // of a guest, beside what every guest has, as "name=value"; this machine's job has all of it
 }
 
 // argv is the command line of the job.
@@ -133,7 +134,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 	c.Found = kernel.Name
 	guest := boot.Guest{Files: p.Files}
 	for _, job := range p.Jobs {
-		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: job.argv(), Limit: job.Limit})
+		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: job.argv(), Limit: job.Limit, Env: job.Env})
 	}
 	var now *hearer
 	var began time.Time // of the job that runs

@@ -20,6 +20,7 @@ import (
 	"forkrig/kernels/archive"
 	"forkrig/kernels/boot"
 	"forkrig/kernels/probes"
+	"forkrig/rig"
 	"forkrig/scorecard"
 )
 
@@ -127,6 +128,11 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 		job := kernels.Job{Name: filepath.Base(file), Test: file, Limit: o.limit, Args: []string{"-test.v", "-test.timeout=" + o.limit.String()}}
 		if o.testRun != "" {
 			job.Args = append(job.Args, "-test.run="+o.testRun)
+		}
+		for _, name := range []string{rig.RequireEnv, rig.TimeScaleEnv} { // what is required here is required there
+			if value, set := os.LookupEnv(name); set {
+				job.Env = append(job.Env, name+"="+value)
+			}
 		}
 		plan.Jobs = append(plan.Jobs, job)
 		plan.Files = append(plan.Files, file)
