@@ -5,6 +5,7 @@ package rig
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"forkrig/rig/internal/population"
+	"forkrig/rig/internal/program"
 	"forkrig/rig/observe"
 )
 
@@ -63,6 +65,22 @@ func TestOrphansAreReapedByTheirHost(t *testing.T) {
 		n, _ := observe.CountProcesses(people.Proc())
 		return n == 1, fmt.Sprint(n, " processes"), nil
 	}))
+}
+
+// TestInitOfNoHost: started by hand it does nothing to the processes around it.
+func TestInitOfNoHost(t *testing.T) {
+	t.Parallel()
+	victim := exec.Command("/proc/self/exe")
+	victim.Args[0] = program.Arg0("stubborn")
+	require.NoError(t, victim.Start())
+	init := program.Command(population.Program, "h") // its standard input is at its end
+	output, err := init.CombinedOutput()
+	require.Error(t, err)
+	assert.Equal(t, 2, init.ProcessState.ExitCode())
+	assert.Contains(t, string(output), "is started by a lab only")
+	require.NoError(t, victim.Process.Signal(syscall.Signal(0)), "it lives")
+	require.NoError(t, victim.Process.Kill())
+	_ = victim.Wait()
 }
 
 // murderous sends every signal to its host's init, and kills everybody whom it may.

@@ -289,6 +289,10 @@ func (p *Population) enter() error {
 // end it. So the Go runtime has one processor and no garbage collection: what remains
 // of it is the main thread, and the runtime's own, which exist already.
 func Main(args []string) int {
+	if os.Getpid() != 1 { // what it does to all processes is for those of a namespace of its own
+		fmt.Fprintln(os.Stderr, "forkrig: the init of a host is started by a lab only")
+		return 2
+	}
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(-1)
 	ignoreSignals()
