@@ -202,8 +202,35 @@ func (b *binder) sockaddr(address netip.Addr) syscall.Sockaddr {
 }
 
 // leaveTimeWait lets a connection to a listener like that end in TIME_WAIT on
-// the listener's side, and closes the listener.
-func (b *binder) leaveTimeWait(asked binding) error {
+// the listener's side, and closes the listener. Once on a busy machine the kernel showed no
+// TIME_WAIT: so it tries again on another port.
+func (b *binder) leaveTimeWait(asked binding) (err error) {
+	const tries, next = 3, 100
+	for range tries {
+		if err = b.connectAndLeave(asked); err == nil {
+			err = b.awaitTimeWait()
+		}
+		if !errors.Is(err, rig.ErrNotObserved) || b.context.Err() != nil {
+			return err
+		}
+		b.port += next
+	}
+	return err
+}
+
+// awaitTimeWait waits until a connection in TIME_WAIT is all that is left of the port.
+func (b *binder) awaitTimeWait() error {
+	ctx, cancel := context.WithTimeout(b.context, rig.Scaled(rig.Settling))
+	defer cancel()
+	_, err := b.host.AwaitSockets(ctx, "TIME_WAIT for the self-test", func(all rig.Sockets) bool {
+		here := all.On(uint16(b.port))
+		return len(here) == 1 && here[0].State == rig.TimeWait
+	})
+	return err
+}
+
+// connectAndLeave makes a connection to a listener that it closes, and ends it on the listener's side first.
+func (b *binder) connectAndLeave(asked binding) error {
 	listener, err := b.open(asked)
 	if err != nil {
 		return err
@@ -232,14 +259,6 @@ func (b *binder) leaveTimeWait(asked binding) error {
 			return fmt.Errorf("read the end of the stream: %d bytes, %v", n, err)
 		}
 		return nil
-	})
-	if err != nil {
-		return err
-	}
-	b.close()
-	_, err = b.host.AwaitSockets(b.context, "TIME_WAIT for the self-test", func(all rig.Sockets) bool {
-		here := all.On(uint16(b.port))
-		return len(here) == 1 && here[0].State == rig.TimeWait
 	})
 	return err
 }

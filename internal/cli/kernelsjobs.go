@@ -104,12 +104,18 @@ func (o *kernelOptions) testFiles() (files []string) {
 	return files
 }
 
+// scriptShell is the interpreter that scripts name.
+const scriptShell = "/bin/sh"
+
 // testPrograms are those of this machine that tests often start.
 func testPrograms() (paths []string) {
 	for _, name := range []string{"sh", "cat", "env", "grep", "ls", "readlink", "sleep", "sort", "tr", "true"} {
 		if path, err := exec.LookPath(name); err == nil {
 			paths = append(paths, path)
 		}
+	}
+	if _, err := os.Stat(scriptShell); err == nil {
+		paths = append(paths, scriptShell)
 	}
 	return paths
 }

@@ -56,6 +56,7 @@ func TestNoForkReapsOrphans(t *testing.T) {
 	t.Parallel()
 	rig.NeedPrograms(t, "sh", "sleep")
 	host := rig.New(t).NewHost("h")
+	require.NoError(t, noFork(t, host).Heal(t.Context())) // where it cannot be, nothing is started
 	parent := host.MustStart(rig.Exec("sh", "-c", "sleep 1000 & sleep 1000 & exec sleep 1001"))
 	family, err := host.AwaitProcesses(t.Context(), "three processes", func(l rig.ProcessInfos) bool {
 		return len(l.Where(func(i rig.ProcessInfo) bool { return i.Name == "sleep" })) == 3

@@ -4,6 +4,7 @@ package fault_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,10 +135,12 @@ func TestRelayPassesEverything(t *testing.T) {
 		assert.Greater(t, back.Packets.Load(), int64(bytes/longest))
 
 		n := w.numbered(w.a, w.b)
-		for range 5 {
+		var got []uint32
+		for range 5 { // as many as a receive buffer of 208 KiB holds (net.core.rmem_default)
 			n.send(40, 1000)
+			got = append(got, n.receive(40)...)
 		}
-		assert.Equal(t, upTo(200), n.receive(200))
+		assert.Equal(t, upTo(200), got)
 		n.send(1, 9000) // in fragments
 		n.receive(1)
 		assert.Empty(t, n.rest())
@@ -176,12 +180,33 @@ func TestRelayComesAndGoes(t *testing.T) {
 				}
 			}
 		})
+		// They are read meanwhile: a receive buffer holds 200 or so (net.core.rmem_default).
+		var got []uint32
+		var come atomic.Uint32
+		end := make(chan error, 1)
+		go func() {
+			buffer := make([]byte, 1<<16)
+			for {
+				size, err := n.to.Read(buffer)
+				if err != nil {
+					end <- err
+					return
+				}
+				got = append(got, binary.BigEndian.Uint32(buffer[size-4:size]))
+				come.Add(1)
+			}
+		}()
 		for i := range 10 {
 			w.heal(w.apply(fault.Impairment{Link: w.link, From: w.a, Delay: time.Duration(i%2) * 5 * time.Millisecond}))
 		}
 		close(halt)
 		sending.Wait()
-		got := n.receive(int(sent))
+		awaitErr := rig.Await(t.Context(), "all datagrams", func() (bool, string, error) {
+			return come.Load() >= sent, fmt.Sprintf("%d of %d", come.Load(), sent), nil
+		})
+		require.NoError(t, n.to.SetReadDeadline(time.Now()))
+		require.ErrorIs(t, <-end, os.ErrDeadlineExceeded)
+		require.NoError(t, awaitErr)
 		n.next = sent
 		assert.Empty(t, n.rest())
 		slices.Sort(got)
