@@ -10,6 +10,7 @@ type ThreadUse struct {
 	Running time.Duration // as [ReadScheduled] counts it
 	Waiting time.Duration // the kernel adds a wait when it is over
 	Sleeps  uint64        // as [ReadWakeups] counts them
-	// Wants says whether it runs or waits for a processor now.
+	// Wants says whether it goes on by itself now: it runs, or waits for a processor, a lock of the
+	// kernel or a disk (state D), or for a reader of what it writes.
 	Wants bool
 }

@@ -88,12 +88,23 @@ func hasThread(pid, tid int) bool {
 	return err == nil
 }
 
+// waitsInWrite says whether a thread waits in write(2) or writev(2), such as for room in the pipe of
+// its log. It needs the right to trace the process; without it the answer is no.
+func waitsInWrite(pid, tid int) bool {
+	text, err := os.ReadFile(pathOf(procRoot, pid, "task", strconv.Itoa(tid), "syscall"))
+	if err != nil {
+		return false
+	}
+	b, _ := parseBlocked(string(text))
+	return b.name == "write" || b.name == "writev"
+}
+
 // ReadThreads returns what each thread of a process had of the processors, in order of
 // their numbers. Threads that end meanwhile are left out.
 func ReadThreads(pid int) (threads []ThreadUse, err error) {
 	var failed error
 	err = eachThread(procRoot, pid, func(thread ProcessInfo) bool {
-		use := ThreadUse{TID: thread.PID, Wants: thread.State == RunningState}
+		use := ThreadUse{TID: thread.PID, Wants: isAwake(thread.State) || waitsInWrite(pid, thread.PID)}
 		if use.Sleeps, failed = readSleeps(pid, thread.PID); isGone(failed) {
 			failed = nil
 			return true
