@@ -25,6 +25,7 @@ var signalStorm = judge.Check{
 			Signals:       append(s.NeutralSignals(), syscall.SIGSTOP, syscall.SIGCONT),
 			Targets:       s.ListenerTargets(),
 			RatePerSecond: 2000,
+			Duration:      rig.Scaled(longestStorm), // during a storm no subject is seen to be stuck
 		}
 		onListener := &fault.Storm{Storm: storm, MayIdle: true}
 		c.Apply(onListener)

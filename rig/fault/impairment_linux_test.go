@@ -167,22 +167,30 @@ func TestRelayComesAndGoes(t *testing.T) {
 		var sending sync.WaitGroup
 		halt := make(chan struct{})
 		var sent uint32
+		var come atomic.Uint32
 		sending.Go(func() {
-			for sent = 0; sent < all; sent++ {
+			for sent = 0; sent < all; {
+				const underWay = 100 // a receive buffer holds 200 or so (net.core.rmem_default)
+				if sent-come.Load() >= underWay {
+					select {
+					case <-halt:
+						return
+					case <-time.After(20 * time.Microsecond):
+					}
+					continue
+				}
 				if _, err := n.from.Write(binary.BigEndian.AppendUint32(pattern(96), sent)); err != nil {
 					return
 				}
+				sent++
 				select {
 				case <-halt:
-					sent++
 					return
 				case <-time.After(20 * time.Microsecond):
 				}
 			}
 		})
-		// They are read meanwhile: a receive buffer holds 200 or so (net.core.rmem_default).
 		var got []uint32
-		var come atomic.Uint32
 		end := make(chan error, 1)
 		go func() {
 			buffer := make([]byte, 1<<16)
