@@ -1,7 +1,7 @@
 # Targets for people and for CI: .ci/run and the workflows call the ci targets. `make help`
 # lists all of them.
 .DEFAULT_GOAL := help
-.PHONY: help scenarios proofs checks defects search-matrix soak subjects kernels test race flake flake-subjects lint bench fuzz \
+.PHONY: help scenarios proofs checks defects search-matrix soak subjects kernels kernel-tests test race flake flake-subjects lint bench fuzz \
 	ci ci-root ci-rootless ci-subjects ci-kernels ci-features clean
 
 GO          ?= go
@@ -78,6 +78,18 @@ CHOSEN_KERNELS := $(filter-out all-defaults,$(subst $(comma), ,$(KERNELS)))
 kernels: bin/forkrig ## fetch KERNELS='6.12 uml:7.2 host' (or the default ones) and say what differs; the tables are KERNELSFILE and its .md; ARGS='-- COMMAND…'
 	bin/forkrig kernels fetch $(CHOSEN_KERNELS) || echo 'not fetched: the kernels that are here are asked'
 	bin/forkrig kernels $(if $(CHOSEN_KERNELS),-on $(subst $(empty) ,$(comma),$(CHOSEN_KERNELS))) -json $(KERNELSFILE) $(ARGS)
+
+# These kernels have netem, which many machines have not.
+TESTED_KERNELS  := 6.12 7.3
+TESTED_PACKAGES := rig rig/fault rig/inject rig/observe
+kernel-tests: bin/forkrig ## run the tests of the rig on the kernels 6.12 and 7.3, those of netem among them (15 minutes without KVM)
+	bin/forkrig kernels fetch $(TESTED_KERNELS)
+	for package in $(TESTED_PACKAGES); do \
+		CGO_ENABLED=0 $(GO) test -c -o bin/$$(basename $$package).test ./$$package || exit; \
+	done
+	FORKRIG_REQUIRE=ipv6,users,sock-destroy,proc-syscall,time-namespace,nftables,conntrack,packet-socket,netem,tbf \
+		bin/forkrig kernels -on $(subst $(empty) ,$(comma),$(TESTED_KERNELS)) -limit 15m $(ARGS) \
+		-tests $(subst $(empty) ,$(comma),$(foreach p,$(TESTED_PACKAGES),bin/$(notdir $(p)).test)) -json bin/kernel-tests.json
 
 test: ## vet, build and test everything with your own privileges
 	$(GO) vet ./...
