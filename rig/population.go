@@ -144,7 +144,7 @@ func (h *Host) guard(people *population.Population) (stop func()) {
 		}
 		h.crowds.Add(1)
 		people.Kill() // at once: what follows may wait for a start that gets no processor
-		h.lab.Journal.Record(h.Name, "%d processes with %d threads run, more than the %d, or %d, that a host may have: all are ended",
+		h.lab.Journal.Record(h.Name, "%d processes with %d threads or more run, more than the %d, or %d, that a host may have: all are ended",
 			now.Processes, now.Threads, maxProcesses, maxThreads)
 		h.peopling.Lock() // so that nothing is started while they end
 		defer h.peopling.Unlock()

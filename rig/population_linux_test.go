@@ -62,7 +62,7 @@ func TestOrphansAreReapedByTheirHost(t *testing.T) {
 	require.NoError(t, err)
 	people := host.people
 	require.NoError(t, Await(t.Context(), "init alone", func() (bool, string, error) {
-		n, _ := observe.CountProcesses(people.Proc())
+		n, _ := observe.CountProcesses(people.Proc(), maxProcesses)
 		return n == 1, fmt.Sprint(n, " processes"), nil
 	}))
 }

@@ -85,7 +85,7 @@ func (o *Observer) guardCrowds() {
 
 func (o *Observer) countCrowd(c *crowd) {
 	var now Crowd
-	now.Processes, now.Threads = o.source.count(c.root)
+	now.Processes, now.Threads = o.source.count(c.root, c.most.Processes)
 	c.known = now
 	if now.Processes <= c.most.Processes && now.Threads <= c.most.Threads {
 		return

@@ -77,7 +77,7 @@ type source interface {
 	signals(pid int) (SignalMasks, error)
 	fds(pid int) (FDs, error)
 	machine() (threads, last int)
-	count(root string) (processes, threads int)
+	count(root string, most int) (processes, threads int)
 }
 
 // located is a process and the network namespace by which it belongs to a host.

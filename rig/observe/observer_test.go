@@ -64,7 +64,7 @@ func (s *slowSource) machine() (threads, last int) {
 	return s.threads, s.last
 }
 
-func (s *slowSource) count(string) (processes, threads int) {
+func (s *slowSource) count(string, int) (processes, threads int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts++

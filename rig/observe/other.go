@@ -24,11 +24,11 @@ type noSource struct{}
 func (noSource) read(time.Time, func(uint64) bool, func(uint64) bool) ([]located, error) {
 	return nil, errUnsupported
 }
-func (noSource) awake(int) (bool, error)               { return false, errUnsupported }
-func (noSource) signals(int) (SignalMasks, error)      { return SignalMasks{}, errUnsupported }
-func (noSource) fds(int) (FDs, error)                  { return nil, errUnsupported }
-func (noSource) machine() (threads, last int)          { return 0, 0 }
-func (noSource) count(string) (processes, threads int) { return 0, 0 }
+func (noSource) awake(int) (bool, error)                    { return false, errUnsupported }
+func (noSource) signals(int) (SignalMasks, error)           { return SignalMasks{}, errUnsupported }
+func (noSource) fds(int) (FDs, error)                       { return nil, errUnsupported }
+func (noSource) machine() (threads, last int)               { return 0, 0 }
+func (noSource) count(string, int) (processes, threads int) { return 0, 0 }
 
 func isGone(err error) bool                   { return errors.Is(err, os.ErrNotExist) }
 func signalName(signal syscall.Signal) string { return signal.String() }
@@ -66,7 +66,7 @@ func ReadTimedWait(int) (bool, error) { return false, errUnsupported }
 func ReadWaits(int, uint32) ([]Wait, error) { return nil, errUnsupported }
 
 // CountProcesses returns 0.
-func CountProcesses(string) (processes, threads int) { return 0, 0 }
+func CountProcesses(string, int) (processes, threads int) { return 0, 0 }
 
 // ReadEndurance fails.
 func ReadEndurance(ProcessInfo, uint32) (Endurance, error) { return Endurance{}, errUnsupported }
