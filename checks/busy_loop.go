@@ -95,7 +95,7 @@ type threadsUse struct {
 	awake int
 }
 
-// wants says whether a thread runs or waits for a processor now.
+// wants says whether a thread goes on by itself now, see [rig.ThreadUse].
 func (s threadsUse) wants() bool {
 	return slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool { return t.Wants })
 }

@@ -229,7 +229,7 @@ func (b *binder) awaitTimeWait() error {
 	return err
 }
 
-// connectAndLeave makes a connection to a listener that it closes, and ends it on the listener's side first.
+// connectAndLeave connects to a listener, closes the side of the listener first, and then everything else.
 func (b *binder) connectAndLeave(asked binding) error {
 	listener, err := b.open(asked)
 	if err != nil {

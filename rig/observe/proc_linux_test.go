@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // recordedStat is a line of /proc/PID/stat as Linux 6.18 wrote it.
@@ -303,6 +305,45 @@ func TestParseMachine(t *testing.T) {
 	assert.Equal(t, 98, threads)
 	threads, _ = newProcSource(t.TempDir(), 2).machine()
 	assert.Equal(t, math.MaxInt, threads)
+}
+
+// TestThreadThatWaitsForRoomGoesOn by itself when there is some; one that waits for bytes does not.
+func TestThreadThatWaitsForRoomGoesOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		wait  func(read, write int) error // in the kernel
+		end   func(read, write int) error // of that wait
+		wants bool
+	}{
+		"write": {func(_, write int) error { _, err := unix.Write(write, make([]byte, 1<<20)); return err },
+			func(read, _ int) error { return unix.Close(read) }, true},
+		"read": {func(read, _ int) error { _, err := unix.Read(read, make([]byte, 1)); return err },
+			func(_, write int) error { return unix.Close(write) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var pipe [2]int
+			require.NoError(t, unix.Pipe2(pipe[:], unix.O_CLOEXEC))
+			tid, ended := make(chan int, 1), make(chan error, 1)
+			go func() {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				tid <- unix.Gettid()
+				ended <- test.wait(pipe[0], pipe[1])
+			}()
+			waiter := <-tid
+			require.Eventually(t, func() bool {
+				text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", waiter))
+				b, _ := parseBlocked(string(text))
+				return err == nil && b.name == name
+			}, time.Minute, time.Millisecond, "it waits")
+			threads, err := ReadThreads(os.Getpid())
+			require.NoError(t, err)
+			i := slices.IndexFunc(threads, func(u ThreadUse) bool { return u.TID == waiter })
+			require.GreaterOrEqual(t, i, 0)
+			assert.Equal(t, test.wants, threads[i].Wants)
+			require.NoError(t, test.end(pipe[0], pipe[1]))
+			<-ended
+		})
+	}
 }
 
 // TestObserverOfThisMachine reads a real process.

@@ -11,6 +11,6 @@ type ThreadUse struct {
 	Waiting time.Duration // the kernel adds a wait when it is over
 	Sleeps  uint64        // as [ReadWakeups] counts them
 	// Wants says whether it goes on by itself now: it runs, or waits for a processor, a lock of the
-	// kernel or a disk (state D), or for a reader of what it writes.
+	// kernel or a disk (state D), or for the reader of a pipe that it writes to.
 	Wants bool
 }

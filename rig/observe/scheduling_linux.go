@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -88,15 +89,19 @@ func hasThread(pid, tid int) bool {
 	return err == nil
 }
 
-// waitsInWrite says whether a thread waits in write(2) or writev(2), such as for room in the pipe of
-// its log. It needs the right to trace the process; without it the answer is no.
+// waitsInWrite says whether a thread waits for room in a pipe, such as that of its log, in write(2) or
+// writev(2). It needs the right to trace the process; without it the answer is no.
 func waitsInWrite(pid, tid int) bool {
 	text, err := os.ReadFile(pathOf(procRoot, pid, "task", strconv.Itoa(tid), "syscall"))
 	if err != nil {
 		return false
 	}
 	b, _ := parseBlocked(string(text))
-	return b.name == "write" || b.name == "writev"
+	if b.name != "write" && b.name != "writev" {
+		return false
+	}
+	to, err := os.Readlink(pathOf(procRoot, pid, "fd", strconv.FormatUint(b.arguments[0], 10)))
+	return err == nil && strings.HasPrefix(to, "pipe:")
 }
 
 // ReadThreads returns what each thread of a process had of the processors, in order of
