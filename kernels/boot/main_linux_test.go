@@ -65,10 +65,10 @@ var jobs = map[string]func() int{
 		}
 		fmt.Println("dial", err)
 		fmt.Println("user namespace", unix.Unshare(unix.CLONE_NEWUSER) != unix.EPERM)
-		score, err := os.ReadFile("/proc/self/oom_score_adj")
-		threads, err := os.ReadFile("/proc/sys/kernel/threads-max")
+		threads, threadsErr := os.ReadFile("/proc/sys/kernel/threads-max")
 		n, numberErr := strconv.Atoi(strings.TrimSpace(string(threads)))
-		fmt.Println("at most 4096 threads", n > 0 && n <= 4096, errors.Join(err, numberErr))
+		fmt.Println("at most 4096 threads", n > 0 && n <= 4096, errors.Join(threadsErr, numberErr))
+		score, err := os.ReadFile("/proc/self/oom_score_adj")
 		fmt.Println("score", strings.TrimSpace(string(score)), err)
 		return 0
 	},
