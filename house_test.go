@@ -31,7 +31,7 @@ import (
 var mayImport = map[string][]string{
 	".": {"internal", "client", "server", "kernels/boot", "rig"},
 	"internal/cli": {"internal/doctor", "dialogue", "judge", "checks", "search", "scorecard", "rig",
-		"kernels", "kernels/archive", "kernels/boot", "kernels/probes"},
+		"kernels", "kernels/archive", "kernels/boot", "kernels/probes", "recorder", "report"},
 	"internal/doctor":     {"kernels/probes", "rig"},
 	"scenarios":           {},
 	"proofs":              {},
@@ -39,6 +39,8 @@ var mayImport = map[string][]string{
 	"checks":              {"dialogue", "judge", "scorecard", "rig"},
 	"judge":               {"dialogue", "scorecard", "rig"},
 	"scorecard":           {},
+	"recorder":            {"rig"},
+	"report":              {"recorder", "scorecard"},
 	"dialogue":            {},
 	"rig":                 {},
 	"rig/observe":         {"rig/internal"},
