@@ -91,7 +91,7 @@ func (h *Host) KillAll() error {
 	if err := h.lab.checkOpen("kill the processes of " + h.Name); err != nil {
 		return err
 	}
-	h.lab.Journal.Record(h.Name, "kill all processes at once")
+	h.lab.Journal.RecordAs(EventSignal, h.Name, "kill all processes at once")
 	h.depopulate()
 	return nil
 }
