@@ -21,6 +21,8 @@ type Event struct {
 	Span int
 	// Began is when that began which this event ends, such as a wait; 0 where it ends nothing.
 	Began time.Duration
+	// Error is how a wait failed; "" where it did not.
+	Error string
 	// PID is the process that the event is about; 0 where it is about none, or about several.
 	PID int
 }
@@ -89,9 +91,13 @@ func (j *Journal) Begin(kind EventKind, who, format string, args ...any) (end fu
 // newSpan asks add for the number of a new span.
 const newSpan = -1
 
-// waited adds the end of a wait that began then.
-func (j *Journal) waited(began time.Time, who, format string, args ...any) {
-	j.add(Event{Who: who, Kind: EventWait, What: fmt.Sprintf(format, args...), Began: max(began.Sub(j.start), 1)})
+// waited adds the end of a wait that began then; err says how it failed.
+func (j *Journal) waited(began time.Time, who string, err error, format string, args ...any) {
+	event := Event{Who: who, Kind: EventWait, What: "awaited " + fmt.Sprintf(format, args...) + errorSuffix(err), Began: max(began.Sub(j.start), 1)}
+	if err != nil {
+		event.Error = err.Error()
+	}
+	j.add(event)
 }
 
 // add adds an event, and returns it with its time and its number.

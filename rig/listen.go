@@ -62,7 +62,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		}
 		return false, said(seen), nil
 	})
-	h.lab.Journal.waited(began, p.who(), "awaited listening on %s%s", where, errorSuffix(err))
+	h.lab.Journal.waited(began, p.who(), err, "listening on %s", where)
 	if errors.Is(err, ErrNotObserved) {
 		err = fmt.Errorf("%w\n%s", err, p.outputTail(6))
 	}

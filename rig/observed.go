@@ -160,7 +160,7 @@ func awaitOn[T fmt.Stringer](ctx context.Context, h *Host, what, things string, 
 		}
 		return seen(found), found, nil
 	})
-	h.lab.Journal.waited(began, h.Name, "awaited %s%s", what, errorSuffix(err))
+	h.lab.Journal.waited(began, h.Name, err, "%s", what)
 	return found, err
 }
 

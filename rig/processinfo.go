@@ -62,7 +62,7 @@ func (p *Process) AwaitDescendants(ctx context.Context, what string, seen func(P
 		found = p.descendantsIn(s)
 		return seen(found), found, nil
 	})
-	p.Host.lab.Journal.waited(began, p.who(), "awaited %s%s", what, errorSuffix(err))
+	p.Host.lab.Journal.waited(began, p.who(), err, "%s", what)
 	return found, err
 }
 

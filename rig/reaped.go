@@ -24,7 +24,7 @@ func (p *Process) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
 	zombies, err := awaitReaped(ctx, p.String(), p.family(), func(s *observe.Snapshot) (ProcessInfos, error) {
 		return p.descendantsIn(s), nil
 	})
-	p.Host.lab.Journal.waited(began, p.who(), "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
+	p.Host.lab.Journal.waited(began, p.who(), err, "reaping, %d zombies stay", len(zombies))
 	return zombies, err
 }
 
@@ -38,7 +38,7 @@ func (h *Host) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
 		}
 		return h.processesIn(s)
 	})
-	h.lab.Journal.waited(began, h.Name, "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
+	h.lab.Journal.waited(began, h.Name, err, "reaping, %d zombies stay", len(zombies))
 	return zombies, err
 }
 
