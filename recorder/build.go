@@ -20,6 +20,10 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 	notes, frames := r.notes.all(), r.frames.all()
 	droppedNotes, droppedFrames := r.notes.dropped, r.frames.dropped
 	faults := slices.Clone(r.faults)
+	// The frames of a host come in the order in which its ring is read: of one from before, the other
+	// end may have been dropped.
+	frames = slices.DeleteFunc(frames, func(f Frame) bool { return f.At < r.whole })
+	droppedFrames += len(r.frames.things) - len(frames)
 	r.mu.Unlock()
 
 	b := newBuilder(r.lab)

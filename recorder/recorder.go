@@ -19,6 +19,7 @@ type Recorder struct {
 	mu         sync.Mutex
 	notes      ring[note]
 	frames     ring[Frame]
+	whole      time.Duration // from when on no frame was dropped
 	packetData []byte // where the data of the next frames goes
 	hosts      []*watched
 	interfaces map[interfaceKey]string
@@ -114,7 +115,10 @@ func (r *Recorder) enterFrame(host *rig.Host, p captured) {
 	}
 	start := len(r.packetData)
 	r.packetData = append(r.packetData, p.data...)
-	r.frames.add(Frame{At: at, Host: host.Name, Interface: name, Sent: p.sent, Length: p.length, Data: r.packetData[start:len(r.packetData):len(r.packetData)]})
+	oldest, full := r.frames.add(Frame{At: at, Host: host.Name, Interface: name, Sent: p.sent, Length: p.length, Data: r.packetData[start:len(r.packetData):len(r.packetData)]})
+	if full {
+		r.whole = max(r.whole, oldest.At+1)
+	}
 }
 
 // loopbackIndex is the number of the loopback, which each network namespace has first.

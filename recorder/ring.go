@@ -10,14 +10,16 @@ type ring[T any] struct {
 	dropped int
 }
 
-func (r *ring[T]) add(thing T) {
+// add adds a thing. It returns the oldest one where that had to make room.
+func (r *ring[T]) add(thing T) (oldest T, full bool) {
 	if len(r.things) < r.most {
 		r.things = append(r.things, thing)
-		return
+		return oldest, false
 	}
-	r.things[r.next] = thing
+	oldest, r.things[r.next] = r.things[r.next], thing
 	r.next = (r.next + 1) % r.most
 	r.dropped++
+	return oldest, true
 }
 
 // all returns what is kept, oldest first.

@@ -168,7 +168,7 @@ func (p *Process) start() error {
 		p.Stdin, p.stdin = stdinPipe{w}, w
 		ours, theirs = append(ours, w), append(theirs, r)
 	}
-	err = p.Host.launch(cmd.Start, credential != nil)
+	err = p.Host.launch(cmd, credential != nil)
 	closeAll(theirs)
 	if err != nil {
 		closeAll(ours)

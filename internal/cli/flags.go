@@ -45,6 +45,8 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.checks, "checks", "", "run only these `CHECKS`, such as reap,eintr-accept; list prints them all")
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, "+
 		"and as Markdown to the one beside it that ends in .md, as the checks end")
+	f.StringVar(&o.record, "record", "", "write what happened in the lab of each check to this `DIRECTORY`; without it, "+
+		"and with -scorecard, only of what fails, beside the card (docs/recordings.md)")
 	f.StringVar(&o.baseline, "baseline", "",
 		"compare with the card in this `FILE`: the exit status is 1 only where something became worse")
 	f.BoolVar(&o.strict, "strict", false, "the exit status is 1 for a warning, too")
@@ -84,7 +86,7 @@ func flagsOf(o *Options, define ...func(*flag.FlagSet)) []cli.Flag {
 		shown := shownDefault(f)
 		flags = append(flags, &cli.GenericFlag{
 			Name: f.Name, Usage: f.Usage, Value: value{getter, f.Name, o.set, given}, DefaultText: shown,
-			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "baseline", "soak-dir"}, f.Name)})
+			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "baseline", "record", "soak-dir"}, f.Name)})
 	})
 	return flags
 }

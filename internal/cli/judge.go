@@ -54,8 +54,9 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 			fmt.Fprintf(os.Stderr, "forkrig: %s\n", now)
 		}
 	}
+	recorded := o.recordings()
 	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel,
-		Journal: o.verbose, Reproduce: func(check judge.Check, family rig.Family) string {
+		Journal: o.verbose, Record: recorded.record(), Reproduce: func(check judge.Check, family rig.Family) string {
 			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
 		}}
 	kept := keptCard{name: o.card, Card: scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,
@@ -93,7 +94,7 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	if err := appendSummary(card); err != nil { // which says nothing of the subject
 		complain(fmt.Errorf("GITHUB_STEP_SUMMARY: %w", err))
 	}
-	if err := errors.Join(kept.err, kept.write(true)); err != nil {
+	if err := errors.Join(recorded.err, kept.err, kept.write(true)); err != nil {
 		complain(err)
 		return statusWrong
 	}

@@ -32,10 +32,10 @@ type Options struct {
 	vanishing                                 bool
 
 	// The trial.
-	checks, family, card, baseline string
-	parallel                       int
-	within                         time.Duration
-	strict, verbose                bool
+	checks, family, card, baseline, record string
+	parallel                               int
+	within                                 time.Duration
+	strict, verbose                        bool
 
 	// The search.
 	schedules, atOnce                      int
@@ -68,7 +68,7 @@ var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready"
 	"by-design", "keeps-vanished", "reload", "at-once"}
 
 // notEmpty are the flags that have a value where they are given.
-var notEmpty = []string{"service", "checks", "by-design", "family", "scorecard", "baseline", "reload", "closes",
+var notEmpty = []string{"service", "checks", "by-design", "family", "scorecard", "baseline", "record", "reload", "closes",
 	"subject-user", "on-term", "storm-signals", "without",
 	"on", "kernel", "jobs", "probes", "with", "json"}
 
@@ -114,7 +114,7 @@ func (o *Options) check() (err error) {
 	case o.soak > 0 && o.schedules > 0:
 		return errors.New("-soak and -schedules exclude each other: give one of them")
 	}
-	paths := map[string]string{"scorecard": o.card, "baseline": o.baseline, "soak-dir": o.soakDir, "replay": o.replay}
+	paths := map[string]string{"scorecard": o.card, "baseline": o.baseline, "soak-dir": o.soakDir, "record": o.record, "replay": o.replay}
 	for flag, path := range paths {
 		absolute, err := filepath.Abs(rig.FromInvoker(path))
 		if path != "" && err == nil && strings.HasPrefix(absolute, "/dev/shm/") {

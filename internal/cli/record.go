@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"forkrig/judge"
+	"forkrig/recorder"
+	"forkrig/rig"
+	"forkrig/scorecard"
+)
+
+// recordings keeps what happened in the labs of a run, in a directory.
+type recordings struct {
+	directory string // that of the sandbox's files; "" where nothing is kept
+	from      string // the directory of the card, to which the names are relative
+	all       bool   // those of checks that pass, too
+
+	mu  sync.Mutex
+	err error // what could not be written
+}
+
+// recordings are those that the options ask for: with -record all of them, and otherwise, where a
+// card is kept, those of what fails, beside the card.
+func (o *Options) recordings() *recordings {
+	r := &recordings{all: o.record != ""}
+	switch {
+	case o.record != "":
+		r.directory = rig.FromInvoker(o.record)
+	case o.card != "":
+		r.directory = strings.TrimSuffix(rig.FromInvoker(o.card), filepath.Ext(o.card)) + "-recordings"
+	}
+	r.from = r.directory
+	if o.card != "" {
+		r.from = filepath.Dir(rig.FromInvoker(o.card))
+	}
+	return r
+}
+
+// record is nil where nothing is recorded.
+func (r *recordings) record() judge.Record {
+	if r.directory == "" {
+		return nil
+	}
+	return func(lab *rig.Lab) judge.Keep {
+		recording := recorder.Record(lab)
+		return func(label string, result scorecard.Result) string {
+			recording.Stop()
+			if !r.all && !wanted(result.Verdict) {
+				return ""
+			}
+			name, err := r.write(label, recording.Recording(label, outcomeOf(result)))
+			if err != nil {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.err = errors.Join(r.err, fmt.Errorf("keep the recording of %s: %w", label, err))
+			}
+			return name
+		}
+	}
+}
+
+// wanted says whether people will want to see what happened.
+func wanted(v scorecard.Verdict) bool { return v == scorecard.Fail || v == scorecard.Broken }
+
+func outcomeOf(r scorecard.Result) recorder.Outcome {
+	o := recorder.Outcome{Verdict: string(r.Verdict), Expected: r.Expected, Observed: r.Observed, Why: r.Remedy + r.Reason}
+	if r.End != nil && r.End.Words != "" {
+		o.Words = strings.Split(r.End.Words, "\n")
+	}
+	return o
+}
+
+// write writes a recording, and returns its name relative to the card.
+func (r *recordings) write(label string, recording recorder.Recording) (string, error) {
+	if err := os.MkdirAll(r.directory, 0o777); err != nil {
+		return "", err
+	}
+	name := filepath.Join(r.directory, strings.ReplaceAll(label, " ", "-")+".json")
+	data, err := json.Marshal(recording)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(name, data, 0o666); err != nil {
+		return "", err
+	}
+	relative, err := filepath.Rel(r.from, name)
+	return filepath.ToSlash(relative), err
+}
