@@ -32,11 +32,11 @@ type Case struct {
 	Clients []*rig.Host    // those of its clients
 	Address netip.AddrPort // where the clients reach the subject
 
-	tb    rig.TB
-	run   *Run
-	record Record // begins to record the lab; nil where it is not recorded
-	limit context.Context // ends at the check's deadline or when the run is interrupted
-	stall *stallDetector
+	tb     rig.TB
+	run    *Run
+	record Record          // begins to record the lab; nil where it is not recorded
+	limit  context.Context // ends at the check's deadline or when the run is interrupted
+	stall  *stallDetector
 	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
 	neverRests bool

@@ -192,7 +192,7 @@ func (p *program) judge() *cli.Command {
 			"for IPv6, {family} by 4 or 6, {dir} by a fresh directory for each start. Without {port} and -port, the\n" +
 			"port on which it listens is found out. Without a command the built-in server is judged. Each verdict is\n" +
 			"printed as its check ends, and then the card: what is wrong, what to do, and a command that repeats it.",
-		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.programFlags),
+		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.recordFlag, o.programFlags),
 		Action: p.run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {
 				list(p.out)
@@ -215,7 +215,7 @@ func (p *program) search() *cli.Command {
 			"forkrig search -soak 10m -soak-dir found -shard 0/4 -- ./server -listen {ip}:{port}",
 		Description: "Without -schedules and -soak it plays 25 stories for each way in which the server runs.\n" +
 			"Without a command it tests the built-in server.",
-		Flags:  flagsOf(o, o.subjectFlags, o.searchFlags, within),
+		Flags:  flagsOf(o, o.subjectFlags, o.searchFlags, o.recordFlag, within),
 		Action: p.run(func(c *cli.Command) (int, error) { return o.inSandbox(c.Args().Slice(), p.out, o.search) }),
 	}
 }
@@ -229,7 +229,7 @@ func (p *program) replay() *cli.Command {
 		UsageText: "forkrig replay STORY.json\nforkrig replay STORY.json -- COMMAND…",
 		Description: "STORY.json is a file that forkrig search wrote to its -soak-dir. The story is played at COMMAND,\n" +
 			"or without it at the subject that the story names.",
-		Flags: flagsOf(o, o.subjectFlags),
+		Flags: flagsOf(o, o.subjectFlags, o.recordFlag),
 		Action: p.run(func(c *cli.Command) (int, error) {
 			if c.NArg() == 0 {
 				return statusUsage, errors.New("replay: give the file of a story, such as soak/story-12.json")

@@ -45,13 +45,16 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.checks, "checks", "", "run only these `CHECKS`, such as reap,eintr-accept; list prints them all")
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, "+
 		"and as Markdown to the one beside it that ends in .md, as the checks end")
-	f.StringVar(&o.record, "record", "", "write what happened in the lab of each check to this `DIRECTORY`; without it, "+
-		"and with -scorecard, only of what fails, beside the card (docs/recordings.md)")
 	f.StringVar(&o.baseline, "baseline", "",
 		"compare with the card in this `FILE`: the exit status is 1 only where something became worse")
 	f.BoolVar(&o.strict, "strict", false, "the exit status is 1 for a warning, too")
 	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m, "+
 		"and without it after 1m, or later on a busy machine; the card keeps the results until then")
+}
+
+func (o *Options) recordFlag(f *flag.FlagSet) {
+	f.StringVar(&o.record, "record", "", "write what happened in each lab to this `DIRECTORY`, as a page for a browser and "+
+		"in other forms (docs/recordings.md); without it, and with -scorecard or -soak, only of what fails, beside the card")
 }
 
 // programFlags adds the flags of a trial for which go test has flags of its own.

@@ -94,7 +94,7 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	if err := appendSummary(card); err != nil { // which says nothing of the subject
 		complain(fmt.Errorf("GITHUB_STEP_SUMMARY: %w", err))
 	}
-	if err := errors.Join(recorded.err, kept.err, kept.write(true)); err != nil {
+	if err := errors.Join(recorded.failed(), kept.err, kept.write(true)); err != nil {
 		complain(err)
 		return statusWrong
 	}

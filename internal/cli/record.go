@@ -3,11 +3,13 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -15,6 +17,7 @@ import (
 	"forkrig/recorder"
 	"forkrig/rig"
 	"forkrig/scorecard"
+	"forkrig/search"
 )
 
 // recordings keeps what happened in the labs of a run, in a directory.
@@ -49,9 +52,15 @@ func (r *recordings) record() judge.Record {
 	if r.directory == "" {
 		return nil
 	}
+	return r.as("")
+}
+
+// as is record with another label than that of the check, where it is not empty.
+func (r *recordings) as(name string) judge.Record {
 	return func(lab *rig.Lab) judge.Keep {
 		recording := recorder.Record(lab)
 		return func(label string, result scorecard.Result) string {
+			label = cmp.Or(name, label)
 			recording.Stop()
 			if !r.all && !wanted(result.Verdict) {
 				return ""
@@ -67,6 +76,13 @@ func (r *recordings) record() judge.Record {
 	}
 }
 
+// failed returns what could not be written, nil where all was.
+func (r *recordings) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
 // wanted says whether people will want to see what happened.
 func wanted(v scorecard.Verdict) bool { return v == scorecard.Fail || v == scorecard.Broken }
 
@@ -78,12 +94,31 @@ func outcomeOf(r scorecard.Result) recorder.Outcome {
 	return o
 }
 
+// fileName are the characters of a label that a file's name does not have.
+var fileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// storyPlays is how often a story is played at the most until it fails again and is recorded.
+const storyPlays = 3
+
+// recordStories plays stories that failed again, and keeps what happens when they fail.
+func (r *recordings) recordStories(tb rig.TB, stories []search.Story) error {
+	for _, story := range stories {
+		failed := false
+		for i := 0; i < storyPlays && !failed && tb.Context().Err() == nil; i++ {
+			failed = rig.Sub(tb.Context(), tb, func(tb rig.TB) {
+				search.ReplayRecorded(tb, story.Subject, story.AtOnce, story.Schedule, r.as(story.Name()))
+			}).Failed
+		}
+	}
+	return r.failed()
+}
+
 // write writes a recording, and returns its name relative to the card.
 func (r *recordings) write(label string, recording recorder.Recording) (string, error) {
 	if err := os.MkdirAll(r.directory, 0o777); err != nil {
 		return "", err
 	}
-	name := filepath.Join(r.directory, strings.ReplaceAll(label, " ", "-")+".json")
+	name := filepath.Join(r.directory, fileName.ReplaceAllString(label, "-")+".json")
 	data, err := json.Marshal(recording)
 	if err != nil {
 		return "", err

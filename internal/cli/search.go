@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"forkrig/judge"
@@ -126,6 +127,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
 	status = statusRight
+	var found []search.Story
 	for _, setup := range setups {
 		traits, err := setup.Examine(tb, out, o.families...)
 		if err != nil {
@@ -159,6 +161,13 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		if !tellReport(out, setup, report, o.repeatStory) {
 			status = statusWrong
 		}
+		found = append(found, report.Stories...)
+	}
+	if r := o.storyRecordings(); r.directory != "" && len(found) > 0 {
+		if err := r.recordStories(tb, found); err != nil {
+			return statusWrong, err
+		}
+		fmt.Fprintf(out, "recordings: %s\n", cmp.Or(o.record, r.directory))
 	}
 	if dir != nil {
 		dir.card.Complete, dir.card.EndedBy = tb.Context().Err() == nil, endedBy(tb.Context())
@@ -167,6 +176,16 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		}
 	}
 	return status, nil
+}
+
+// storyRecordings are those of the stories that a search has found: with -record or -soak.
+func (o *Options) storyRecordings() *recordings {
+	r := o.recordings()
+	if o.record == "" && o.soak > 0 {
+		r.directory = filepath.Join(rig.FromInvoker(o.soakDir), "recordings")
+	}
+	r.from = r.directory
+	return r
 }
 
 // tellReport prints what a search found, and says whether all is right.
@@ -221,7 +240,14 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 			}
 		}
 		fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
-		outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
+		recorded := o.recordings()
+		outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
+			search.ReplayRecorded(tb, subject, story.AtOnce, story.Schedule, recorded.as(strings.TrimSuffix(filepath.Base(o.replay), ".json")))
+		})
+		if err := recorded.failed(); err != nil {
+			complain(err)
+			return statusWrong
+		}
 		fmt.Fprint(out, outcome.Log)
 		switch {
 		case outcome.Failed:
