@@ -310,6 +310,7 @@ func TestExportsReturnTheErrorOfTheWriter(t *testing.T) {
 	r := forkingServer(t)
 	for _, room := range []int{0, 1, 1000, 4000} {
 		assert.ErrorIs(t, r.WritePcapng(&failingWriter{room}), errFull, "%d bytes", room)
+		assert.ErrorIs(t, r.WritePerfetto(&failingWriter{room}), errFull, "%d bytes", room)
 	}
 }
 
