@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// maxName is the longest name of a track or mark in a trace, in bytes; maxNote that of a text
+// maxName is the longest name of a track or mark in a trace, in bytes; maxArgument that of a text
 // beside a mark.
 const (
-	maxName = 200
-	maxNote = 64 << 10
+	maxName     = 200
+	maxArgument = 64 << 10
 )
 
 // bytesWindow is for how long bytes are added up for the counter of bytes per second.
@@ -127,14 +127,14 @@ func (t *tracks) add(parent *track, name string) *track {
 
 // mark is something on a track.
 type mark struct {
-	at       time.Duration
-	what     markType
-	name     string
-	category string
-	notes    []note
-	leaves   uint64 // a flow begins here
-	arrives  uint64 // a flow ends here
-	value    int64  // of a counter
+	at        time.Duration
+	what      markType
+	name      string
+	category  string
+	arguments []argument
+	leaves    uint64 // a flow begins here
+	arrives   uint64 // a flow ends here
+	value     int64  // of a counter
 }
 
 // markType is the type of a mark, by its number in the trace (TrackEvent.Type).
@@ -147,18 +147,18 @@ const (
 	counted    markType = 4
 )
 
-// note is a text or a number beside a mark.
-type note struct {
+// argument is a text or a number beside a mark.
+type argument struct {
 	name   string
 	text   string
 	number int64
 	isText bool
 }
 
-func textNote(name, text string) note      { return note{name: name, text: text, isText: true} }
-func numberNote(name string, n int64) note { return note{name: name, number: n} }
-func (k *track) slice(begin, end time.Duration, name, category string, notes []note, inside ...mark) {
-	k.marks = append(k.marks, mark{at: begin, what: sliceBegin, name: label(name, maxName), category: category, notes: notes})
+func textArgument(name, text string) argument      { return argument{name: name, text: text, isText: true} }
+func numberArgument(name string, n int64) argument { return argument{name: name, number: n} }
+func (k *track) slice(begin, end time.Duration, name, category string, arguments []argument, inside ...mark) {
+	k.marks = append(k.marks, mark{at: begin, what: sliceBegin, name: label(name, maxName), category: category, arguments: arguments})
 	k.marks = append(k.marks, inside...)
 	k.marks = append(k.marks, mark{at: end, what: sliceEnd})
 }
@@ -176,8 +176,8 @@ func (t *tracks) ended(began, ended time.Duration) (time.Duration, bool) {
 	return max(ended, began, 0), true
 }
 
-// states returns slices for states, each until the next, between two moments.
-func states(all []State, begin, end time.Duration) []mark {
+// stateSlices returns slices for states, each until the next, between two moments.
+func stateSlices(all []State, begin, end time.Duration) []mark {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b State) int { return cmp.Compare(a.At, b.At) })
 	var k track
@@ -196,20 +196,20 @@ func states(all []State, begin, end time.Duration) []mark {
 
 // lab adds the track of the whole lab, and that of what the rig did.
 func (t *tracks) lab() {
-	notes := []note{textNote("kernel", t.Kernel), textNote("seed", fmt.Sprint(t.Seed))}
-	for _, n := range []note{
-		textNote("verdict", t.Outcome.Verdict), textNote("expected", t.Outcome.Expected), textNote("observed", t.Outcome.Observed),
-		textNote("why", t.Outcome.Why), textNote("words", strings.Join(t.Outcome.Words, "\n")),
+	arguments := []argument{textArgument("kernel", t.Kernel), textArgument("seed", fmt.Sprint(t.Seed))}
+	for _, n := range []argument{
+		textArgument("verdict", t.Outcome.Verdict), textArgument("expected", t.Outcome.Expected), textArgument("observed", t.Outcome.Observed),
+		textArgument("why", t.Outcome.Why), textArgument("words", strings.Join(t.Outcome.Words, "\n")),
 	} {
 		if n.text != "" {
-			notes = append(notes, n)
+			arguments = append(arguments, n)
 		}
 	}
 	for _, d := range t.Dropped {
-		notes = append(notes, numberNote("left out: "+string(d.Kind), int64(d.Count)))
+		arguments = append(arguments, numberArgument("left out: "+string(d.Kind), int64(d.Count)))
 	}
 	t.whole = t.add(nil, "lab")
-	t.whole.slice(0, t.end, t.Name, "lab", notes)
+	t.whole.slice(0, t.end, t.Name, "lab", arguments)
 	if e := t.events[t.Focus]; e != nil {
 		t.whole.instant(mark{at: e.At, name: fmt.Sprintf("here it went wrong: #e%d", e.ID), category: "focus"})
 	}
@@ -246,17 +246,17 @@ func (t *tracks) lanes() {
 				lanes[kind] = append(lanes[kind], &lane{track: t.add(nil, names[kind])})
 			}
 			l := lanes[kind][at]
-			name, notes := s.Name, []note{numberNote("span", int64(s.ID))}
+			name, arguments := s.Name, []argument{numberArgument("span", int64(s.ID))}
 			if s.Host != "" {
 				name += " on " + s.Host
 			}
 			if !seen {
-				notes = append(notes, textNote("ended", "not before the end of the recording"))
+				arguments = append(arguments, textArgument("ended", "not before the end of the recording"))
 			}
 			if s.Error != "" {
-				notes = append(notes, textNote("error", s.Error))
+				arguments = append(arguments, textArgument("error", s.Error))
 			}
-			l.slice(begin, end, name, string(s.Kind), notes)
+			l.slice(begin, end, name, string(s.Kind), arguments)
 			// A slice that begins at this very moment goes beside it, or a slice of no length
 			// would be in it.
 			l.free = max(end, begin+1)
@@ -283,19 +283,19 @@ func (t *tracks) hosts() {
 		t.process[p.ID] = k
 		begin := max(p.Began, 0)
 		end, seen := t.ended(begin, p.Ended)
-		notes := []note{numberNote("process", int64(p.ID)), numberNote("pid", int64(p.PID))}
+		arguments := []argument{numberArgument("process", int64(p.ID)), numberArgument("pid", int64(p.PID))}
 		if p.Parent != 0 {
-			notes = append(notes, numberNote("parent", int64(p.Parent)))
+			arguments = append(arguments, numberArgument("parent", int64(p.Parent)))
 		}
-		for _, n := range []note{textNote("command", p.Command), textNote("exit", p.Exit)} {
+		for _, n := range []argument{textArgument("command", p.Command), textArgument("exit", p.Exit)} {
 			if n.text != "" {
-				notes = append(notes, n)
+				arguments = append(arguments, n)
 			}
 		}
 		if !seen {
-			notes = append(notes, textNote("ended", "not before the end of the recording"))
+			arguments = append(arguments, textArgument("ended", "not before the end of the recording"))
 		}
-		k.slice(begin, end, p.Name, "process", notes, states(p.States, begin, end)...)
+		k.slice(begin, end, p.Name, "process", arguments, stateSlices(p.States, begin, end)...)
 	}
 }
 
@@ -319,11 +319,11 @@ func (t *tracks) links() {
 		t.connection[c.ID] = k
 		begin := max(c.Began, 0)
 		end, seen := t.ended(begin, c.Ended)
-		notes := []note{numberNote("connection", int64(c.ID))}
+		arguments := []argument{numberArgument("connection", int64(c.ID))}
 		if !seen {
-			notes = append(notes, textNote("ended", "not before the end of the recording"))
+			arguments = append(arguments, textArgument("ended", "not before the end of the recording"))
 		}
-		k.slice(begin, end, name, "connection", notes)
+		k.slice(begin, end, name, "connection", arguments)
 		for _, side := range []struct {
 			name string
 			*Endpoint
@@ -338,7 +338,7 @@ func (t *tracks) links() {
 			}
 			s := t.add(k, name)
 			// What sock_diag showed is not cut to the life of the connection.
-			s.marks = states(side.States, 0, t.end)
+			s.marks = stateSlices(side.States, 0, t.end)
 			side.of[c.ID] = s
 		}
 	}
@@ -402,7 +402,7 @@ func (s steps) add(begin, end time.Duration, ends bool) {
 
 // states adds the time in a state.
 func (s steps) states(all []State, name string, begin, end time.Duration, ends bool) {
-	in := states(all, begin, end)
+	in := stateSlices(all, begin, end)
 	for i, m := range in {
 		if m.what == sliceBegin && m.name == name {
 			last := in[i+1].at
@@ -431,12 +431,12 @@ func (t *tracks) counter(parent *track, name, unit string, s steps) {
 
 // event adds an event as an instant to the track that it belongs to most closely.
 func (t *tracks) event(e Event) {
-	m := mark{at: e.At, name: cmp.Or(e.Text, string(e.Kind), "event"), category: string(e.Kind), notes: []note{textNote("event", fmt.Sprintf("#e%d", e.ID))}}
+	m := mark{at: e.At, name: cmp.Or(e.Text, string(e.Kind), "event"), category: string(e.Kind), arguments: []argument{textArgument("event", fmt.Sprintf("#e%d", e.ID))}}
 	if label(m.name, maxName) != m.name {
-		m.notes = append(m.notes, textNote("text", e.Text))
+		m.arguments = append(m.arguments, textArgument("text", e.Text))
 	}
 	if e.ID != 0 && e.ID == t.Focus {
-		m.notes = append(m.notes, textNote("focus", "here it went wrong"))
+		m.arguments = append(m.arguments, textArgument("focus", "here it went wrong"))
 	}
 	if e.Packet != nil && t.connections != nil && t.connection[e.Connection] != nil {
 		t.packet(e, m)
@@ -477,13 +477,13 @@ func (t *tracks) side(connection int, host string) *track {
 // flow from one to the other. On the loopback nothing says which side sent it.
 func (t *tracks) packet(e Event, m mark) {
 	p := e.Packet
-	m.notes = append(m.notes, textNote("from", p.From), textNote("to", p.To), textNote("flags", p.Flags), numberNote("seq", int64(p.Seq)),
-		numberNote("ack", int64(p.Ack)), numberNote("window", int64(p.Window)), numberNote("bytes", int64(p.Bytes)), numberNote("took_ns", int64(p.Took)))
+	m.arguments = append(m.arguments, textArgument("from", p.From), textArgument("to", p.To), textArgument("flags", p.Flags), numberArgument("seq", int64(p.Seq)),
+		numberArgument("ack", int64(p.Ack)), numberArgument("window", int64(p.Window)), numberArgument("bytes", int64(p.Bytes)), numberArgument("took_ns", int64(p.Took)))
 	if len(p.Marks) > 0 {
-		m.notes = append(m.notes, textNote("marks", strings.Join(p.Marks, ", ")))
+		m.arguments = append(m.arguments, textArgument("marks", strings.Join(p.Marks, ", ")))
 	}
 	if p.First != "" {
-		m.notes = append(m.notes, textNote("first", p.First))
+		m.arguments = append(m.arguments, textArgument("first", p.First))
 	}
 	from, to := t.side(e.Connection, p.From), t.side(e.Connection, p.To)
 	if from == nil {
@@ -495,5 +495,5 @@ func (t *tracks) packet(e Event, m mark) {
 	}
 	m.leaves = t.base | uint64(1)<<31 | uint64(e.ID)&(1<<31-1)
 	from.instant(m)
-	to.instant(mark{at: max(e.At, 0) + p.Took, name: m.name, category: m.category, notes: m.notes[:1], arrives: m.leaves})
+	to.instant(mark{at: max(e.At, 0) + p.Took, name: m.name, category: m.category, arguments: m.arguments[:1], arrives: m.leaves})
 }

@@ -162,10 +162,10 @@ func (m mark) encode(track uint64) []byte {
 	if m.what == counted {
 		b = appendVarint(b, eventCounterValue, uint64(m.value))
 	}
-	for _, n := range m.notes {
+	for _, n := range m.arguments {
 		annotation := appendText(nil, annotationName, label(n.name, maxName))
 		if n.isText {
-			annotation = appendText(annotation, annotationString, noteText(n.text))
+			annotation = appendText(annotation, annotationString, argumentText(n.text))
 		} else {
 			annotation = appendVarint(annotation, annotationInt, uint64(n.number))
 		}
@@ -180,12 +180,12 @@ func (m mark) encode(track uint64) []byte {
 	return b
 }
 
-// noteText returns a text as it was, as far as a string of a trace can hold it: valid UTF-8
+// argumentText returns a text as it was, as far as a string of a trace can hold it: valid UTF-8
 // without NUL, which ends a string in SQL.
-func noteText(text string) string {
+func argumentText(text string) string {
 	cut := ""
-	if len(text) > maxNote {
-		text, cut = text[:maxNote], "…"
+	if len(text) > maxArgument {
+		text, cut = text[:maxArgument], "…"
 	}
 	text = strings.ToValidUTF8(text, "\ufffd")
 	return strings.ReplaceAll(text, "\x00", "\ufffd") + cut
