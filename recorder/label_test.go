@@ -3,12 +3,14 @@
 package recorder
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestLabel(t *testing.T) {
@@ -29,17 +31,23 @@ func TestLabel(t *testing.T) {
 	}
 }
 
-func FuzzLabel(f *testing.F) {
-	f.Add("worker\n", 5)
-	f.Add("\xff\u202e𝄞", 4)
-	f.Fuzz(func(t *testing.T, text string, limit int) {
-		limit = 3 + int(uint(limit)%100)
-		got := label(text, limit)
-		assert.LessOrEqual(t, len(got), limit)
-		assert.True(t, utf8.ValidString(got))
-		assert.False(t, strings.ContainsFunc(got, unicode.IsControl))
-		if len(text) <= limit && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-			assert.Equal(t, text, got)
+// TestLabelOfRandomTexts has no fuzz test in its place: tests of this package start the forking
+// server, which does not link with the instrumentation.
+func TestLabelOfRandomTexts(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	parts := []string{"a", " ", "\n", "\x00", "\xff", "\xf0\x9f", "\u202e", "𝄞", "é", "\x7f", "\u0085"}
+	for range 20_000 {
+		var b strings.Builder
+		for range rnd.IntN(12) {
+			b.WriteString(parts[rnd.IntN(len(parts))])
 		}
-	})
+		text, limit := b.String(), 3+rnd.IntN(20)
+		got := label(text, limit)
+		require.LessOrEqual(t, len(got), limit, "%q", text)
+		require.True(t, utf8.ValidString(got), "%q", text)
+		require.False(t, strings.ContainsFunc(got, unicode.IsControl), "%q", text)
+		if len(text) <= limit && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+			require.Equal(t, text, got)
+		}
+	}
 }

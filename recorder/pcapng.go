@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"cmp"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -20,6 +19,8 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+
+	"forkrig/recorder/internal/journal"
 )
 
 const (
@@ -30,8 +31,6 @@ const (
 	// maxMessage is how much of a text a journal entry has, in bytes. Wireshark reads entries of
 	// the same size as packets, with their other fields.
 	maxMessage = maxFrame - 16<<10
-	// journalBlock is the type of the systemd Journal Export Block.
-	journalBlock = 9
 )
 
 // SeenBy returns the recording with the frames of one host only, and each packet of its loopback
@@ -90,7 +89,7 @@ func (r index) writePcapng(w io.Writer) error {
 	var block []byte
 	for len(frames) > 0 || len(entries) > 0 {
 		if len(frames) == 0 || len(entries) > 0 && entries[0].At <= frames[0].At {
-			block = appendJournalBlock(block[:0], r.journalFields(entries[0], boot))
+			block = journal.AppendBlock(block[:0], r.journalFields(entries[0], boot))
 			entries = entries[1:]
 			if err := packets.Flush(); err != nil {
 				return err
@@ -230,45 +229,44 @@ func (r Recording) journal() []Event {
 
 // journalFields returns the entry for an event. The time is the first field: Wireshark takes the
 // first text that looks like it.
-func (r index) journalFields(e Event, boot string) []journalField {
+func (r index) journalFields(e Event, boot string) []journal.Field {
 	microseconds := func(ns int64) string { return strconv.FormatInt(ns/1000, 10) }
-	fields := []journalField{
-		{"__REALTIME_TIMESTAMP", microseconds(r.sinceEpoch(e.At))},
-		{"__MONOTONIC_TIMESTAMP", microseconds(max(int64(e.At), 0))},
-		{"_BOOT_ID", boot},
-		{"PRIORITY", strconv.Itoa(r.priority(e))},
-	}
+	var fields []journal.Field
+	add := func(name, value string) { fields = append(fields, journal.Field{Name: name, Value: value}) }
+	add("__REALTIME_TIMESTAMP", microseconds(r.sinceEpoch(e.At)))
+	add("__MONOTONIC_TIMESTAMP", microseconds(max(int64(e.At), 0)))
+	add("_BOOT_ID", boot)
+	add("PRIORITY", strconv.Itoa(r.priority(e)))
 	host, identifier := e.Host, "forkrig"
 	if p := r.processes[e.Process]; p != nil {
-		if host == "" {
-			host = p.Host
-		}
+		host = cmp.Or(host, p.Host)
 		if e.Kind == Output {
 			identifier = p.Name
 		}
-		fields = append(fields, journalField{"_PID", strconv.Itoa(p.PID)}, journalField{"_COMM", label(p.Name, 200)})
+		add("_PID", strconv.Itoa(p.PID))
+		add("_COMM", label(p.Name, 200))
 	}
 	if host != "" {
-		fields = append(fields, journalField{"_HOSTNAME", label(host, 200)})
+		add("_HOSTNAME", label(host, 200))
 	}
-	fields = append(fields,
-		journalField{"SYSLOG_IDENTIFIER", label(identifier, 200)},
-		journalField{"FORKRIG_EVENT", fmt.Sprintf("#e%d", e.ID)},
-		journalField{"FORKRIG_KIND", label(string(e.Kind), 200)})
+	add("SYSLOG_IDENTIFIER", label(identifier, 200))
+	add("FORKRIG_EVENT", fmt.Sprintf("#e%d", e.ID))
+	add("FORKRIG_KIND", label(string(e.Kind), 200))
 	for _, id := range []struct {
 		name string
 		id   int
 	}{{"FORKRIG_PROCESS", e.Process}, {"FORKRIG_CONNECTION", e.Connection}, {"FORKRIG_SPAN", e.Span}} {
 		if id.id != 0 {
-			fields = append(fields, journalField{id.name, strconv.Itoa(id.id)})
+			add(id.name, strconv.Itoa(id.id))
 		}
 	}
 	message := e.Text
 	if len(message) > maxMessage {
-		fields = append(fields, journalField{"FORKRIG_LENGTH", strconv.Itoa(len(message))})
+		add("FORKRIG_LENGTH", strconv.Itoa(len(message)))
 		message = message[:maxMessage]
 	}
-	return append(fields, journalField{"MESSAGE", message})
+	add("MESSAGE", message)
+	return fields
 }
 
 // bootID is an ID for the lab in the place of that of a boot, because monotonic times are only
@@ -298,19 +296,4 @@ func (r index) priority(e Event) int {
 	default:
 		return info
 	}
-}
-
-// appendJournalBlock appends a systemd Journal Export Block. Block and entry have no limit of
-// their own below 4 GiB; the callers' is maxMessage.
-func appendJournalBlock(b []byte, fields []journalField) []byte {
-	begin := len(b)
-	b = binary.LittleEndian.AppendUint32(b, journalBlock)
-	b = append(b, 0, 0, 0, 0) // its length, which is not yet known
-	b = appendJournalEntry(b, fields)
-	for (len(b)-begin)%4 != 0 {
-		b = append(b, 0)
-	}
-	length := uint32(len(b) - begin + 4)
-	binary.LittleEndian.PutUint32(b[begin+4:], length)
-	return binary.LittleEndian.AppendUint32(b, length)
 }

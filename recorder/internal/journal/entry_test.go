@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package recorder
+package journal
 
 import (
 	"bytes"
@@ -15,11 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// readJournalEntry reads an entry of the Journal Export Format as its documentation says: a line
+// readEntry reads an entry of the Journal Export Format as its documentation says: a line
 // with "=" is a field; a line without is the name of one, behind which are 8 bytes of length, the
 // value, and a newline.
-func readJournalEntry(b []byte) ([]journalField, error) {
-	var fields []journalField
+func readEntry(b []byte) ([]Field, error) {
+	var fields []Field
 	for len(b) > 0 {
 		line, rest, ok := bytes.Cut(b, []byte("\n"))
 		if !ok {
@@ -42,13 +42,13 @@ func readJournalEntry(b []byte) ([]journalField, error) {
 		if len(name) == 0 || bytes.ContainsFunc(name, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') && (r < '0' || r > '9') }) {
 			return nil, fmt.Errorf("%q is no name", name)
 		}
-		fields = append(fields, journalField{string(name), string(value)})
+		fields = append(fields, Field{string(name), string(value)})
 		b = rest
 	}
 	return fields, nil
 }
 
-func TestJournalEntry(t *testing.T) {
+func TestEntry(t *testing.T) {
 	for _, test := range []struct{ value, want string }{
 		{"", "MESSAGE=\n"},
 		{"plain", "MESSAGE=plain\n"},
@@ -64,43 +64,43 @@ func TestJournalEntry(t *testing.T) {
 		{"x\n\n__REALTIME_TIMESTAMP=1\n", "MESSAGE\n\x1a\x00\x00\x00\x00\x00\x00\x00x\n\n__REALTIME_TIMESTAMP=1\n\n"},
 		{strings.Repeat("\n", 1<<20), "MESSAGE\n\x00\x00\x10\x00\x00\x00\x00\x00" + strings.Repeat("\n", 1<<20) + "\n"},
 	} {
-		fields := []journalField{{"MESSAGE", test.value}}
-		got := appendJournalEntry(nil, fields)
+		fields := []Field{{"MESSAGE", test.value}}
+		got := AppendEntry(nil, fields)
 		if string(got) != test.want { // a megabyte is not printed
 			assert.Fail(t, "another entry", "%.60q: got %.100q, want %.100q", test.value, got, test.want)
 		}
-		read, err := readJournalEntry(got)
+		read, err := readEntry(got)
 		require.NoError(t, err, "%.60q", test.value)
 		assert.True(t, read[0] == fields[0] && len(read) == 1, "%.60q", test.value)
 	}
 }
 
-func TestJournalEntryReaderBites(t *testing.T) {
+func TestEntryReaderBites(t *testing.T) {
 	for _, broken := range []string{
 		"MESSAGE=x", "MESSAGE\n\x01\x00\x00", "MESSAGE\n\x05\x00\x00\x00\x00\x00\x00\x00abc\n", "=x\n", "message=x\n", "MESSAGE=\xff\n",
 		"MESSAGE=a\nb\n", "MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xffabc\n",
 	} {
-		_, err := readJournalEntry([]byte(broken))
+		_, err := readEntry([]byte(broken))
 		assert.Error(t, err, "%q", broken)
 	}
 }
 
-// FuzzJournalEntry sees that an entry is read back whole, whatever the values hold, and that the
+// FuzzEntry sees that an entry is read back whole, whatever the values hold, and that the
 // block around it has the length that it says.
-func FuzzJournalEntry(f *testing.F) {
+func FuzzEntry(f *testing.F) {
 	f.Add("1", "said hello", "worker")
 	f.Add("1", "two\nlines\x00\xff", "=")
 	f.Add("", "\n\nMESSAGE=x\n", "\x7f\u0085")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
-		fields := []journalField{{"__REALTIME_TIMESTAMP", a}, {"MESSAGE", b}, {"_COMM", c}}
-		entry := appendJournalEntry(nil, fields)
-		read, err := readJournalEntry(entry)
+		fields := []Field{{"__REALTIME_TIMESTAMP", a}, {"MESSAGE", b}, {"_COMM", c}}
+		entry := AppendEntry(nil, fields)
+		read, err := readEntry(entry)
 		require.NoError(t, err)
 		assert.Equal(t, fields, read)
 
-		block := appendJournalBlock([]byte("before"), fields)[len("before"):]
+		block := AppendBlock([]byte("before"), fields)[len("before"):]
 		require.Zero(t, len(block)%4)
-		assert.EqualValues(t, journalBlock, binary.LittleEndian.Uint32(block))
+		assert.EqualValues(t, blockType, binary.LittleEndian.Uint32(block))
 		assert.EqualValues(t, len(block), binary.LittleEndian.Uint32(block[4:]))
 		assert.EqualValues(t, len(block), binary.LittleEndian.Uint32(block[len(block)-4:]))
 		body := block[8 : len(block)-4]
