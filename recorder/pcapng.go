@@ -34,16 +34,27 @@ const (
 )
 
 // SeenBy returns the recording with the frames of one host only, and each packet of its loopback
-// once, as it came in. A capture of it has each packet once, as a program that analyses TCP
-// expects.
+// once, as it came in. Without their frames are the packets that were lost on their way to the
+// host; those of other hosts are not there. A capture of it has each packet once, as a program
+// that analyses TCP expects.
 func (r Recording) SeenBy(host string) Recording {
 	var frames []Frame
+	elsewhere := map[int]bool{}
 	for _, f := range r.Frames {
-		if f.Host == host && (f.Interface != "lo" || !f.Sent) {
-			frames = append(frames, f)
+		elsewhere[f.Event] = true
+	}
+	for _, f := range r.Frames {
+		if f.Host == host {
+			delete(elsewhere, f.Event)
+			if f.Interface != "lo" || !f.Sent {
+				frames = append(frames, f)
+			}
 		}
 	}
 	r.Frames = frames
+	r.Events = slices.DeleteFunc(slices.Clone(r.Events), func(e Event) bool {
+		return e.Kind == Segment && elsewhere[e.ID] && (e.Packet == nil || e.Packet.To != host)
+	})
 	return r
 }
 

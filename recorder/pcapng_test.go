@@ -221,6 +221,35 @@ func TestPcapngTellsPacketsWithoutFrames(t *testing.T) {
 	assert.Equal(t, len(r.Events), entries)
 }
 
+// TestSeenBy: the server saw no packet that was lost on the way, but its capture tells of it;
+// the conversation of others is not there.
+func TestSeenBy(t *testing.T) {
+	r := forkingServer(t)
+	story := &story{t: t, Recording: r}
+	other := story.send(0, segment{at: 2000 * ms, sent: "client2", to: "client3", src: "10.0.9.1:1", dst: "10.0.9.2:2", flags: "S"})
+	r = story.Recording
+	whole := len(r.Events)
+	seen := r.SeenBy("server")
+	assert.Len(t, r.Events, whole, "the recording itself stays")
+	assert.False(t, slices.ContainsFunc(seen.Events, func(e recorder.Event) bool { return e.ID == other }))
+	assert.Len(t, seen.Events, whole-1)
+	lost := 0
+	for _, b := range blocks(t, capture(t, seen)) {
+		if b.kind == journalBlock && bytes.Contains(b.body, []byte("FORKRIG_KIND=packet\n")) {
+			assert.Contains(t, string(b.body), "MESSAGE=10.0.0.2:40000 > 10.0.0.1:6666 PA")
+			lost++
+		}
+	}
+	assert.Equal(t, 1, lost)
+	ids := map[uint64]bool{}
+	for _, p := range packets(t, capture(t, seen)) {
+		assert.False(t, ids[p.id], "packet %d is there twice", p.id)
+		ids[p.id] = true
+	}
+	assert.Len(t, ids, 7)
+	assert.Empty(t, r.SeenBy("nobody").Frames)
+}
+
 func TestPcapngOfHostileTexts(t *testing.T) {
 	texts := append([]string{strings.Repeat("x", 1<<20), strings.Repeat("\xff\n", 1<<19), strings.Repeat("𝄞", 1<<18)}, hostile...)
 	for i, text := range texts {

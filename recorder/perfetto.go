@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,9 +19,6 @@ const (
 	maxName     = 200
 	maxArgument = 64 << 10
 )
-
-// bytesWindow is for how long bytes are added up for the counter of bytes per second.
-const bytesWindow = 100 * time.Millisecond
 
 // WritePerfetto writes the recording as a trace for ui.perfetto.dev: a track for each host and in
 // it for each process, with slices for states; for each connection, with the states of both
@@ -108,6 +106,7 @@ type track struct {
 	name       string
 	rank       int    // its place among its siblings
 	unit       string // of a counter; "" for other tracks
+	about      []string
 	marks      []mark // in order: a slice begins before those in it, and ends behind them
 	instants   []mark
 	count      int // of children
@@ -269,12 +268,9 @@ func (t *tracks) lanes() {
 // did.
 func (t *tracks) hosts() {
 	for _, h := range t.Hosts {
-		name := "host " + h.Name
+		k := t.onHost(h.Name)
 		for _, i := range h.Interfaces {
-			name += " " + strings.Join(i.Addresses, " ")
-		}
-		if t.host[h.Name] == nil {
-			t.host[h.Name] = t.add(nil, name)
+			k.about = append(k.about, fmt.Sprintf("%s to %s: %s", i.Name, i.Peer, strings.Join(i.Addresses, " ")))
 		}
 	}
 	for _, p := range t.Processes {
@@ -347,20 +343,16 @@ func (t *tracks) links() {
 // counters adds the counters of each host and of the lab.
 func (t *tracks) counters() {
 	processes, zombies := map[string]steps{}, map[string]steps{}
-	for name := range t.host {
-		processes[name], zombies[name] = steps{}, steps{}
-	}
 	for _, p := range t.Processes {
+		if processes[p.Host] == nil {
+			processes[p.Host], zombies[p.Host] = steps{}, steps{}
+		}
 		begin := max(p.Began, 0)
 		end, seen := t.ended(begin, p.Ended)
 		processes[p.Host].add(begin, end, seen)
 		zombies[p.Host].states(p.States, "zombie", begin, end, seen)
 	}
-	names := make([]string, 0, len(t.host))
-	for name := range t.host {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(t.host[a].id, t.host[b].id) })
+	names := slices.SortedFunc(maps.Keys(processes), func(a, b string) int { return cmp.Compare(t.host[a].id, t.host[b].id) })
 	for _, name := range names {
 		t.counter(t.host[name], "processes", "processes", processes[name])
 		t.counter(t.host[name], "zombies", "processes", zombies[name])
@@ -376,18 +368,28 @@ func (t *tracks) counters() {
 		wait.states(c.Client.States, "TIME_WAIT", 0, t.end, false)
 		wait.states(c.Server.States, "TIME_WAIT", 0, t.end, false)
 	}
-	bytes := steps{}
+	bytes, window := steps{}, t.byteWindow()
 	for _, e := range t.Events {
 		if e.Packet != nil && e.Packet.Bytes > 0 {
-			window := max(e.At, 0).Truncate(bytesWindow)
-			perSecond := int64(e.Packet.Bytes) * int64(time.Second/bytesWindow)
-			bytes[window] += perSecond
-			bytes[window+bytesWindow] -= perSecond
+			begin := max(e.At, 0).Truncate(window)
+			perSecond := int64(e.Packet.Bytes) * int64(time.Second/window)
+			bytes[begin] += perSecond
+			bytes[max(min(begin+window, t.end), e.At)] -= perSecond
 		}
 	}
 	t.counter(nil, "open connections", "connections", open)
 	t.counter(nil, "TIME_WAIT", "sockets", wait)
 	t.counter(nil, "payload", "bytes/s", bytes)
+}
+
+// byteWindow returns for how long bytes are added up: a power of ten from 1 ms to 1 s, and at most
+// a twentieth of the recording if that is possible.
+func (t *tracks) byteWindow() time.Duration {
+	window := time.Millisecond
+	for window < time.Second && 20*10*window <= t.end {
+		window *= 10
+	}
+	return window
 }
 
 // steps are the changes of a counter, by their times.
@@ -415,11 +417,7 @@ func (t *tracks) counter(parent *track, name, unit string, s steps) {
 	k := t.add(parent, name)
 	k.unit = unit
 	s[0] += 0 // it begins with the recording
-	times := make([]time.Duration, 0, len(s))
-	for at := range s {
-		times = append(times, at)
-	}
-	slices.Sort(times)
+	times := slices.Sorted(maps.Keys(s))
 	value := int64(0)
 	for i, at := range times {
 		value += s[at]

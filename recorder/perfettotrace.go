@@ -35,7 +35,8 @@ const (
 	trackCounter       protowire.Number = 8
 	trackChildOrdering protowire.Number = 11
 	trackRank          protowire.Number = 12 // sibling_order_rank
-	counterUnitName    protowire.Number = 6  // of CounterDescriptor
+	trackDescription   protowire.Number = 14
+	counterUnitName    protowire.Number = 6 // of CounterDescriptor
 
 	eventAnnotations  protowire.Number = 4 // of TrackEvent
 	eventType         protowire.Number = 9
@@ -130,6 +131,9 @@ func (k *track) descriptor() []byte {
 	}
 	b = appendVarint(b, trackChildOrdering, explicitOrder)
 	b = appendVarint(b, trackRank, uint64(k.rank))
+	if len(k.about) > 0 {
+		b = appendText(b, trackDescription, label(strings.Join(k.about, ", "), maxArgument))
+	}
 	if k.unit != "" {
 		b = appendMessage(b, trackCounter, appendText(nil, counterUnitName, k.unit))
 	}
