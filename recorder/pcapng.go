@@ -80,7 +80,8 @@ func (r index) writePcapng(w io.Writer) error {
 		Application: "forkrig",
 		Comment:     label(r.captureComment(), maxComment),
 	}}
-	packets, err := pcapgo.NewNgWriterInterface(out, interfaces[0].description, section)
+	// Given a bufio.Writer, bufio would use that one, and each flush would reach w.
+	packets, err := pcapgo.NewNgWriterInterface(struct{ io.Writer }{out}, interfaces[0].description, section)
 	if err != nil {
 		return err
 	}

@@ -171,6 +171,40 @@ func TestPcapngOfNothing(t *testing.T) {
 	}
 }
 
+func TestPcapngOfAnUnknownTime(t *testing.T) {
+	for _, began := range []time.Time{{}, time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		r := recorder.Recording{Began: began, Frames: []recorder.Frame{{At: 5, Host: "a", Interface: "lo"}}}
+		assert.Equal(t, time.Unix(0, 5).UTC(), packets(t, capture(t, r))[0].at.UTC(), "%v", began)
+	}
+}
+
+// TestPcapngEntries looks at the fields of some entries.
+func TestPcapngEntries(t *testing.T) {
+	r := forkingServer(t)
+	entries := map[string]string{} // by the event
+	for _, b := range blocks(t, capture(t, r)) {
+		if b.kind == journalBlock {
+			_, id, _ := strings.Cut(string(b.body), "\nFORKRIG_EVENT=#")
+			id, _, _ = strings.Cut(id, "\n")
+			entries[id] = string(b.body)
+		}
+	}
+	for id, want := range map[int][]string{
+		1:             {"__REALTIME_TIMESTAMP=1772366400123456\n__MONOTONIC_TIMESTAMP=0\n_BOOT_ID=", "\nPRIORITY=6\n", "\nSYSLOG_IDENTIFIER=forkrig\n"},
+		7:             {"\nPRIORITY=5\n", "\nFORKRIG_KIND=fault\n", "\nFORKRIG_SPAN=1\nMESSAGE=loss of 10 % begins\n"},
+		9:             {"\n__MONOTONIC_TIMESTAMP=300000\n", "\nPRIORITY=5\n_PID=42\n_COMM=worker\n_HOSTNAME=server\nSYSLOG_IDENTIFIER=forkrig\n", "\nFORKRIG_PROCESS=2\n"},
+		12:            {"\nPRIORITY=6\n", "\nSYSLOG_IDENTIFIER=worker\n", "\nMESSAGE\n\x13\x00\x00\x00\x00\x00\x00\x00said hello\nand\x00more\n"},
+		17:            {"\nFORKRIG_CONNECTION=2\n"},
+		r.Focus:       {"\nPRIORITY=3\n"},
+		r.Focus + 1:   {"\nPRIORITY=4\n"},
+		len(r.Events): {"\nPRIORITY=4\n"},
+	} {
+		for _, part := range want {
+			assert.Contains(t, entries[fmt.Sprintf("e%d", id)], part)
+		}
+	}
+}
+
 // TestPcapngPutsTheJournalBetweenPackets compares the order of blocks with that of time.
 func TestPcapngPutsTheJournalBetweenPackets(t *testing.T) {
 	r := forkingServer(t)

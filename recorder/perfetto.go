@@ -256,9 +256,7 @@ func (t *tracks) lanes() {
 				arguments = append(arguments, textArgument("error", s.Error))
 			}
 			l.slice(begin, end, name, string(s.Kind), arguments)
-			// A slice that begins at this very moment goes beside it, or a slice of no length
-			// would be in it.
-			l.free = max(end, begin+1)
+			l.free = end
 			t.span[s.ID] = l.track
 		}
 	}

@@ -593,6 +593,32 @@ func TestPerfettoKeepsInstantsApart(t *testing.T) {
 	}
 }
 
+// TestPerfettoOrdersStates: states are those within the life of a process, in order of time.
+func TestPerfettoOrdersStates(t *testing.T) {
+	r := recorder.Recording{Began: time.Unix(1e9, 0), Length: 100 * ms, Processes: []recorder.Process{{
+		ID: 1, Host: "server", Name: "server", PID: 7, Began: 20 * ms, Ended: 60 * ms, States: []recorder.State{
+			{At: 40 * ms, Name: "zombie"}, {At: 5 * ms, Name: "old"}, {At: 10 * ms, Name: "runs"}, {At: 70 * ms, Name: "late"}, {At: 40 * ms, Name: "short"},
+		},
+	}}}
+	assert.Equal(t, []string{"1 runs 20-40", "1 zombie 40-40", "1 short 40-60", "0 server 20-60"}, perfetto(t, r).times(r, "host server/server 7"))
+}
+
+// TestPerfettoLastsUntilTheEnd: the lab and what had no end last as long as anything else.
+func TestPerfettoLastsUntilTheEnd(t *testing.T) {
+	for name, r := range map[string]recorder.Recording{
+		"length":     {Length: 7},
+		"packet":     {Events: []recorder.Event{{ID: 1, At: 3, Kind: recorder.Segment, Packet: &recorder.Packet{Took: 4}}}},
+		"process":    {Processes: []recorder.Process{{ID: 1, Began: 1, Ended: 7}}},
+		"state":      {Processes: []recorder.Process{{ID: 1, Began: 1, States: []recorder.State{{At: 7, Name: "zombie"}}}}},
+		"connection": {Connections: []recorder.Connection{{ID: 1, Client: recorder.Endpoint{States: []recorder.State{{At: 7}}}}}},
+		"span":       {Spans: []recorder.Span{{ID: 1, Kind: recorder.Wait, Began: 7}}},
+	} {
+		seen := perfetto(t, r)
+		lab := slices.IndexFunc(seen.slices, func(s traceSlice) bool { return s.path == "lab" })
+		assert.EqualValues(t, 7, seen.slices[lab].end, name)
+	}
+}
+
 func TestPerfettoOfNothing(t *testing.T) {
 	for _, r := range []recorder.Recording{
 		{},
@@ -674,10 +700,12 @@ func TestPerfettoOfRandomRecordings(t *testing.T) {
 		for _, s := range r.Spans {
 			lasted("span", s.ID, s.Began, s.Ended)
 		}
+		end := seen.slices[slices.IndexFunc(seen.slices, func(s traceSlice) bool { return s.path == "lab" })].end
 		for path, samples := range seen.counters {
 			for i, s := range samples {
 				require.GreaterOrEqual(t, s.value, int64(0), "seed %d: %s", seed, path)
 				require.True(t, i == 0 || s.at > samples[i-1].at, "seed %d: %s", seed, path)
+				require.LessOrEqual(t, s.at, end, "seed %d: %s", seed, path)
 			}
 		}
 	}
