@@ -93,7 +93,6 @@ type traceTrack struct {
 	uuid, parent uint64
 	name         string
 	counter      bool
-	depth        int
 }
 
 type traceEvent struct {
