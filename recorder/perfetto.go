@@ -242,7 +242,11 @@ func (t *tracks) lanes() {
 			at := slices.IndexFunc(lanes[kind], func(l *lane) bool { return l.free <= begin })
 			if at < 0 {
 				at = len(lanes[kind])
-				lanes[kind] = append(lanes[kind], &lane{track: t.add(nil, names[kind])})
+				name := names[kind]
+				if at > 0 {
+					name += fmt.Sprintf(" %d", at+1)
+				}
+				lanes[kind] = append(lanes[kind], &lane{track: t.add(nil, name)})
 			}
 			l := lanes[kind][at]
 			name, arguments := s.Name, []argument{numberArgument("span", int64(s.ID))}

@@ -71,7 +71,7 @@ var (
 	packetFields = map[field]string{{6, length}: "clock_snapshot", {8, varint}: "timestamp", {10, varint}: "sequence", {11, length}: "event",
 		{12, length}: "interned_data", {13, varint}: "flags", {60, length}: "track", {87, varint}: "first"}
 	trackFields = map[field]string{{1, varint}: "uuid", {2, length}: "name", {5, varint}: "parent", {8, length}: "counter",
-		{11, varint}: "ordering", {12, varint}: "rank", {14, length}: "description"}
+		{11, varint}: "ordering", {12, varint}: "rank", {14, length}: "description", {15, varint}: "merging"}
 	counterFields = map[field]string{{6, length}: "unit"}
 	eventFields   = map[field]string{{4, length}: "annotation", {9, varint}: "type", {10, varint}: "name_iid", {11, varint}: "track", {22, length}: "category",
 		{23, length}: "name", {30, varint}: "value", {47, fixed64}: "flow", {48, fixed64}: "ending_flow"}
@@ -93,6 +93,7 @@ type traceTrack struct {
 	uuid, parent uint64
 	name         string
 	counter      bool
+	single       bool // it is not merged with others of its name
 }
 
 type traceEvent struct {
@@ -161,6 +162,8 @@ func decodeTrack(message []byte) (*traceTrack, error) {
 			k.name, err = text(value)
 		case "description":
 			_, err = text(value)
+		case "merging":
+			k.single = number == 2
 		case "counter":
 			k.counter = true
 			err = walk(value, counterFields, func(_ string, _ uint64, unit []byte) error {
@@ -273,6 +276,8 @@ func checkTrace(trace []byte) (*checkedTrace, error) {
 				return nil, fmt.Errorf("packet %d: the parent of track %d is not known", i, k.uuid)
 			case k.parent != 0 && parent.counter:
 				return nil, fmt.Errorf("packet %d: the parent of track %d is a counter", i, k.uuid)
+			case !k.single:
+				return nil, fmt.Errorf("packet %d: track %d may be merged with others, whose slices overlap", i, k.uuid)
 			case k.name == "":
 				return nil, fmt.Errorf("packet %d: track %d has no name", i, k.uuid)
 			}
@@ -387,7 +392,7 @@ func message(fields ...any) []byte {
 // TestCheckTraceBites sees that each rule finds the trace that breaks it.
 func TestCheckTraceBites(t *testing.T) {
 	first := message(10, 1, 13, 1)
-	track := func(fields ...any) []byte { return message(10, 1, 60, message(fields...)) }
+	track := func(fields ...any) []byte { return message(10, 1, 60, append(message(15, 2), message(fields...)...)) }
 	at := func(now int, fields ...any) []byte { return message(10, 1, 8, now, 11, message(fields...)) }
 	plain, counter := track(1, 7, 2, "plain"), track(1, 8, 2, "counter", 8, message(6, "bytes"))
 	begin := func(now int, name string) []byte { return at(now, 9, 1, 11, 7, 23, name) }
@@ -418,6 +423,7 @@ func TestCheckTraceBites(t *testing.T) {
 		"child of a counter":    {[][]byte{first, counter, track(1, 9, 2, "x", 5, 8)}, "is a counter"},
 		"track twice":           {[][]byte{first, plain, plain}, "twice"},
 		"track without a name":  {[][]byte{first, track(1, 9)}, "no name"},
+		"merged track":          {[][]byte{first, message(10, 1, 60, message(1, 7, 2, "plain"))}, "may be merged"},
 		"end without a begin":   {[][]byte{first, plain, end(1)}, "did not begin"},
 		"end twice":             {[][]byte{first, plain, begin(1, "a"), end(2), end(3)}, "did not begin"},
 		"no end":                {[][]byte{first, plain, begin(1, "a")}, "does not end"},
@@ -517,20 +523,9 @@ func TestPerfettoShowsTheLab(t *testing.T) {
 		assert.Equal(t, want, seen.times(r, path), "%s", path)
 	}
 	assert.Equal(t, 6, seen.flows, "packets that came, on one link")
-	// Two faults overlap, and are on tracks of the same name.
-	assert.ElementsMatch(t, []string{"0 loss of 10 % on server 150-600", "0 delay of 20 ms on client1 200-1s", "loss of 10 % begins at 150"}, seen.times(r, "faults"))
-	assert.Equal(t, 2, count(seen.tracks, "faults"))
-	assert.Equal(t, 1, count(seen.tracks, "waits"), "the one begins when the other ends")
-}
-
-func count(all []string, one string) int {
-	n := 0
-	for _, s := range all {
-		if s == one {
-			n++
-		}
-	}
-	return n
+	assert.Equal(t, []string{"0 loss of 10 % on server 150-600", "loss of 10 % begins at 150"}, seen.times(r, "faults"))
+	assert.Equal(t, []string{"0 delay of 20 ms on client1 200-1s"}, seen.times(r, "faults 2"), "the two overlap")
+	assert.NotContains(t, seen.tracks, "waits 2", "the one begins when the other ends")
 }
 
 func TestPerfettoCounts(t *testing.T) {

@@ -36,7 +36,8 @@ const (
 	trackChildOrdering protowire.Number = 11
 	trackRank          protowire.Number = 12 // sibling_order_rank
 	trackDescription   protowire.Number = 14
-	counterUnitName    protowire.Number = 6 // of CounterDescriptor
+	trackMerging       protowire.Number = 15 // sibling_merge_behavior
+	counterUnitName    protowire.Number = 6  // of CounterDescriptor
 
 	eventAnnotations  protowire.Number = 4 // of TrackEvent
 	eventType         protowire.Number = 9
@@ -53,6 +54,7 @@ const (
 )
 
 const (
+	neverMerge      = 2 // SiblingMergeBehavior: tracks of one name would be made one
 	clockRealtime   = 1 // BuiltinClock
 	clockBoottime   = 6 // the clock of a trace, unless it says another
 	stateCleared    = 1 // SequenceFlags: nothing earlier is referred to
@@ -131,6 +133,7 @@ func (k *track) descriptor() []byte {
 	}
 	b = appendVarint(b, trackChildOrdering, explicitOrder)
 	b = appendVarint(b, trackRank, uint64(k.rank))
+	b = appendVarint(b, trackMerging, neverMerge)
 	if len(k.about) > 0 {
 		b = appendText(b, trackDescription, label(strings.Join(k.about, ", "), maxArgument))
 	}
