@@ -26,7 +26,9 @@ var folds = []func(s *sheet, excess int) string{
 	func(s *sheet, excess int) string {
 		return s.drop(excess, "lines of output", func(r row) bool { return r.kind() == recorder.Output })
 	},
-	func(s *sheet, excess int) string { return s.drop(excess, "packets that open, close or reset nothing", plain) },
+	func(s *sheet, excess int) string {
+		return s.drop(excess, "packets that open, close or reset nothing", plain)
+	},
 	func(s *sheet, excess int) string {
 		return s.drop(excess, "events", func(row) bool { return true })
 	},

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"forkrig/recorder"
+	"forkrig/scorecard"
 )
 
 // A lab makes recordings as a recorder would: of a server that forks for each connection, with
@@ -384,4 +386,80 @@ func large(events int) recorder.Recording {
 	r.Focus = events / 2
 	r.Outcome = recorder.Outcome{Verdict: "warn", Observed: "it is slow"}
 	return r
+}
+
+// cardOf is a card that has the checks of the recordings, and some more.
+func cardOf(kernel string, fails bool) scorecard.Card {
+	result := func(name, family string, verdict scorecard.Verdict, observed string) scorecard.Result {
+		return scorecard.Result{Name: name, Family: family, Verdict: verdict, Observed: observed, Duration: time.Second,
+			Expected: "what docs/checks.md says", Evidence: []string{"processes of server:", "  1 server[7] S (sleeping)", "sockets of server:", "  LISTEN 0.0.0.0:9999"},
+			Reproduce: "forkrig judge -checks " + name + " -- ./server"}
+	}
+	card := scorecard.Card{Subject: "./server -host {ip} -port {port}", Kernel: kernel, Seed: 7, Complete: true, Machine: "2 processors, amd64",
+		Profile: scorecard.Profile{Service: scorecard.Service{Seen: "echo"}, Model: scorecard.ForkPerConnection, Processes: 1, Threads: 1, ClosesFirst: "server"}}
+	reuse := result("reuse-time-wait", "IPv4", scorecard.Pass, "the restarted subject listens")
+	if fails {
+		reuse = result("reuse-time-wait", "IPv4", scorecard.Fail, restartInTimeWait().Outcome.Observed)
+		reuse.Remedy, reuse.CauseID, reuse.Findings = restartInTimeWait().Outcome.Why, 1, []string{"EADDRINUSE"}
+		end := scorecard.End{Kind: scorecard.Exited, Status: 1, Words: "bind 0.0.0.0:9999: Address already in use"}
+		cause := scorecard.NewCause(end, scorecard.RestartTimeWait)
+		cause.ID, cause.Checks, cause.Remedy = 1, []string{"reuse-time-wait"}, reuse.Remedy
+		card.Causes = []scorecard.Cause{cause}
+	}
+	broken := result("backlog", "IPv4", scorecard.Broken, "")
+	broken.Reason = "the accept queue did not become full within 60 s"
+	warned := result("concurrent", "IPv6", scorecard.Warn, "one client at a time")
+	warned.Remedy = "serve clients side by side"
+	skipped := result("reload", "IPv4", scorecard.Skip, "")
+	skipped.Reason = "it is not known how the subject is told to reload: see -reload"
+	card.Checks = []scorecard.Result{
+		result("reap", "IPv4", scorecard.Pass, "41 workers ended, all are reaped"), result("reap", "IPv6", scorecard.Pass, "41 workers ended, all are reaped"),
+		reuse, result("reuse-time-wait", "IPv6", scorecard.Pass, "the restarted subject listens"), broken, warned, skipped,
+	}
+	return card
+}
+
+// evil are texts that must not do anything, and must be seen.
+var evil = []string{
+	"</script><script>window.pwned = 1</script>", "<img src=x onerror='window.pwned = 1'>", "--><!--<script>", "]]>", "{{.}}",
+	"\x00\x07\x1b[31mred\x1b[0m\x7f\u0085", "\u202egnp.exe\u2066\u200f\ufeff", "\xff\xfe\xc0\xaf", "\xed\xa0\x80 a lone surrogate", "\u2028\u2029",
+	"__proto__", "constructor", "toString", "&lt;b&gt; &amp;", `"'\`, "${window.pwned = 1}", "javascript:window.pwned=1",
+	strings.Repeat("z\u0336\u0310\u0359", 60), strings.Repeat("long ", 200_000), "\U000e0041\ue000", "", " ", "\r\n\t",
+}
+
+// hostile is a recording with evil texts in all places, and with references and times that are wrong.
+func hostile() recorder.Recording {
+	r := restartInTimeWait()
+	r.Name, r.Kernel = evil[0], evil[1]
+	r.Outcome = recorder.Outcome{Verdict: evil[0], Expected: evil[1], Observed: evil[6], Why: evil[5], Words: evil}
+	r.Dropped = []recorder.Dropped{{Kind: recorder.Kind(evil[1]), Count: 5}}
+	for i, text := range evil {
+		r.Hosts = append(r.Hosts, recorder.Host{Name: text, Interfaces: []recorder.Interface{{Name: text, Addresses: evil, Peer: text}}})
+		n := 100 + i
+		r.Processes = append(r.Processes, recorder.Process{ID: n, Parent: n, Host: text, Name: text, Command: text, Exit: text, Began: -5, Ended: 1 << 62,
+			States: []recorder.State{{At: 1 << 40, Name: text}, {At: -3, Name: "zombie"}}})
+		r.Connections = append(r.Connections, recorder.Connection{ID: n, Client: recorder.Endpoint{Host: text, Address: text, States: []recorder.State{{At: 9, Name: text}}},
+			Server: recorder.Endpoint{Host: "server", Address: text}, Began: 10, Ended: 5})
+		r.Spans = append(r.Spans, recorder.Span{ID: n, Kind: recorder.Fault, Host: text, Name: text, Error: text, Began: 10, Ended: 1})
+		r.Events = append(r.Events,
+			recorder.Event{ID: len(r.Events) + 1, At: time.Duration(i) * time.Millisecond, Kind: recorder.Kind(text), Host: text, Process: n, Connection: n, Span: n, Text: text},
+			recorder.Event{ID: len(r.Events) + 2, At: -1, Kind: recorder.Segment, Host: text, Process: 999, Connection: 998, Span: 997, Text: text,
+				Packet: &recorder.Packet{From: text, To: text, Took: -1, Flags: text, First: text, Marks: []string{text}}})
+	}
+	// Two processes that are each other's parent, and an event without its packet.
+	r.Processes = append(r.Processes, recorder.Process{ID: 201, Parent: 202, Host: "server", Name: "a"}, recorder.Process{ID: 202, Parent: 201, Host: "server", Name: "b"})
+	r.Events = append(r.Events, recorder.Event{ID: len(r.Events) + 1, At: 1 << 50, Kind: recorder.Segment, Connection: 2})
+	r.Focus = len(r.Events)
+	return r
+}
+
+// hostileCard is a card with evil texts.
+func hostileCard() scorecard.Card {
+	card := scorecard.Card{Subject: evil[0], Kernel: evil[1], EndedBy: evil[6]}
+	for i, text := range evil {
+		card.Causes = append(card.Causes, scorecard.Cause{ID: i + 1, Text: text, Remedy: text, Checks: []string{text}})
+		card.Checks = append(card.Checks, scorecard.Result{Name: text, Family: text, Verdict: scorecard.Verdict(text), Expected: text, Observed: text,
+			Findings: evil, Remedy: text, Reason: text, Evidence: evil, Reproduce: text})
+	}
+	return card
 }

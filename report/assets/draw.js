@@ -20,6 +20,7 @@ const STATE_COLOURS = {
 const COLOURS = [
   "ground", "axis", "header", "section", "chosen", "pause", "line", "grid", "edge", "ink", "ink2", "quiet", "pale", "halo", "shade", "density", "fork",
   "accent", "found", "bad", "bad-ink", "flag", "flag-ink", "fault", "storm", "wait", "fault-band", "storm-band", "fault-bar", "storm-bar", "wait-bar", "failed-bar",
+  "stopped-hatch", "zombie-hatch", "fork-many", "focus", "focus-ink",
   ...["runs", "stopped", "zombie", "listen", "opening", "open", "closing", "closewait", "timewait", "closed"].flatMap((n) => [`${n}-bar`, `${n}-edge`]),
   ...["syn", "fin", "rst", "data", "ack"].flatMap((n) => [n, `${n}-ink`]),
   ...[...KINDS.keys()].map((kind) => `mark-${kind}`),
@@ -156,7 +157,7 @@ class Painter {
       const x = this.view.x(p.began_ns);
       const y = this.y(parent) + PROCESS / 2, to = this.y(child) + PROCESS / 2;
       if (x < -5 || x > this.width + 5 || to < AXIS || y > this.height) continue;
-      c.strokeStyle = this.colour.fork;
+      c.strokeStyle = this.colour[this.layout.crowded.has(p.parent) ? "fork-many" : "fork"];
       c.lineWidth = 1.5;
       c.beginPath();
       c.moveTo(x - 7, y);
@@ -168,6 +169,7 @@ class Painter {
 
   lane(lane) {
     const y = this.y(lane);
+    this.elsewhere(lane, y);
     switch (lane.kind) {
       case "header":
       case "section":
@@ -175,9 +177,18 @@ class Painter {
         break;
       case "span": this.spanLane(lane, y); break;
       case "process": this.processLane(lane, y); break;
-      case "listener": this.side(lane.items[0], "server", y + 5); this.marks(lane.marks, y + 5 + BAR / 2, false); break;
+      case "listener": this.side(lane.items[0], "server", y + 5); this.spots(lane.marks, y + 5 + BAR / 2); break;
       case "connection": this.connectionLane(lane, y); break;
     }
+  }
+
+  // elsewhere points from an edge to a lane's bars where none of them is in view.
+  elsewhere(lane, y) {
+    if (!lane.items.length) return;
+    const ends = (one) => this.view.x(this.model.endOf(one)), begins = (one) => this.view.x(one.began_ns);
+    const height = lane.kind === "process" ? PROCESS : lane.height;
+    if (lane.items.every((one) => ends(one) < 0)) this.text("◂", 4, y + height / 2, 20, SANS, this.colour.quiet);
+    else if (lane.items.every((one) => begins(one) > this.width)) this.text("▸", this.width - 13, y + height / 2, 20, SANS, this.colour.quiet);
   }
 
   // bar draws something that lasts, and returns where its part in view begins and ends, or null.
@@ -204,16 +215,21 @@ class Painter {
   }
 
   spanLane(lane, y) {
-    for (const s of lane.items) {
-      if (this.picture.filters.hiddenKinds.has(s.kind)) continue;
+    lane.items.forEach((s, i) => {
+      if (this.picture.filters.hiddenKinds.has(s.kind)) return;
       const end = this.model.endOf(s);
       const failed = Boolean(s.error);
       const what = `${s.host ? `${s.host}: ` : ""}${s.name}`;
       const lasted = s.ended_ns ? formatDuration(end - s.began_ns) : "until the end";
-      this.bar(s.began_ns, end, y + 4, lane.height - 8, this.colour[failed ? "failed-bar" : `${s.kind}-bar`],
-        `${what} · ${lasted}${failed ? ` · failed: ${s.error}` : ""}`, `${kindWord(s.kind)}: ${what}\n${lasted}${failed ? `\nfailed: ${s.error}` : ""}`,
-        this.colour[failed ? "bad" : s.kind]);
-    }
+      const said = failed ? `${what} · failed after ${lasted}: ${s.error}` : `${what} · ${lasted}`;
+      const drawn = this.bar(s.began_ns, end, y + 4, lane.height - 8, this.colour[failed ? "failed-bar" : `${s.kind}-bar`], "",
+        `${kindWord(s.kind)}: ${what}\n${lasted}${failed ? `\nfailed: ${s.error}` : ""}`, this.colour[failed ? "bad" : s.kind]);
+      if (!drawn) return;
+      const left = Math.max(drawn.left, 0) + 6, inside = Math.min(drawn.right, this.width) - left - 4;
+      const room = (i + 1 < lane.items.length ? this.view.x(lane.items[i + 1].began_ns) : this.width) - drawn.right - 12;
+      const beside = inside < Math.min(this.measure(said.slice(0, 300), SMALL), 200) && room > inside;
+      this.text(said, beside ? drawn.right + 6 : left, y + lane.height / 2 + 0.5, beside ? room : inside, SMALL, this.colour[failed ? "bad-ink" : "ink"], beside);
+    });
     this.spots(lane.marks, y + lane.height / 2);
   }
 
@@ -225,6 +241,7 @@ class Painter {
 
   processLane(lane, y) {
     const middle = y + PROCESS / 2;
+    let limit = this.width; // of texts, where a word stands at the end of a bar
     for (const p of lane.items) {
       const end = this.model.endOf(p);
       const states = p.states && p.states.length ? p.states : [{ at_ns: p.began_ns, name: "runs" }];
@@ -234,21 +251,23 @@ class Painter {
         const title = `${p.name} [${p.pid}] on ${p.host}\n${s.name} from ${formatTime(s.at_ns, 1e3)} to ${formatTime(until, 1e3)}${p.exit ? `\n${p.exit}` : ""}`;
         const drawn = this.bar(i ? s.at_ns : p.began_ns, until, middle - BAR / 2, BAR, this.colour[`${kind}-bar`], "", title, this.colour[`${kind}-edge`]);
         if (drawn && kind !== "runs") {
-          this.hatch(drawn.left, middle - BAR / 2, drawn.right - drawn.left, BAR, this.colour[`${kind}-edge`]);
-          this.boxed(s.name, Math.max(drawn.left, 0) + 14, middle, Math.min(drawn.right, this.width) - Math.max(drawn.left, 0) - 24);
+          this.hatch(drawn.left, middle - BAR / 2, drawn.right - drawn.left, BAR, this.colour[`${kind}-hatch`]);
+          const right = Math.min(drawn.right, this.width) - 8;
+          if (this.boxed(s.name, right, middle, right - Math.max(drawn.left, 0) - 30)) limit = right - 60;
         }
       });
     }
-    this.marks(lane.marks, middle, true);
+    this.marks(lane.marks, middle, true, SMALL, limit);
     if (!this.picture.filters.hiddenKinds.has("output")) this.marks(lane.words, y + PROCESS + WORDS / 2 - 2, true, MONO);
   }
 
-  // boxed writes a word on a hatched bar.
-  boxed(word, x, y, room) {
+  // boxed writes a word at the right end of a hatched bar, if there is room, and says whether there is.
+  boxed(word, right, y, room) {
     const width = this.measure(word, SMALL) + 8;
-    if (width > room) return;
-    this.rect(x, y - 6, width, 12, this.colour.ground);
-    this.text(word, x + 4, y + 0.5, width, SMALL, this.colour.ink);
+    if (width > room) return false;
+    this.rect(right - width, y - 6, width, 12, this.colour.ground);
+    this.text(word, right - width + 4, y + 0.5, width, SMALL, this.colour.ink);
+    return true;
   }
 
   hatch(x, y, width, height, colour) {
@@ -357,9 +376,10 @@ class Painter {
         const b = arrows[j];
         limit = Math.min(limit, b.side === a.side ? b.x + (b.to - b.x) * share : b.x + (b.to - b.x) * (1 - share));
       }
-      const whole = a.events.length > 1 ? `${a.events.length} packets` : packetLabel(a.e.packet);
-      const label = [whole, a.events.length > 1 ? String(a.events.length) : a.e.packet.flags].find((t) => t && x + this.measure(t, SMALL) + 3 < limit);
-      if (label) this.text(label, x, y, limit - x, SMALL, this.fade(this.colour[`${packetClass(a.e.packet)}-ink`], a.e), true);
+      const { length } = a.events;
+      const labels = length > 1 ? [`${length} packets`, `×${length}`] : [packetLabel(a.e.packet), packetLabel({ ...a.e.packet, marks: [] })];
+      const label = labels.find((t) => x + this.measure(t, SMALL) + 3 < limit);
+      if (label && x > -4) this.text(label, x, y, limit - x, SMALL, this.fade(this.colour[`${packetClass(a.e.packet)}-ink`], a.e), true);
     });
   }
 
@@ -383,21 +403,20 @@ class Painter {
   }
 
   // marks draws a row of events, with a text beside each where there is room.
-  marks(events, y, texts, font = SMALL) {
+  marks(events, y, texts, font = SMALL, limit = this.width) {
     const groups = this.clusters(events);
     groups.forEach((group, i) => {
-      const { x } = group, e = group.events.find((one) => this.isSpecial(one)) || group.events[0];
-      const kind = group.events.length > 1 ? gravest(group.events) : e.kind;
+      const { x } = group, e = group.events.find((one) => this.isSpecial(one)) || gravest(group.events), { kind } = e;
       this.spot(group, y, 8);
       drawMark(this.c, kind, x, y, this.fade(this.markColour(kind, e), ...group.events), this.colour.ground);
-      const room = (i + 1 < groups.length ? groups[i + 1].x - 10 : this.width) - x - 11;
+      const room = (i + 1 < groups.length ? Math.min(groups[i + 1].x - 10, x < limit ? limit : this.width) : x < limit ? limit : this.width) - x - 11;
       if (group.events.length > 1) {
         const count = `×${group.events.length}`;
         const width = this.measure(count, BOLD);
         if (room > width) this.text(count, x + 9, y + 0.5, room, BOLD, this.colour.ink, true);
-        if (texts && room > width + 60) this.text(e.text, x + 14 + width, y + 0.5, room - width - 5, font, this.fade(this.colour.ink2, e), true);
-      } else if (texts && room > 24) {
-        this.text(e.text, x + 11, y + 0.5, room, font, this.fade(e.id === this.model.focus ? this.colour["bad-ink"] : this.colour.ink, e), true);
+        if (texts && room > width + 60 && x > -6) this.text(e.text, x + 14 + width, y + 0.5, room - width - 5, font, this.fade(this.colour.ink2, e), true);
+      } else if (texts && room > 24 && x > -6) {
+        this.text(e.text, x + 11, y + 0.5, room, font, this.fade(e.id === this.model.focus ? this.colour["focus-ink"] : this.colour.ink, e), true);
       }
     });
   }
@@ -415,7 +434,7 @@ class Painter {
 
   ring(x, y, radius, e) {
     const { c } = this;
-    c.strokeStyle = e === this.picture.selected ? this.colour.accent : e.id === this.model.focus ? this.colour.bad : this.colour.found;
+    c.strokeStyle = e === this.picture.selected ? this.colour.accent : e.id === this.model.focus ? this.colour.focus : this.colour.found;
     c.lineWidth = 2.4;
     c.beginPath();
     c.arc(x, y, radius, 0, 2 * Math.PI);
@@ -462,7 +481,7 @@ class Painter {
     const { focusEvent } = this.model, { selected } = this.picture;
     if (focusEvent) {
       const x = Math.round(this.view.x(focusEvent.at)) + 0.5;
-      this.line(x, AXIS, x, this.height, this.colour.bad, 1.5);
+      this.line(x, AXIS, x, this.height, this.colour.focus, 1.5);
     }
     if (selected && selected !== focusEvent) {
       const x = Math.round(this.view.x(selected.at)) + 0.5;
@@ -504,13 +523,11 @@ class Painter {
     const width = Math.min(this.measure(text, BOLD) + 16, this.width * 0.6);
     const left = Math.min(Math.max(x - width / 2, 2), this.width - width - 2);
     const { c } = this;
-    c.fillStyle = this.colour["flag"];
+    c.fillStyle = this.colour.flag;
     c.beginPath();
     c.roundRect(left, 1, width, FLAG - 3, 4);
     c.fill();
-    if (!off) {
-      this.line(x, FLAG - 2, x, AXIS, this.colour.bad, 1.5);
-    }
+    if (!off) this.line(x, FLAG - 2, x, AXIS, this.colour.focus, 1.5);
     this.text(text, left + 8, FLAG / 2, width - 14, BOLD, this.colour["flag-ink"]);
     this.flagBox = { x: left, y: 0, width, height: FLAG };
   }

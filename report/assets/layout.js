@@ -9,6 +9,7 @@ const WORDS = 17;       // what a process wrote stands below its bar
 const SPAN = 24;        // height of the lane of faults, storms and waits
 const ARROWS = 46;      // height of the room for arrows between the two sides of a connection
 const FEW_ARROWS = 24;  // the same where a host has many connections
+const FEW = 4;          // so many connections have no heading of their own
 const MANY = 10;        // so many are many
 const TOO_MANY = 24;    // so many connections are folded at first
 const CROWD = 6;        // more children that are alike share lanes
@@ -49,6 +50,7 @@ class Layout {
     this.spanLanes = new Map();
     this.headers = new Map();    // of hosts, by name
     this.sides = new Map();      // of packets: who sent them
+    this.crowded = new Set([...groupBy(model.processes, (p) => p.parent)].filter(([, children]) => children.length > CROWD).map(([id]) => id));
     this.build();
     this.assign();
   }
@@ -132,15 +134,12 @@ class Layout {
   buildConnections(group, connections) {
     if (!connections.length) return;
     const section = `${group} connections`;
-    const many = connections.filter((c) => c.client.address).length > MANY;
-    if (connections.some((c) => c.client.address)) {
-      this.lane("section", group, { label: `Connections (${connections.length})`, key: section, count: connections.length });
-    }
-    const listeners = connections.filter((c) => !c.client.address);
-    for (const c of [...listeners, ...connections.filter((c) => c.client.address)]) {
-      const kind = c.client.address ? "connection" : "listener";
-      const lane = this.lane(kind, group, { items: [c], many, section: kind === "listener" ? "" : section, label: `#${c.id}` });
-      this.connectionLanes.set(c.id, lane);
+    const listeners = connections.filter((c) => !c.client.address), others = connections.filter((c) => c.client.address);
+    for (const c of listeners) this.connectionLanes.set(c.id, this.lane("listener", group, { items: [c], label: "listener" }));
+    const headed = others.length > FEW;
+    if (headed) this.lane("section", group, { label: `Connections (${others.length})`, key: section, count: others.length });
+    for (const c of others) {
+      this.connectionLanes.set(c.id, this.lane("connection", group, { items: [c], many: others.length > MANY, section: headed ? section : "", label: `#${c.id}` }));
     }
   }
 

@@ -15,13 +15,18 @@ function mount(number) {
   return pictures.get(number);
 }
 
-// setHash changes the address without a step in the history.
+// setHash changes the address without a step in the history, once nothing else is selected for a
+// moment: browsers allow so many changes only.
+let hashTimer = 0;
 function setHash(hash) {
-  try {
-    history.replaceState(null, "", hash || location.pathname + location.search);
-  } catch {
-    // a sandboxed frame may forbid it: then there is no link to copy
-  }
+  clearTimeout(hashTimer);
+  hashTimer = setTimeout(() => {
+    try {
+      history.replaceState(null, "", hash || location.pathname + location.search);
+    } catch {
+      // a sandboxed frame may forbid it: then there is no link to copy
+    }
+  }, 200);
 }
 
 // follow goes to what the address names: an event, or a check.

@@ -21,7 +21,11 @@ const SHAPES = {
     c.fillRect(-4, -3, 8, 1.2);
     c.fillRect(-4, -0.4, 5, 1.2);
   },
-  socket: (c) => { disc(c, 4.5); c.fillStyle = c.hole; disc(c, 2); },
+  socket: (c) => { // two states, one after the other
+    c.fillRect(-7, -4, 14, 8);
+    c.fillStyle = c.hole;
+    c.fillRect(1, -2.5, 4.5, 5);
+  },
   packet: (c) => { strokes(c, [[-6, -3, 4, 2]], 1.6); polygon(c, [7, 4, 1, 4, 4, -2]); },
   wait: (c) => polygon(c, [-5, -6, 5, -6, -5, 6, 5, 6]),
   verdict: (c) => { c.fillRect(-5, -7, 2, 14); polygon(c, [-3, -6, 6, -3, -3, 1]); },
@@ -64,5 +68,5 @@ function drawMark(c, kind, x, y, colour, ground) {
 const GRAVITY = ["verdict", "fault", "signal", "storm", "exit", "call", "stop", "start", "wait", "output", "socket", "packet", "note"];
 
 function gravest(events) {
-  return events.reduce((best, e) => (GRAVITY.indexOf(e.kind) < GRAVITY.indexOf(best) ? e.kind : best), "note");
+  return events.reduce((best, e) => (GRAVITY.indexOf(e.kind) < GRAVITY.indexOf(best.kind) ? e : best));
 }

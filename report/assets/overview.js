@@ -31,7 +31,7 @@ class Overview {
   // x of a time, with the whole timeline in the width.
   x(t) { return this.picture.timeline.place(t) / Math.max(this.picture.timeline.end, 1e-9) * this.width; }
 
-  // picture of what does not change while one moves: made once for each size, colours and filter.
+  // makeStill draws what does not change while one moves: made once for each size, colours and filter.
   makeStill() {
     const { picture, width, height } = this, { model, painter } = picture;
     const still = document.createElement("canvas");
@@ -55,7 +55,7 @@ class Overview {
       if (n) c.fillRect(i * 3, height - 2 - h, 2, h);
     });
     if (model.focusEvent) {
-      c.fillStyle = painter.colour.bad;
+      c.fillStyle = painter.colour.focus;
       c.fillRect(this.x(model.focusEvent.at) - 1, 0, 2, height);
     }
     return still;

@@ -6,6 +6,7 @@ const SCALE_OF_EVENT = 6; // pixels for one place below which an event that is s
 class Picture {
   constructor(root, data, number, alone) {
     this.root = root;
+    root.dataset.verdict = data.outcome.verdict || "";
     this.number = number;
     this.alone = alone; // it is the only one of the page
     this.model = new Model(data);
@@ -35,7 +36,7 @@ class Picture {
       "aria-label": `Picture of ${model.name || "a recording"}: ${model.events.length} events on ${model.hosts.length} hosts. Arrow keys go from event to event. The table below has the same.`,
       onscroll: () => { this.scrollTop = this.stage.scrollTop; this.draw(); } }, this.gutter, this.canvas);
     this.strip = el("canvas", { class: "overview", "aria-hidden": "true", title: "The whole recording: drag to move" });
-    this.chart = el("div", { class: "chart" }, this.strip, this.stage);
+    this.chart = el("div", { class: "chart" }, el("span", { class: "whole-strip" }, "Whole recording"), this.strip, this.stage);
     this.tipBox = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
     this.live = el("div", { class: "unseen", "aria-live": "polite" });
     this.painter = new Painter(this, this.canvas);
@@ -52,7 +53,7 @@ class Picture {
   arrange() {
     const placed = this.layout.arrange({ folded: this.folded, ...this.filters });
     const names = placed.map((lane) => this.laneName(lane));
-    this.gutter.replaceChildren(el("div", { class: "corner" }, el("span", {}, "hosts, processes, connections"), el("span", {}, "time →")), ...names);
+    this.gutter.replaceChildren(el("div", { class: "corner" }, "Hosts, processes, connections"), ...names);
     this.gutter.style.height = `${AXIS + this.layout.height}px`;
     this.resized();
   }
@@ -212,6 +213,7 @@ class Picture {
     const all = this.model.events.filter((e) => this.shows(e));
     if (!all.length) return;
     let i = this.selected ? all.indexOf(this.selected) + by : firstAtLeast(all, this.view.time(this.view.width / 2), (e) => e.at);
+    if (Math.abs(by) === Infinity) i = by;
     i = Math.min(Math.max(i, 0), all.length - 1);
     this.select(all[i], { show: true });
   }

@@ -3,6 +3,8 @@
 
 const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
 
+const PAUSE = 5e6; // what lasts longer is marked as a pause in a story
+
 // formatTime writes a time so that two that differ by step differ in writing.
 function formatTime(ns, step = 1) {
   if (ns < 1) return "0";
@@ -40,6 +42,8 @@ class Timeline {
       this.places[i] = this.places[i - 1] + Math.log10(1 + (times[i] - times[i - 1]) / 500);
     }
     this.story = true;
+    this.pauses = []; // indices of the times before which nothing happened for long
+    for (let i = 1; i < times.length; i++) if (times[i] - times[i - 1] >= PAUSE) this.pauses.push(i);
   }
 
   get end() { return this.story ? this.places[this.places.length - 1] : this.times[this.times.length - 1]; }
@@ -102,10 +106,10 @@ class View {
   // around shows a time in the middle, with about as many of the times beside it as have room.
   around(t) {
     const { times } = this.timeline;
-    const i = firstAtLeast(times, t), n = Math.max(8, Math.round(this.width / 55));
+    const i = firstAtLeast(times, t), n = Math.max(8, Math.round(this.width / 40));
     const before = this.timeline.place(t) - this.timeline.place(times[Math.max(i - n / 2 | 0, 0)]);
     const after = this.timeline.place(times[Math.min(i + n / 2 | 0, times.length - 1)]) - this.timeline.place(t);
-    this.scale = this.width / Math.max((before + after) * 1.04, 1e-6);
+    this.scale = this.width / Math.max(2.1 * Math.max(before, after), 1e-6);
     this.keep();
     this.centre(t);
   }
@@ -130,14 +134,11 @@ class View {
   storyTicks(apart) {
     const { times } = this.timeline;
     const ticks = [];
-    let next = -apart;
-    for (let i = firstAtLeast(times, this.time(-apart)); i < times.length; i++) {
+    for (let i = firstAtLeast(times, this.time(-apart)); i < times.length; i = Math.max(i + 1, firstAtLeast(times, this.time(ticks.at(-1).x + apart)))) {
       const x = this.x(times[i]);
       if (x > this.width) break;
-      if (x < next) continue;
       const before = i > 0 ? times[i] - times[i - 1] : times[i];
       ticks.push({ x, text: formatTime(times[i], Math.max(before / 10, times[i] / 1e5)) });
-      next = x + apart;
     }
     return ticks;
   }
@@ -145,11 +146,11 @@ class View {
   // pauses are the long times in which nothing happened, where the picture is a story.
   pauses() {
     if (!this.timeline.story) return [];
-    const { times } = this.timeline, all = [];
-    for (let i = Math.max(firstAtLeast(times, this.time(0)), 1); i < times.length; i++) {
-      const from = this.x(times[i - 1]), to = this.x(times[i]);
+    const { times, pauses } = this.timeline, all = [];
+    for (let n = firstAtLeast(pauses, this.time(0), (i) => times[i]); n < pauses.length; n++) {
+      const i = pauses[n], from = this.x(times[i - 1]), to = this.x(times[i]);
       if (from > this.width) break;
-      if (times[i] - times[i - 1] >= 5e6 && to - from > 40) all.push({ from, to, text: formatDuration(times[i] - times[i - 1]) });
+      if (to - from > 40) all.push({ from, to, text: formatDuration(times[i] - times[i - 1]) });
     }
     return all;
   }
