@@ -151,14 +151,19 @@ func eval[T any](b *tab, script string) T {
 }
 
 // shoot writes a picture of the whole page, where a directory is named for it.
-func (b *tab) shoot(name string) {
+func (b *tab) shoot(name string) { b.t.Helper(); b.write(name, chromedp.FullScreenshot(100)) }
+
+// shootView writes a picture of what the window shows.
+func (b *tab) shootView(name string) { b.t.Helper(); b.write(name, chromedp.CaptureScreenshot()) }
+
+func (b *tab) write(name string, shot chromedp.Action[[]byte]) {
 	b.t.Helper()
 	dir := os.Getenv(screenshotsEnv)
 	if dir == "" {
 		return
 	}
 	require.NoError(b.t, os.MkdirAll(dir, 0o755))
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	png, err := chromedp.Run(b.ctx, shot)
 	require.NoError(b.t, err)
 	require.NoError(b.t, os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644))
 }
@@ -275,6 +280,8 @@ func TestBrowser(t *testing.T) {
 		b.shoot("light")
 		b.press(".bar button", "Fit all")
 		b.shoot("light-all")
+		b.press(".bar button", "Help")
+		b.shoot("help")
 		b.quiet()
 
 		b = open(t, browser, pageOf(one), window{width: 2300, height: 1300})
@@ -472,6 +479,12 @@ func TestBrowser(t *testing.T) {
 		height := eval[float64](b, `forkrig.lanes().filter((l) => l.group === "host server").reduce((sum, l) => sum + l.height, 0)`)
 		assert.Less(t, height, 40.0, "one lane stands for the host")
 		b.shoot("folded")
+		connections := `forkrig.lanes().filter((l) => l.kind === "connection").length`
+		b.press(".bar button", "Lanes: all")
+		assert.Equal(t, 1, eval[int](b, connections), "one connection has an event in view")
+		b.shoot("lanes-in-view")
+		b.press(".bar button", "Lanes: in view")
+		assert.Equal(t, 3, eval[int](b, connections))
 		b.do(chromedp.Focus(".stage"))
 		b.keys("f")
 		assert.Greater(t, eval[int](b, `forkrig.lanes().filter((l) => l.group === "host server").length`), 3, "what is looked for unfolds")
@@ -526,11 +539,11 @@ func TestBrowser(t *testing.T) {
 	})
 
 	t.Run("table and paper", func(t *testing.T) {
-		b := open(t, browser, pageOf(large(3000)), window{})
+		b := open(t, browser, pageOf(large(1200)), window{})
 		rows := `document.querySelectorAll(".events tbody tr").length`
 		assert.Zero(t, eval[int](b, rows), "the table is made when it is opened")
 		b.run(`document.querySelector(".events summary").click()`)
-		_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](rows+" === 3000"))
+		_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](rows+" === 1200"))
 		require.NoError(t, err)
 		b.run(`document.querySelectorAll(".events tbody tr")[41].click()`)
 		assert.Equal(t, 42, b.state().Selected, "a row selects its event")
@@ -572,7 +585,8 @@ func TestBrowser(t *testing.T) {
 		assert.Zero(t, eval[int](b, `document.querySelectorAll("img, iframe, object, embed, svg, base, form").length`))
 		unprintable := `[...document.body.innerText].filter((c) => /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u2028\u2029]/u.test(c) && c !== "\n" && c !== "\t").map((c) => c.codePointAt(0))`
 		assert.Empty(t, eval[[]int](b, unprintable), "nothing that is not printable is shown")
-		b.shoot("hostile")
+		b.run(`document.querySelector(".story").scrollIntoView()`)
+		b.shootView("hostile")
 		b.quiet()
 	})
 

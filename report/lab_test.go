@@ -459,7 +459,7 @@ func hostileCard() scorecard.Card {
 	for i, text := range evil {
 		card.Causes = append(card.Causes, scorecard.Cause{ID: i + 1, Text: text, Remedy: text, Checks: []string{text}})
 		card.Checks = append(card.Checks, scorecard.Result{Name: text, Family: text, Verdict: scorecard.Verdict(text), Expected: text, Observed: text,
-			Findings: evil, Remedy: text, Reason: text, Evidence: evil, Reproduce: text})
+			Findings: []string{text}, Remedy: text, Reason: text, Evidence: []string{text, "next"}, Reproduce: text})
 	}
 	return card
 }

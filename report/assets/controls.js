@@ -7,20 +7,20 @@ class Controls {
     this.search = el("input", { type: "search", placeholder: "Search events", "aria-label": "Search the events", oninput: () => this.find(), onkeydown: (k) => this.searchKey(k) });
     this.count = el("span", { class: "count", role: "status" });
     this.mode = el("button", { type: "button", class: "mode", onclick: () => picture.setStory(!picture.timeline.story) });
+    this.lanes = el("button", { type: "button", class: "lanes-in-view", onclick: () => picture.setOnlyInView(!picture.onlyInView) });
     this.bar = el("div", { class: "bar", role: "toolbar", "aria-label": "The picture" },
       this.button("Fit all", "Show the whole recording (key 0)", () => picture.fit()),
       picture.model.focusEvent && this.button(picture.focusButton, "Show the event where it went wrong (key F)", () => picture.showFocus(), "focus"),
       this.button("−", "Zoom out (key −)", () => picture.zoom(1 / 1.6)),
       this.button("+", "Zoom in (key +)", () => picture.zoom(1.6)),
       this.mode,
+      this.lanes,
       el("span", { class: "find" }, this.search, this.count),
-      this.button("Keys", "What keys and pointer do (key ?)", () => this.toggleHelp()));
-    this.help = el("p", { class: "help", hidden: true },
-      "Drag moves, the wheel zooms, Shift and wheel moves in time; two fingers zoom. Click selects. With the picture in focus: ← and → go to the " +
-      "previous and next event, ↑ and ↓ to the lane above and below, Home and End to the first and last event; Shift and ← or → move; " +
-      "+ and − zoom, 0 shows all, F shows where it went wrong, S changes between story and clock; Enter shows the selected event in the panel, Esc ends the selection; / searches, T opens the table.");
+      this.button("Help", "What is what, and what keys and pointer do (key ?)", () => this.toggleHelp()));
+    this.help = el("div", { class: "help", hidden: true }, ...this.helpTexts());
     this.legend = el("div", { class: "legend" }, ...this.kindChips(), ...this.hostChips(), this.connectionChoice());
     this.showMode();
+    this.showLanes();
   }
 
   button(text, title, onclick, name = "") {
@@ -31,6 +31,37 @@ class Controls {
     const { story } = this.picture.timeline;
     this.mode.textContent = story ? "Time: story" : "Time: clock";
     this.mode.title = story ? "Long pauses are drawn short. Press for time by the clock (key S)" : "Time by the clock. Press to draw long pauses short (key S)";
+  }
+
+  showLanes() {
+    this.lanes.textContent = this.picture.onlyInView ? "Lanes: in view" : "Lanes: all";
+    this.lanes.title = this.picture.onlyInView ? "Only lanes in which something happens in view. Press for all (key V)" : "All lanes. Press for those in which something happens in view (key V)";
+  }
+
+  helpTexts() {
+    const swatch = (name, word) => {
+      const mark = el("i", { class: name });
+      mark.style.backgroundColor = `var(--${name}-bar)`;
+      mark.style.borderColor = `var(--${name}-edge)`;
+      return el("span", {}, mark, word);
+    };
+    const arrow = (name, word) => {
+      const mark = el("i", { class: "arrow" });
+      mark.style.borderColor = `var(--${name})`;
+      return el("span", {}, mark, word);
+    };
+    const keys = [["drag", "move"], ["wheel", "zoom"], ["Shift+wheel", "move in time"], ["two fingers", "zoom"], ["click", "select"], ["← →", "previous, next event"],
+      ["↑ ↓", "lane above, below"], ["Home End", "first, last event"], ["Shift+← →", "move"], ["+ −", "zoom"], ["0", "all"], ["F", "the focus"],
+      ["S", "story or clock"], ["V", "lanes in view"], ["Enter", "to the panel"], ["Esc", "select nothing"], ["/", "search"], ["T", "table"]];
+    return [
+      el("p", {}, "Time goes to the right. Each host has its processes, and below a client its connections: the upper bar is the socket of the client, the lower one that of the server, and the arrows between them are packets. " +
+        "A story draws long pauses short, so that the order is seen; the clock draws time as it was."),
+      el("p", { class: "swatches" }, "Processes:", swatch("runs", "runs or sleeps"), swatch("stopped", "stopped"), swatch("zombie", "zombie")),
+      el("p", { class: "swatches" }, "Sockets:", swatch("listen", "LISTEN"), swatch("opening", "SYN_SENT, SYN_RECV"), swatch("open", "ESTABLISHED"), swatch("closing", "FIN_WAIT, LAST_ACK, CLOSING"),
+        swatch("closewait", "CLOSE_WAIT"), swatch("timewait", "TIME_WAIT")),
+      el("p", { class: "swatches" }, "Packets:", arrow("syn", "SYN"), arrow("data", "data"), arrow("ack", "ACK"), arrow("fin", "FIN"), arrow("rst", "RST"), el("span", {}, "dashed: sent again"), el("span", {}, "ends in a cross: lost")),
+      el("p", { class: "swatches" }, ...keys.map(([key, act]) => el("span", {}, el("kbd", {}, key), act))),
+    ];
   }
 
   toggleHelp() { this.help.hidden = !this.help.hidden; }

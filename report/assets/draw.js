@@ -221,7 +221,7 @@ class Painter {
       const failed = Boolean(s.error);
       const what = `${s.host ? `${s.host}: ` : ""}${s.name}`;
       const lasted = s.ended_ns ? formatDuration(end - s.began_ns) : "until the end";
-      const said = failed ? `${what} · failed after ${lasted}: ${s.error}` : `${what} · ${lasted}`;
+      const said = failed ? `failed after ${lasted} · ${what}: ${s.error}` : `${what} · ${lasted}`;
       const drawn = this.bar(s.began_ns, end, y + 4, lane.height - 8, this.colour[failed ? "failed-bar" : `${s.kind}-bar`], "",
         `${kindWord(s.kind)}: ${what}\n${lasted}${failed ? `\nfailed: ${s.error}` : ""}`, this.colour[failed ? "bad" : s.kind]);
       if (!drawn) return;
@@ -518,7 +518,7 @@ class Painter {
     if (!focusEvent) return;
     const x = this.view.x(focusEvent.at);
     const off = x < 0 ? "◀ " : x > this.width ? " ▶" : "";
-    const words = `${this.picture.focusWords}: ${focusEvent.text}`.slice(0, 200);
+    const words = [this.picture.focusWords, focusEvent.text.slice(0, 200)].filter(Boolean).join(": ");
     const text = off === "◀ " ? off + words : words + off;
     const width = Math.min(this.measure(text, BOLD) + 16, this.width * 0.6);
     const left = Math.min(Math.max(x - width / 2, 2), this.width - width - 2);

@@ -85,6 +85,7 @@ class Input {
       0: () => picture.fit(),
       f: () => picture.showFocus(),
       s: () => picture.setStory(!picture.timeline.story),
+      v: () => picture.setOnlyInView(!picture.onlyInView),
       t: () => picture.openTable(),
       "/": () => picture.controls.search.focus(),
       "?": () => picture.controls.toggleHelp(),

@@ -187,12 +187,14 @@ class Layout {
     return new Set(this.lanes.filter((l) => l.kind === "section" && l.count > TOO_MANY && !(focus && focus.section === l.key)).map((l) => l.key));
   }
 
-  // arrange places the lanes that are to be seen, and returns them.
-  arrange({ folded, hiddenHosts, hiddenKinds, connection }) {
+  // arrange places the lanes that are to be seen, and returns them. Where from and to are times,
+  // only lanes in which something happens between them are to be seen.
+  arrange({ folded, hiddenHosts, hiddenKinds, connection, from, to }) {
     let top = 0;
     this.placed = [];
     for (const lane of this.lanes) {
       lane.hidden = this.isHidden(lane, { folded, hiddenHosts, hiddenKinds, connection });
+      if (from !== undefined && lane.kind !== "header" && lane.kind !== "section") lane.hidden ||= !this.happens(lane, from, to);
       if (lane.hidden) continue;
       lane.folded = folded.has(lane.kind === "header" ? lane.group : lane.key);
       if (lane.kind === "header") top += this.placed.length ? 6 : 0;
@@ -203,6 +205,11 @@ class Layout {
     }
     this.height = top + 8;
     return this.placed;
+  }
+
+  happens(lane, from, to) {
+    const i = firstAtLeast(lane.all, from, (e) => e.at);
+    return i < lane.all.length && lane.all[i].at <= to;
   }
 
   isHidden(lane, { folded, hiddenHosts, hiddenKinds, connection }) {

@@ -17,6 +17,7 @@ class Picture {
     this.folded = this.layout.firstFolded();
     this.selected = this.selectedLane = this.found = this.pointer = null;
     this.scrollTop = 0;
+    this.onlyInView = false;
     this.draws = { count: 0, longest: 0, last: 0 };
     const wrong = { fail: "It went wrong here", broken: "It broke here", warn: "The warning is about this" };
     this.focusWords = wrong[this.model.outcome.verdict] || "Look here";
@@ -51,11 +52,29 @@ class Picture {
 
   // arrange places the lanes anew, and their names beside them.
   arrange() {
-    const placed = this.layout.arrange({ folded: this.folded, ...this.filters });
+    const span = this.onlyInView ? { from: this.view.time(0), to: this.view.time(this.view.width) } : {};
+    const placed = this.layout.arrange({ folded: this.folded, ...this.filters, ...span });
+    this.arranged = `${this.view.start} ${this.view.scale}`;
     const names = placed.map((lane) => this.laneName(lane));
     this.gutter.replaceChildren(el("div", { class: "corner" }, "Hosts, processes, connections"), ...names);
     this.gutter.style.height = `${AXIS + this.layout.height}px`;
     this.resized();
+  }
+
+  setOnlyInView(only) {
+    this.onlyInView = only;
+    this.controls.showLanes();
+    this.rearrange();
+  }
+
+  // rearrange arranges the lanes for what is in view, and keeps that of the selected event, or else of
+  // the focus, where it is on the screen.
+  rearrange() {
+    const e = this.selected || this.model.focusEvent;
+    const lane = e && this.layout.visibleLane(e), before = lane && lane.top - this.scrollTop;
+    this.arrange();
+    const now = e && this.layout.visibleLane(e);
+    if (lane && now) this.stage.scrollTop = this.scrollTop = now.top - before;
   }
 
   laneName(lane) {
@@ -140,6 +159,7 @@ class Picture {
     const lane = this.layout.laneOfEvent.get(e);
     if (!lane.hidden) return;
     if (this.folded.delete(lane.group) | this.folded.delete(lane.section)) this.arrange();
+    if (lane.hidden && this.onlyInView) this.setOnlyInView(false);
   }
 
   scrollTo(e) {
@@ -288,6 +308,10 @@ class Picture {
 
   // draw draws at the next frame, once.
   draw() {
+    if (this.onlyInView && this.arranged !== `${this.view.start} ${this.view.scale}`) {
+      clearTimeout(this.settling); // lanes come and go once the view is still
+      this.settling = setTimeout(() => this.rearrange(), 250);
+    }
     if (this.waiting) return;
     this.waiting = requestAnimationFrame(() => this.drawNow());
   }
