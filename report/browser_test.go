@@ -278,6 +278,9 @@ func TestBrowser(t *testing.T) {
 			assert.Contains(t, eval[string](b, `document.querySelector(".panel").innerText`), text)
 		}
 		b.shoot("light")
+		b.press(".words a", one.Outcome.Words[0])
+		assert.Equal(t, find(t, one, recorder.Output, one.Outcome.Words[0]).ID, b.state().Selected, "the server's words lead to where they were written")
+		b.press(".steps button", "Close")
 		b.press(".bar button", "Fit all")
 		b.shoot("light-all")
 		b.press(".bar button", "Help")

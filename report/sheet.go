@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"forkrig/recorder"
@@ -105,7 +106,7 @@ func newSheet(r recorder.Recording) *sheet {
 		if span.Host != "" {
 			span.Host = host(span.Host)
 		}
-		span.Name, span.Error = clean(span.Name, maxText), clean(span.Error, maxText)
+		span.Name, span.Error = clean(name(span), maxText), clean(span.Error, maxText)
 		span.Began, span.Ended = max(span.Began, 0), max(span.Ended, 0)
 		s.Spans = append(s.Spans, span)
 	}
@@ -141,6 +142,14 @@ func newSheet(r recorder.Recording) *sheet {
 		}
 	}
 	return s
+}
+
+// name returns the name of a span without its error, which is told beside it.
+func name(s recorder.Span) string {
+	if s.Error == "" {
+		return s.Name
+	}
+	return strings.TrimRight(strings.TrimSuffix(strings.TrimSpace(s.Name), strings.TrimSpace(s.Error)), ": \n")
 }
 
 func cleanStates(states []recorder.State) []recorder.State {

@@ -127,25 +127,38 @@ class Painter {
     for (const { from, to } of this.view.pauses()) this.rect(from + 4, AXIS, to - from - 8, this.height, this.colour.pause);
   }
 
-  // bands shade what faults and storms touch: the lanes of their host, and its connections.
+  // bands shade what faults and storms touch: the lanes of their hosts, and their connections. Where
+  // several hold at once, the shade is that of one.
   bands() {
-    for (const s of this.model.spans) {
-      if (s.kind === "wait" || this.picture.filters.hiddenKinds.has(s.kind)) continue;
-      const x = this.view.x(s.began_ns), end = this.view.x(this.model.endOf(s));
-      if (end < 0 || x > this.width) continue;
+    for (const kind of ["fault", "storm"]) {
+      if (this.picture.filters.hiddenKinds.has(kind)) continue;
+      const spans = this.model.spans.filter((s) => s.kind === kind && this.view.x(this.model.endOf(s)) >= 0 && this.view.x(s.began_ns) <= this.width);
+      spans.sort((a, b) => a.began_ns - b.began_ns);
       for (const lane of this.seen) {
-        if (lane.kind === "header" && lane.group === "rig" || lane.kind === "span" || !this.touches(s, lane)) continue;
-        this.rect(x, this.y(lane), Math.max(end - x, 2), lane.height, this.colour[`${s.kind}-band`]);
-        this.line(x, this.y(lane), x, this.y(lane) + lane.height, this.colour[s.kind], 1, [3, 3]);
-        if (s.ended_ns) this.line(end, this.y(lane), end, this.y(lane) + lane.height, this.colour[s.kind], 1, [3, 3]);
+        if (lane.group === "rig") continue;
+        let shaded = -1;
+        for (const s of spans) {
+          if (this.touches(s, lane)) shaded = this.band(s, lane, shaded);
+        }
       }
     }
   }
 
+  // band shades a lane from where it is not shaded yet, and returns up to where it then is.
+  band(span, lane, shaded) {
+    const x = this.view.x(span.began_ns), end = Math.max(this.view.x(this.model.endOf(span)), x + 2), y = this.y(lane);
+    const left = Math.max(x, shaded);
+    if (end > left) this.rect(left, y, end - left, lane.height, this.colour[`${span.kind}-band`]);
+    this.line(x, y, x, y + lane.height, this.colour[span.kind], 1, [3, 3]);
+    if (span.ended_ns) this.line(end, y, end, y + lane.height, this.colour[span.kind], 1, [3, 3]);
+    return Math.max(end, shaded);
+  }
+
   touches(span, lane) {
-    if (!span.host || lane.group === `host ${span.host}`) return true;
+    const about = (host) => span.hosts.includes(host);
+    if (!span.hosts.length || lane.group.startsWith("host ") && about(lane.group.slice(5))) return true;
     const [c] = lane.items;
-    return lane.kind === "connection" && (c.client.host === span.host || c.server.host === span.host);
+    return lane.kind === "connection" && (about(c.client.host) || about(c.server.host));
   }
 
   // forks are the lines from a process to its children.
@@ -226,9 +239,9 @@ class Painter {
         `${kindWord(s.kind)}: ${what}\n${lasted}${failed ? `\nfailed: ${s.error}` : ""}`, this.colour[failed ? "bad" : s.kind]);
       if (!drawn) return;
       const left = Math.max(drawn.left, 0) + 6, inside = Math.min(drawn.right, this.width) - left - 4;
-      const room = (i + 1 < lane.items.length ? this.view.x(lane.items[i + 1].began_ns) : this.width) - drawn.right - 12;
+      const room = (i + 1 < lane.items.length ? this.view.x(lane.items[i + 1].began_ns) : this.width) - drawn.right - 16;
       const beside = inside < Math.min(this.measure(said.slice(0, 300), SMALL), 200) && room > inside;
-      this.text(said, beside ? drawn.right + 6 : left, y + lane.height / 2 + 0.5, beside ? room : inside, SMALL, this.colour[failed ? "bad-ink" : "ink"], beside);
+      this.text(said, beside ? drawn.right + 11 : left, y + lane.height / 2 + 0.5, beside ? room : inside, SMALL, this.colour[failed ? "bad-ink" : "ink"], beside);
     });
     this.spots(lane.marks, y + lane.height / 2);
   }
@@ -291,14 +304,24 @@ class Painter {
   side(connection, which, y) {
     const end = connection[which];
     const where = `${end.host || "no host"} ${end.address}`;
-    const states = end.states && end.states.length ? end.states : [{ at_ns: connection.began_ns, name: "" }];
+    const states = end.states || [], until = (i) => (i < states.length ? states[i].at_ns : this.model.endOf(connection));
+    if (until(0) > connection.began_ns) this.unknown(connection.began_ns, until(0), y, where);
     states.forEach((s, i) => {
       if (s.name === "gone") return;
-      const until = i + 1 < states.length ? states[i + 1].at_ns : this.model.endOf(connection);
       const name = STATE_COLOURS[s.name] || "closed";
-      this.bar(s.at_ns, until, y, BAR, this.colour[`${name}-bar`], s.name,
-        `${where}\n${s.name || "its states are not known"} from ${formatTime(s.at_ns, 1e3)} to ${formatTime(until, 1e3)}`, this.colour[`${name}-edge`]);
+      this.bar(s.at_ns, until(i + 1), y, BAR, this.colour[`${name}-bar`], s.name,
+        `${where}\n${s.name} from ${formatTime(s.at_ns, 1e3)} to ${formatTime(until(i + 1), 1e3)}`, this.colour[`${name}-edge`]);
     });
+  }
+
+  // unknown draws the time in which the state of a socket was not seen.
+  unknown(from, to, y, where) {
+    const x = Math.max(this.view.x(from), -10), end = Math.min(this.view.x(to), this.width + 10);
+    if (end < x) return;
+    for (const edge of [y + 1.5, y + BAR - 1.5]) this.line(x, edge, end, edge, this.colour.edge, 1, [3, 3]);
+    this.places.push({ x, y, width: end - x, height: BAR, title: `${where}\nits state was not seen` });
+    const left = Math.max(x, 0) + 6;
+    if (Math.min(end, this.width) - left > 110) this.text("state not seen", left, y + BAR / 2 + 0.5, 100, SMALL, this.colour.quiet);
   }
 
   connectionLane(lane, y) {
@@ -416,13 +439,13 @@ class Painter {
         if (room > width) this.text(count, x + 9, y + 0.5, room, BOLD, this.colour.ink, true);
         if (texts && room > width + 60 && x > -6) this.text(e.text, x + 14 + width, y + 0.5, room - width - 5, font, this.fade(this.colour.ink2, e), true);
       } else if (texts && room > 24 && x > -6) {
-        this.text(e.text, x + 11, y + 0.5, room, font, this.fade(e.id === this.model.focus ? this.colour["focus-ink"] : this.colour.ink, e), true);
+        this.text(e.text, x + (this.isSpecial(e) ? 13 : 11), y + 0.5, room - 2, font, this.fade(e.id === this.model.focus ? this.colour["focus-ink"] : this.colour.ink, e), true);
       }
     });
   }
 
   markColour(kind, e) {
-    if (kind === "exit" && /\bzombie\b|reaped|status 0\b/.test(e.text)) return this.colour.quiet;
+    if (kind === "exit" && !/\bsignal\b|\bkilled\b|\bSIG|status [1-9]/.test(e.text)) return this.colour.quiet;
     return this.colour[`mark-${kind}`];
   }
 
@@ -505,7 +528,7 @@ class Painter {
     }
     for (const { x, text } of this.ticks) {
       this.line(Math.round(x) + 0.5, FLAG + 2, Math.round(x) + 0.5, AXIS, this.colour.edge);
-      this.text(text, x + 4, y - 5, 106, SMALL, this.colour.ink);
+      if (x + 4 + this.measure(text, SMALL) < this.width) this.text(text, x + 4, y - 5, 106, SMALL, this.colour.ink);
     }
     this.flag();
     c.lineWidth = 1;

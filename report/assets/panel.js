@@ -16,12 +16,23 @@ class Panel {
     const node = el("div", { class: "outcome" },
       el("h3", {}, outcome.verdict ? "Verdict " : "Outcome", outcome.verdict ? el("span", { class: `verdict ${outcome.verdict}` }, outcome.verdict) : null),
       el("dl", {}, ...[part("Expected", outcome.expected), part("Observed", outcome.observed), part(outcome.verdict === "broken" || outcome.verdict === "skip" ? "Reason" : "Remedy", outcome.why)].filter(Boolean).flat()));
-    if (words.length) node.append(el("h4", {}, "The server's own words"), el("pre", { class: "words", tabindex: "0" }, words.join("\n")));
+    if (words.length) node.append(el("h4", {}, "The server's own words"), el("pre", { class: "words", tabindex: "0" }, ...words.flatMap((line) => [this.word(line), "\n"])));
     if (focusEvent) {
       node.append(el("h4", {}, this.picture.focusWords), el("p", {}, this.picture.linkTo(focusEvent), ` ${formatTime(focusEvent.at, 1e3)}: ${focusEvent.text}`));
     }
     if (leftOut.length) node.append(el("h4", {}, "Left out, because there was too much"), el("ul", { class: "left-out" }, ...leftOut.map((t) => el("li", {}, t))));
     return node;
+  }
+
+  // word is a line of the server's own words, as a link to where it was written, if that is known.
+  word(line) {
+    const { picture } = this, text = line.trim();
+    const e = text && picture.model.events.findLast((one) => one.kind === "output" && one.text.includes(text));
+    if (!e) return line;
+    const link = picture.linkTo(e);
+    link.textContent = line;
+    link.title = "Show where it was written";
+    return link;
   }
 
   // show writes all that is known of an event.

@@ -74,7 +74,9 @@ class Picture {
     const lane = e && this.layout.visibleLane(e), before = lane && lane.top - this.scrollTop;
     this.arrange();
     const now = e && this.layout.visibleLane(e);
-    if (lane && now) this.stage.scrollTop = this.scrollTop = now.top - before;
+    if (lane && now) this.stage.scrollTop = now.top - before;
+    this.scrollTop = this.stage.scrollTop; // it has bounds
+    this.drawNow();
   }
 
   laneName(lane) {
@@ -122,6 +124,7 @@ class Picture {
       if (!first) this.view.start = middle - inner / this.view.scale / 2;
       this.view.keep();
     }
+    this.scrollTop = this.stage.scrollTop;
     this.painter.resize(inner, height);
     this.overview.resize(width);
     this.drawNow();
