@@ -28,6 +28,7 @@ import (
 	"forkrig/recorder"
 	"forkrig/report"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 // screenshotsEnv names a directory into which the tests write pictures of what they saw.
@@ -530,8 +531,11 @@ func TestBrowser(t *testing.T) {
 		}, Pictures: []report.Picture{{Recording: unreaped(6)}}}
 		b := open(t, browser, page, window{})
 		b.shoot("cards")
+		assert.Equal(t, []int{1, 2}, eval[[]int](b, "forkrig.pictures()"), "what is wrong is seen at once")
+		page.Cards[0].Card.Checks[2].Verdict = scorecard.Pass
+		b = open(t, browser, page, window{})
 		assert.Equal(t, []int{2}, eval[[]int](b, "forkrig.pictures()"), "a picture that is folded is not made")
-		b.run(`document.querySelector(".matrix a.fail").click()`)
+		b.run(`document.querySelector(` + "`.matrix a[href='#${document.querySelector(\".check [data-recording]\").closest(\".check\").id}']`" + `).click()`)
 		_, err := chromedp.Run(b.ctx, chromedp.Poll[bool]("forkrig.pictures().length === 2"))
 		require.NoError(t, err, "the verdict opens its check, with its picture")
 		b.quiet()

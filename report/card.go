@@ -11,17 +11,27 @@ import (
 	"forkrig/scorecard"
 )
 
-// How much of one card is shown.
+// How much of one card is shown at most.
 const (
 	maxResults  = 2000
-	maxEvidence = 120 // lines of one result, the last ones
-	maxLine     = 500 // bytes of such a line
+	maxFamilies = 12
+	maxCauses   = 100
+	maxLine     = 500 // bytes of a line of evidence
 	maxShort    = 200 // bytes of what a row of the table says
 	profileLine = 110 // columns
 )
 
 // gravity has the verdicts from the gravest on.
 var gravity = []scorecard.Verdict{scorecard.Fail, scorecard.Broken, scorecard.Warn, scorecard.ByDesign, scorecard.Skip, scorecard.Pass}
+
+// A detail is how much is shown of each result.
+type detail struct {
+	text     int // bytes of each of its texts
+	evidence int // lines, the last ones
+}
+
+// details are tried one after another until what is said on the cards has room.
+var details = []detail{{maxText, 120}, {1000, 40}, {250, 10}, {60, 2}, {20, 0}}
 
 // A cardView is a card as the template shows it.
 type cardView struct {
@@ -40,6 +50,7 @@ type checkView struct {
 	Items                  []item
 	Evidence               string
 	Recordings             []int
+	Open                   bool // it is shown at once
 }
 
 // An item is a text with its label.
@@ -65,31 +76,38 @@ type tableRow struct {
 }
 
 // newCardView returns the card with that number, from 1.
-func newCardView(number int, card Card) cardView {
+func newCardView(number int, card Card, d detail) cardView {
 	view := cardView{
 		Label: clean(cmp.Or(card.Label, card.Kernel, fmt.Sprintf("card %d", number)), maxName), Subject: clean(card.Subject, maxText),
 		Origin: card.Origin(), Summary: card.Summary(false), OK: card.OK(), Profile: card.Profile.Lines(profileLine),
 	}
-	for _, cause := range card.Causes {
+	for _, cause := range card.Causes[:min(len(card.Causes), maxCauses)] {
 		text := cause.String()
 		if cause.Remedy != "" {
-			text += ". Remedy: " + clean(cause.Remedy, maxText)
+			text += ". Remedy: " + clean(cause.Remedy, d.text)
 		}
 		view.Causes = append(view.Causes, clean(text, maxText))
 	}
-	for i, r := range card.Checks[:min(len(card.Checks), maxResults)] {
-		view.checks = append(view.checks, newCheckView(fmt.Sprintf("c%dk%d", number, i+1), r))
-		if family := clean(r.Family, maxName); !slices.Contains(view.Families, family) {
+	left := 0
+	for i, r := range card.Checks {
+		family := clean(r.Family, maxName)
+		known := slices.Contains(view.Families, family)
+		if len(view.checks) == maxResults || !known && len(view.Families) == maxFamilies {
+			left++
+			continue
+		}
+		view.checks = append(view.checks, newCheckView(fmt.Sprintf("c%dk%d", number, i+1), r, d))
+		if !known {
 			view.Families = append(view.Families, family)
 		}
 	}
-	if left := len(card.Checks) - maxResults; left > 0 {
+	if left > 0 {
 		view.End = scorecard.Counted(left, "further check is", "further checks are") + " left out"
 	}
 	return view
 }
 
-func newCheckView(id string, r scorecard.Result) *checkView {
+func newCheckView(id string, r scorecard.Result, d detail) *checkView {
 	if !slices.Contains(gravity, r.Verdict) {
 		r.Verdict = scorecard.Broken
 	}
@@ -98,10 +116,10 @@ func newCheckView(id string, r scorecard.Result) *checkView {
 	if r.Verdict == scorecard.Pass {
 		short = r.Observed
 	}
-	check.Short = clean(strings.Join(strings.Fields(short), " "), maxShort)
+	check.Short = clean(strings.Join(strings.Fields(short), " "), min(maxShort, d.text))
 	add := func(label, text string) {
 		if text != "" {
-			check.Items = append(check.Items, item{label, clean(text, maxText)})
+			check.Items = append(check.Items, item{label, clean(text, d.text)})
 		}
 	}
 	add("Expected", r.Expected)
@@ -116,7 +134,7 @@ func newCheckView(id string, r scorecard.Result) *checkView {
 		add("Runs", r.Runs.String())
 	}
 	add("Reproduce", r.Reproduce)
-	check.Evidence = strings.Join(cleanAll(r.Evidence, maxLine, maxEvidence), "\n")
+	check.Evidence = strings.Join(cleanAll(r.Evidence, min(maxLine, d.text), d.evidence), "\n")
 	return check
 }
 
@@ -170,6 +188,10 @@ func arrange(cards []cardView) (table, []checkView) {
 			}
 		}
 		t.Rows = append(t.Rows, row)
+	}
+	// What is wrong is to be seen at once.
+	if i := slices.IndexFunc(all, func(c checkView) bool { return c.Verdict != scorecard.Pass && len(c.Recordings) > 0 }); i >= 0 {
+		all[i].Open = true
 	}
 	return t, all
 }

@@ -26,8 +26,8 @@ type Page struct {
 	// card is that picture alone.
 	Pictures []Picture
 	// Limit is how many bytes the page has at most; 0 is 5,000,000. Beyond it detail of the largest
-	// recordings is left out, what is missed least first, and the page says so in words. What is
-	// said on the cards is not shortened for it, and has a bound of its own.
+	// recordings is left out, what is missed least first, and the page says so in words; what is said
+	// on cards is cut where it takes more than half. A page without a recording has about 120,000.
 	Limit int
 }
 
@@ -72,20 +72,27 @@ type datum struct {
 
 // WriteHTML writes the page: one file that needs nothing else. It fails only if w does.
 func (p Page) WriteHTML(w io.Writer) error {
-	c := p.content()
+	limit := p.Limit
+	if limit <= 0 {
+		limit = maxPage
+	}
+	var c content
 	var frame bytes.Buffer
-	if err := page.Execute(&frame, c); err != nil {
-		return fmt.Errorf("write page: %w", err)
+	for _, d := range details {
+		c = p.content(d)
+		frame.Reset()
+		if err := page.Execute(&frame, c); err != nil {
+			return fmt.Errorf("write page: %w", err)
+		}
+		if frame.Len() <= limit/2 || len(p.Cards) == 0 {
+			break
+		}
 	}
 	sheets := p.sheets()
 	sizes := make([]int, len(sheets))
 	const element = 60 // around the data
 	for i, s := range sheets {
 		sizes[i] = len(s.encode()) + element
-	}
-	limit := p.Limit
-	if limit <= 0 {
-		limit = maxPage
 	}
 	for i, share := range shares(sizes, limit-frame.Len()) {
 		data := sheets[i].fold(share - element)
@@ -114,7 +121,7 @@ func (p Page) sheets() []*sheet {
 }
 
 // content is the page without its data.
-func (p Page) content() content {
+func (p Page) content(d detail) content {
 	js, css := script(), asset("page.css")
 	c := content{
 		Title:  clean(p.Title, maxName),
@@ -133,7 +140,7 @@ func (p Page) content() content {
 		c.Stories = append(c.Stories, story{Heading: heading, About: about(r), Recording: number})
 	}
 	for i, card := range p.Cards {
-		view := newCardView(i+1, card)
+		view := newCardView(i+1, card, d)
 		for _, picture := range card.Pictures {
 			number++
 			if !view.attach(picture, number) {

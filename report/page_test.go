@@ -21,6 +21,7 @@ import (
 
 	"forkrig/recorder"
 	"forkrig/report"
+	"forkrig/scorecard"
 )
 
 // write returns the page as it is written.
@@ -176,6 +177,20 @@ func TestPageShowsCards(t *testing.T) {
 	for _, link := range regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(body, -1) {
 		assert.Contains(t, body, `id="`+link[1]+`"`, "a link has its target")
 	}
+}
+
+func TestPageOfCardsHasItsLimit(t *testing.T) {
+	card := cardOf("6.12.0", true)
+	for i := range 3000 {
+		card.Checks = append(card.Checks, scorecard.Result{Name: fmt.Sprint("check ", i), Family: "IPv4", Verdict: scorecard.Fail,
+			Observed: strings.Repeat("long ", 500), Evidence: slices.Repeat([]string{strings.Repeat("line ", 20)}, 150)})
+	}
+	page := write(t, report.Page{Cards: []report.Card{{Card: card, Pictures: []report.Picture{{Check: "check 1", Family: "IPv4", Recording: restartInTimeWait()}}}}})
+	t.Logf("%d bytes", len(page))
+	assert.LessOrEqual(t, len(page), 5_000_000)
+	assert.Contains(t, page, "bytes left out)")
+	assert.Contains(t, page, " further checks are left out")
+	assert.Equal(t, []string{"<nil>"}, leftOut(t, page), "the recording has room")
 }
 
 func TestPageAlone(t *testing.T) {

@@ -171,8 +171,7 @@ func (s *sheet) encode() []byte {
 	return bytes.TrimSpace(text)
 }
 
-func (r row) id() int           { return r[0].(int) }
-func (r row) at() time.Duration { return r[1].(time.Duration) }
+func (r row) id() int { return r[0].(int) }
 func (r row) kind() recorder.Kind {
 	return kinds[r[2].(int)]
 }

@@ -73,8 +73,8 @@ function setTheme(name) {
 
 for (const root of mounts) {
   const details = root.closest("details");
-  if (!details) mount(Number(root.dataset.recording));
-  else details.addEventListener("toggle", () => { if (details.open) mount(Number(root.dataset.recording)); });
+  if (!details || details.open) mount(Number(root.dataset.recording));
+  if (details) details.addEventListener("toggle", () => { if (details.open) mount(Number(root.dataset.recording)); });
 }
 themeButton.hidden = false;
 window.addEventListener("hashchange", follow);
