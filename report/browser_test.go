@@ -35,7 +35,7 @@ import (
 const screenshotsEnv = "FORKRIG_SCREENSHOTS"
 
 // patience is how long a test may take with its browser, also on a busy machine.
-const patience = 3 * time.Minute
+const patience = 6 * time.Minute
 
 // A tab is a page in a browser. It knows of each request and each error that it saw.
 type tab struct {
@@ -51,7 +51,7 @@ type tab struct {
 func launch(t testing.TB) context.Context {
 	t.Helper()
 	program := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{"chromium", "google-chrome", "chromium-browser"} {
 		if path, err := exec.LookPath(name); err == nil {
 			program = path
 			break
@@ -60,10 +60,18 @@ func launch(t testing.TB) context.Context {
 	if program == "" {
 		rig.SkipIfMissing(t, &rig.MissingError{Feature: "browser", Err: errors.New("no chromium"), Remedy: "install chromium"})
 	}
+	// A helper of the browser may write into its profile for a moment after the browser has ended.
+	profile, err := os.MkdirTemp("", "forkrig-browser-")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(profile); err != nil {
+			t.Logf("remove the profile of the browser: %v", err)
+		}
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx,
-		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true),
 	)

@@ -85,7 +85,7 @@ class Layout {
     const processes = this.model.processes.filter((p) => p.host === name);
     const peers = (this.model.hosts.find((h) => h.name === name).interfaces || [])
       .flatMap((i) => (i.addresses || []).map((a) => a.split("/")[0]));
-    this.headers.set(name, this.lane("header", group, { label: name, note: peers.join(", "), host: name }));
+    this.headers.set(name, this.lane("header", group, { label: name, note: peers.join(", "), title: [name, ...peers].join("\n"), host: name }));
     this.buildProcesses(group, processes);
     this.buildConnections(group, connections);
     for (const [key, events] of others) {

@@ -102,7 +102,7 @@ class Picture {
   fold(key) {
     if (!this.folded.delete(key)) this.folded.add(key);
     this.arrange();
-    const button = [...this.gutter.querySelectorAll("button")].find((b, i) => this.foldKeys()[i] === key);
+    const button = this.gutter.querySelectorAll("button")[this.foldKeys().indexOf(key)];
     if (button) button.focus({ preventScroll: true });
   }
 
