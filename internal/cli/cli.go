@@ -148,6 +148,7 @@ func (p *program) command() *cli.Command {
 				"OLD.json NEW.json", 2, 2, p.out.diff),
 			p.plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory, or tables of kernels into a new file",
 				"OUT CARD…", 2, math.MaxInt, p.out.merge),
+			p.report(),
 			p.plain("doctor", "say what this machine lacks, what that costs, and what to do", "", 0, 0,
 				func([]string) (int, error) { return doctor.Main(p.out, p.out.style().Colour), nil }),
 			p.plain("version", "print the version", "", 0, 0, printing(func() { fmt.Fprintln(p.out, version()) })),
@@ -217,6 +218,27 @@ func (p *program) search() *cli.Command {
 			"Without a command it tests the built-in server.",
 		Flags:  flagsOf(o, o.subjectFlags, o.searchFlags, o.recordFlag, within),
 		Action: p.run(func(c *cli.Command) (int, error) { return o.inSandbox(c.Args().Slice(), p.out, o.search) }),
+	}
+}
+
+func (p *program) report() *cli.Command {
+	r := &reporting{}
+	return &cli.Command{
+		Name:      "report",
+		Usage:     "make a page for a browser of cards, with a picture of what happened",
+		ArgsUsage: "CARD.json|RECORDING.json|STORY.json|KERNELS.json|DIRECTORY…",
+		UsageText: "forkrig report [flags] CARD.json…\n\n" +
+			"forkrig report -o page.html old.json new.json\n" +
+			"forkrig report -bundle report.tar.gz card.json",
+		Description: "The page is one file that needs no network. Several cards stand side by side. A card names the\n" +
+			"recordings of its checks, which judge -scorecard makes of what fails, and judge -record of all.",
+		Flags: flagsOf(&r.Options, r.flags),
+		Action: p.run(func(c *cli.Command) (int, error) {
+			if c.NArg() == 0 {
+				return statusUsage, errors.New("report: give a card, a recording, a story, a table of kernels or a directory with some")
+			}
+			return r.report(c.Args().Slice(), p.out)
+		}),
 	}
 }
 

@@ -3,10 +3,11 @@
 package cli
 
 import (
+	"bufio"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 
 	"forkrig/judge"
 	"forkrig/recorder"
+	"forkrig/report"
 	"forkrig/rig"
 	"forkrig/scorecard"
 	"forkrig/search"
@@ -29,6 +31,9 @@ type recordings struct {
 	mu  sync.Mutex
 	err error // what could not be written
 }
+
+// recordingsIn is the directory of the recordings of stories, beside them.
+const recordingsIn = "recordings"
 
 // recordings are those that the options ask for: with -record all of them, and otherwise, where a
 // card is kept, those of what fails, beside the card.
@@ -113,19 +118,36 @@ func (r *recordings) recordStories(tb rig.TB, stories []search.Story) error {
 	return r.failed()
 }
 
-// write writes a recording, and returns its name relative to the card.
+// write writes a recording in all its forms, and returns the name of its JSON relative to the card.
+// In the capture of all hosts each packet is there twice, as both ends of its link saw it; the
+// capture of the first host alone, which is the subject's, is for programs that analyse TCP.
 func (r *recordings) write(label string, recording recorder.Recording) (string, error) {
 	if err := os.MkdirAll(r.directory, 0o777); err != nil {
 		return "", err
 	}
-	name := filepath.Join(r.directory, fileName.ReplaceAllString(label, "-")+".json")
-	data, err := json.Marshal(recording)
+	name := filepath.Join(r.directory, fileName.ReplaceAllString(label, "-"))
+	page := report.Page{Title: label, Pictures: []report.Picture{{Recording: recording}}}
+	forms := map[string]func(io.Writer) error{
+		".json": recording.WriteJSON, ".html": page.WriteHTML, ".pcapng": recording.WritePcapng, ".perfetto-trace": recording.WritePerfetto,
+	}
+	if len(recording.Hosts) > 0 {
+		first := recording.Hosts[0].Name
+		forms["."+fileName.ReplaceAllString(first, "-")+".pcapng"] = recording.SeenBy(first).WritePcapng
+	}
+	var errs []error
+	for suffix, write := range forms {
+		errs = append(errs, writeNew(name+suffix, write))
+	}
+	relative, err := filepath.Rel(r.from, name+".json")
+	return filepath.ToSlash(relative), errors.Join(append(errs, err)...)
+}
+
+// writeNew makes a file, or empties one that is there, and has write fill it.
+func writeNew(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := os.WriteFile(name, data, 0o666); err != nil {
-		return "", err
-	}
-	relative, err := filepath.Rel(r.from, name)
-	return filepath.ToSlash(relative), err
+	buffered := bufio.NewWriter(file)
+	return errors.Join(write(buffered), buffered.Flush(), file.Close())
 }

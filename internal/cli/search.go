@@ -182,7 +182,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 func (o *Options) storyRecordings() *recordings {
 	r := o.recordings()
 	if o.record == "" && o.soak > 0 {
-		r.directory = filepath.Join(rig.FromInvoker(o.soakDir), "recordings")
+		r.directory = filepath.Join(rig.FromInvoker(o.soakDir), recordingsIn)
 	}
 	r.from = r.directory
 	return r
