@@ -134,7 +134,7 @@ fuzz: ## run every fuzz test for FUZZTIME=10s
 # What a package contains beside the binary. The page and the scripts come from the command itself.
 bin/package: FORCE
 	mkdir -p $@
-	CGO_ENABLED=0 $(GO) build -ldflags '-X forkrig/internal/cli.release=$(RELEASE)' -o bin/described .
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -ldflags '-X forkrig/internal/cli.release=$(RELEASE)' -o bin/described .
 	bin/described man | gzip -9n >$@/forkrig.1.gz
 	bin/described completion bash >$@/forkrig.bash
 	bin/described completion zsh >$@/_forkrig
