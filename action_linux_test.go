@@ -240,6 +240,35 @@ func TestActionIsSafe(t *testing.T) {
 	}
 }
 
+// TestActionIsUsedRight compares the workflows that people copy with the inputs.
+func TestActionIsUsedRight(t *testing.T) {
+	t.Parallel()
+	a := readAction(t)
+	workflows, err := filepath.Glob("deploy/github/*.yml")
+	require.NoError(t, err)
+	assert.Len(t, workflows, 4)
+	for _, path := range append(workflows, ".github/workflows/ci.yml") {
+		var workflow struct {
+			Jobs map[string]struct{ Steps []actionStep }
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(document(t, path)), &workflow), path)
+		used := 0
+		for _, job := range workflow.Jobs {
+			for _, step := range job.Steps {
+				if step.Uses != "OWNER/forkrig@REF" && step.Uses != "./" {
+					continue
+				}
+				used++
+				assert.NotEmpty(t, step.With["subject"], path)
+				for name := range step.With {
+					assert.Contains(t, a.Inputs, name, path)
+				}
+			}
+		}
+		assert.Positive(t, used, path)
+	}
+}
+
 const rightServer = "forkrig:server -listen {ip}:{port}"
 
 func TestActionJudges(t *testing.T) {
@@ -373,6 +402,40 @@ func TestActionWithHostileInputs(t *testing.T) {
 		assert.NotEqual(t, "ran", filepath.Base(path), "an input was run")
 	}
 	assert.NoFileExists(t, "ran")
+}
+
+// TestActionSaysWhatIsMissing, in words that tell what to do.
+func TestActionSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "uname"), []byte("#!/bin/sh\n[ $1 = -s ] && echo $SYSTEM || echo $MACHINE\n"), 0o755))
+	for _, v := range []struct {
+		name        string
+		environment []string
+		inputs      map[string]string
+		says        string
+	}{
+		{"Linux", []string{"SYSTEM=Darwin"}, nil, "::error title=forkrig::forkrig needs Linux"},
+		{"an architecture", []string{"SYSTEM=Linux", "MACHINE=riscv64"}, map[string]string{"version": "1.2.3"}, "::error title=forkrig::there is no release for this architecture"},
+		{"Go", []string{"PATH=/usr/bin:/bin"}, nil, "::error title=forkrig::there is no Go to build forkrig with"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			r := newRunner(t)
+			r.environment = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH")}, v.environment...)
+			if v.name == "Go" {
+				if _, err := os.Stat("/usr/bin/go"); err == nil {
+					t.Skip("Go is where all programs are")
+				}
+			}
+			inputs := map[string]string{"subject": rightServer}
+			maps.Copy(inputs, v.inputs)
+			r.play(t, inputs)
+			assert.True(t, r.failed)
+			assert.Contains(t, r.log, v.says)
+			assert.Empty(t, r.output("verdict"))
+			assert.Empty(t, r.uploads())
+		})
+	}
 }
 
 // TestActionFetchesARelease has a server with a release in the place of GitHub.
