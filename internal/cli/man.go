@@ -33,7 +33,7 @@ func (p *program) man() *cli.Command {
 func manual(root *cli.Command, date string) string {
 	page := &roff{}
 	// A date is read as it stands.
-	fmt.Fprintf(page, ".TH \"FORKRIG\" \"1\" %q \"forkrig %s\" \"User Commands\"\n", cmp.Or(date, "1970-01-01"), escapeRoff(release))
+	fmt.Fprintf(page, ".TH \"FORKRIG\" \"1\" %q \"%s\" \"User Commands\"\n", cmp.Or(date, "1970-01-01"), strings.TrimSpace("forkrig "+escapeRoff(release)))
 	page.line(".SH", "NAME")
 	page.text(root.Name + " - " + root.Usage)
 	page.line(".SH", "SYNOPSIS")
