@@ -248,24 +248,83 @@ func TestActionIsUsedRight(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, workflows, 4)
 	for _, path := range append(workflows, ".github/workflows/ci.yml") {
-		var workflow struct {
-			Jobs map[string]struct{ Steps []actionStep }
-		}
-		require.NoError(t, yaml.Unmarshal([]byte(document(t, path)), &workflow), path)
 		used := 0
-		for _, job := range workflow.Jobs {
-			for _, step := range job.Steps {
-				if step.Uses != "OWNER/forkrig@REF" && step.Uses != "./" {
-					continue
-				}
-				used++
-				assert.NotEmpty(t, step.With["subject"], path)
-				for name := range step.With {
-					assert.Contains(t, a.Inputs, name, path)
-				}
+		for _, step := range stepsOfWorkflow(t, path) {
+			if step.Uses != here && step.Uses != "./" {
+				continue
+			}
+			used++
+			assert.NotEmpty(t, step.With["subject"], path)
+			for name := range step.With {
+				assert.Contains(t, a.Inputs, name, path)
 			}
 		}
 		assert.Positive(t, used, path)
+	}
+}
+
+// here is the action in workflows that people copy.
+const here = "OWNER/forkrig@REF"
+
+func stepsOfWorkflow(t *testing.T, path string) (steps []actionStep) {
+	t.Helper()
+	var workflow struct {
+		Jobs map[string]struct{ Steps []actionStep }
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(document(t, path)), &workflow), path)
+	for _, job := range workflow.Jobs {
+		steps = append(steps, job.Steps...)
+	}
+	return steps
+}
+
+// TestWorkflowsToCopy plays the steps of each with a server in its language, by two checks.
+func TestWorkflowsToCopy(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t)
+	for _, v := range []struct{ workflow, program, file, source, verdict string }{
+		{"go", "go", "main.go", "subjects/go/http/main.go", "right"},
+		{"c", "cc", "server.c", "subjects/own/select.c", "wrong"},
+		{"node", "node", "server.js", "subjects/own/net.js", "wrong"},
+		{"python", "python3", "server.py", "subjects/own/asyncio-echo.py", "right"},
+	} {
+		t.Run(v.workflow, func(t *testing.T) {
+			rig.NeedPrograms(t, v.program)
+			r.workspace = filepath.Join(r.temp, v.workflow)
+			require.NoError(t, os.Mkdir(r.workspace, 0o755))
+			for name, text := range map[string]string{v.file: document(t, v.source), "go.mod": "module server\n"} {
+				require.NoError(t, os.WriteFile(filepath.Join(r.workspace, name), []byte(text), 0o666))
+			}
+			// An earlier card, for the workflow that compares with one.
+			require.NoError(t, scorecard.WriteFile(filepath.Join(r.workspace, "forkrig.json"), scorecard.Card{Complete: true,
+				Checks: []scorecard.Result{{Name: "concurrent", Family: rig.IPv4.String(), Verdict: scorecard.Pass}}}))
+			judged := 0
+			for _, step := range stepsOfWorkflow(t, "deploy/github/"+v.workflow+".yml") {
+				switch {
+				case step.Run != "":
+					step.ID, step.Shell = "workflow", "bash"
+					r.outputs, r.failed, r.log = map[string]string{}, false, ""
+					require.NotRegexp(t, expression, step.Run)
+					r.run(t, step)
+					require.False(t, r.failed, r.log)
+				case step.Uses == here:
+					judged++
+					inputs := step.With
+					for name, value := range inputs {
+						inputs[name] = strings.ReplaceAll(value, "${{ matrix.node }}", "20")
+					}
+					inputs["checks"] = "concurrent,reset-survived"
+					inputs["flags"] += "\n-family=4"
+					if r.play(t, inputs); r.output("status") == "3" {
+						t.Skip("the rig cannot run here: " + r.log)
+					}
+					r.cached = true
+					assert.Equal(t, v.verdict, r.output("verdict"), r.log)
+					assert.Len(t, r.uploads(), 1)
+				}
+			}
+			assert.Equal(t, 1, judged)
+		})
 	}
 }
 
