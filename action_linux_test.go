@@ -280,6 +280,9 @@ func stepsOfWorkflow(t *testing.T, path string) (steps []actionStep) {
 
 // TestWorkflowsToCopy plays the steps of each with a server in its language, by two checks.
 func TestWorkflowsToCopy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the command and judges servers")
+	}
 	t.Parallel()
 	r := newRunner(t)
 	for _, v := range []struct{ workflow, program, file, source, verdict string }{
@@ -331,6 +334,9 @@ func TestWorkflowsToCopy(t *testing.T) {
 const rightServer = "forkrig:server -listen {ip}:{port}"
 
 func TestActionJudges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the command and judges servers")
+	}
 	t.Parallel()
 	r := newRunner(t)
 	if r.play(t, map[string]string{"subject": rightServer, "checks": "reap", "flags": "-family=4"}); r.output("status") == "3" {
