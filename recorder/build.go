@@ -237,6 +237,7 @@ func (b *builder) enterPacket(s sighting) {
 		k := b.connections.ofSegment(s.from, s.at, segment)
 		event.Connection = k.ID
 		packet = k.enterSegment(segment)
+		k.follow(segment, s.at, s.took)
 	}
 	packet.From, packet.To, packet.Took = s.from, s.to, s.took
 	if s.took == unseen {

@@ -27,6 +27,7 @@ type connection struct {
 	next     map[netip.AddrPort]uint32 // the number of the next byte of each side
 	first    map[netip.AddrPort]uint32 // the number of its SYN
 	scale    map[netip.AddrPort]int    // of its window
+	fin      map[netip.AddrPort]uint32 // the number behind its FIN
 	closing  bool                      // a FIN or a RST was seen
 	listener bool
 }
@@ -43,7 +44,8 @@ func pairOf(host string, a, b netip.AddrPort) pair {
 
 // open adds a connection.
 func (c *connections) open(host string, at time.Duration, client, server netip.AddrPort) *connection {
-	k := &connection{client: client, next: map[netip.AddrPort]uint32{}, first: map[netip.AddrPort]uint32{}, scale: map[netip.AddrPort]int{}}
+	k := &connection{client: client, next: map[netip.AddrPort]uint32{}, first: map[netip.AddrPort]uint32{}, scale: map[netip.AddrPort]int{},
+		fin: map[netip.AddrPort]uint32{}}
 	k.ID, k.Began = len(c.all)+1, at
 	k.Client = Endpoint{Host: c.owner(host, client), Address: client.String()}
 	k.Server = Endpoint{Host: c.owner(host, server), Address: server.String()}

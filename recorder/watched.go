@@ -114,4 +114,18 @@ func (w *watched) seeSockets(all rig.Sockets, tell func(socketNote)) {
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // socketState names a state as the kernel does.
-func socketState(s rig.TCPState) string { return strings.ReplaceAll(s.String(), "-", "_") }
+func socketState(s rig.TCPState) string {
+	switch s {
+	case rig.SynReceived, rig.NewSynReceived:
+		return synReceived
+	case rig.FinWait1:
+		return finWait1
+	case rig.FinWait2:
+		return finWait2
+	case rig.Listening:
+		return "LISTEN"
+	case rig.Closed:
+		return "CLOSE"
+	}
+	return strings.ReplaceAll(s.String(), "-", "_")
+}
