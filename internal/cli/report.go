@@ -89,12 +89,7 @@ func (b *pageBuilder) add(name string) error {
 		return fmt.Errorf("%s is no regular file: give a card, a recording, a story or a directory", name)
 	case kernels.IsTable(name):
 		return b.addTable(name)
-	}
-	content, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	if recorder.IsRecording(content) {
+	case isRecording(name):
 		return b.addRecording(name)
 	}
 	if _, err := readStory(name); err == nil {
@@ -115,11 +110,8 @@ func (b *pageBuilder) addDirectory(directory string) error {
 		if err != nil || !entry.Type().IsRegular() || filepath.Ext(name) != ".json" {
 			return err
 		}
-		content, err := os.ReadFile(name)
 		switch {
-		case err != nil:
-			return err
-		case recorder.IsRecording(content):
+		case isRecording(name):
 			recordings = append(recordings, name)
 		case kernels.IsTable(name):
 			return b.addTable(name)
