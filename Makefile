@@ -23,6 +23,7 @@ FLAKE_RUN   ?=
 FLAKE_SKIP  ?=
 FLAKE_DIR   ?= bin/flakes
 FLAKE_PACKAGE ?= ./scenarios
+FLAKE_RESULTS ?=
 FLAKE_SUBJECTS ?= nginx socat go-http
 
 # The features that CI requires: a test that lacks one of them fails there instead of skipping.
@@ -105,8 +106,8 @@ race: ## build and test under the race detector, with some of the scenarios and 
 	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -vE '$(SUITES)')
 	FORKRIG_TIME_SCALE=3 GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 $(GO) test -race -run '$(RACED)' ./scenarios ./proofs
 
-flake: ## repeat the tests of FLAKE_PACKAGE under load and count failures; FLAKE_RUNS, FLAKE_MODES, FLAKE_RUN, FLAKE_SKIP, FLAKE_DIR
-	@.ci/flake '$(FLAKE_PACKAGE)' '$(FLAKE_RUNS)' '$(FLAKE_MODES)' '$(FLAKE_DIR)' \
+flake: ## repeat the tests of FLAKE_PACKAGE under load and count failures; FLAKE_RUNS, FLAKE_MODES, FLAKE_RUN, FLAKE_SKIP, FLAKE_DIR, and FLAKE_RESULTS=docs/flakes.md keeps the counts
+	@FLAKE_RESULTS='$(abspath $(FLAKE_RESULTS))' .ci/flake '$(FLAKE_PACKAGE)' '$(FLAKE_RUNS)' '$(FLAKE_MODES)' '$(FLAKE_DIR)' \
 		-test.run '$(FLAKE_RUN)' -test.skip '$(FLAKE_SKIP)'
 
 flake-subjects: bin/forkrig bin/subjects ## judge FLAKE_SUBJECTS 20 times each beside hogs, and count what differs from what is right to say

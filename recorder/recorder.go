@@ -11,7 +11,9 @@ import (
 	"forkrig/rig"
 )
 
-// Recorder records one lab while it lives. It is safe for concurrent use.
+// Recorder records one lab while it lives. It is safe for concurrent use. Its lock is taken by what
+// the journal and the observer call, under locks of theirs, so that nothing of the rig is called
+// under it.
 type Recorder struct {
 	lab      *rig.Lab
 	captures []*capture
@@ -99,16 +101,18 @@ func (r *Recorder) enterFrame(host *rig.Host, p captured) {
 	// The machine's clock is not the monotonic one; what lies between them may change.
 	now := time.Now()
 	at := now.Sub(began) - time.Duration(now.UnixNano()-p.at)
+	key := interfaceKey{host.Name, p.index}
 	r.mu.Lock()
+	name, known := r.interfaces[key]
+	if !known { // the lab is asked without the lock: it may hold its own while it records an event
+		r.mu.Unlock()
+		name = interfaceName(host, p.index)
+		r.mu.Lock()
+		r.interfaces[key] = name
+	}
 	defer r.mu.Unlock()
 	if r.stopped {
 		return
-	}
-	key := interfaceKey{host.Name, p.index}
-	name, known := r.interfaces[key]
-	if !known {
-		name = interfaceName(host, p.index)
-		r.interfaces[key] = name
 	}
 	if len(p.data) > cap(r.packetData)-len(r.packetData) {
 		r.packetData = make([]byte, 0, 1<<16)
