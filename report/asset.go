@@ -7,7 +7,10 @@ import (
 	"embed"
 	"encoding/base64"
 	"html/template"
+	"slices"
 	"strings"
+
+	"forkrig/scorecard"
 )
 
 //go:embed assets
@@ -52,5 +55,13 @@ func hash(text string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// page is the template of the page.
-var page = template.Must(template.New("page.html").Parse(asset("page.html")))
+// page is the template of the page. A verdict is also the class by which it is coloured; other
+// words are none.
+var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"class": func(word string) string {
+		if slices.Contains(gravity, scorecard.Verdict(word)) {
+			return word
+		}
+		return ""
+	},
+}).Parse(asset("page.html")))

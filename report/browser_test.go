@@ -536,7 +536,8 @@ func TestBrowser(t *testing.T) {
 		page := report.Page{Cards: []report.Card{
 			{Card: cardOf("6.12.0", true), Pictures: []report.Picture{{Check: "reuse-time-wait", Family: "IPv4", Recording: one}}},
 			{Card: cardOf("7.2.0", false)},
-		}, Pictures: []report.Picture{{Recording: unreaped(6)}}}
+		}, Pictures: []report.Picture{{Text: "a client connects\nall workers end", Recording: unreaped(6)}}, Tables: []report.Table{{Title: "Kernels", Rows: [][]string{
+			{"Probe", "6.12.0", "7.2.0"}, {"bind while the port has TIME_WAIT", "EADDRINUSE", "EADDRINUSE"}, {"accept after RST", "pass", "fail"}}}}}
 		b := open(t, browser, page, window{})
 		b.shoot("cards")
 		assert.Equal(t, []int{1, 2}, eval[[]int](b, "forkrig.pictures()"), "what is wrong is seen at once")

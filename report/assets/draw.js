@@ -543,7 +543,7 @@ class Painter {
     const off = x < 0 ? "◀ " : x > this.width ? " ▶" : "";
     const words = [this.picture.focusWords, focusEvent.text.slice(0, 200)].filter(Boolean).join(": ");
     const text = off === "◀ " ? off + words : words + off;
-    const width = Math.min(this.measure(text, BOLD) + 16, this.width * 0.6);
+    const width = Math.min(this.measure(text, BOLD) + 16, this.width * (this.width < 600 ? 0.97 : 0.6));
     const left = Math.min(Math.max(x - width / 2, 2), this.width - width - 2);
     const { c } = this;
     c.fillStyle = this.colour.flag;
