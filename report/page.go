@@ -63,7 +63,8 @@ type content struct {
 	Alone        bool          // there is one picture, and no card
 	Cards        []cardView
 	Table        table
-	Checks       []checkView
+	Checks       []checkView // what is wrong or has a picture
+	Others       []checkView
 	Tables       []Table // clean
 	Stories      []story
 	Data         []datum
@@ -163,7 +164,15 @@ func (p Page) content(d detail) content {
 		number++
 		tell(picture)
 	}
-	c.Table, c.Checks = arrange(c.Cards)
+	var checks []checkView
+	c.Table, checks = arrange(c.Cards)
+	for _, check := range checks {
+		if len(check.Recordings) == 0 && (check.Verdict == scorecard.Pass || check.Verdict == scorecard.Skip) {
+			c.Others = append(c.Others, check)
+		} else {
+			c.Checks = append(c.Checks, check)
+		}
+	}
 	for _, t := range p.Tables {
 		c.Tables = append(c.Tables, t.clean())
 	}

@@ -34,20 +34,25 @@ function follow() {
   const [, recording, event] = /^#(?:r(\d+))?e(\d+)$/.exec(location.hash) || [];
   if (!event) {
     const target = document.getElementById(decodeHash());
-    if (target instanceof HTMLDetailsElement) {
-      target.open = true;
+    if (target) {
+      openAround(target);
       target.scrollIntoView();
     }
     return;
   }
   const number = Number(recording || mounts[0]?.dataset.recording);
   const root = mounts.find((m) => m.dataset.recording === String(number));
-  for (let node = root; node; node = node.parentElement) if (node instanceof HTMLDetailsElement) node.open = true;
+  openAround(root);
   const picture = mount(number), e = picture && picture.model.eventByID.get(Number(event));
   if (!e) return;
   picture.select(e);
   picture.centre(e);
   picture.root.scrollIntoView({ block: "nearest" });
+}
+
+// openAround unfolds an element, and all that it is in.
+function openAround(node) {
+  for (; node; node = node.parentElement) if (node instanceof HTMLDetailsElement) node.open = true;
 }
 
 function decodeHash() {
