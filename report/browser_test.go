@@ -192,7 +192,7 @@ func (b *tab) quiet() {
 // state is what window.forkrig.state returns.
 type state struct {
 	From, To, Width, Height, ScrollTop float64
-	Story                              bool
+	ShortPauses                        bool
 	Selected, Found, Shown, Events     int
 	Draws                              struct {
 		Count         int
@@ -319,7 +319,7 @@ func TestBrowser(t *testing.T) {
 
 		b.press(".bar .mode", "")
 		s := b.state()
-		assert.False(t, s.Story)
+		assert.False(t, s.ShortPauses)
 		type lane struct {
 			Kind, Label, Group string
 			Top, Height        float64
@@ -604,7 +604,7 @@ func TestBrowser(t *testing.T) {
 		assert.Zero(t, eval[int](b, `document.querySelectorAll("img, iframe, object, embed, svg, base, form").length`))
 		unprintable := `[...document.body.innerText].filter((c) => /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u2028\u2029]/u.test(c) && c !== "\n" && c !== "\t").map((c) => c.codePointAt(0))`
 		assert.Empty(t, eval[[]int](b, unprintable), "nothing that is not printable is shown")
-		b.run(`document.querySelector(".story").scrollIntoView()`)
+		b.run(`document.querySelector(".single").scrollIntoView()`)
 		b.shootView("hostile")
 		b.quiet()
 	})

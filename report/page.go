@@ -66,12 +66,12 @@ type content struct {
 	Checks       []checkView // what is wrong or has a picture
 	Others       []checkView
 	Tables       []Table // clean
-	Stories      []story
+	Singles      []single
 	Data         []datum
 }
 
-// A story is a picture that stands alone.
-type story struct {
+// A single is a picture that stands alone.
+type single struct {
 	Heading, About, Text string
 	Recording            int // its number, from 1
 }
@@ -148,7 +148,7 @@ func (p Page) content(d detail) content {
 		if heading == "" {
 			heading = "Recording"
 		}
-		c.Stories = append(c.Stories, story{Heading: heading, About: about(r), Text: clean(picture.Text, maxText), Recording: number})
+		c.Singles = append(c.Singles, single{Heading: heading, About: about(r), Text: clean(picture.Text, maxText), Recording: number})
 	}
 	for i, card := range p.Cards {
 		view := newCardView(i+1, card, d)
@@ -178,14 +178,14 @@ func (p Page) content(d detail) content {
 	}
 	switch {
 	case c.Alone:
-		c.About = c.Stories[0].About
-		c.Stories[0].About = ""
+		c.About = c.Singles[0].About
+		c.Singles[0].About = ""
 		if c.Title == "" {
-			c.Title = c.Stories[0].Heading
+			c.Title = c.Singles[0].Heading
 		}
 	case c.Title == "" && len(c.Cards) > 0:
 		c.Title = "Scorecard of " + clean(p.Cards[0].Subject, maxName)
-	case c.Title == "" && len(c.Stories) > 0:
+	case c.Title == "" && len(c.Singles) > 0:
 		c.Title = "Recordings"
 	case c.Title == "":
 		c.Title = "Tables"

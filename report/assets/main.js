@@ -124,7 +124,7 @@ window.forkrig = Object.freeze({
   state(number = 1) {
     const p = pictures.get(number);
     if (!p) return null;
-    return { from: p.view.time(0), to: p.view.time(p.view.width), width: p.view.width, height: p.painter.height, scrollTop: p.scrollTop, story: p.timeline.story,
+    return { from: p.view.time(0), to: p.view.time(p.view.width), width: p.view.width, height: p.painter.height, scrollTop: p.scrollTop, shortPauses: p.timeline.shortPauses,
       selected: p.selected ? p.selected.id : 0, found: p.found ? p.found.size : -1, shown: p.model.events.filter((e) => p.shows(e)).length, events: p.model.events.length, draws: { ...p.draws } };
   },
   pictures() { return [...pictures.keys()]; },
