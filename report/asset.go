@@ -18,7 +18,7 @@ var assets embed.FS
 
 // scripts are the files of the page's script, in the order in which they are joined.
 var scripts = []string{
-	"element.js", "model.js", "time.js", "layout.js", "marks.js", "draw.js", "overview.js",
+	"element.js", "model.js", "time.js", "layout.js", "marks.js", "brush.js", "draw.js", "overview.js",
 	"controls.js", "panel.js", "table.js", "input.js", "picture.js", "main.js",
 }
 

@@ -598,6 +598,10 @@ func TestBrowser(t *testing.T) {
 		b.do(chromedp.Focus(".stage"))
 		b.run(fmt.Sprintf(`for (let n = 0; n < %d; n++) document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: n ? "ArrowRight" : "Home", bubbles: true}))`, len(r.Events)))
 		assert.Equal(t, len(r.Events), b.state().Selected, "each event was selected")
+		for _, key := range []string{"s", "+", "-", "s", "v", "0", "+", "v", "-", "f", "t", "?"} { // each of them many times
+			b.run(fmt.Sprintf(`for (let n = 0; n < 61; n++) document.querySelector(".stage").dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true}))`, key))
+			b.settle()
+		}
 		b.settle()
 		assert.False(t, eval[bool](b, `"pwned" in window`), "nothing in the data runs")
 		assert.Equal(t, 2, eval[int](b, `document.querySelectorAll("script").length`), "the script, and the data")

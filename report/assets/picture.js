@@ -80,7 +80,7 @@ class Picture {
   }
 
   laneName(lane) {
-    const node = el("div", { class: `name ${lane.kind}`, title: lane.title || undefined });
+    const node = el("div", { class: `name ${lane.kind}`, title: lane.title || this.titleOf(lane) });
     node.style.top = `${AXIS + lane.top}px`;
     node.style.height = `${lane.height}px`;
     node.style.setProperty("--depth", lane.depth);
@@ -97,6 +97,12 @@ class Picture {
       node.append(el("span", {}, lane.label), el("small", {}, lane.note));
     }
     return node;
+  }
+
+  titleOf(lane) {
+    const [one] = lane.items;
+    if (one && one.server) return `${this.model.connectionName(one.id)}\n${one.client.host || "-"} → ${one.server.host || "-"}`;
+    return `${lane.label} ${lane.note}`.trim();
   }
 
   fold(key) {
