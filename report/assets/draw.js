@@ -4,6 +4,7 @@
 const AXIS = 48;    // height of the axis above the lanes, with the flag of the focus
 const FLAG = 20;    // height of the flag
 const CLOSE = 15;   // marks that are closer than so many pixels become one
+const WALL = 4;     // more of these side by side become one, too
 
 // STATE_COLOURS are the names of the colours of the states of sockets (tcp(7)).
 const STATE_COLOURS = {
@@ -305,17 +306,37 @@ class Painter extends Brush {
     return all;
   }
 
-  spot({ x, events }, y, radius) {
+  // merge makes one of several clusters where they stand side by side like a wall, so that there is
+  // room for their numbers.
+  merge(clusters) {
+    const all = [];
+    for (let i = 0; i < clusters.length;) {
+      let end = i + 1;
+      while (end < clusters.length && clusters[end].x - clusters[end - 1].x < 2 * CLOSE) end++;
+      const step = end - i > WALL ? WALL : 1;
+      for (; i < end; i += step) {
+        const some = clusters.slice(i, Math.min(i + step, end));
+        all.push({ x: some[0].x, end: some.at(-1).x, events: some.flatMap((one) => one.events) });
+      }
+      i = end;
+    }
+    return all;
+  }
+
+  spot({ x, end = x, events }, y, radius) {
     const special = events.find((e) => this.isSpecial(e));
     if (special) this.ring(special === events[0] ? x : this.view.x(special.at), y, radius + 2, special);
-    this.hits.push({ x, y, radius: radius + 3, events });
+    this.hits.push(end > x ? { x, y, toX: end, toY: y, events } : { x, y, radius: radius + 3, events });
   }
 
   // marks draws a row of events, with a text beside each where there is room.
   marks(events, y, texts, font = SMALL, limit = this.width) {
-    const groups = this.clusters(events);
+    const groups = this.merge(this.clusters(events));
     groups.forEach((group, i) => {
-      const { x } = group, e = group.events.find((one) => this.isSpecial(one)) || gravest(group.events), { kind } = e;
+      const { x } = group;
+      if (group.end > x) this.line(x, y + 8, group.end + 6, y + 8, this.colour.edge, 2);
+      const e = group.events.find((one) => this.isSpecial(one)) || gravest(group.events);
+      const { kind } = e;
       this.spot(group, y, 8);
       drawMark(this.c, kind, x, y, this.fade(this.markColour(kind, e), ...group.events), this.colour.ground);
       const room = (i + 1 < groups.length ? Math.min(groups[i + 1].x - 10, x < limit ? limit : this.width) : x < limit ? limit : this.width) - x - 11;
