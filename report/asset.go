@@ -7,7 +7,10 @@ import (
 	"embed"
 	"encoding/base64"
 	"html/template"
+	"slices"
 	"strings"
+
+	"forkrig/scorecard"
 )
 
 //go:embed assets
@@ -15,7 +18,7 @@ var assets embed.FS
 
 // scripts are the files of the page's script, in the order in which they are joined.
 var scripts = []string{
-	"element.js", "model.js", "time.js", "layout.js", "marks.js", "draw.js", "overview.js",
+	"element.js", "model.js", "time.js", "layout.js", "marks.js", "brush.js", "draw.js", "overview.js",
 	"controls.js", "panel.js", "table.js", "input.js", "picture.js", "main.js",
 }
 
@@ -52,5 +55,13 @@ func hash(text string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// page is the template of the page.
-var page = template.Must(template.New("page.html").Parse(asset("page.html")))
+// page is the template of the page. A verdict is also the class by which it is coloured; other
+// words are none.
+var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"class": func(word string) string {
+		if slices.Contains(gravity, scorecard.Verdict(word)) {
+			return word
+		}
+		return ""
+	},
+}).Parse(asset("page.html")))

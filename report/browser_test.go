@@ -192,7 +192,7 @@ func (b *tab) quiet() {
 // state is what window.forkrig.state returns.
 type state struct {
 	From, To, Width, Height, ScrollTop float64
-	Story                              bool
+	ShortPauses                        bool
 	Selected, Found, Shown, Events     int
 	Draws                              struct {
 		Count         int
@@ -319,7 +319,7 @@ func TestBrowser(t *testing.T) {
 
 		b.press(".bar .mode", "")
 		s := b.state()
-		assert.False(t, s.Story)
+		assert.False(t, s.ShortPauses)
 		type lane struct {
 			Kind, Label, Group string
 			Top, Height        float64
@@ -536,7 +536,8 @@ func TestBrowser(t *testing.T) {
 		page := report.Page{Cards: []report.Card{
 			{Card: cardOf("6.12.0", true), Pictures: []report.Picture{{Check: "reuse-time-wait", Family: "IPv4", Recording: one}}},
 			{Card: cardOf("7.2.0", false)},
-		}, Pictures: []report.Picture{{Recording: unreaped(6)}}}
+		}, Pictures: []report.Picture{{Text: "a client connects\nall workers end", Recording: unreaped(6)}}, Tables: []report.Table{{Title: "Kernels", Rows: [][]string{
+			{"Probe", "6.12.0", "7.2.0"}, {"bind while the port has TIME_WAIT", "EADDRINUSE", "EADDRINUSE"}, {"accept after RST", "pass", "fail"}}}}}
 		b := open(t, browser, page, window{})
 		b.shoot("cards")
 		assert.Equal(t, []int{1, 2}, eval[[]int](b, "forkrig.pictures()"), "what is wrong is seen at once")
@@ -546,6 +547,9 @@ func TestBrowser(t *testing.T) {
 		b.run(`document.querySelector(` + "`.matrix a[href='#${document.querySelector(\".check [data-recording]\").closest(\".check\").id}']`" + `).click()`)
 		_, err := chromedp.Run(b.ctx, chromedp.Poll[bool]("forkrig.pictures().length === 2"))
 		require.NoError(t, err, "the verdict opens its check, with its picture")
+		b.run(`[...document.querySelectorAll(".matrix a")].at(-1).click()`)
+		_, err = chromedp.Run(b.ctx, chromedp.Poll[bool](`document.querySelector(".others").open && document.querySelectorAll(".others .check[open]").length === 1`))
+		require.NoError(t, err, "also one among the others")
 		b.quiet()
 		b = open(t, browser, page, window{hash: "#r1e60"})
 		assert.Equal(t, 60, eval[int](b, "forkrig.state(1).selected"))
@@ -594,13 +598,17 @@ func TestBrowser(t *testing.T) {
 		b.do(chromedp.Focus(".stage"))
 		b.run(fmt.Sprintf(`for (let n = 0; n < %d; n++) document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: n ? "ArrowRight" : "Home", bubbles: true}))`, len(r.Events)))
 		assert.Equal(t, len(r.Events), b.state().Selected, "each event was selected")
+		for _, key := range []string{"s", "+", "-", "s", "v", "0", "+", "v", "-", "f", "t", "?"} { // each of them many times
+			b.run(fmt.Sprintf(`for (let n = 0; n < 61; n++) document.querySelector(".stage").dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true}))`, key))
+			b.settle()
+		}
 		b.settle()
 		assert.False(t, eval[bool](b, `"pwned" in window`), "nothing in the data runs")
 		assert.Equal(t, 2, eval[int](b, `document.querySelectorAll("script").length`), "the script, and the data")
 		assert.Zero(t, eval[int](b, `document.querySelectorAll("img, iframe, object, embed, svg, base, form").length`))
 		unprintable := `[...document.body.innerText].filter((c) => /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u2028\u2029]/u.test(c) && c !== "\n" && c !== "\t").map((c) => c.codePointAt(0))`
 		assert.Empty(t, eval[[]int](b, unprintable), "nothing that is not printable is shown")
-		b.run(`document.querySelector(".story").scrollIntoView()`)
+		b.run(`document.querySelector(".single").scrollIntoView()`)
 		b.shootView("hostile")
 		b.quiet()
 	})

@@ -25,6 +25,8 @@ type Page struct {
 	// Pictures belong to no card: those of scenarios and stories. A page with one of them and no
 	// card is that picture alone.
 	Pictures []Picture
+	// Tables stand below the cards: what several kernels answered, or which check finds which defect.
+	Tables []Table
 	// Limit is how many bytes the page has at most; 0 is 5,000,000. Beyond it detail of the largest
 	// recordings is left out, what is missed least first, and the page says so in words; what is said
 	// on cards is cut where it takes more than half. A page without a recording has about 120,000.
@@ -42,7 +44,14 @@ type Card struct {
 // where that card has no such result, and where they are "", it stands alone.
 type Picture struct {
 	Check, Family string
+	Text          string // what is told above one that stands alone, such as the story of a search; lines stay lines
 	Recording     recorder.Recording
+}
+
+// Table is a table of texts. The first row has the headings. Cells that are verdicts are coloured.
+type Table struct {
+	Title string
+	Rows  [][]string
 }
 
 // content is what the template shows.
@@ -54,15 +63,17 @@ type content struct {
 	Alone        bool          // there is one picture, and no card
 	Cards        []cardView
 	Table        table
-	Checks       []checkView
-	Stories      []story
+	Checks       []checkView // what is wrong or has a picture
+	Others       []checkView
+	Tables       []Table // clean
+	Singles      []single
 	Data         []datum
 }
 
-// A story is a picture that stands alone.
-type story struct {
-	Heading, About string
-	Recording      int // its number, from 1
+// A single is a picture that stands alone.
+type single struct {
+	Heading, About, Text string
+	Recording            int // its number, from 1
 }
 
 // A datum is the element with the data of one recording.
@@ -128,7 +139,7 @@ func (p Page) content(d detail) content {
 		Policy: policy(js, css),
 		Style:  template.HTML("<style>" + css + "</style>"),
 		Script: template.HTML("<script>" + js + "</script>"),
-		Alone:  len(p.Cards) == 0 && len(p.Pictures) == 1,
+		Alone:  len(p.Cards)+len(p.Tables) == 0 && len(p.Pictures) == 1,
 	}
 	number := 0
 	tell := func(picture Picture) {
@@ -137,7 +148,7 @@ func (p Page) content(d detail) content {
 		if heading == "" {
 			heading = "Recording"
 		}
-		c.Stories = append(c.Stories, story{Heading: heading, About: about(r), Recording: number})
+		c.Singles = append(c.Singles, single{Heading: heading, About: about(r), Text: clean(picture.Text, maxText), Recording: number})
 	}
 	for i, card := range p.Cards {
 		view := newCardView(i+1, card, d)
@@ -153,20 +164,57 @@ func (p Page) content(d detail) content {
 		number++
 		tell(picture)
 	}
-	c.Table, c.Checks = arrange(c.Cards)
+	var checks []checkView
+	c.Table, checks = arrange(c.Cards)
+	for _, check := range checks {
+		if len(check.Recordings) == 0 && (check.Verdict == scorecard.Pass || check.Verdict == scorecard.Skip) {
+			c.Others = append(c.Others, check)
+		} else {
+			c.Checks = append(c.Checks, check)
+		}
+	}
+	for _, t := range p.Tables {
+		c.Tables = append(c.Tables, t.clean())
+	}
 	switch {
 	case c.Alone:
-		c.About = c.Stories[0].About
-		c.Stories[0].About = ""
+		c.About = c.Singles[0].About
+		c.Singles[0].About = ""
 		if c.Title == "" {
-			c.Title = c.Stories[0].Heading
+			c.Title = c.Singles[0].Heading
 		}
 	case c.Title == "" && len(c.Cards) > 0:
 		c.Title = "Scorecard of " + clean(p.Cards[0].Subject, maxName)
-	case c.Title == "":
+	case c.Title == "" && len(c.Singles) > 0:
 		c.Title = "Recordings"
+	case c.Title == "":
+		c.Title = "Tables"
 	}
 	return c
+}
+
+const (
+	maxRows    = 3000 // of a table
+	maxColumns = 60
+)
+
+// clean returns the table as it may be shown, and with a row that says so where some are left out.
+func (t Table) clean() Table {
+	shown := Table{Title: clean(t.Title, maxName)}
+	for _, row := range t.Rows[:min(len(t.Rows), maxRows)] {
+		var cells []string
+		for _, cell := range row[:min(len(row), maxColumns)] {
+			cells = append(cells, clean(cell, maxName))
+		}
+		if left := len(row) - maxColumns; left > 0 {
+			cells = append(cells, fmt.Sprintf("… (%s left out)", scorecard.Counted(left, "cell", "cells")))
+		}
+		shown.Rows = append(shown.Rows, cells)
+	}
+	if left := len(t.Rows) - maxRows; left > 0 {
+		shown.Rows = append(shown.Rows, []string{fmt.Sprintf("… (%s left out)", scorecard.Counted(left, "row", "rows"))})
+	}
+	return shown
 }
 
 // about says in a line where a recording is from.

@@ -201,6 +201,21 @@ func TestPageAlone(t *testing.T) {
 	assert.Contains(t, write(t, pageOf(restartInTimeWait(), restartInTimeWait())), `data-alone="false"`)
 }
 
+func TestPageTellsStoriesAndTables(t *testing.T) {
+	p := pageOf(restartInTimeWait())
+	p.Pictures[0].Text = "a client connects\nthe server is restarted\n" + evil[0]
+	page := write(t, p)
+	assert.Contains(t, page, "<pre class=\"text\">a client connects\nthe server is restarted\n&lt;/script&gt;")
+	wide := slices.Repeat([]string{"x"}, 70)
+	p.Tables = []report.Table{{Title: "Kernels", Rows: append([][]string{{"probe", "6.12", "7.2"}, {"<b>", "pass", "fail"}, wide}, slices.Repeat([][]string{{"row"}}, 4000)...)}}
+	page = write(t, p)
+	assert.Contains(t, page, `data-alone="false"`)
+	assert.Contains(t, page, `<tr><th scope="col">probe</th><th scope="col">6.12</th><th scope="col">7.2</th></tr>`)
+	assert.Contains(t, page, `<tr><th scope="row">&lt;b&gt;</th><td><span class="word pass">pass</span></td><td><span class="word fail">fail</span></td></tr>`)
+	assert.Contains(t, page, "… (10 cells left out)")
+	assert.Contains(t, page, "… (1003 rows left out)")
+}
+
 func TestPageIsTheSameEachTime(t *testing.T) {
 	p := pageOf(restartInTimeWait(), hostile())
 	assert.Equal(t, write(t, p), write(t, p))

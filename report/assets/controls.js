@@ -6,7 +6,7 @@ class Controls {
     this.picture = picture;
     this.search = el("input", { type: "search", placeholder: "Search events", "aria-label": "Search the events", oninput: () => this.find(), onkeydown: (k) => this.searchKey(k) });
     this.count = el("span", { class: "count", role: "status" });
-    this.mode = el("button", { type: "button", class: "mode", onclick: () => picture.setStory(!picture.timeline.story) });
+    this.mode = el("button", { type: "button", class: "mode", onclick: () => picture.setShortPauses(!picture.timeline.shortPauses) });
     this.lanes = el("button", { type: "button", class: "lanes-in-view", onclick: () => picture.setOnlyInView(!picture.onlyInView) });
     this.bar = el("div", { class: "bar", role: "toolbar", "aria-label": "The picture" },
       this.button("Fit all", "Show the whole recording (key 0)", () => picture.fit()),
@@ -28,9 +28,9 @@ class Controls {
   }
 
   showMode() {
-    const { story } = this.picture.timeline;
-    this.mode.textContent = story ? "Time: story" : "Time: clock";
-    this.mode.title = story ? "Long pauses are drawn short. Press for time by the clock (key S)" : "Time by the clock. Press to draw long pauses short (key S)";
+    const { shortPauses } = this.picture.timeline;
+    this.mode.textContent = shortPauses ? "Pauses: short" : "Pauses: full";
+    this.mode.title = shortPauses ? "Long pauses are drawn short. Press to draw time as it was (key S)" : "Time is drawn as it was. Press to draw long pauses short (key S)";
   }
 
   showLanes() {
@@ -52,10 +52,10 @@ class Controls {
     };
     const keys = [["drag", "move"], ["wheel", "zoom"], ["Shift+wheel", "move in time"], ["two fingers", "zoom"], ["click", "select"], ["← →", "previous, next event"],
       ["↑ ↓", "lane above, below"], ["Home End", "first, last event"], ["Shift+← →", "move"], ["+ −", "zoom"], ["0", "all"], ["F", "the focus"],
-      ["S", "story or clock"], ["V", "lanes in view"], ["Enter", "to the panel"], ["Esc", "select nothing"], ["/", "search"], ["T", "table"]];
+      ["S", "pauses short or full"], ["V", "lanes in view"], ["Enter", "to the panel"], ["Esc", "select nothing"], ["/", "search"], ["T", "table"]];
     return [
       el("p", {}, "Time goes to the right. Each host has its processes, and below a client its connections: the upper bar is the socket of the client, the lower one that of the server, and the arrows between them are packets. " +
-        "A story draws long pauses short, so that the order is seen; the clock draws time as it was."),
+        "Long pauses are drawn short, so that the order is seen; Pauses: full draws time as it was."),
       el("p", { class: "swatches" }, "Processes:", swatch("runs", "runs or sleeps"), swatch("stopped", "stopped"), swatch("zombie", "zombie")),
       el("p", { class: "swatches" }, "Sockets:", swatch("listen", "LISTEN"), swatch("opening", "SYN_SENT, SYN_RECV"), swatch("open", "ESTABLISHED"), swatch("closing", "FIN_WAIT, LAST_ACK, CLOSING"),
         swatch("closewait", "CLOSE_WAIT"), swatch("timewait", "TIME_WAIT")),

@@ -84,7 +84,7 @@ class Input {
       "+": () => picture.zoom(1.6), "=": () => picture.zoom(1.6), "-": () => picture.zoom(1 / 1.6),
       0: () => picture.fit(),
       f: () => picture.showFocus(),
-      s: () => picture.setStory(!picture.timeline.story),
+      s: () => picture.setShortPauses(!picture.timeline.shortPauses),
       v: () => picture.setOnlyInView(!picture.onlyInView),
       t: () => picture.openTable(),
       "/": () => picture.controls.search.focus(),

@@ -34,20 +34,25 @@ function follow() {
   const [, recording, event] = /^#(?:r(\d+))?e(\d+)$/.exec(location.hash) || [];
   if (!event) {
     const target = document.getElementById(decodeHash());
-    if (target instanceof HTMLDetailsElement) {
-      target.open = true;
+    if (target) {
+      openAround(target);
       target.scrollIntoView();
     }
     return;
   }
   const number = Number(recording || mounts[0]?.dataset.recording);
   const root = mounts.find((m) => m.dataset.recording === String(number));
-  for (let node = root; node; node = node.parentElement) if (node instanceof HTMLDetailsElement) node.open = true;
+  openAround(root);
   const picture = mount(number), e = picture && picture.model.eventByID.get(Number(event));
   if (!e) return;
   picture.select(e);
   picture.centre(e);
   picture.root.scrollIntoView({ block: "nearest" });
+}
+
+// openAround unfolds an element, and all that it is in.
+function openAround(node) {
+  for (; node; node = node.parentElement) if (node instanceof HTMLDetailsElement) node.open = true;
 }
 
 function decodeHash() {
@@ -119,7 +124,7 @@ window.forkrig = Object.freeze({
   state(number = 1) {
     const p = pictures.get(number);
     if (!p) return null;
-    return { from: p.view.time(0), to: p.view.time(p.view.width), width: p.view.width, height: p.painter.height, scrollTop: p.scrollTop, story: p.timeline.story,
+    return { from: p.view.time(0), to: p.view.time(p.view.width), width: p.view.width, height: p.painter.height, scrollTop: p.scrollTop, shortPauses: p.timeline.shortPauses,
       selected: p.selected ? p.selected.id : 0, found: p.found ? p.found.size : -1, shown: p.model.events.filter((e) => p.shows(e)).length, events: p.model.events.length, draws: { ...p.draws } };
   },
   pictures() { return [...pictures.keys()]; },

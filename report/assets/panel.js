@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The panel beside the picture: the outcome with the subject's own words, and the selected event.
 
+const VERDICTS = ["pass", "warn", "by-design", "fail", "broken", "skip"]; // each is a class of the style sheet
+
 class Panel {
   constructor(picture) {
     this.picture = picture;
@@ -14,7 +16,7 @@ class Panel {
     const part = (label, text) => text && [el("dt", {}, label), el("dd", {}, text)];
     const words = outcome.words || [];
     const node = el("div", { class: "outcome" },
-      el("h3", {}, outcome.verdict ? "Verdict " : "Outcome", outcome.verdict ? el("span", { class: `verdict ${outcome.verdict}` }, outcome.verdict) : null),
+      el("h3", {}, outcome.verdict ? "Verdict " : "Outcome", outcome.verdict ? el("span", { class: `verdict ${VERDICTS.includes(outcome.verdict) ? outcome.verdict : ""}` }, outcome.verdict) : null),
       el("dl", {}, ...[part("Expected", outcome.expected), part("Observed", outcome.observed), part(outcome.verdict === "broken" || outcome.verdict === "skip" ? "Reason" : "Remedy", outcome.why)].filter(Boolean).flat()));
     if (words.length) node.append(el("h4", {}, "The server's own words"), el("pre", { class: "words", tabindex: "0" }, ...words.flatMap((line) => [this.word(line), "\n"])));
     if (focusEvent) {

@@ -80,7 +80,7 @@ class Picture {
   }
 
   laneName(lane) {
-    const node = el("div", { class: `name ${lane.kind}`, title: lane.title || undefined });
+    const node = el("div", { class: `name ${lane.kind}`, title: lane.title || this.titleOf(lane) });
     node.style.top = `${AXIS + lane.top}px`;
     node.style.height = `${lane.height}px`;
     node.style.setProperty("--depth", lane.depth);
@@ -97,6 +97,12 @@ class Picture {
       node.append(el("span", {}, lane.label), el("small", {}, lane.note));
     }
     return node;
+  }
+
+  titleOf(lane) {
+    const [one] = lane.items;
+    if (one && one.server) return `${this.model.connectionName(one.id)}\n${one.client.host || "-"} → ${one.server.host || "-"}`;
+    return `${lane.label} ${lane.note}`.trim();
   }
 
   fold(key) {
@@ -151,7 +157,7 @@ class Picture {
 
   centre(e) {
     this.reveal(e);
-    if (this.timeline.story && this.view.scale < SCALE_OF_EVENT) this.view.scale = SCALE_OF_EVENT;
+    if (this.timeline.shortPauses && this.view.scale < SCALE_OF_EVENT) this.view.scale = SCALE_OF_EVENT;
     this.view.centre(e.at);
     this.scrollTo(e);
     this.draw();
@@ -186,11 +192,11 @@ class Picture {
     this.draw();
   }
 
-  setStory(story) {
+  setShortPauses(short) {
     const { selected, focusEvent } = { selected: this.selected, focusEvent: this.model.focusEvent };
     const from = Math.max(this.view.time(0), 0), to = Math.min(this.view.time(this.view.width), this.model.length);
     const middle = [selected, focusEvent].find((e) => e && e.at >= from && e.at <= to);
-    this.timeline.story = story;
+    this.timeline.shortPauses = short;
     this.overview.still = null;
     this.view.scale = this.view.width / Math.max(this.timeline.place(to) - this.timeline.place(from), 1e-9);
     this.view.start = this.timeline.place(from);
@@ -219,7 +225,7 @@ class Picture {
     if (e) {
       if (show) this.reveal(e);
       const x = this.view.x(e.at);
-      if (show && (x < 40 || x > this.view.width - 40 || this.view.scale < 1 && this.timeline.story)) this.centre(e);
+      if (show && (x < 40 || x > this.view.width - 40 || this.view.scale < 1 && this.timeline.shortPauses)) this.centre(e);
       this.scrollTo(e);
       this.live.textContent = `Event ${e.id}, ${kindWord(e.kind)}, ${formatTime(e.at, 1e3)}, ${[e.host, this.model.processName(e.process)].filter(Boolean).join(", ")}: ${e.packet ? packetLabel(e.packet) : ""} ${e.text.slice(0, 300)}`;
     }

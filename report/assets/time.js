@@ -3,7 +3,7 @@
 
 const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
 
-const PAUSE = 5e6; // what lasts longer is marked as a pause in a story
+const PAUSE = 5e6; // what lasts longer is marked as a pause
 
 // formatTime writes a time so that two that differ by step differ in writing.
 function formatTime(ns, step = 1) {
@@ -31,9 +31,10 @@ function firstAtLeast(list, x, value = (v) => v) {
   return low;
 }
 
-// Timeline maps times to places along the picture and back. By the clock, places are times. As a
-// story, each pause between two things that happen gets a width that grows with its logarithm: a
-// handshake of 50 µs and a wait of 5 s are both seen, and the order stays.
+// Timeline maps times to places along the picture and back. Where pauses are
+// full, places are times. Where they are short, each pause between two things that happen gets a
+// width that grows with its logarithm: a handshake of 50 µs and a wait of 5 s are both seen, and the
+// order stays.
 class Timeline {
   constructor(times) {
     this.times = times;
@@ -41,16 +42,16 @@ class Timeline {
     for (let i = 1; i < times.length; i++) {
       this.places[i] = this.places[i - 1] + Math.log10(1 + (times[i] - times[i - 1]) / 500);
     }
-    this.story = true;
+    this.shortPauses = true;
     this.pauses = []; // indices of the times before which nothing happened for long
     for (let i = 1; i < times.length; i++) if (times[i] - times[i - 1] >= PAUSE) this.pauses.push(i);
   }
 
-  get end() { return this.story ? this.places[this.places.length - 1] : this.times[this.times.length - 1]; }
+  get end() { return this.shortPauses ? this.places[this.places.length - 1] : this.times[this.times.length - 1]; }
 
-  place(t) { return this.story ? interpolate(this.times, this.places, t) : t; }
+  place(t) { return this.shortPauses ? interpolate(this.times, this.places, t) : t; }
 
-  time(place) { return this.story ? interpolate(this.places, this.times, place) : place; }
+  time(place) { return this.shortPauses ? interpolate(this.places, this.times, place) : place; }
 }
 
 // interpolate maps x from one sorted list to another one, in straight lines between their values,
@@ -77,7 +78,7 @@ class View {
   // keep stops a view that is too small, too large, or away from everything.
   keep() {
     const least = this.width * 0.9 / Math.max(this.timeline.end, 1e-9);
-    const most = this.timeline.story ? 400 : 20; // pixels for one place: 20 for a nanosecond
+    const most = this.timeline.shortPauses ? 400 : 20; // pixels for one place: 20 for a nanosecond
     this.scale = Math.min(Math.max(this.scale, least), Math.max(most, least));
     const seen = this.width / this.scale;
     const margin = seen * 0.5;
@@ -116,7 +117,7 @@ class View {
 
   // ticks are the times that are written on the axis, at most one in each so many pixels.
   ticks(apart) {
-    return this.timeline.story ? this.storyTicks(apart) : this.clockTicks(apart);
+    return this.timeline.shortPauses ? this.eventTicks(apart) : this.clockTicks(apart);
   }
 
   clockTicks(apart) {
@@ -131,7 +132,7 @@ class View {
     return ticks;
   }
 
-  storyTicks(apart) {
+  eventTicks(apart) {
     const { times } = this.timeline;
     const ticks = [];
     for (let i = firstAtLeast(times, this.time(-apart)); i < times.length; i = Math.max(i + 1, firstAtLeast(times, this.time(ticks.at(-1).x + apart)))) {
@@ -143,9 +144,9 @@ class View {
     return ticks;
   }
 
-  // pauses are the long times in which nothing happened, where the picture is a story.
+  // pauses are the long times in which nothing happened, where they are drawn short.
   pauses() {
-    if (!this.timeline.story) return [];
+    if (!this.timeline.shortPauses) return [];
     const { times, pauses } = this.timeline, all = [];
     for (let n = firstAtLeast(pauses, this.time(0), (i) => times[i]); n < pauses.length; n++) {
       const i = pauses[n], from = this.x(times[i - 1]), to = this.x(times[i]);
