@@ -123,7 +123,11 @@ func (b *builder) enterJournal(e rig.Event) {
 	case rig.EventStart:
 		_, command, _ := strings.Cut(e.What, "): ")
 		_, name, _ := strings.Cut(e.Who, "/")
-		event.Process = b.begin(Process{Host: event.Host, Name: name, PID: e.PID, Command: command, Began: e.At})
+		if p := b.process(event.Process); p != nil && p.Command == "" { // it was seen before the journal told of it
+			p.Name, p.Command = name, command
+		} else {
+			event.Process = b.begin(Process{Host: event.Host, Name: name, PID: e.PID, Command: command, Began: e.At})
+		}
 		b.named[e.Who] = event.Process
 	case rig.EventExit:
 		if p := b.process(event.Process); p != nil {
@@ -132,8 +136,8 @@ func (b *builder) enterJournal(e rig.Event) {
 			delete(b.living, e.PID)
 		}
 	case rig.EventWait:
-		b.Spans = append(b.Spans, Span{ID: len(b.Spans) + 1, Kind: Wait, Host: event.Host, Name: strings.TrimPrefix(e.What, "awaited "),
-			Began: e.Began, Ended: e.At, Error: e.Error})
+		name := strings.TrimSuffix(strings.TrimPrefix(e.What, "awaited "), ": "+e.Error)
+		b.Spans = append(b.Spans, Span{ID: len(b.Spans) + 1, Kind: Wait, Host: event.Host, Name: name, Began: e.Began, Ended: e.At, Error: e.Error})
 		event.Span = len(b.Spans)
 	}
 	if e.Span != 0 {
@@ -142,7 +146,7 @@ func (b *builder) enterJournal(e rig.Event) {
 			b.Spans[id-1].Ended = e.At
 		} else {
 			id = len(b.Spans) + 1
-			b.Spans = append(b.Spans, Span{ID: id, Kind: event.Kind, Host: event.Host, Name: e.What, Began: e.At})
+			b.Spans = append(b.Spans, Span{ID: id, Kind: event.Kind, Host: event.Host, Name: strings.TrimPrefix(e.What, "storm begins: "), Began: e.At})
 			b.spans[e.Span] = id
 		}
 		event.Span = id
@@ -273,15 +277,22 @@ func (b *builder) finish() Recording {
 }
 
 // focus is the event where it went wrong: the unexpected end of a process that the rig started, or
-// else the verdict.
+// else its last own words, or else the verdict.
 func (b *builder) focus() int {
 	verdict := slices.IndexFunc(b.Events, func(e Event) bool { return e.Kind == Verdict })
 	if verdict < 0 || b.Outcome.Verdict == "pass" || b.Outcome.Verdict == "skip" {
 		return 0
 	}
+	words := ""
+	if n := len(b.Outcome.Words); n > 0 {
+		words = strings.TrimSpace(b.Outcome.Words[n-1])
+	}
+	spoke := 0
 	signalled := map[int]bool{} // by the rig
 	for _, e := range b.Events[:verdict] {
 		switch p := b.process(e.Process); {
+		case e.Kind == Output && words != "" && strings.Contains(e.Text, words):
+			spoke = e.ID
 		case e.Kind == Signal && e.Process == 0: // to several
 			signalled[0] = true
 		case e.Kind == Signal:
@@ -290,5 +301,5 @@ func (b *builder) focus() int {
 			return e.ID
 		}
 	}
-	return b.Events[verdict].ID
+	return cmp.Or(spoke, b.Events[verdict].ID)
 }

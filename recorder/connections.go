@@ -105,14 +105,13 @@ func (k *connection) enterState(host string, at time.Duration, n socketNote) {
 	}
 	side.Host = host
 	side.States = append(side.States, State{At: at, Name: n.state})
-	other := &k.Client
-	if side == other {
-		other = &k.Server
-	}
-	switch {
-	case n.state != gone:
-		k.Ended = 0
-	case over(*other):
+	k.end(at)
+}
+
+// end notes that the connection has ended, where both sides have.
+func (k *connection) end(at time.Duration) {
+	k.Ended = 0
+	if over(k.Client) && over(k.Server) {
 		k.Ended = at
 	}
 }

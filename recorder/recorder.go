@@ -25,6 +25,7 @@ type Recorder struct {
 	packetData []byte // where the data of the next frames goes
 	hosts      []*watched
 	interfaces map[interfaceKey]string
+	started    map[int]time.Duration // when the rig started the process of that number
 	stopped    bool
 	faults     []string // what could not be recorded
 }
@@ -34,6 +35,9 @@ const (
 	mostNotes  = 20_000
 	mostFrames = 8_000
 )
+
+// birthStep is a step of the kernel's clock for the birth of processes, and as much again.
+const birthStep = 20 * time.Millisecond
 
 // note is something that was seen to happen, before it is made an event. Exactly one of its parts
 // is set.
@@ -48,7 +52,8 @@ type note struct {
 // Record records a lab from now on, until [Recorder.Stop], with the hosts that it has now. Where
 // packets cannot be captured, the recording says so.
 func Record(lab *rig.Lab) *Recorder {
-	r := &Recorder{lab: lab, notes: ring[note]{most: mostNotes}, frames: ring[Frame]{most: mostFrames}, interfaces: map[interfaceKey]string{}}
+	r := &Recorder{lab: lab, notes: ring[note]{most: mostNotes}, frames: ring[Frame]{most: mostFrames}, interfaces: map[interfaceKey]string{},
+		started: map[int]time.Duration{}}
 	for _, host := range lab.Hosts() {
 		w := newWatched(host)
 		r.hosts = append(r.hosts, w)
@@ -68,9 +73,13 @@ func Record(lab *rig.Lab) *Recorder {
 func (r *Recorder) enterEvent(e rig.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.stopped {
-		r.notes.add(note{at: e.At, journal: &e})
+	if r.stopped {
+		return
 	}
+	if e.Kind == rig.EventStart {
+		r.started[e.PID] = e.At
+	}
+	r.notes.add(note{at: e.At, journal: &e})
 }
 
 // enterSight enters what is new in what was seen of a host.
@@ -82,7 +91,13 @@ func (r *Recorder) enterSight(w *watched, s rig.Sight) {
 		return
 	}
 	if s.SawProcesses {
-		w.seeProcesses(s.Processes, at, func(n processNote) { r.notes.add(note{at: at, host: w, process: &n}) })
+		w.seeProcesses(s.Processes, at, func(n processNote) {
+			noted := note{at: at, host: w, process: &n}
+			if started, known := r.started[n.PID]; n.isNew && (!known || n.born > started+birthStep) {
+				noted.at = n.born // otherwise the journal said so
+			}
+			r.notes.add(noted)
+		})
 	}
 	if s.SawSockets {
 		w.seeSockets(s.Sockets, func(n socketNote) { r.notes.add(note{at: at, host: w, socket: &n}) })

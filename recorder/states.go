@@ -51,6 +51,7 @@ func (k *connection) step(of netip.AddrPort, at time.Duration, next func(state s
 	}
 	if now := next(state); now != state {
 		side.States = append(side.States, State{At: at, Name: now})
+		k.end(at)
 	}
 }
 

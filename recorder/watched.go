@@ -14,6 +14,7 @@ import (
 type watched struct {
 	*rig.Host
 	processes map[int]rig.ProcessInfo // by number
+	looked    time.Duration           // when they were seen last
 	sockets   map[socketKey]rig.TCPState
 }
 
@@ -44,6 +45,8 @@ func newWatched(host *rig.Host) *watched {
 // seeProcesses tells what is new among the processes of the host.
 func (w *watched) seeProcesses(all rig.ProcessInfos, at time.Duration, tell func(processNote)) {
 	left := len(w.processes)
+	before := w.looked
+	w.looked = at
 	for _, now := range all {
 		old, known := w.processes[now.PID]
 		if known {
@@ -54,7 +57,8 @@ func (w *watched) seeProcesses(all rig.ProcessInfos, at time.Duration, tell func
 			tell(processNote{ProcessInfo: old, gone: true})
 			fallthrough
 		case !known:
-			tell(processNote{ProcessInfo: now, isNew: true, born: max(at-now.Age, 0)})
+			// The kernel's clock for it has steps of 10 ms: it was not there at the last look.
+			tell(processNote{ProcessInfo: now, isNew: true, born: min(max(at-now.Age, before), at)})
 		case stateName(old.State) != stateName(now.State) || old.Name != now.Name:
 			tell(processNote{ProcessInfo: now})
 		default:
