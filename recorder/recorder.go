@@ -22,7 +22,7 @@ type Recorder struct {
 	notes      ring[note]
 	frames     ring[Frame]
 	whole      time.Duration // from when on no frame was dropped
-	packetData []byte // where the data of the next frames goes
+	packetData []byte        // where the data of the next frames goes
 	hosts      []*watched
 	interfaces map[interfaceKey]string
 	started    map[int]time.Duration // when the rig started the process of that number

@@ -207,7 +207,7 @@ func (p *program) report() *cli.Command {
 	return &cli.Command{
 		Name:      "report",
 		Usage:     "make a page for a browser of cards, with a picture of what happened",
-		ArgsUsage: "CARD.json|RECORDING.json|STORY.json|KERNELS.json|DIRECTORY…",
+		ArgsUsage: "CARD.json|RECORDING.json|STORY.json|KERNELS.json|TABLE.md|DIRECTORY…",
 		UsageText: "forkrig report [flags] CARD.json…\n\n" +
 			"forkrig report -o page.html old.json new.json\n" +
 			"forkrig report -bundle report.tar.gz card.json",

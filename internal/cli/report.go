@@ -16,6 +16,7 @@ import (
 	"forkrig/recorder"
 	"forkrig/report"
 	"forkrig/scorecard"
+	"forkrig/search"
 )
 
 // reporting is what the flags of the command report say.
@@ -43,18 +44,22 @@ func (r *reporting) report(names []string, out io.Writer) (status int, err error
 			return statusUsage, err
 		}
 	}
-	if len(b.page.Cards) == 0 && len(b.page.Pictures) == 0 {
+	if len(b.page.Cards)+len(b.page.Pictures)+len(b.page.Tables) == 0 {
 		return statusUsage, fmt.Errorf("report: nothing to show in %s: give a card, a recording, a story or a directory with some", strings.Join(names, ", "))
 	}
-	b.page.Title = "forkrig: " + strings.Join(names, ", ")
+	var short []string // which do not say where they are
+	for _, name := range names {
+		short = append(short, filepath.Base(name))
+	}
+	b.page.Title = "forkrig: " + strings.Join(short, ", ")
 	if r.bundle != "" {
 		return statusOfWrite(r.writeBundle(b, out))
 	}
 	if err := writeNew(r.to, b.page.WriteHTML); err != nil {
 		return statusOfWrite(err)
 	}
-	fmt.Fprintf(out, "%s: %s, %s\n", scorecard.Printable(r.to), scorecard.Counted(len(b.page.Cards), "card", "cards"),
-		scorecard.Counted(b.pictures, "picture", "pictures"))
+	fmt.Fprintf(out, "%s: %s, %s, %s\n", scorecard.Printable(r.to), scorecard.Counted(len(b.page.Cards), "card", "cards"),
+		scorecard.Counted(b.pictures, "picture", "pictures"), scorecard.Counted(len(b.page.Tables), "table", "tables"))
 	for _, name := range b.missing {
 		fmt.Fprintf(out, "not there: %s\n", scorecard.Printable(name))
 	}
@@ -90,10 +95,12 @@ func (b *pageBuilder) add(name string) error {
 	case kernels.IsTable(name):
 		return b.addTable(name)
 	case isRecording(name):
-		return b.addRecording(name)
+		return b.addRecording(name, "")
+	case strings.EqualFold(filepath.Ext(name), ".md"):
+		return b.addMarkdown(name)
 	}
-	if _, err := readStory(name); err == nil {
-		return b.addStory(name)
+	if story, err := readStory(name); err == nil {
+		return b.addStory(name, story)
 	}
 	card, err := scorecard.ReadFile(name)
 	if err != nil {
@@ -123,13 +130,13 @@ func (b *pageBuilder) addDirectory(directory string) error {
 		return nil
 	})
 	for _, name := range recordings {
-		err = errors.Join(err, b.addRecording(name))
+		err = errors.Join(err, b.addRecording(name, ""))
 	}
 	return err
 }
 
-// addRecording adds a recording that belongs to no card, unless it is shown already.
-func (b *pageBuilder) addRecording(name string) error {
+// addRecording adds a recording that belongs to no card, unless it is shown already, with a text above it.
+func (b *pageBuilder) addRecording(name, text string) error {
 	if b.seen[filepath.Clean(name)] {
 		return nil
 	}
@@ -137,21 +144,21 @@ func (b *pageBuilder) addRecording(name string) error {
 	if err != nil {
 		return err
 	}
-	b.seen[filepath.Clean(name)] = true
-	b.files = append(b.files, name)
-	b.page.Pictures = append(b.page.Pictures, report.Picture{Recording: recording})
+	b.use(name)
+	b.page.Pictures = append(b.page.Pictures, report.Picture{Text: text, Recording: recording})
 	b.pictures++
 	return nil
 }
 
 // addStory adds the recording of a story, which stands below the story's directory.
-func (b *pageBuilder) addStory(name string) error {
+func (b *pageBuilder) addStory(name string, story search.Story) error {
 	beside := filepath.Join(filepath.Dir(name), recordingsIn, filepath.Base(name))
 	if _, err := os.Stat(beside); err != nil {
 		return fmt.Errorf("%s is a story without a recording: make one with forkrig replay -record %s %s",
 			name, filepath.Join(filepath.Dir(name), recordingsIn), name)
 	}
-	return b.addRecording(beside)
+	b.use(name)
+	return b.addRecording(beside, story.String())
 }
 
 // addTable adds the cards of a table of kernels.
@@ -160,6 +167,10 @@ func (b *pageBuilder) addTable(name string) error {
 	if err != nil {
 		return err
 	}
+	b.use(name)
+	var text strings.Builder
+	_ = table.WriteMarkdown(&text, askAgain(table)) // a builder has no error
+	b.page.Tables = append(b.page.Tables, markdownTables(text.String())...)
 	for _, column := range table.Kernels {
 		if column.Card != nil {
 			b.addCard(column.Name(), name, *column.Card)
@@ -168,12 +179,32 @@ func (b *pageBuilder) addTable(name string) error {
 	return nil
 }
 
+// addMarkdown adds the tables of a text, such as that of make defects.
+func (b *pageBuilder) addMarkdown(name string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	tables := markdownTables(string(text))
+	if len(tables) == 0 {
+		return fmt.Errorf("%s has no table: give a card, a recording, a story, a table of kernels, or Markdown with a table", name)
+	}
+	b.use(name)
+	b.page.Tables = append(b.page.Tables, tables...)
+	return nil
+}
+
+// use notes that a file is shown.
+func (b *pageBuilder) use(name string) {
+	if name = filepath.Clean(name); !b.seen[name] {
+		b.seen[name] = true
+		b.files = append(b.files, name)
+	}
+}
+
 // addCard adds the card of a file with the recordings that it names.
 func (b *pageBuilder) addCard(label, file string, card scorecard.Card) {
-	if !b.seen[file] { // a table has several cards
-		b.seen[file] = true
-		b.files = append(b.files, file)
-	}
+	b.use(file)
 	directory := filepath.Dir(file)
 	shown := report.Card{Label: label, Card: card}
 	add := func(check, family, name string) {
@@ -186,8 +217,7 @@ func (b *pageBuilder) addCard(label, file string, card scorecard.Card) {
 			b.missing = append(b.missing, err.Error())
 			return
 		}
-		b.seen[path] = true
-		b.files = append(b.files, path)
+		b.use(path)
 		shown.Pictures = append(shown.Pictures, report.Picture{Check: check, Family: family, Recording: recording})
 		b.pictures++
 	}

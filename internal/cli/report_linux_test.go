@@ -55,7 +55,7 @@ func TestFailsAreRecordedBesideTheCard(t *testing.T) {
 	page := filepath.Join(dir, "page.html")
 	output, status = run(t, "report", "-o", page, card)
 	assert.Equal(t, statusRight, status, output)
-	assert.Contains(t, output, "1 card, 1 picture\n")
+	assert.Contains(t, output, "1 card, 1 picture, 0 tables\n")
 	html, err := os.ReadFile(page)
 	require.NoError(t, err)
 	assert.Contains(t, string(html), "reuse-time-wait")
@@ -63,13 +63,13 @@ func TestFailsAreRecordedBesideTheCard(t *testing.T) {
 	// A directory has the same, each once.
 	output, status = run(t, "report", "-o", page, dir)
 	assert.Equal(t, statusRight, status, output)
-	assert.Contains(t, output, "1 card, 1 picture\n")
+	assert.Contains(t, output, "1 card, 1 picture, 0 tables\n")
 
 	// A recording that is gone is told.
 	require.NoError(t, os.Remove(base+".json"))
 	output, status = run(t, "report", "-o", page, card)
 	assert.Equal(t, statusRight, status, output)
-	assert.Contains(t, output, "1 card, 0 pictures\nnot there: ")
+	assert.Contains(t, output, "1 card, 0 pictures, 0 tables\nnot there: ")
 }
 
 // TestRecordAll records what passes, too, and a bundle has all of it without the directory's name.
