@@ -160,7 +160,9 @@ func (c *capture) stop() error {
 	for pause := time.Millisecond; ; pause = min(2*pause, retireMilliseconds*time.Millisecond) {
 		var now *unix.TpacketStatsV3 // which the kernel resets to 0 as it tells them
 		var failed error
-		if err := raw.Control(func(fd uintptr) { now, failed = unix.GetsockoptTpacketStatsV3(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS) }); err != nil {
+		if err := raw.Control(func(fd uintptr) {
+			now, failed = unix.GetsockoptTpacketStatsV3(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS)
+		}); err != nil {
 			return err
 		}
 		if failed != nil {

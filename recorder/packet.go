@@ -98,7 +98,9 @@ func hostOnly(ip []byte) netip.AddrPort {
 	return netip.AddrPortFrom(address.Unmap(), 0)
 }
 
-func withPort(a netip.AddrPort, port uint16) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), port) }
+func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), port)
+}
 
 func flagNames(t *layers.TCP) string {
 	var names []string

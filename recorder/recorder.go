@@ -20,7 +20,7 @@ type Recorder struct {
 	notes      ring[note]
 	frames     ring[Frame]
 	whole      time.Duration // from when on no frame was dropped
-	packetData []byte // where the data of the next frames goes
+	packetData []byte        // where the data of the next frames goes
 	hosts      []*watched
 	interfaces map[interfaceKey]string
 	stopped    bool
