@@ -80,6 +80,23 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	assert.Greater(t, read, 100, "source files read")
 }
 
+// TestLibrariesOfTestsStayInTests reads in the table of dependencies which libraries are for tests
+// only. The rig starts its binary thousands of times, and each start would pay for their variables.
+func TestLibrariesOfTestsStayInTests(t *testing.T) {
+	rows := regexp.MustCompile(`(?m)^\| (\S+) \| .*\(tests only\) \|$`).FindAllStringSubmatch(document(t, "CONTRIBUTING.md"), -1)
+	require.NotEmpty(t, rows)
+	eachSource(t, func(path, _ string, imports []string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, name := range imports {
+			for _, row := range rows {
+				assert.NotContains(t, name+"/", row[1]+"/", "%s: the library is for tests only", path)
+			}
+		}
+	})
+}
+
 // TestDangerousCallsStayInTheirFiles keeps namespaces, mounts, raw system calls and unsafe
 // in files that build on Linux alone.
 func TestDangerousCallsStayInTheirFiles(t *testing.T) {
