@@ -80,6 +80,27 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	assert.Greater(t, read, 100, "source files read")
 }
 
+// TestLibrariesOfTestsStayInTests reads in the table of dependencies which libraries are for tests
+// only. The rig starts its binary thousands of times, and each start would pay for their variables.
+func TestLibrariesOfTestsStayInTests(t *testing.T) {
+	rows := regexp.MustCompile(`(?m)^\| (.+?) \| .*\(tests only\b.*\|$`).FindAllStringSubmatch(document(t, "CONTRIBUTING.md"), -1)
+	var libraries []string
+	for _, row := range rows {
+		libraries = append(libraries, strings.Split(row[1], ", ")...)
+	}
+	require.Contains(t, libraries, "stretchr/testify")
+	eachSource(t, func(path, _ string, imports []string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, name := range imports {
+			for _, library := range libraries {
+				assert.NotContains(t, name+"/", library+"/", "%s: the library is for tests only", path)
+			}
+		}
+	})
+}
+
 // TestDangerousCallsStayInTheirFiles keeps namespaces, mounts, raw system calls and unsafe
 // in files that build on Linux alone.
 func TestDangerousCallsStayInTheirFiles(t *testing.T) {

@@ -50,18 +50,18 @@ type builder struct {
 	named       map[string]int       // the latest process, by "host/name"
 	spans       map[int]int          // by the number that the journal gave it
 	connections connections
-	decoder     *decoder
 }
 
 func newBuilder(lab *rig.Lab) *builder {
-	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, named: map[string]int{}, spans: map[int]int{}, decoder: newDecoder()}
+	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, named: map[string]int{}, spans: map[int]int{}}
 	b.Schema, b.Began = Schema, lab.Journal.Began()
+	b.Hosts, b.Processes, b.Connections, b.Spans, b.Events, b.Dropped = []Host{}, []Process{}, []Connection{}, []Span{}, []Event{}, []Dropped{}
 	owners := map[netip.Addr]string{}
 	for _, host := range lab.Hosts() {
-		h := Host{Name: host.Name}
+		h := Host{Name: host.Name, Interfaces: []Interface{}}
 		b.peers[[2]string{host.Name, "lo"}] = host.Name
 		for _, i := range host.Interfaces() {
-			end := Interface{Name: i.Name, Peer: i.Peer.Name}
+			end := Interface{Name: i.Name, Addresses: []string{}, Peer: i.Peer.Name}
 			for _, prefix := range i.Addresses {
 				end.Addresses = append(end.Addresses, prefix.String())
 				owners[prefix.Addr()] = host.Name
@@ -231,7 +231,7 @@ func (b *builder) enterSocket(host string, at time.Duration, n socketNote) {
 
 // enterPacket enters a packet. What keeps a link going, such as ARP, stays in the frames only.
 func (b *builder) enterPacket(s sighting) {
-	segment := b.decoder.decode(b.Frames[s.frames[0]].Data)
+	segment := decode(b.Frames[s.frames[0]].Data)
 	if segment.protocol == "" {
 		return
 	}

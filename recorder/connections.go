@@ -32,6 +32,12 @@ type connection struct {
 	listener bool
 }
 
+// The sides of a connection, as packets name the one that sent them.
+const (
+	clientSide = "client"
+	serverSide = "server"
+)
+
 func pairOf(host string, a, b netip.AddrPort) pair {
 	if b.Compare(a) < 0 {
 		a, b = b, a
@@ -122,7 +128,10 @@ func over(e Endpoint) bool { return len(e.States) == 0 || e.States[len(e.States)
 // enterSegment enters what a segment does to the connection, and returns the segment with numbers
 // that begin at 0 and with what is special about it.
 func (k *connection) enterSegment(s segment) Packet {
-	p := Packet{Flags: s.flags, Bytes: s.bytes, Window: s.window, First: firstBytes(s.first)}
+	p := Packet{Side: serverSide, Flags: s.flags, Bytes: s.bytes, Window: s.window, First: firstBytes(s.first)}
+	if s.from == k.client {
+		p.Side = clientSide
+	}
 	length := uint32(s.bytes)
 	if s.syn {
 		length++

@@ -14,13 +14,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 
 	"forkrig/recorder/internal/journal"
+	"forkrig/recorder/internal/pcapng"
 )
 
 const (
@@ -73,59 +69,42 @@ func (r Recording) WritePcapng(w io.Writer) error {
 
 func (r index) writePcapng(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	interfaces := r.captureInterfaces()
-	section := pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{
-		Hardware:    runtime.GOARCH,
-		OS:          label("Linux "+r.Kernel, 200),
-		Application: "forkrig",
-		Comment:     label(r.captureComment(), maxComment),
-	}}
-	// Given a bufio.Writer, bufio would use that one, and each flush would reach w.
-	packets, err := pcapgo.NewNgWriterInterface(struct{ io.Writer }{out}, interfaces[0].description, section)
-	if err != nil {
-		return err
+	block := pcapng.AppendSection(nil,
+		pcapng.Text(pcapng.SectionApplication, "forkrig"),
+		pcapng.Text(pcapng.Comment, label(r.captureComment(), maxComment)),
+		pcapng.Text(pcapng.SectionHardware, runtime.GOARCH),
+		pcapng.Text(pcapng.SectionOS, label("Linux "+r.Kernel, 200)))
+	number := map[captureInterface]uint32{}
+	for i, end := range r.captureInterfaces() {
+		number[end.captureInterface] = uint32(i)
+		block = pcapng.AppendInterface(block,
+			pcapng.Text(pcapng.InterfaceName, label(end.host, 200)+":"+label(end.name, 50)),
+			pcapng.Text(pcapng.Comment, label(end.comment, maxComment)))
 	}
-	number := map[captureInterface]int{}
-	for i, end := range interfaces {
-		number[end.captureInterface] = i
-		if i > 0 {
-			if _, err := packets.AddInterface(end.description); err != nil {
-				return err
-			}
-		}
+	if _, err := out.Write(block); err != nil {
+		return err
 	}
 
 	frames := slices.Clone(r.Frames)
 	slices.SortStableFunc(frames, func(a, b Frame) int { return cmp.Compare(a.At, b.At) })
 	entries, boot := r.journal(), r.bootID()
-	var block []byte
 	for len(frames) > 0 || len(entries) > 0 {
 		if len(frames) == 0 || len(entries) > 0 && entries[0].At <= frames[0].At {
 			block = journal.AppendBlock(block[:0], r.journalFields(entries[0], boot))
 			entries = entries[1:]
-			if err := packets.Flush(); err != nil {
-				return err
-			}
-			if _, err := out.Write(block); err != nil {
-				return err
-			}
-			continue
+		} else {
+			f := frames[0]
+			frames = frames[1:]
+			block = pcapng.AppendPacket(block[:0], pcapng.Packet{
+				Interface: number[captureInterface{f.Host, f.Interface}],
+				At:        uint64(r.sinceEpoch(f.At)),
+				Length:    uint32(min(max(f.Length, len(f.Data)), math.MaxInt32)),
+				Data:      f.Data[:min(len(f.Data), maxFrame)],
+			}, r.packetOptions(f)...)
 		}
-		f := frames[0]
-		frames = frames[1:]
-		data := f.Data[:min(len(f.Data), maxFrame)]
-		about := gopacket.CaptureInfo{
-			Timestamp:      time.Unix(0, r.sinceEpoch(f.At)),
-			CaptureLength:  len(data),
-			Length:         min(max(f.Length, len(f.Data)), math.MaxInt32),
-			InterfaceIndex: number[captureInterface{f.Host, f.Interface}],
-		}
-		if err := packets.WritePacketWithOptions(about, data, r.packetOptions(f)); err != nil {
+		if _, err := out.Write(block); err != nil {
 			return err
 		}
-	}
-	if err := packets.Flush(); err != nil {
-		return err
 	}
 	return out.Flush()
 }
@@ -152,23 +131,18 @@ type captureInterface struct{ host, name string }
 
 type captureEnd struct {
 	captureInterface
-	description pcapgo.NgInterface
+	comment string
 }
 
 // captureInterfaces returns the ends of links, and behind them whatever else has frames. There
-// is at least one, because the writer wants one.
+// is at least one, because readers expect one.
 func (r Recording) captureInterfaces() []captureEnd {
 	var ends []captureEnd
 	known := map[captureInterface]bool{}
 	add := func(host, name, comment string) {
 		if end := (captureInterface{host, name}); !known[end] {
 			known[end] = true
-			ends = append(ends, captureEnd{end, pcapgo.NgInterface{
-				Name:                label(host, 200) + ":" + label(name, 50),
-				Comment:             label(comment, maxComment),
-				LinkType:            layers.LinkTypeEthernet,
-				TimestampResolution: 9,
-			}})
+			ends = append(ends, captureEnd{end, comment})
 		}
 	}
 	for _, h := range r.Hosts {
@@ -193,18 +167,11 @@ func (r Recording) captureInterfaces() []captureEnd {
 	return ends
 }
 
-// packetOptions says of a frame its direction, its event as packet ID, and in a comment the
-// event, the process and what is special.
-func (r index) packetOptions(f Frame) pcapgo.NgPacketOptions {
-	direction := pcapgo.NgEpbFlagDirectionInbound
-	if f.Sent {
-		direction = pcapgo.NgEpbFlagDirectionOutbound
-	}
-	options := pcapgo.NgPacketOptions{Flags: &pcapgo.NgEpbFlags{Direction: direction}}
+// packetOptions says of a frame in a comment the event, the process and what is special; its
+// direction; and its event as packet ID.
+func (r index) packetOptions(f Frame) []pcapng.Option {
 	var words []string
 	if f.Event > 0 {
-		id := uint64(f.Event)
-		options.PacketID = &id
 		words = append(words, fmt.Sprintf("#e%d", f.Event))
 	}
 	if p := r.processes[f.Process]; p != nil {
@@ -216,8 +183,17 @@ func (r index) packetOptions(f Frame) pcapgo.NgPacketOptions {
 	if f.Event > 0 && f.Event == r.Focus {
 		words = append(words, "here it went wrong")
 	}
+	var options []pcapng.Option
 	if len(words) > 0 {
-		options.Comments = []string{label(strings.Join(words, ", "), maxComment)}
+		options = append(options, pcapng.Text(pcapng.Comment, label(strings.Join(words, ", "), maxComment)))
+	}
+	direction := pcapng.Inbound
+	if f.Sent {
+		direction = pcapng.Outbound
+	}
+	options = append(options, pcapng.Uint32(pcapng.PacketFlags, direction))
+	if f.Event > 0 {
+		options = append(options, pcapng.Uint64(pcapng.PacketID, uint64(f.Event)))
 	}
 	return options
 }

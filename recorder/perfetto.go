@@ -474,7 +474,7 @@ func (t *tracks) side(connection int, host string) *track {
 }
 
 // packet adds a packet as an instant where it was sent and, if it came, where it arrived, with a
-// flow from one to the other. On the loopback nothing says which side sent it.
+// flow from one to the other.
 func (t *tracks) packet(e Event, m mark) {
 	p := e.Packet
 	m.arguments = append(m.arguments, textArgument("from", p.From), textArgument("to", p.To), textArgument("flags", p.Flags), numberArgument("seq", int64(p.Seq)),
@@ -486,6 +486,14 @@ func (t *tracks) packet(e Event, m mark) {
 		m.arguments = append(m.arguments, textArgument("first", p.First))
 	}
 	from, to := t.side(e.Connection, p.From), t.side(e.Connection, p.To)
+	if p.From == p.To { // the loopback
+		switch p.Side {
+		case clientSide:
+			from, to = t.client[e.Connection], t.server[e.Connection]
+		case serverSide:
+			from, to = t.server[e.Connection], t.client[e.Connection]
+		}
+	}
 	if from == nil {
 		from = t.connection[e.Connection]
 	}

@@ -517,12 +517,14 @@ func TestPerfettoShowsTheLab(t *testing.T) {
 			"10.0.0.2:40000 > 10.0.0.1:6666 PA at 410.05", "10.0.0.1:6666 > 10.0.0.2:40000 PA at 411", "10.0.0.2:40000 > 10.0.0.1:6666 FA at 700.05",
 			"CLOSE_WAIT at 701",
 		},
-		"connections/#3 127.0.0.1:50000 to 127.0.0.1:7777": {"0 #3 127.0.0.1:50000 to 127.0.0.1:7777 500-500", "127.0.0.1:50000 > 127.0.0.1:7777 S at 500"},
+		"connections/#3 127.0.0.1:50000 to 127.0.0.1:7777":                  {"0 #3 127.0.0.1:50000 to 127.0.0.1:7777 500-500"},
+		"connections/#3 127.0.0.1:50000 to 127.0.0.1:7777/client on server": {"127.0.0.1:50000 > 127.0.0.1:7777 S at 500"},
+		"connections/#3 127.0.0.1:50000 to 127.0.0.1:7777/server on server": {"127.0.0.1:50000 > 127.0.0.1:7777 S at 500.05"},
 		"storms": {"0 SIGCHLD on server 400-2s"},
 	} {
 		assert.Equal(t, want, seen.times(r, path), "%s", path)
 	}
-	assert.Equal(t, 6, seen.flows, "packets that came, on one link")
+	assert.Equal(t, 7, seen.flows, "packets that came")
 	assert.Equal(t, []string{"0 loss of 10 % on server 150-600", "loss of 10 % begins at 150"}, seen.times(r, "faults"))
 	assert.Equal(t, []string{"0 delay of 20 ms on client1 200-1s"}, seen.times(r, "faults 2"), "the two overlap")
 	assert.NotContains(t, seen.tracks, "waits 2", "the one begins when the other ends")

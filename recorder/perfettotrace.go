@@ -5,52 +5,54 @@ package recorder
 import (
 	"bufio"
 	"cmp"
+	"encoding/binary"
 	"io"
 	"slices"
 	"strings"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
+
+// fieldNumber is the number of a field of a message of protobuf.
+type fieldNumber uint64
 
 // The numbers of fields in Perfetto's protos/perfetto/trace.
 const (
-	tracePacket protowire.Number = 1 // of Trace
+	tracePacket fieldNumber = 1 // of Trace
 
-	packetClockSnapshot   protowire.Number = 6 // of TracePacket
-	packetTimestamp       protowire.Number = 8
-	packetSequence        protowire.Number = 10 // trusted_packet_sequence_id
-	packetTrackEvent      protowire.Number = 11
-	packetSequenceFlags   protowire.Number = 13
-	packetTrackDescriptor protowire.Number = 60
-	packetFirst           protowire.Number = 87 // first_packet_on_sequence
+	packetClockSnapshot   fieldNumber = 6 // of TracePacket
+	packetTimestamp       fieldNumber = 8
+	packetSequence        fieldNumber = 10 // trusted_packet_sequence_id
+	packetTrackEvent      fieldNumber = 11
+	packetSequenceFlags   fieldNumber = 13
+	packetTrackDescriptor fieldNumber = 60
+	packetFirst           fieldNumber = 87 // first_packet_on_sequence
 
-	snapshotClocks protowire.Number = 1 // of ClockSnapshot
-	clockID        protowire.Number = 1 // of ClockSnapshot.Clock
-	clockTimestamp protowire.Number = 2
+	snapshotClocks fieldNumber = 1 // of ClockSnapshot
+	clockID        fieldNumber = 1 // of ClockSnapshot.Clock
+	clockTimestamp fieldNumber = 2
 
-	trackUUID          protowire.Number = 1 // of TrackDescriptor
-	trackName          protowire.Number = 2
-	trackParent        protowire.Number = 5
-	trackCounter       protowire.Number = 8
-	trackChildOrdering protowire.Number = 11
-	trackRank          protowire.Number = 12 // sibling_order_rank
-	trackDescription   protowire.Number = 14
-	trackMerging       protowire.Number = 15 // sibling_merge_behavior
-	counterUnitName    protowire.Number = 6  // of CounterDescriptor
+	trackUUID          fieldNumber = 1 // of TrackDescriptor
+	trackName          fieldNumber = 2
+	trackParent        fieldNumber = 5
+	trackCounter       fieldNumber = 8
+	trackChildOrdering fieldNumber = 11
+	trackRank          fieldNumber = 12 // sibling_order_rank
+	trackDescription   fieldNumber = 14
+	trackMerging       fieldNumber = 15 // sibling_merge_behavior
+	counterUnitName    fieldNumber = 6  // of CounterDescriptor
 
-	eventAnnotations  protowire.Number = 4 // of TrackEvent
-	eventType         protowire.Number = 9
-	eventTrackUUID    protowire.Number = 11
-	eventCategories   protowire.Number = 22
-	eventName         protowire.Number = 23
-	eventCounterValue protowire.Number = 30
-	eventFlows        protowire.Number = 47 // flow_ids
-	eventEndingFlows  protowire.Number = 48 // terminating_flow_ids
+	eventAnnotations  fieldNumber = 4 // of TrackEvent
+	eventType         fieldNumber = 9
+	eventTrackUUID    fieldNumber = 11
+	eventCategories   fieldNumber = 22
+	eventName         fieldNumber = 23
+	eventCounterValue fieldNumber = 30
+	eventFlows        fieldNumber = 47 // flow_ids
+	eventEndingFlows  fieldNumber = 48 // terminating_flow_ids
 
-	annotationInt    protowire.Number = 4 // of DebugAnnotation
-	annotationString protowire.Number = 6
-	annotationName   protowire.Number = 10
+	annotationInt    fieldNumber = 4 // of DebugAnnotation
+	annotationString fieldNumber = 6
+	annotationName   fieldNumber = 10
 )
 
 const (
@@ -68,8 +70,7 @@ func (t *tracks) write(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	var b []byte
 	packet := func(fields []byte) error {
-		b = protowire.AppendTag(b[:0], tracePacket, protowire.BytesType)
-		b = protowire.AppendBytes(b, fields)
+		b = appendMessage(b[:0], tracePacket, fields)
 		_, err := out.Write(b)
 		return err
 	}
@@ -179,10 +180,10 @@ func (m mark) encode(track uint64) []byte {
 		b = appendMessage(b, eventAnnotations, annotation)
 	}
 	if m.leaves != 0 {
-		b = protowire.AppendFixed64(protowire.AppendTag(b, eventFlows, protowire.Fixed64Type), m.leaves)
+		b = appendFixed64(b, eventFlows, m.leaves)
 	}
 	if m.arrives != 0 {
-		b = protowire.AppendFixed64(protowire.AppendTag(b, eventEndingFlows, protowire.Fixed64Type), m.arrives)
+		b = appendFixed64(b, eventEndingFlows, m.arrives)
 	}
 	return b
 }
@@ -198,14 +199,30 @@ func argumentText(text string) string {
 	return strings.ReplaceAll(text, "\x00", "\ufffd") + cut
 }
 
-func appendVarint(b []byte, number protowire.Number, value uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), value)
+// The wire types of fields (https://protobuf.dev/programming-guides/encoding/): how their ends are
+// found.
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+)
+
+func appendTag(b []byte, number fieldNumber, wire uint64) []byte {
+	return binary.AppendUvarint(b, uint64(number)<<3|wire)
 }
 
-func appendText(b []byte, number protowire.Number, text string) []byte {
-	return protowire.AppendString(protowire.AppendTag(b, number, protowire.BytesType), text)
+func appendVarint(b []byte, number fieldNumber, value uint64) []byte {
+	return binary.AppendUvarint(appendTag(b, number, wireVarint), value)
 }
 
-func appendMessage(b []byte, number protowire.Number, message []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(b, number, protowire.BytesType), message)
+func appendFixed64(b []byte, number fieldNumber, value uint64) []byte {
+	return binary.LittleEndian.AppendUint64(appendTag(b, number, wireFixed64), value)
+}
+
+func appendText(b []byte, number fieldNumber, text string) []byte {
+	return append(binary.AppendUvarint(appendTag(b, number, wireBytes), uint64(len(text))), text...)
+}
+
+func appendMessage(b []byte, number fieldNumber, message []byte) []byte {
+	return append(binary.AppendUvarint(appendTag(b, number, wireBytes), uint64(len(message))), message...)
 }

@@ -85,6 +85,7 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 					continue
 				}
 				flags = append(flags, e.Packet.Flags)
+				assert.Equal(t, map[string]string{"client1": "client", "server": "server"}[e.Packet.From], e.Packet.Side, e.Text)
 				bytes += e.Packet.Bytes
 				assert.NotContains(t, e.Packet.Marks, "lost", e.Text)
 				assert.NotContains(t, e.Packet.Marks, "retransmission", e.Text)
@@ -108,8 +109,76 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 			for _, e := range got.Events {
 				assert.NotContains(t, e.Text, "not recorded")
 			}
+			checkExports(t, got)
 		})
 	}
+}
+
+// checkExports writes a recording in all forms and reads it back.
+func checkExports(t *testing.T, r recorder.Recording) {
+	t.Helper()
+	assert.NoError(t, validator(t).Validate(encoded(t, r)))
+	captured := packets(t, capture(t, r))
+	assert.Len(t, captured, len(r.Frames))
+	for _, p := range captured {
+		assert.LessOrEqual(t, len(p.data), p.length)
+	}
+	seen := perfetto(t, r)
+	arrived := 0
+	for _, e := range r.Events {
+		if e.Packet != nil && e.Connection != 0 && e.Packet.Took >= 0 {
+			arrived++
+		}
+	}
+	assert.Equal(t, arrived, seen.flows, "packets that came")
+}
+
+// TestRecordingOfNothing: lists of nothing are no null.
+func TestRecordingOfNothing(t *testing.T) {
+	lab := rig.New(t)
+	r := recorder.Record(lab)
+	r.Stop()
+	got := r.Recording("nothing", recorder.Outcome{})
+	data, err := json.Marshal(got)
+	require.NoError(t, err)
+	assert.NotContains(t, string(data), "null")
+	assert.Contains(t, string(data), `"hosts":[]`)
+	checkExports(t, got)
+
+	lab.NewHost("alone")
+	data, err = json.Marshal(r.Recording("a host", recorder.Outcome{}))
+	require.NoError(t, err)
+	assert.Contains(t, string(data), `{"name":"alone","interfaces":[]}`)
+}
+
+// TestRecordingTellsSidesApart: on the loopback, both sides are of one host.
+func TestRecordingTellsSidesApart(t *testing.T) {
+	lab := rig.New(t)
+	server, _ := lab.NewStar("server", "client", 1)
+	r := recorder.Record(lab)
+	defer r.Stop()
+	address := netip.MustParseAddrPort("127.0.0.1:9999")
+	p := server.MustStart(rig.Program("server", "-listen", address.String(), "-service", "echo"))
+	_, err := server.AwaitListen(t.Context(), p, 9999)
+	require.NoError(t, err)
+	visit(t, server, address)
+	_, err = p.AwaitReaped(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Kill(t.Context()))
+	r.Stop()
+	got := r.Recording("loopback", recorder.Outcome{})
+	bytes := map[string]int{}
+	for _, e := range got.Events {
+		if e.Packet != nil && e.Connection != 0 {
+			assert.Equal(t, "server", e.Packet.From)
+			assert.Equal(t, "server", e.Packet.To)
+			if !slices.Contains(e.Packet.Marks, "retransmission") {
+				bytes[e.Packet.Side] += e.Packet.Bytes
+			}
+		}
+	}
+	assert.Equal(t, map[string]int{"client": 6, "server": 6}, bytes, eventTexts(got))
+	checkExports(t, got)
 }
 
 func eventTexts(r recorder.Recording) string {

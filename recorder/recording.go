@@ -9,7 +9,8 @@ const Schema = 1
 
 // Recording is what was recorded of one lab. All its times are since the lab was made, on the
 // monotonic clock of the kernel (CLOCK_MONOTONIC); in JSON they are whole nanoseconds. Texts may
-// hold anything that a subject wrote.
+// hold anything that a subject wrote. Lists that are required in JSON are never nil in what
+// [Recorder.Recording] returns, so that they are [] and not null.
 type Recording struct {
 	Schema int    `json:"schema"`
 	Name   string `json:"name"` // of the lab, such as "reap IPv4" or the name of a test
@@ -146,7 +147,10 @@ type Event struct {
 // Packet is a packet on a link. The time of its event is when it left its sender.
 type Packet struct {
 	From string `json:"from"` // the host that sent it
-	To   string `json:"to"`   // the host at the other end of the link; the same for the loopback
+	// Side is the side of the connection that sent it, "client" or "server"; "" where it belongs to none.
+	// On the loopback, the hosts do not say it.
+	Side string `json:"side,omitempty"`
+	To   string `json:"to"` // the host at the other end of the link; the same for the loopback
 	// Took is how long it was on its way; negative where it was not seen to arrive.
 	Took   time.Duration `json:"took_ns"`
 	Flags  string        `json:"flags,omitempty"` // of TCP, such as "SYN ACK"

@@ -41,7 +41,10 @@ func encoded(t *testing.T, r recorder.Recording) any {
 func TestRecordingKeepsItsSchema(t *testing.T) {
 	schema := validator(t)
 	assert.NoError(t, schema.Validate(encoded(t, forkingServer(t))))
-	assert.NoError(t, schema.Validate(encoded(t, recorder.Recording{Schema: recorder.Schema})), "lists of nothing")
+	assert.NoError(t, schema.Validate(encoded(t, recorder.Recording{
+		Schema: recorder.Schema, Hosts: []recorder.Host{}, Processes: []recorder.Process{}, Connections: []recorder.Connection{},
+		Spans: []recorder.Span{}, Events: []recorder.Event{}, Dropped: []recorder.Dropped{},
+	})), "lists of nothing")
 	r := forkingServer(t)
 	for i, text := range hostile {
 		r.Events = append(r.Events, recorder.Event{ID: len(r.Events) + 1, At: time.Duration(i), Kind: recorder.Output, Text: text})
@@ -69,12 +72,21 @@ func TestSchemaBites(t *testing.T) {
 		"an unknown kind":       func(d object) { first(d, "events")["kind"] = "surprise" },
 		"an event without text": func(d object) { delete(first(d, "events"), "text") },
 		"a packet of nothing":   func(d object) { first(d, "events")["packet"] = object{} },
+		"a side of nobody":      func(d object) { d["events"].([]any)[2].(object)["packet"].(object)["side"] = "" },
+		"null interfaces":       func(d object) { first(d, "hosts")["interfaces"] = nil },
+		"null addresses":        func(d object) { first(first(d, "hosts"), "interfaces")["addresses"] = nil },
+		"null states":           func(d object) { first(d, "processes")["states"] = nil },
 		"dropped without kind":  func(d object) { d["dropped"] = []any{object{"count": 1}} },
 	} {
 		document := encoded(t, forkingServer(t)).(object)
 		require.NoError(t, schema.Validate(document))
 		change(document)
 		assert.Error(t, schema.Validate(document), name)
+	}
+	for _, list := range []string{"hosts", "processes", "connections", "spans", "events", "dropped"} {
+		document := encoded(t, forkingServer(t)).(object)
+		document[list] = nil
+		assert.Error(t, schema.Validate(document), "null %s", list)
 	}
 }
 

@@ -96,6 +96,12 @@ func (s *story) send(connection int, g segment) int {
 	if g.lost {
 		packet.Took = -1
 	}
+	if connection > 0 {
+		packet.Side = "client"
+		if s.Connections[connection-1].Server.Address == g.src {
+			packet.Side = "server"
+		}
+	}
 	id := s.event(recorder.Event{
 		At: g.at, Kind: recorder.Segment, Host: g.sent, Process: g.process, Connection: connection,
 		Text: fmt.Sprintf("%s > %s %s", g.src, g.dst, g.flags), Packet: packet,
@@ -126,6 +132,7 @@ func forkingServer(t testing.TB) recorder.Recording {
 			Verdict: "fail", Expected: "no zombie lasts", Observed: "worker[42] is a zombie",
 			Why: "wait for the children", Words: []string{"accepted", "child gone"},
 		},
+		Dropped: []recorder.Dropped{},
 		Hosts: []recorder.Host{
 			{Name: "server", Interfaces: []recorder.Interface{{Name: "eth0", Addresses: []string{"10.0.0.1/24", "fd00::1/64"}, Peer: "client1"}}},
 			{Name: "client1", Interfaces: []recorder.Interface{{Name: "eth0", Addresses: []string{"10.0.0.2/24"}, Peer: "server"}}},
@@ -267,7 +274,7 @@ func randomRecording(t testing.TB, seed uint64) recorder.Recording {
 	for _, now := range times {
 		e := recorder.Event{At: now, Kind: kinds[rnd.IntN(len(kinds))], Host: host(), Process: rnd.IntN(12), Connection: rnd.IntN(12), Span: rnd.IntN(12), Text: text()}
 		if e.Kind == recorder.Segment && rnd.IntN(8) > 0 {
-			e.Packet = &recorder.Packet{From: host(), To: host(), Took: at() - 100, Flags: text(), Bytes: rnd.IntN(2000), First: text(), Marks: []string{text()}}
+			e.Packet = &recorder.Packet{From: host(), To: host(), Side: []string{"", "client", "server", text()}[rnd.IntN(4)], Took: at() - 100, Flags: text(), Bytes: rnd.IntN(2000), First: text(), Marks: []string{text()}}
 		}
 		id := s.event(e)
 		for range rnd.IntN(3) {

@@ -128,7 +128,7 @@ func newSheet(r recorder.Recording) *sheet {
 			is(spans, e.Span), clean(e.Text, maxText)}
 		if p := e.Packet; p != nil {
 			one = append(one, []any{known[host(p.From)], known[host(p.To)], p.Took, clean(p.Flags, maxName), p.Seq, p.Ack, p.Window,
-				p.Bytes, clean(p.First, maxName), cleanAll(p.Marks, maxName, 20)})
+				p.Bytes, clean(p.First, maxName), cleanAll(p.Marks, maxName, 20), clean(p.Side, maxName)})
 		}
 		s.Events = append(s.Events, one)
 		if e.ID == r.Focus {

@@ -171,14 +171,9 @@ class Layout {
     return this.spanLanes.get(e.span) || this.processLanes.get(e.process) || connection || this.headers.get(e.host) || this.rig;
   }
 
-  // sender says which side of a connection sent a packet. On the loopback both are the same host,
-  // and the text tells: the sender is named first.
+  // sender says which side of a connection sent a packet.
   sender(e, c) {
-    const { from, to, flags } = e.packet;
-    if (from !== to) return from === c.client.host ? "client" : "server";
-    if (/\bSYN\b/.test(flags)) return /\bACK\b/.test(flags) ? "server" : "client";
-    const client = e.text.indexOf(c.client.address), server = e.text.indexOf(c.server.address);
-    return client >= 0 && server >= 0 && server < client ? "server" : "client";
+    return e.packet.side || (e.packet.from === c.client.host ? "client" : "server");
   }
 
   // firstFolded are the sections with too many connections, but for the one with the focus.

@@ -51,8 +51,8 @@ class Model {
   event([id, at, kind, host, process, connection, span, text, packet], data) {
     const e = { id, at, kind: data.kinds[kind], host: data.names[host], process, connection, span, text };
     if (packet) {
-      const [from, to, took, flags, seq, ack, window, bytes, first, marks] = packet;
-      e.packet = { from: data.names[from], to: data.names[to], took, flags, seq, ack, window, bytes, first: first || "", marks: marks || [] };
+      const [from, to, took, flags, seq, ack, window, bytes, first, marks, side] = packet;
+      e.packet = { from: data.names[from], to: data.names[to], took, flags, seq, ack, window, bytes, first: first || "", marks: marks || [], side };
       e.arrives = took >= 0 ? at + took : null;
     }
     return e;

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"unicode"
 	"unicode/utf8"
+
+	"forkrig/recorder/internal/pcapng"
 )
 
 // Field is a field of an entry (systemd.journal-fields(7)). The name consists of capital letters,
@@ -47,17 +49,8 @@ func isText(value string) bool {
 	return true
 }
 
-// AppendBlock appends an entry as a systemd Journal Export Block of pcapng, in little-endian byte
-// order. A block of 4 GiB or more does not fit into the format: the caller has a lower limit.
+// AppendBlock appends an entry as a systemd Journal Export Block of pcapng. A block of 4 GiB or more
+// does not fit into the format: the caller has a lower limit.
 func AppendBlock(b []byte, fields []Field) []byte {
-	begin := len(b)
-	b = binary.LittleEndian.AppendUint32(b, blockType)
-	b = append(b, 0, 0, 0, 0) // its length, which is not yet known
-	b = AppendEntry(b, fields)
-	for (len(b)-begin)%4 != 0 {
-		b = append(b, 0)
-	}
-	length := uint32(len(b) - begin + 4)
-	binary.LittleEndian.PutUint32(b[begin+4:], length)
-	return binary.LittleEndian.AppendUint32(b, length)
+	return pcapng.AppendBlock(b, blockType, func(b []byte) []byte { return AppendEntry(b, fields) })
 }
