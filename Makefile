@@ -167,12 +167,15 @@ ci-rootless: ## test what needs privileges as an ordinary user, or as user 65534
 ci-subjects: ## judge ten real servers that are quick, and compare with what is right to say of them
 	$(MAKE) subjects SUBJECTS="$(QUICK_SUBJECTS)"
 
-ci-kernels: bin/forkrig ## put the probes and the bind table to two other kernels, where kernels can be fetched and booted
+# Debian's kernel lacks nothing that the tests of inject need, and skips nothing.
+ci-kernels: bin/forkrig ## put the probes, the bind table, the card and the tests of inject to two other kernels, where they can be fetched and booted
 	@if ! bin/forkrig kernels fetch $(CI_KERNELS); then \
 		echo 'ci-kernels: skip: kernels: they cannot be fetched here'; \
 		exit 0; \
 	fi; \
-	bin/forkrig kernels -on $(subst $(empty) ,$(comma),$(CI_KERNELS)) -jobs probes,binds -json bin/ci-kernels.json || { \
+	CGO_ENABLED=0 $(GO) test -c -o bin/inject.test ./rig/inject && \
+	FORKRIG_REQUIRE=ipv6,users,sock-destroy,proc-syscall,seccomp-notify bin/forkrig kernels -on $(subst $(empty) ,$(comma),$(CI_KERNELS)) \
+		-jobs probes,binds,card -tests bin/inject.test -json bin/ci-kernels.json || { \
 		status=$$?; [ $$status = 3 ] || exit $$status; echo 'ci-kernels: skip: kernels: they do not run here'; }
 
 ci-features: ## print the features that CI requires

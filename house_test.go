@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"judge":               {"dialogue", "scorecard", "rig"},
 	"scorecard":           {},
 	"recorder":            {"rig"},
-	"report":              {"recorder", "scorecard"},
+	"report":              {"recorder", "rig", "scorecard"},
 	"dialogue":            {},
 	"rig":                 {},
 	"rig/observe":         {"rig/internal"},

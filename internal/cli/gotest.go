@@ -10,9 +10,8 @@ import (
 	"strconv"
 	"time"
 
-	"forkrig/judge"
+	"forkrig/report"
 	"forkrig/rig"
-	"forkrig/scorecard"
 )
 
 // TestFlags adds the flags of judge, search, replay and merge to those of a test binary, under
@@ -122,29 +121,12 @@ func (o *Options) chooseTest() error {
 	return nil
 }
 
-// Record has the lab of a test recorded where -record asks for it. It is called before the lab is
-// made, so that the recording is written after its end, and returns what begins to record the lab
-// when that has its hosts.
-func (o *Options) Record(tb rig.TB) func(*rig.Lab) {
-	recorded := o.recordings()
+// Record has the lab of a test recorded where -record asks for it: see [report.Always].
+func (o *Options) Record(tb rig.TB) (record func(*rig.Lab)) {
 	if o.record == "" {
 		return func(*rig.Lab) {}
 	}
-	var keep judge.Keep
-	tb.Cleanup(func() {
-		if keep == nil {
-			return
-		}
-		result := scorecard.Result{Verdict: scorecard.Pass}
-		if tb.Failed() {
-			result.Verdict = scorecard.Fail
-		}
-		keep("", result)
-		if err := recorded.failed(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return func(lab *rig.Lab) { keep = recorded.as(tb.Name())(lab) }
+	return report.Always(tb, rig.FromInvoker(o.record))
 }
 
 // printed calls f with the file as its output.

@@ -3,14 +3,10 @@
 package cli
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -99,9 +95,6 @@ func outcomeOf(r scorecard.Result) recorder.Outcome {
 	return o
 }
 
-// fileName are the characters of a label that a file's name does not have.
-var fileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
 // storyPlays is how often a story is played at the most until it fails again and is recorded.
 const storyPlays = 3
 
@@ -118,36 +111,12 @@ func (r *recordings) recordStories(tb rig.TB, stories []search.Story) error {
 	return r.failed()
 }
 
-// write writes a recording in all its forms, and returns the name of its JSON relative to the card.
-// In the capture of all hosts each packet is there twice, as both ends of its link saw it; the
-// capture of the first host alone, which is the subject's, is for programs that analyse TCP.
+// write writes a recording, and returns its name relative to the card.
 func (r *recordings) write(label string, recording recorder.Recording) (string, error) {
-	if err := os.MkdirAll(r.directory, 0o777); err != nil {
+	name, err := report.WriteFiles(r.directory, label, recording)
+	if err != nil {
 		return "", err
 	}
-	name := filepath.Join(r.directory, fileName.ReplaceAllString(label, "-"))
-	page := report.Page{Title: label, Pictures: []report.Picture{{Recording: recording}}}
-	forms := map[string]func(io.Writer) error{
-		".json": recording.WriteJSON, ".html": page.WriteHTML, ".pcapng": recording.WritePcapng, ".perfetto-trace": recording.WritePerfetto,
-	}
-	if len(recording.Hosts) > 0 {
-		first := recording.Hosts[0].Name
-		forms["."+fileName.ReplaceAllString(first, "-")+".pcapng"] = recording.SeenBy(first).WritePcapng
-	}
-	var errs []error
-	for suffix, write := range forms {
-		errs = append(errs, writeNew(name+suffix, write))
-	}
-	relative, err := filepath.Rel(r.from, name+".json")
-	return filepath.ToSlash(relative), errors.Join(append(errs, err)...)
-}
-
-// writeNew makes a file, or empties one that is there, and has write fill it.
-func writeNew(name string, write func(io.Writer) error) error {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	buffered := bufio.NewWriter(file)
-	return errors.Join(write(buffered), buffered.Flush(), file.Close())
+	relative, err := filepath.Rel(r.from, name)
+	return filepath.ToSlash(relative), err
 }

@@ -55,7 +55,7 @@ func (r *reporting) report(names []string, out io.Writer) (status int, err error
 	if r.bundle != "" {
 		return statusOfWrite(r.writeBundle(b, out))
 	}
-	if err := writeNew(r.to, b.page.WriteHTML); err != nil {
+	if err := report.WriteFile(r.to, b.page.WriteHTML); err != nil {
 		return statusOfWrite(err)
 	}
 	fmt.Fprintf(out, "%s: %s, %s, %s\n", scorecard.Printable(r.to), scorecard.Counted(len(b.page.Cards), "card", "cards"),
