@@ -81,14 +81,13 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 			var flags []string
 			bytes := 0
 			for _, e := range got.Events {
-				if e.Kind != recorder.Segment || e.Connection != k.ID {
-					continue
+				if e.Kind != recorder.Segment || e.Connection != k.ID || slices.Contains(e.Packet.Marks, "retransmission") {
+					continue // a busy machine may answer later than the kernel waits
 				}
 				flags = append(flags, e.Packet.Flags)
 				assert.Equal(t, map[string]string{"client1": "client", "server": "server"}[e.Packet.From], e.Packet.Side, e.Text)
 				bytes += e.Packet.Bytes
 				assert.NotContains(t, e.Packet.Marks, "lost", e.Text)
-				assert.NotContains(t, e.Packet.Marks, "retransmission", e.Text)
 				assert.GreaterOrEqual(t, int64(e.Packet.Took), int64(0), e.Text)
 			}
 			assert.Equal(t, []string{"SYN", "SYN ACK", "ACK"}, flags[:3], texts)
