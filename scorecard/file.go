@@ -49,6 +49,20 @@ func WriteFile(name string, card Card) error {
 	return nil
 }
 
+// WriteJUnitFile writes the card into a file as the XML of JUnit, see [Card.WriteJUnit]. It replaces
+// the file as [WriteFile] does, whatever was in it.
+func WriteJUnitFile(name string, card Card) error {
+	var text bytes.Buffer
+	err := card.WriteJUnit(&text)
+	if err == nil {
+		_, err = writeFile(name, text.Bytes())
+	}
+	if err != nil {
+		return fmt.Errorf("write JUnit: %w", err)
+	}
+	return nil
+}
+
 // maxFileBytes is more than the length of any card or story.
 const maxFileBytes = 64 << 20
 
