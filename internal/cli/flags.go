@@ -52,6 +52,21 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 		"and without it after 1m, or later on a busy machine; the card keeps the results until then")
 }
 
+// reportFlags adds the flags for what others read while a run goes on, or when it has ended.
+func (o *Options) reportFlags(f *flag.FlagSet) {
+	o.junitFlag(f)
+	o.eventsFlag(f)
+}
+
+func (o *Options) eventsFlag(f *flag.FlagSet) {
+	f.StringVar(&o.events, "events", "", "write what happens as lines of JSON to this `FILE`, as it happens; "+
+		"- is standard output, and then people read on standard error")
+}
+
+func (o *Options) junitFlag(f *flag.FlagSet) {
+	f.StringVar(&o.junit, "junit", "", "write the scorecard as the XML of JUnit to this `FILE`, too, as the checks end")
+}
+
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
 	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means twelve for each processor")
@@ -84,7 +99,7 @@ func flagsOf(o *Options, define ...func(*flag.FlagSet)) []cli.Flag {
 		shown := shownDefault(f)
 		flags = append(flags, &cli.GenericFlag{
 			Name: f.Name, Usage: f.Usage, Value: value{getter, f.Name, o.set, given}, DefaultText: shown,
-			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "baseline", "soak-dir"}, f.Name)})
+			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "junit", "events", "baseline", "soak-dir"}, f.Name)})
 	})
 	return flags
 }

@@ -20,6 +20,7 @@ func TestFlags(f *flag.FlagSet) *Options {
 	o.subjectFlags(f)
 	o.trialFlags(f)
 	o.searchFlags(f)
+	o.reportFlags(f)
 	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, "+
 		"or without it at the server that the story names")
 	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments "+
@@ -37,8 +38,8 @@ func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
 	flag.Parse()
 	if _, given := o.given("merge"); given {
 		// It needs no sandbox: what was judged with privileges is merged without.
-		out := &output{file: os.Stdout}
-		status, err := out.merge(append([]string{o.merge}, flag.Args()...))
+		out := newOutput(os.Stdout)
+		status, err := out.merge(append([]string{o.merge}, flag.Args()...), o.cardFiles()[1:])
 		if err != nil {
 			complain(err)
 		}
@@ -87,7 +88,7 @@ func (o *Options) checkTestFlags() error {
 
 // Asked says whether a scorecard was asked for, so that it is printed.
 func (o *Options) Asked() bool {
-	return o.foreign() || o.checks != "" || o.card != "" || o.baseline != ""
+	return o.foreign() || o.checks != "" || o.card != "" || o.baseline != "" || o.junit != "" || o.events != ""
 }
 
 // SearchAsked says whether a search was asked for.
@@ -121,7 +122,7 @@ func (o *Options) chooseTest() error {
 
 // printed calls f with the file as its output.
 func printed(tb rig.TB, file *os.File, f func(rig.TB, *output) int) int {
-	out := &output{file: file}
+	out := newOutput(file)
 	return out.status(f(tb, out))
 }
 

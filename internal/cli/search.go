@@ -81,25 +81,36 @@ func (s Setup) Examine(tb rig.TB, out io.Writer, families ...rig.Family) (map[ri
 // search plays random stories at the subject that the options describe, tells out what it
 // finds, and returns the exit status. It does not fail tb.
 func (o *Options) search(tb rig.TB, out *output) int {
+	if o.junit != "" && o.soak == 0 {
+		complain(errors.New("-junit: a search writes a card only with -soak: give -soak, too, or omit -junit"))
+		return statusUsage
+	}
 	ctx, stop := o.bounded(tb.Context())
 	defer stop()
-	status := statusUnable
+	ctx, events, out, err := o.openEvents(ctx, out)
+	if err != nil {
+		complain(err)
+		return statusUsage
+	}
+	end := scorecard.RunEnd{Status: statusUnable}
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 		var err error
-		if status, err = o.searchSetups(tb, out); err != nil {
+		if end.Status, err = o.searchSetups(tb, out, events); err != nil {
 			complain(err)
+			end.Error = scorecard.Printable(err.Error())
 		}
 	})
 	if outcome.Failed {
-		fmt.Fprintf(os.Stderr, "forkrig: %s", outcome.Log)
+		say("forkrig: " + outcome.Log)
 	}
-	if ctx.Err() != nil {
-		return max(status, statusWrong)
+	if end.Complete, end.EndedBy = ctx.Err() == nil, endedBy(ctx); !end.Complete {
+		end.Status = max(end.Status, statusWrong)
 	}
-	return status
+	end.Status = out.status(end.Status)
+	return events.end(end)
 }
 
-func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
+func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status int, err error) {
 	seed := newSeed() % (search.MaxSeed + 1)
 	setups := BuiltInSetups()
 	if o.foreign() {
@@ -113,9 +124,11 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 			fmt.Fprintln(out, profile.Card().Service)
 		}
 	}
+	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "search",
+		Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}})
 	var dir *soakDir
 	if o.soak > 0 {
-		dir = &soakDir{path: rig.FromInvoker(o.soakDir)}
+		dir = &soakDir{path: rig.FromInvoker(o.soakDir), further: o.cardFiles()[1:]}
 		if err := os.MkdirAll(dir.path, 0o777); err != nil {
 			return statusUsage, fmt.Errorf("-soak-dir: %w", err)
 		}
@@ -127,54 +140,91 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 	}
 	status = statusRight
 	for _, setup := range setups {
-		traits, err := setup.Examine(tb, out, o.families...)
-		if err != nil {
+		right, err := o.searchSetup(tb, out, events, setup, seed, dir, len(setups))
+		switch {
+		case errors.Is(err, judge.ErrUnreachable):
 			return statusUnable, err
-		}
-		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
-			Without: o.leftOut, Short: true}
-		var tell func(search.Report) error
-		if dir == nil {
-			s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
-		} else {
-			s.Until = time.Now().Add(o.soak / time.Duration(len(setups)))
-			tell = dir.progress(out, setup, len(setups) > 1, traits, o.repeatStory)
-			last := time.Time{}
-			s.Progress = func(report search.Report) {
-				if time.Since(last) < progressEvery {
-					return
-				}
-				last = time.Now()
-				if err := tell(report); err != nil {
-					complain(err)
-				}
-			}
-		}
-		report := s.Run(tb)
-		if dir != nil {
-			if err := tell(report); err != nil {
-				return statusWrong, err
-			}
-		}
-		if !tellReport(out, setup, report, o.repeatStory) {
+		case err != nil:
+			return statusWrong, err
+		case !right:
 			status = statusWrong
 		}
 	}
 	if dir != nil {
 		dir.card.Complete, dir.card.EndedBy = tb.Context().Err() == nil, endedBy(tb.Context())
-		if err := dir.write(); err != nil {
+		if err := dir.write(true); err != nil {
 			return statusWrong, err
 		}
 	}
 	return status, nil
 }
 
+// searchSetup searches one of several setups, and says whether all is right. What is found is kept
+// in the directory, which is nil where none was asked for.
+func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Setup, seed uint64, dir *soakDir, several int) (right bool, err error) {
+	traits, err := setup.Examine(tb, out, o.families...)
+	if err != nil {
+		return false, err
+	}
+	s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
+		Without: o.leftOut, Short: true}
+	progress := newProgress(out)
+	defer progress.end()
+	keep := func(search.Report) error { return nil }
+	if dir == nil {
+		s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
+	} else {
+		s.Until = time.Now().Add(o.soak / time.Duration(several))
+		keep = dir.progress(progress, setup, several > 1, traits, o.repeatStory)
+	}
+	last := time.Time{}
+	s.Progress = func(report search.Report) {
+		progress.set(fmt.Sprintf("%s: %s", setup.Name, played(report, s.Schedules)), report.Schedules, s.Schedules, s.Until)
+		events.tell(scorecard.Event{Type: scorecard.SearchGoesOn, Search: stateOf(setup, s, report)})
+		if time.Since(last) < progressEvery {
+			return
+		}
+		last = time.Now()
+		if err := keep(report); err != nil {
+			complain(err)
+		}
+	}
+	report := s.Run(tb)
+	if err := keep(report); err != nil {
+		return false, err
+	}
+	for _, story := range report.Stories {
+		events.tell(scorecard.Event{Type: scorecard.StoryFails, Story: &scorecard.FailingStory{Name: setup.Name, Seed: story.Seed,
+			Story: story.String(), Observed: story.Observed, Cause: story.Cause, Repeat: o.repeatStory(story)}})
+	}
+	return tellReport(progress, setup, report, o.repeatStory), nil
+}
+
+// played says how far a search has come, of so many stories, or 0.
+func played(report search.Report, of int) string {
+	text := fmt.Sprintf("%d stories", report.Schedules)
+	if of > 0 {
+		text = fmt.Sprintf("%d of %d stories", report.Schedules, of)
+	}
+	return text + fmt.Sprintf(", %d failed, %d broken", report.Failures, report.Broken)
+}
+
+// stateOf is how far a search has come, as an event.
+func stateOf(setup Setup, s search.Search, report search.Report) *scorecard.SearchState {
+	state := &scorecard.SearchState{Name: setup.Name, Stories: report.Schedules, Of: s.Schedules, Actions: report.Actions,
+		Failed: report.Failures, Broken: report.Broken}
+	if !s.Until.IsZero() {
+		state.LeftMS = max(time.Until(s.Until).Milliseconds(), 0)
+	}
+	return state
+}
+
 // tellReport prints what a search found, and says whether all is right.
 func tellReport(out io.Writer, setup Setup, report search.Report, repeat func(search.Story) string) bool {
 	for _, story := range report.Stories {
-		fmt.Fprintf(out, "%s: after %d stories\n%v\n", setup.Name, report.Found, story)
-		fmt.Fprintf(out, "repeat the story in which it was found with:\n    %s\n", repeat(story))
-		fmt.Fprintf(out, "as a Go test:\n%s\n", story.GoTest("scenarios"))
+		text := fmt.Sprintf("%s: after %d stories\n%v\n", setup.Name, report.Found, story) +
+			fmt.Sprintf("repeat the story in which it was found with:\n    %s\n", repeat(story))
+		fmt.Fprintf(out, "%sas a Go test:\n%s\n", scorecard.Printable(text), story.GoTest("scenarios"))
 	}
 	for _, err := range report.Errors {
 		fmt.Fprintln(out, scorecard.Printable(err))
@@ -220,9 +270,9 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 				subject.Service = story.Subject.Service
 			}
 		}
-		fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
+		fmt.Fprint(out, scorecard.Printable(fmt.Sprintf("%s\n%v", subject, story.Schedule)))
 		outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
-		fmt.Fprint(out, outcome.Log)
+		fmt.Fprint(out, scorecard.Printable(outcome.Log))
 		switch {
 		case outcome.Failed:
 			fmt.Fprintln(out, "the story fails")
@@ -238,8 +288,9 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 // soakDir is where a soak leaves what it finds. All of it is there as soon as it is
 // known, in case the soak does not come to its end.
 type soakDir struct {
-	path string
-	card scorecard.Card
+	path    string
+	card    scorecard.Card
+	further []cardFile // that get the card, too
 }
 
 // progress returns what keeps, and tells, the state of the search of a setup.
@@ -279,9 +330,10 @@ func (d *soakDir) keep(report search.Report) error {
 			return err
 		}
 	}
-	return d.write()
+	return d.write(false)
 }
 
-func (d *soakDir) write() error {
-	return scorecard.WriteFile(filepath.Join(d.path, scorecard.CardFile), d.card)
+func (d *soakDir) write(final bool) error {
+	err := scorecard.WriteFile(filepath.Join(d.path, scorecard.CardFile), d.card)
+	return errors.Join(err, (&keptCard{Card: d.card, files: d.further}).write(final))
 }

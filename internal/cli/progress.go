@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A progress is one line that says how far a run has come, once it takes longer than a moment. Its
+// methods are safe for concurrent use.
+type progress struct {
+	*footer
+	estimate estimate
+
+	mu     sync.Mutex
+	what   string // is done, such as "12 of 40 jobs"
+	n, all int
+	until  time.Time // where a time ends the run, and all is 0
+}
+
+// newProgress returns a line below out.
+func newProgress(out *output) *progress {
+	p := &progress{estimate: estimate{began: time.Now()}}
+	p.footer = newFooter(out, func(int) []string { return p.line(time.Now()) })
+	return p
+}
+
+// set says that so many of all things are done, and what that is in words; where all is 0, the run
+// ends at the given time.
+func (p *progress) set(what string, done, all int, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.what, p.n, p.all, p.until = what, done, all, until
+}
+
+// line is drawn, none before the run is as long as one waits without a word.
+func (p *progress) line(now time.Time) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.estimate.began) < minEstimated || p.what == "" {
+		return nil
+	}
+	text := fmt.Sprintf("%s, %v gone", p.what, now.Sub(p.estimate.began).Round(time.Second))
+	left := p.estimate.text(now, p.n, p.all)
+	if p.all == 0 && p.until.After(now) {
+		left = roughly(p.until.Sub(now)) + " left"
+	}
+	if left != "" {
+		text += ", " + left
+	}
+	return []string{text}
+}
