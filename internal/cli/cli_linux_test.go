@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/internal/schematest"
 	"forkrig/rig"
 	"forkrig/rig/inject"
 	"forkrig/scorecard"
@@ -215,6 +216,9 @@ func TestJudgeWritesACard(t *testing.T) {
 	assert.Regexp(t, `(?m)^fail +reuse-time-wait +IPv4`, output)
 	assert.Contains(t, output, "judge -checks reuse-time-wait -family 4 -- forkrig:server -listen '{ip}:{port}' -defect no-reuseaddr")
 
+	text, err := os.ReadFile(card)
+	require.NoError(t, err)
+	assert.NoError(t, schematest.Compile(t, "card.schema.json").Check(string(text)))
 	read, err := scorecard.ReadFile(card)
 	require.NoError(t, err)
 	assert.True(t, read.Complete)

@@ -18,24 +18,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/internal/schematest"
 	"forkrig/scorecard"
 )
 
 // readEvents reads lines of events, each of the schema, in the order of time.
 func readEvents(t *testing.T, text string) (all []scorecard.Event) {
 	t.Helper()
+	schema := schematest.Compile(t, "event.schema.json")
 	last := time.Time{}
 	for line := range strings.Lines(text) {
-		var e struct {
-			Schema int `json:"schema"`
-			scorecard.Event
-		}
+		var e scorecard.Event
 		require.NoError(t, json.Unmarshal([]byte(line), &e), line)
-		require.Equal(t, scorecard.EventSchema, e.Schema)
-		require.Contains(t, scorecard.EventTypes, e.Type)
+		require.NoError(t, schema.Check(line), line)
 		require.False(t, e.Time.Before(last), line)
 		last = e.Time
-		all = append(all, e.Event)
+		all = append(all, e)
 	}
 	return all
 }
