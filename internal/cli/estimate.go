@@ -10,33 +10,30 @@ import (
 // An estimate is of the time until a number of things are done, by the time that those took that are.
 // It is not safe for concurrent use.
 type estimate struct {
-	began time.Time
+	began time.Time     // the first of them
 	left  time.Duration // at the time of the last look, 0 for none
 	last  time.Time
 }
 
-// What an estimate begins with: before that it would only mislead.
-const (
-	minEstimated     = 2 * time.Second
-	minEstimatedDone = 3
-)
+// minEstimated is how long an estimate waits for what is measured: before that it would only mislead.
+const minEstimated = 2 * time.Second
 
-// inertia is in how much time about two thirds of a new finding are taken over.
-const inertia = 5 * time.Second
+// enough says whether so many things are done that they say something of the others.
+func enough(done, all int) bool { return done >= min(max(all/10, 3), 20) && done < all }
 
 // text says when all things will be done, such as "about 40 s left"; "" where that is not known.
 func (e *estimate) text(now time.Time, done, all int) string {
 	gone := now.Sub(e.began)
-	if gone < minEstimated || done < minEstimatedDone || done >= all {
+	if gone < minEstimated || !enough(done, all) {
 		return ""
 	}
 	found := time.Duration(float64(gone) / float64(done) * float64(all-done))
 	switch passed := now.Sub(e.last); {
 	case e.left == 0:
 		e.left = found
-	case passed > 0: // what was said before goes on, and moves towards what is found now
+	case passed > 0: // what was said before goes on, and moves towards what is found now, the slower the more is known
 		e.left -= passed
-		e.left += time.Duration(float64(found-e.left) * float64(passed) / float64(passed+inertia))
+		e.left += time.Duration(float64(found-e.left) * float64(passed) / float64(passed+gone/4))
 		e.left = max(e.left, time.Second)
 	}
 	e.last = now

@@ -168,7 +168,7 @@ func watched(ctx context.Context, plan kernels.Plan, events *eventLog) []kernels
 	}
 	plan.Done = func(jobs, of int) {
 		done = jobs
-		progress.set(fmt.Sprintf("%d of %d jobs", done, of), done, of, time.Time{})
+		progress.Set(done, of, "jobs")
 	}
 	return plan.Run(ctx)
 }

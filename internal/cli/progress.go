@@ -4,13 +4,14 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"time"
 )
 
-// A progress is one line that says how far a run has come, once it takes longer than a moment. Its
+// Progress is one line that says how far a run has come, once it takes longer than a moment. Its
 // methods are safe for concurrent use.
-type progress struct {
+type Progress struct {
 	*footer
 	estimate estimate
 
@@ -21,22 +22,34 @@ type progress struct {
 }
 
 // newProgress returns a line below out.
-func newProgress(out *output) *progress {
-	p := &progress{estimate: estimate{began: time.Now()}}
+func newProgress(out *output) *Progress {
+	p := &Progress{estimate: estimate{began: time.Now()}}
 	p.footer = newFooter(out, func(int) []string { return p.line(time.Now()) })
 	return p
 }
 
+// NewProgress returns a line below what is printed into a file, until End. It is there only where the
+// file is a terminal.
+func NewProgress(file *os.File) *Progress { return newProgress(newOutput(file)) }
+
+// End takes the line away.
+func (p *Progress) End() { p.end() }
+
+// Set says how many things are done, of how many, and of what kind, such as "jobs".
+func (p *Progress) Set(done, all int, things string) {
+	p.set(fmt.Sprintf("%d of %d %s", done, all, things), done, all, time.Time{})
+}
+
 // set says that so many of all things are done, and what that is in words; where all is 0, the run
 // ends at the given time.
-func (p *progress) set(what string, done, all int, until time.Time) {
+func (p *Progress) set(what string, done, all int, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.what, p.n, p.all, p.until = what, done, all, until
 }
 
 // line is drawn, none before the run is as long as one waits without a word.
-func (p *progress) line(now time.Time) []string {
+func (p *Progress) line(now time.Time) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now.Sub(p.estimate.began) < minEstimated || p.what == "" {

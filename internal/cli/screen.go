@@ -22,8 +22,9 @@ type screen struct {
 	verbose bool
 	all     []scorecard.Result // every check, in the order of the table
 
+	began    time.Time
 	mu       sync.Mutex
-	estimate estimate
+	estimate estimate // from when the first check began: what precedes the checks says nothing of them
 	ended    int
 	running  []*judge.Run // in the order of the table
 	unserved []string     // families in which no check is judged, told before
@@ -33,7 +34,7 @@ type screen struct {
 const maxRunning = 8
 
 func newScreen(out *output, all []scorecard.Result, verbose bool) *screen {
-	s := &screen{verbose: verbose, all: slices.Clone(all), estimate: estimate{began: time.Now()}}
+	s := &screen{verbose: verbose, all: slices.Clone(all), began: time.Now()}
 	s.footer = newFooter(out, s.goingOn)
 	return s
 }
@@ -59,6 +60,9 @@ func (s *screen) enter(e judge.Event) string {
 	case e.Journal != nil:
 		return fmt.Sprintf("%s %v %s\n", e.Run.Check.Name, e.Run.Family, scorecard.Printable(e.Journal.String()))
 	case e.Result == nil:
+		if s.estimate.began.IsZero() {
+			s.estimate.began = e.Run.Began
+		}
 		s.running = append(s.running, e.Run)
 		slices.SortFunc(s.running, func(a, b *judge.Run) int { return s.place(a) - s.place(b) })
 		if s.verbose {
@@ -95,8 +99,11 @@ func (s *screen) goingOn(height int) (lines []string) {
 	if all == s.ended {
 		return lines
 	}
-	text := fmt.Sprintf("%d of %d checks have ended, %d are running, %v gone", s.ended, all, running,
-		time.Since(s.estimate.began).Round(time.Second))
+	gone := time.Since(s.began).Round(time.Second)
+	if s.estimate.began.IsZero() {
+		return []string{fmt.Sprintf("the preliminary trial goes on, %v gone", gone)}
+	}
+	text := fmt.Sprintf("%d of %d checks have ended, %d are running, %v gone", s.ended, all, running, gone)
 	if left := s.estimate.text(time.Now(), s.ended, all); left != "" {
 		text += ", " + left
 	}
