@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -88,6 +89,11 @@ func (o *output) merge(args []string, files []cardFile) (status int, err error) 
 		}
 		return o.mergeTables(args)
 	}
+	for _, f := range files { // better now than when there is a directory that a second try would find
+		if _, err := os.Stat(filepath.Dir(f.name)); err != nil {
+			return statusUsage, fmt.Errorf("-%s: %w", f.flag, err)
+		}
+	}
 	shards, err := scorecard.MergeDirectories(args[0], args[1:]...)
 	if err != nil {
 		return statusUsage, err
@@ -111,5 +117,6 @@ func (o *output) merge(args []string, files []cardFile) (status int, err error) 
 		line("failing story: %s", name)
 	}
 	line("merged into %s", args[0])
+	o.annotate(shards.Card)
 	return statusOf(shards.OK()), nil
 }

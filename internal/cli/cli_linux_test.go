@@ -145,6 +145,7 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-checks", "reap", "-events", "no/events"}, statusUsage, "-events: open no/events: no such file"},
 		{[]string{"judge", "-events", "/dev/shm/e"}, statusUsage, "the sandbox has a /dev/shm of its own"},
 		{[]string{"search", "-junit", "a.xml"}, statusUsage, "-junit: a search writes a card only with -soak"},
+		{[]string{"merge", "-junit", "no/junit.xml", "out", card}, statusUsage, "-junit: stat no: no such file"},
 		{[]string{"merge", "-junit", "-", "out", card}, statusUsage, "-junit -: give the name of a file"},
 		{[]string{"kernels", "-on", "host", "-lines", "-events", "-"}, statusUsage, "-lines and -events exclude each other"},
 		{[]string{"kernels", "-on", "host", "-json", "a", "-events", "a"}, statusUsage, "-json and -events are both a: give two names"},

@@ -161,6 +161,7 @@ func watched(ctx context.Context, plan kernels.Plan, events *eventLog) []kernels
 	progress := newProgress(newOutput(os.Stderr))
 	defer progress.end()
 	done, of := 0, len(plan.Kernels)*len(plan.Jobs)
+	progress.Set(done, of, "jobs")
 	plan.Tell = func(kernel, what string) {
 		progress.say(scorecard.Printable(fmt.Sprintf("%s: %s\n", kernel, what)))
 		events.tell(scorecard.Event{Type: scorecard.KernelGoesOn,

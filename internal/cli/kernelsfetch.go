@@ -32,7 +32,9 @@ func fetchKernels(names []string) (int, error) {
 	if err != nil {
 		return statusUnable, err
 	}
-	a.Log = func(line string) { fmt.Fprintln(os.Stderr, scorecard.Printable(line)) }
+	progress := NewProgress(os.Stderr)
+	defer progress.end()
+	a.Log = func(line string) { progress.say(scorecard.Printable(line) + "\n") }
 	index, err := a.Index(ctx)
 	if index == nil {
 		return statusUnable, err
@@ -42,7 +44,7 @@ func fetchKernels(names []string) (int, error) {
 	}
 	for _, suite := range index.Suites {
 		if suite.Unverified != "" {
-			fmt.Fprintf(os.Stderr, "%s: unverified: %s\n", suite.Name, scorecard.Printable(suite.Unverified))
+			a.Log(fmt.Sprintf("%s: unverified: %s", suite.Name, suite.Unverified))
 		}
 	}
 	_, qemuErr := boot.InstalledQEMU()
@@ -52,7 +54,8 @@ func fetchKernels(names []string) (int, error) {
 	if errors.Is(qemuErr, exec.ErrNotFound) && slices.ContainsFunc(names, boots) && !slices.Contains(names, archive.QEMUName) {
 		names = append(names, archive.QEMUName)
 	}
-	for _, name := range names {
+	for i, name := range names {
+		progress.Set(i, len(names), "are here")
 		set, err := index.Find(name)
 		if name == archive.QEMUName {
 			set, err = index.QEMU()
@@ -63,7 +66,7 @@ func fetchKernels(names []string) (int, error) {
 		if err := a.Fetch(ctx, set); err != nil {
 			return statusUnable, err
 		}
-		fmt.Fprintf(os.Stderr, "%s is here\n", set.Name)
+		a.Log(set.Name + " is here")
 	}
 	return statusRight, nil
 }

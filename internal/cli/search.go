@@ -139,8 +139,9 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
 	status = statusRight
+	ends := time.Now().Add(o.soak)
 	for _, setup := range setups {
-		right, err := o.searchSetup(tb, out, events, setup, seed, dir, len(setups))
+		right, err := o.searchSetup(tb, out, events, setup, seed, dir, len(setups), ends)
 		switch {
 		case errors.Is(err, judge.ErrUnreachable):
 			return statusUnable, err
@@ -152,6 +153,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 	}
 	if dir != nil {
 		dir.card.Complete, dir.card.EndedBy = tb.Context().Err() == nil, endedBy(tb.Context())
+		out.annotate(dir.card)
 		if err := dir.write(true); err != nil {
 			return statusWrong, err
 		}
@@ -160,8 +162,9 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 }
 
 // searchSetup searches one of several setups, and says whether all is right. What is found is kept
-// in the directory, which is nil where none was asked for.
-func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Setup, seed uint64, dir *soakDir, several int) (right bool, err error) {
+// in the directory, which is nil where none was asked for. A soak of all of them ends at about ends.
+func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Setup, seed uint64, dir *soakDir, several int,
+	ends time.Time) (right bool, err error) {
 	traits, err := setup.Examine(tb, out, o.families...)
 	if err != nil {
 		return false, err
@@ -177,9 +180,13 @@ func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Se
 		s.Until = time.Now().Add(o.soak / time.Duration(several))
 		keep = dir.progress(progress, setup, several > 1, traits, o.repeatStory)
 	}
+	show := func(report search.Report) {
+		progress.set(fmt.Sprintf("%s: %s", setup.Name, played(report, s.Schedules)), report.Schedules, s.Schedules, ends)
+	}
+	show(search.Report{})
 	last := time.Time{}
 	s.Progress = func(report search.Report) {
-		progress.set(fmt.Sprintf("%s: %s", setup.Name, played(report, s.Schedules)), report.Schedules, s.Schedules, s.Until)
+		show(report)
 		events.tell(scorecard.Event{Type: scorecard.SearchGoesOn, Search: stateOf(setup, s, report)})
 		if time.Since(last) < progressEvery {
 			return
