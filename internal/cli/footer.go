@@ -36,12 +36,16 @@ const redrawEvery = 200 * time.Millisecond
 func newFooter(out *output, lines func(height int) []string) *footer {
 	f := &footer{out: out, lines: lines, quit: make(chan struct{}), done: make(chan struct{}),
 		live: term.IsTerminal(int(out.file.Fd())) && os.Getenv("TERM") != "dumb"}
+	if f.live {
+		out.below.Store(f)
+	}
 	go f.redraw()
 	return f
 }
 
 // end takes the footer away.
 func (f *footer) end() {
+	f.out.below.Store(nil)
 	close(f.quit)
 	<-f.done
 	f.mu.Lock()

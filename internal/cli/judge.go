@@ -42,13 +42,13 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	if o.within == 0 {
 		o.within = rig.Scaled(time.Minute)
 	}
-	ctx, stop := o.bounded(tb.Context())
-	defer stop()
-	ctx, events, out, err := o.openEvents(ctx, out)
+	ctx, events, out, err := o.openEvents(tb.Context(), out)
 	if err != nil {
 		complain(err)
 		return statusUsage
 	}
+	ctx, stop := o.bounded(ctx, out)
+	defer stop()
 	card, status, err := o.judgeWithin(ctx, tb, out, events)
 	end := scorecard.RunEnd{Status: out.status(status), Complete: card.Complete, EndedBy: card.EndedBy}
 	if err != nil {
@@ -216,8 +216,9 @@ func endedBy(ctx context.Context) string {
 
 // bounded returns a context that ends at the time limit and at the first SIGINT, SIGTERM,
 // SIGHUP or SIGQUIT, with a cause that says so. A second signal ends the program at once, unless
-// it comes with the first: timeout(1) and supervisors signal a process and then its group.
-func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop func()) {
+// it comes with the first: timeout(1) and supervisors signal a process and then its group. A signal is
+// told where out is read.
+func (o *Options) bounded(ctx context.Context, out *output) (bounded context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var end context.CancelFunc = func() {}
 	if o.within > 0 {
@@ -237,7 +238,7 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 				os.Exit(statusWrong)
 			}
 			name := rig.SignalName(s.(syscall.Signal))
-			complain(fmt.Errorf("%s: ending the checks that run; a second signal ends the program at once", name))
+			out.complain(fmt.Errorf("%s: ending the checks that run; a second signal ends the program at once", name))
 			cancel(&judge.EndedError{By: name})
 		}
 	}()

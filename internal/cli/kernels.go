@@ -110,12 +110,13 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 	if err := checkTableFile(o.table); err != nil {
 		return statusUsage, fmt.Errorf("-json: %w", err)
 	}
-	ctx, stop := (&Options{}).bounded(context.Background())
-	defer stop()
-	ctx, events, out, err := o.openEvents(ctx, out)
+	ctx, events, out, err := o.openEvents(context.Background(), out)
 	if err != nil {
 		return statusUsage, err
 	}
+	told := newOutput(os.Stderr)
+	ctx, stop := (&Options{}).bounded(ctx, told)
+	defer stop()
 	plan := kernels.Plan{Kernels: names, Parallel: o.guests, Files: o.files()}
 	if plan.Parallel == 0 {
 		plan.Parallel = runtime.NumCPU()
@@ -147,7 +148,7 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 		subject = o.judged.String()
 	}
 	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "kernels", Subject: subject}})
-	columns := watched(ctx, plan, events)
+	columns := watched(ctx, plan, told, events)
 	status, err = o.writeColumns(subject, columns, out)
 	end := scorecard.RunEnd{Status: out.status(status), Complete: ctx.Err() == nil, EndedBy: endedBy(ctx)}
 	if err != nil {
@@ -156,9 +157,9 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 	return events.end(end), err
 }
 
-// watched runs the plan, and tells what happens on standard error, and as events.
-func watched(ctx context.Context, plan kernels.Plan, events *eventLog) []kernels.Column {
-	progress := newProgress(newOutput(os.Stderr))
+// watched runs the plan, and tells out what happens, and as events.
+func watched(ctx context.Context, plan kernels.Plan, out *output, events *eventLog) []kernels.Column {
+	progress := newProgress(out)
 	defer progress.end()
 	done, of := 0, len(plan.Kernels)*len(plan.Jobs)
 	progress.Set(done, of, "jobs")

@@ -26,13 +26,14 @@ func fetchKernels(names []string) (int, error) {
 		names = kernels.Defaults
 	}
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == kernels.Host || strings.Contains(name, "/") })
-	ctx, stop := (&Options{}).bounded(context.Background())
+	told := newOutput(os.Stderr)
+	ctx, stop := (&Options{}).bounded(context.Background(), told)
 	defer stop()
 	a, err := archive.System(ctx)
 	if err != nil {
 		return statusUnable, err
 	}
-	progress := NewProgress(os.Stderr)
+	progress := newProgress(told)
 	defer progress.end()
 	a.Log = func(line string) { progress.say(scorecard.Printable(line) + "\n") }
 	index, err := a.Index(ctx)
@@ -40,7 +41,7 @@ func fetchKernels(names []string) (int, error) {
 		return statusUnable, err
 	}
 	if err != nil { // some suites are there
-		complain(err)
+		told.complain(err)
 	}
 	for _, suite := range index.Suites {
 		if suite.Unverified != "" {

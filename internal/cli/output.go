@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"forkrig/scorecard"
 )
@@ -18,6 +19,8 @@ type output struct {
 	guard *commandGuard // nil where no runner of GitHub Actions reads
 	err   error         // the first one
 	told  bool          // the error was told
+
+	below atomic.Pointer[footer] // stands there on a terminal; nil for none
 }
 
 func newOutput(file *os.File) *output {
@@ -79,8 +82,22 @@ func (o *output) status(status int) int {
 	return statusUnable
 }
 
+// complain says on standard error what is wrong, or above the footer, which would be drawn over it.
+func (o *output) complain(err error) {
+	if f := o.below.Load(); f != nil {
+		f.say(complaint(err))
+		return
+	}
+	complain(err)
+}
+
 // complain says on standard error what is wrong.
-func complain(err error) { say("forkrig: " + strings.TrimPrefix(err.Error(), "forkrig: ") + "\n") }
+func complain(err error) { say(complaint(err)) }
+
+// complaint is an error as it is printed.
+func complaint(err error) string {
+	return scorecard.Printable("forkrig: " + strings.TrimPrefix(err.Error(), "forkrig: ") + "\n")
+}
 
 // say prints text of any origin on standard error. What cannot be written is lost.
 func say(text string) { fmt.Fprint(newOutput(os.Stderr), scorecard.Printable(text)) }

@@ -85,13 +85,13 @@ func (o *Options) search(tb rig.TB, out *output) int {
 		complain(errors.New("-junit: a search writes a card only with -soak: give -soak, too, or omit -junit"))
 		return statusUsage
 	}
-	ctx, stop := o.bounded(tb.Context())
-	defer stop()
-	ctx, events, out, err := o.openEvents(ctx, out)
+	ctx, events, out, err := o.openEvents(tb.Context(), out)
 	if err != nil {
 		complain(err)
 		return statusUsage
 	}
+	ctx, stop := o.bounded(ctx, out)
+	defer stop()
 	end := scorecard.RunEnd{Status: statusUnable}
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 		var err error
@@ -193,7 +193,7 @@ func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Se
 		}
 		last = time.Now()
 		if err := keep(report); err != nil {
-			complain(err)
+			out.complain(err)
 		}
 	}
 	report := s.Run(tb)
@@ -268,7 +268,7 @@ func readStory(name string) (search.Story, error) {
 // does not fail tb.
 func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 	return func(tb rig.TB, out *output) int {
-		ctx, stop := o.bounded(tb.Context())
+		ctx, stop := o.bounded(tb.Context(), out)
 		defer stop()
 		subject := story.Subject
 		if o.foreign() {
