@@ -204,7 +204,7 @@ func (p *program) merge() *cli.Command {
 			if err := o.checkWritten(); err != nil {
 				return statusUsage, err
 			}
-			return p.out.merge(args, o.cardFiles()[1:])
+			return p.out.merge(args, o.furtherFiles())
 		})
 	merge.UsageText = "forkrig merge [-junit FILE] OUT CARD…"
 	merge.Flags = flagsOf(o, o.junitFlag)

@@ -39,7 +39,13 @@ func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
 	if _, given := o.given("merge"); given {
 		// It needs no sandbox: what was judged with privileges is merged without.
 		out := newOutput(os.Stdout)
-		status, err := out.merge(append([]string{o.merge}, flag.Args()...), o.cardFiles()[1:])
+		status, err := statusUsage, o.checkWritten()
+		switch {
+		case err == nil && o.events != "":
+			err = errors.New("-merge tells no events: omit -events")
+		case err == nil:
+			status, err = out.merge(append([]string{o.merge}, flag.Args()...), o.furtherFiles())
+		}
 		if err != nil {
 			complain(err)
 		}
@@ -78,6 +84,9 @@ func (o *Options) checkTestFlags() error {
 	}
 	if o.replay != "" && (o.soak > 0 || o.schedules > 0) {
 		return errors.New("-replay, -soak and -schedules exclude each other: give one of them")
+	}
+	if o.replay != "" && (o.junit != "" || o.events != "") {
+		return errors.New("-replay writes no card and tells no events: omit -junit and -events")
 	}
 	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
 	if err == nil && limit > 0 && o.soak > 0 && limit < o.soak+5*time.Minute {

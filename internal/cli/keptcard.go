@@ -25,7 +25,12 @@ type cardFile struct {
 
 // cardFiles are those that the flags name.
 func (o *Options) cardFiles() []cardFile {
-	return []cardFile{{"scorecard", o.card, scorecard.WriteFile}, {"junit", o.junit, scorecard.WriteJUnitFile}}
+	return append([]cardFile{{"scorecard", o.card, scorecard.WriteFile}}, o.furtherFiles()...)
+}
+
+// furtherFiles are those beside a card whose name no flag gives.
+func (o *Options) furtherFiles() []cardFile {
+	return []cardFile{{"junit", o.junit, scorecard.WriteJUnitFile}}
 }
 
 func (k *keptCard) enter(r scorecard.Result) {

@@ -128,7 +128,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}})
 	var dir *soakDir
 	if o.soak > 0 {
-		dir = &soakDir{path: rig.FromInvoker(o.soakDir), further: o.cardFiles()[1:]}
+		dir = &soakDir{path: rig.FromInvoker(o.soakDir), further: o.furtherFiles()}
 		if err := os.MkdirAll(dir.path, 0o777); err != nil {
 			return statusUsage, fmt.Errorf("-soak-dir: %w", err)
 		}
