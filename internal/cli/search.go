@@ -141,7 +141,11 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 	status = statusRight
 	ends := time.Now().Add(o.soak)
 	for _, setup := range setups {
-		right, err := o.searchSetup(tb, out, events, setup, seed, dir, len(setups), ends)
+		report, right, err := o.searchSetup(tb, out, events, setup, seed, dir, len(setups), ends)
+		for _, story := range report.Stories {
+			events.tell(scorecard.Event{Type: scorecard.StoryFails, Story: &scorecard.FailingStory{Name: setup.Name, Seed: story.Seed,
+				Story: story.String(), Observed: story.Observed, Cause: story.Cause, Repeat: o.repeatStory(story)}})
+		}
 		switch {
 		case errors.Is(err, judge.ErrUnreachable):
 			return statusUnable, err
@@ -161,13 +165,13 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 	return status, nil
 }
 
-// searchSetup searches one of several setups, and says whether all is right. What is found is kept
+// searchSetup searches one of several setups, and says what was found and whether all is right. It is kept
 // in the directory, which is nil where none was asked for. A soak of all of them ends at about ends.
 func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Setup, seed uint64, dir *soakDir, several int,
-	ends time.Time) (right bool, err error) {
+	ends time.Time) (report search.Report, right bool, err error) {
 	traits, err := setup.Examine(tb, out, o.families...)
 	if err != nil {
-		return false, err
+		return report, false, err
 	}
 	s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
 		Without: o.leftOut, Short: true}
@@ -196,15 +200,11 @@ func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Se
 			out.complain(err)
 		}
 	}
-	report := s.Run(tb)
+	report = s.Run(tb)
 	if err := keep(report); err != nil {
-		return false, err
+		return report, false, err
 	}
-	for _, story := range report.Stories {
-		events.tell(scorecard.Event{Type: scorecard.StoryFails, Story: &scorecard.FailingStory{Name: setup.Name, Seed: story.Seed,
-			Story: story.String(), Observed: story.Observed, Cause: story.Cause, Repeat: o.repeatStory(story)}})
-	}
-	return tellReport(progress, setup, report, o.repeatStory), nil
+	return report, tellReport(progress, setup, report, o.repeatStory), nil
 }
 
 // played says how far a search has come, of so many stories, or 0.
