@@ -128,7 +128,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}})
 	var dir *soakDir
 	if o.soak > 0 {
-		dir = &soakDir{path: rig.FromInvoker(o.soakDir), further: o.furtherFiles()}
+		dir = &soakDir{path: rig.FromInvoker(o.soakDir), further: o.furtherFiles(), setups: len(setups), ends: time.Now().Add(o.soak)}
 		if err := os.MkdirAll(dir.path, 0o777); err != nil {
 			return statusUsage, fmt.Errorf("-soak-dir: %w", err)
 		}
@@ -139,9 +139,8 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
 	status = statusRight
-	ends := time.Now().Add(o.soak)
 	for _, setup := range setups {
-		report, right, err := o.searchSetup(tb, out, events, setup, seed, dir, len(setups), ends)
+		report, right, err := o.searchSetup(tb, out, events, setup, seed, dir)
 		for _, story := range report.Stories {
 			events.tell(scorecard.Event{Type: scorecard.StoryFails, Story: &scorecard.FailingStory{Name: setup.Name, Seed: story.Seed,
 				Story: story.String(), Observed: story.Observed, Cause: story.Cause, Repeat: o.repeatStory(story)}})
@@ -165,10 +164,10 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 	return status, nil
 }
 
-// searchSetup searches one of several setups, and says what was found and whether all is right. It is kept
-// in the directory, which is nil where none was asked for. A soak of all of them ends at about ends.
-func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Setup, seed uint64, dir *soakDir, several int,
-	ends time.Time) (report search.Report, right bool, err error) {
+// searchSetup searches one setup, and returns what was found and whether all is right. It is kept in
+// the directory, which is nil where none was asked for.
+func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Setup, seed uint64, dir *soakDir) (
+	report search.Report, right bool, err error) {
 	traits, err := setup.Examine(tb, out, o.families...)
 	if err != nil {
 		return report, false, err
@@ -177,12 +176,12 @@ func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Se
 		Without: o.leftOut, Short: true}
 	progress := newProgress(out)
 	defer progress.end()
-	keep := func(search.Report) error { return nil }
+	keep, ends := func(search.Report) error { return nil }, time.Time{}
 	if dir == nil {
 		s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
 	} else {
-		s.Until = time.Now().Add(o.soak / time.Duration(several))
-		keep = dir.progress(progress, setup, several > 1, traits, o.repeatStory)
+		s.Until, ends = time.Now().Add(o.soak/time.Duration(dir.setups)), dir.ends
+		keep = dir.progress(progress, setup, traits, o.repeatStory)
 	}
 	show := func(report search.Report) {
 		progress.set(fmt.Sprintf("%s: %s", setup.Name, played(report, s.Schedules)), report.Schedules, s.Schedules, ends)
@@ -298,10 +297,12 @@ type soakDir struct {
 	path    string
 	card    scorecard.Card
 	further []cardFile // that get the card, too
+	setups  int        // that are searched, one after the other
+	ends    time.Time  // about, of the last of them
 }
 
 // progress returns what keeps, and tells, the state of the search of a setup.
-func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits,
+func (d *soakDir) progress(out io.Writer, setup Setup, families map[rig.Family]search.Traits,
 	repeat func(search.Story) string) func(search.Report) error {
 	checks := d.card.Checks
 	began := time.Now()
@@ -312,7 +313,7 @@ func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families ma
 				continue
 			}
 			result := report.Result(family, time.Since(began), repeat)
-			if several {
+			if d.setups > 1 {
 				result.Name += "-" + setup.Name
 			}
 			d.card.Checks = append(d.card.Checks[:len(d.card.Checks):len(d.card.Checks)], result)
