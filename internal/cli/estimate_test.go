@@ -72,8 +72,7 @@ func TestProgressLine(t *testing.T) {
 func TestProgressIsQuietInPipes(t *testing.T) {
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
-	p := newProgress(newOutput(write))
-	p.estimate.began = time.Now().Add(-time.Minute)
+	p := newProgress(newOutput(write), time.Now().Add(-time.Minute))
 	p.set("1 of 2", 1, 2, time.Time{})
 	_, _ = io.WriteString(p, "a line\n")
 	p.end()

@@ -159,7 +159,7 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 
 // watched runs the plan, and tells out what happens, and as events.
 func watched(ctx context.Context, plan kernels.Plan, out *output, events *eventLog) []kernels.Column {
-	progress := newProgress(out)
+	progress := newProgress(out, time.Now())
 	defer progress.end()
 	done, of := 0, len(plan.Kernels)*len(plan.Jobs)
 	progress.Set(done, of, "jobs")

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"forkrig/kernels"
 	"forkrig/kernels/archive"
@@ -33,7 +34,7 @@ func fetchKernels(names []string) (int, error) {
 	if err != nil {
 		return statusUnable, err
 	}
-	progress := newProgress(told)
+	progress := newProgress(told, time.Now())
 	defer progress.end()
 	a.Log = func(line string) { progress.say(scorecard.Printable(line) + "\n") }
 	index, err := a.Index(ctx)

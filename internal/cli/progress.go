@@ -21,16 +21,16 @@ type Progress struct {
 	until  time.Time // where a time ends the run, and all is 0
 }
 
-// newProgress returns a line below out.
-func newProgress(out *output) *Progress {
-	p := &Progress{estimate: estimate{began: time.Now()}}
+// newProgress returns a line below out, of what began then.
+func newProgress(out *output, began time.Time) *Progress {
+	p := &Progress{estimate: estimate{began: began}}
 	p.footer = newFooter(out, func(int) []string { return p.line(time.Now()) })
 	return p
 }
 
 // NewProgress returns a line below what is printed into a file, until End. It is there only where the
 // file is a terminal.
-func NewProgress(file *os.File) *Progress { return newProgress(newOutput(file)) }
+func NewProgress(file *os.File) *Progress { return newProgress(newOutput(file), time.Now()) }
 
 // End takes the line away.
 func (p *Progress) End() { p.end() }

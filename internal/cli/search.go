@@ -174,13 +174,16 @@ func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Se
 	}
 	s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
 		Without: o.leftOut, Short: true}
-	progress := newProgress(out)
+	keep, began, ends := func(search.Report) error { return nil }, time.Now(), time.Time{}
+	if dir != nil {
+		began, ends = dir.ends.Add(-o.soak), dir.ends
+	}
+	progress := newProgress(out, began)
 	defer progress.end()
-	keep, ends := func(search.Report) error { return nil }, time.Time{}
 	if dir == nil {
 		s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
 	} else {
-		s.Until, ends = time.Now().Add(o.soak/time.Duration(dir.setups)), dir.ends
+		s.Until = time.Now().Add(o.soak / time.Duration(dir.setups))
 		keep = dir.progress(progress, setup, traits, o.repeatStory)
 	}
 	show := func(report search.Report) {
