@@ -59,7 +59,7 @@ func TestRoughly(t *testing.T) {
 // TestProgressLine says how far it is once that takes longer than a moment.
 func TestProgressLine(t *testing.T) {
 	began := time.Unix(1000, 0)
-	p := &Progress{estimate: estimate{began: began}}
+	p := &Progress{began: began, estimate: estimate{began: began}}
 	p.set("12 of 40 jobs", 12, 40, time.Time{})
 	assert.Empty(t, p.line(began.Add(time.Second)))
 	assert.Equal(t, []string{"12 of 40 jobs, 30s gone, about 1 min 10 s left"}, p.line(began.Add(30*time.Second)))

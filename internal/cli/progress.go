@@ -13,17 +13,18 @@ import (
 // methods are safe for concurrent use.
 type Progress struct {
 	*footer
-	estimate estimate
+	began time.Time
 
-	mu     sync.Mutex
-	what   string // is done, such as "12 of 40 jobs"
-	n, all int
-	until  time.Time // where a time ends the run, and all is 0
+	mu       sync.Mutex
+	estimate estimate
+	what     string // is done, such as "12 of 40 jobs"
+	n, all   int
+	until    time.Time // where a time ends the run, and all is 0
 }
 
 // newProgress returns a line below out, of what began then.
 func newProgress(out *output, began time.Time) *Progress {
-	p := &Progress{estimate: estimate{began: began}}
+	p := &Progress{began: began, estimate: estimate{began: began}}
 	p.footer = newFooter(out, func(int) []string { return p.line(time.Now()) })
 	return p
 }
@@ -48,14 +49,22 @@ func (p *Progress) set(what string, done, all int, until time.Time) {
 	p.what, p.n, p.all, p.until = what, done, all, until
 }
 
+// begin begins the estimate of other things.
+func (p *Progress) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.estimate = estimate{began: time.Now()}
+}
+
 // line is drawn, none before the run is as long as one waits without a word.
 func (p *Progress) line(now time.Time) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Sub(p.estimate.began) < minEstimated || p.what == "" {
+	gone := now.Sub(p.began)
+	if gone < minEstimated || p.what == "" {
 		return nil
 	}
-	text := fmt.Sprintf("%s, %v gone", p.what, now.Sub(p.estimate.began).Round(time.Second))
+	text := fmt.Sprintf("%s, %v gone", p.what, gone.Round(time.Second))
 	left := p.estimate.text(now, p.n, p.all)
 	if p.all == 0 && p.until.After(now) {
 		left = roughly(p.until.Sub(now)) + " left"

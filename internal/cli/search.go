@@ -111,17 +111,20 @@ func (o *Options) search(tb rig.TB, out *output) int {
 }
 
 func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status int, err error) {
+	progress := newProgress(out, time.Now())
+	defer progress.end()
 	seed := newSeed() % (search.MaxSeed + 1)
 	setups := BuiltInSetups()
 	if o.foreign() {
 		setups = []Setup{{Name: "subject", Subject: o.judged, AtOnce: o.atOnce}}
 		if o.judged.Service.IsZero() {
+			progress.set("the service is found out", 0, 0, time.Time{})
 			profile, absent := judge.Reach(tb, o.judged, o.families...)
 			if len(absent) == len(o.families) {
 				return statusUnable, fmt.Errorf("%w: %w", judge.ErrUnreachable, absent[o.families[0]])
 			}
 			setups[0].Subject = profile.Apply(o.judged)
-			fmt.Fprintln(out, profile.Card().Service)
+			fmt.Fprintln(progress, profile.Card().Service)
 		}
 	}
 	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "search",
@@ -136,11 +139,11 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		if o.part.Of > 1 {
 			dir.card.Shard = o.part
 		}
-		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
+		fmt.Fprintf(progress, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
 	status = statusRight
 	for _, setup := range setups {
-		report, right, err := o.searchSetup(tb, out, events, setup, seed, dir)
+		report, right, err := o.searchSetup(tb, progress, events, setup, seed, dir)
 		for _, story := range report.Stories {
 			events.tell(scorecard.Event{Type: scorecard.StoryFails, Story: &scorecard.FailingStory{Name: setup.Name, Seed: story.Seed,
 				Story: story.String(), Observed: story.Observed, Cause: story.Cause, Repeat: o.repeatStory(story)}})
@@ -166,20 +169,19 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 
 // searchSetup searches one setup, and returns what was found and whether all is right. It is kept in
 // the directory, which is nil where none was asked for.
-func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Setup, seed uint64, dir *soakDir) (
+func (o *Options) searchSetup(tb rig.TB, progress *Progress, events *eventLog, setup Setup, seed uint64, dir *soakDir) (
 	report search.Report, right bool, err error) {
-	traits, err := setup.Examine(tb, out, o.families...)
+	keep, ends := func(search.Report) error { return nil }, time.Time{}
+	if dir != nil {
+		ends = dir.ends
+	}
+	progress.set(setup.Name+": the preliminary trial goes on", 0, 0, ends)
+	traits, err := setup.Examine(tb, progress, o.families...)
 	if err != nil {
 		return report, false, err
 	}
 	s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
 		Without: o.leftOut, Short: true}
-	keep, began, ends := func(search.Report) error { return nil }, time.Now(), time.Time{}
-	if dir != nil {
-		began, ends = dir.ends.Add(-o.soak), dir.ends
-	}
-	progress := newProgress(out, began)
-	defer progress.end()
 	if dir == nil {
 		s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
 	} else {
@@ -189,6 +191,7 @@ func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Se
 	show := func(report search.Report) {
 		progress.set(fmt.Sprintf("%s: %s", setup.Name, played(report, s.Schedules)), report.Schedules, s.Schedules, ends)
 	}
+	progress.begin()
 	show(search.Report{})
 	last := time.Time{}
 	s.Progress = func(report search.Report) {
@@ -199,7 +202,7 @@ func (o *Options) searchSetup(tb rig.TB, out *output, events *eventLog, setup Se
 		}
 		last = time.Now()
 		if err := keep(report); err != nil {
-			out.complain(err)
+			progress.out.complain(err)
 		}
 	}
 	report = s.Run(tb)
