@@ -2,7 +2,7 @@
 # lists all of them.
 .DEFAULT_GOAL := help
 .PHONY: help scenarios proofs checks defects search-matrix soak subjects kernels kernel-tests test race flake flake-subjects lint bench fuzz \
-	ci ci-root ci-rootless ci-subjects ci-kernels ci-features clean
+	release release-check ci ci-root ci-rootless ci-subjects ci-kernels ci-features clean
 
 GO          ?= go
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -34,6 +34,8 @@ REQUIRED_ROOTLESS := $(REQUIRED),-users
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+GORELEASER  ?= $(GO) run github.com/goreleaser/goreleaser/v2@v2.15.1
 
 help: ## list the targets
 	@sed -n 's/^\([a-z/-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -116,6 +118,7 @@ lint: ## check formatting, vet for other systems, and run staticcheck and action
 	GOARCH=arm64 $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
+	$(GO) run $(ACTIONLINT) deploy/github/*.yml
 
 bench: ## run the benchmarks and print them in the format that benchstat reads
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./rig/... ./server/...
@@ -127,6 +130,24 @@ fuzz: ## run every fuzz test for FUZZTIME=10s
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
+
+# What a package contains beside the binary. The page and the scripts come from the command itself.
+bin/package: FORCE
+	mkdir -p $@
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -ldflags '-X forkrig/internal/cli.release=$(RELEASE)' -o bin/described .
+	bin/described man | gzip -9n >$@/forkrig.1.gz
+	bin/described completion bash >$@/forkrig.bash
+	bin/described completion zsh >$@/_forkrig
+	bin/described completion fish >$@/forkrig.fish
+	rm bin/described
+
+release-check: ## check how a release is made, make one in dist/ without publishing it, and look into its packages
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean --skip=publish
+	.ci/packages dist
+
+release: ## make the draft of a release on GitHub from the tag of this commit
+	$(GORELEASER) release --clean
 
 ci: ci-root ci-rootless ci-subjects ci-kernels race lint ## everything that CI requires, on a machine on which .ci/run installed it
 
@@ -157,4 +178,4 @@ ci-features: ## print the features that CI requires
 	@echo '$(REQUIRED)'
 
 clean: ## remove what the other targets made
-	rm -rf bin
+	rm -rf bin dist

@@ -223,6 +223,47 @@ func TestReadmeIsShort(t *testing.T) {
 	assert.LessOrEqual(t, strings.Count(document(t, "README.md"), "\n"), 160)
 }
 
+// TestGuidesAreShort keeps what a person reads first at a few screens.
+func TestGuidesAreShort(t *testing.T) {
+	for _, guide := range []string{"judge", "ci", "card", "search", "scenarios", "false-alarm"} {
+		assert.LessOrEqual(t, strings.Count(document(t, "docs/"+guide+".md"), "\n"), 120, guide)
+		assert.Contains(t, document(t, "README.md"), "(docs/"+guide+".md)", "the README leads to each guide")
+	}
+}
+
+// TestDocsLinkToWhatIsThere follows the links between the pages, to headings as well.
+func TestDocsLinkToWhatIsThere(t *testing.T) {
+	link, inText := regexp.MustCompile(`\]\(([^)\s]+)\)`), regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+	notInAnchors := regexp.MustCompile(`[^a-z0-9 _-]`)
+	pages, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	decisions, err := filepath.Glob("docs/decisions/*.md")
+	require.NoError(t, err)
+	for _, page := range slices.Concat(pages, decisions, []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"}) {
+		for _, found := range link.FindAllStringSubmatch(inText.ReplaceAllString(document(t, page), ""), -1) {
+			target, heading, _ := strings.Cut(found[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			path := filepath.Join(filepath.Dir(page), target)
+			if target == "" {
+				path = page
+			}
+			if _, err := os.Stat(path); !assert.NoError(t, err, "%s links to %s", page, found[1]) || heading == "" {
+				continue
+			}
+			var headings []string
+			for line := range strings.Lines(document(t, path)) {
+				if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
+					title = notInAnchors.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), "")
+					headings = append(headings, strings.ReplaceAll(title, " ", "-"))
+				}
+			}
+			assert.Contains(t, headings, heading, "%s links to %s", page, found[1])
+		}
+	}
+}
+
 // document reads a file of the repository.
 func document(t *testing.T, path string) string {
 	t.Helper()

@@ -31,10 +31,7 @@ var reuseLiveWorker = judge.Check{
 			failToStartBeside(c, first, worker, err)
 		}
 		if inode, err := old.ServerInode(); err != nil || inode == 0 {
-			if c.EndsSilent(old) {
-				c.Skip("the check needs a connection that stays open while its client is silent: this subject closes it")
-			}
-			c.Broken("the old worker is gone after the restart, so nothing is proved")
+			c.ConnectionEnded(old, "the old worker is gone after the restart, so nothing is proved")
 		}
 		fresh := c.MustDial(1)
 		if err := fresh.Begin(); err != nil {

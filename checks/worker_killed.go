@@ -92,7 +92,7 @@ func killWorker(c *judge.Case, s *judge.Instance, p *pool, k *judge.Conn, signal
 		return !s.IsOwn(i)
 	})
 	if len(workers) == 0 {
-		c.Broken("no worker has the connection open")
+		c.ConnectionEnded(k, "no worker has the connection open")
 	}
 	targets := c.Targets("the worker", workers)
 	if signal == syscall.SIGKILL {
@@ -155,7 +155,7 @@ func poolOf(c *judge.Case, s *judge.Instance, k *judge.Conn) *pool {
 		}
 	}
 	if len(holders) == 0 {
-		c.Broken("the connection ended before its worker could be found")
+		c.ConnectionEnded(k, "the connection ended before its worker could be found")
 	}
 	c.Skip("the check needs a process for each connection, or pre-forked workers whose parent listens, too: %s serves here", s.Describe(holders))
 	return nil

@@ -3,6 +3,7 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,10 +32,11 @@ type Case struct {
 	Clients []*rig.Host    // those of its clients
 	Address netip.AddrPort // where the clients reach the subject
 
-	tb    rig.TB
-	run   *Run
-	limit context.Context // ends at the check's deadline or when the run is interrupted
-	stall *stallDetector
+	tb     rig.TB
+	run    *Run
+	record Record          // begins to record the lab; nil where it is not recorded
+	limit  context.Context // ends at the check's deadline or when the run is interrupted
+	stall  *stallDetector
 	// neverRests says that the subject did not come to rest in time. Only the check's own
 	// goroutine uses it.
 	neverRests bool
@@ -50,6 +52,7 @@ type Case struct {
 	resets      atomic.Bool
 
 	mu        sync.Mutex
+	keep      Keep // what record returned
 	result    scorecard.Result
 	notes     []string
 	findings  []string
@@ -73,9 +76,26 @@ func (c *Case) build(tb rig.TB) {
 		c.Lab.Journal.Follow(c.run.journal)
 	}
 	c.Host, c.Clients = c.Lab.NewStar("server", "client", max(c.Check.Clients, 1))
+	if c.record != nil {
+		keep := c.record(c.Lab)
+		c.mu.Lock()
+		c.keep = keep
+		c.mu.Unlock()
+	}
 	c.Address = netip.AddrPortFrom(c.Host.MustAddr(c.Family), c.Subject.ListenPort())
 	c.stall = &stallDetector{rest: c.Host.WatchRest()}
 	tb.Cleanup(c.clear)
+}
+
+// recording ends the recording of the lab, where there is one, and returns its name.
+func (c *Case) recording(label string, result scorecard.Result) string {
+	c.mu.Lock()
+	keep := c.keep
+	c.mu.Unlock()
+	if keep == nil {
+		return ""
+	}
+	return keep(label, result)
 }
 
 // Context ends with the check, at its deadline, or when the run is interrupted.
@@ -283,6 +303,9 @@ func (c *Case) conclude(verdict scorecard.Verdict, observed, why string) {
 	parts := c.notes
 	if observed != "" {
 		parts = append([]string{observed}, parts...)
+	}
+	if c.Lab != nil {
+		c.Lab.Journal.RecordAs(rig.EventVerdict, "check", "%s: %s", verdict, cmp.Or(strings.Join(parts, "; "), why, "as it should be"))
 	}
 	c.result.Verdict, c.result.End, c.result.Stimuli = verdict, end, c.history.stimuli
 	if verdict == scorecard.Broken || verdict == scorecard.Skip {

@@ -43,5 +43,11 @@ type Check struct {
 // after 2 minutes ([rig.Scaled]); the result says then that nothing was judged.
 func (check Check) Judge(tb rig.TB, subject Subject, family rig.Family) scorecard.Result {
 	tb.Helper()
-	return (&Run{Check: check, Family: family}).judge(tb, subject, nil)
+	return check.JudgeRecorded(tb, subject, family, nil)
+}
+
+// JudgeRecorded is [Check.Judge] with the lab recorded, unless record is nil.
+func (check Check) JudgeRecorded(tb rig.TB, subject Subject, family rig.Family, record Record) scorecard.Result {
+	tb.Helper()
+	return (&Run{Check: check, Family: family, record: record}).judge(tb, subject, nil)
 }

@@ -5,6 +5,7 @@ package judge
 import (
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	rig.Main(m, rig.Programs{"echo": echo, "speak": speak, "frail": frail, "modelled": modelled, "setting": setting, "inject": inject.Shim})
+	rig.Main(m, rig.Programs{"echo": echo, "speak": speak, "frail": frail, "modelled": modelled, "setting": setting, "impatient": impatient, "inject": inject.Shim})
 }
 
 // echo is a small server: it echoes, without a process for each connection.
@@ -33,4 +34,13 @@ func serve(address string, serve func(net.Conn)) int {
 func serveAt(listening net.ListenConfig, address string, serve func(net.Conn)) int {
 	listening.SetMultipathTCP(false)
 	return testserver.RunWith(listening, address, serve)
+}
+
+// impatient is a server that ends a connection that stays silent.
+func impatient(args []string) int {
+	return serve(args[1], func(conn net.Conn) {
+		defer conn.Close()
+		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Millisecond)) // cannot fail on an open connection
+		_, _ = conn.Read(make([]byte, 1))
+	})
 }

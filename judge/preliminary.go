@@ -31,7 +31,7 @@ type preliminary struct {
 // which the subject was found to be something.
 func Reach(tb rig.TB, subject Subject, families ...rig.Family) (Profile, map[rig.Family]error) {
 	tb.Helper()
-	profile, found := preliminaries(tb, subject, families, false)
+	profile, found := preliminaries(tb, subject, families, false, nil)
 	absent := map[rig.Family]error{}
 	for family, p := range found {
 		if p.absent != nil {
@@ -43,18 +43,18 @@ func Reach(tb rig.TB, subject Subject, families ...rig.Family) (Profile, map[rig
 
 // preliminaries makes the preliminary trials in all families: whole ones, or only what finds
 // out the profile.
-func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool) (profile Profile, found map[rig.Family]preliminary) {
+func preliminaries(tb rig.TB, subject Subject, families []rig.Family, whole bool, record Record) (profile Profile, found map[rig.Family]preliminary) {
 	trials := make([]preliminary, len(families))
 	var wait sync.WaitGroup
 	for i, family := range families {
-		wait.Go(func() { trials[i] = try(tb, subject, family, whole) })
+		wait.Go(func() { trials[i] = try(tb, subject, family, whole, record) })
 	}
 	wait.Wait()
 	if slices.ContainsFunc(trials, func(p preliminary) bool { return p.absent == nil }) {
 		for i, family := range families {
 			if ended := new(rig.NotListeningError); errors.As(trials[i].absent, &ended) && whole && tb.Context().Err() == nil {
 				// It may have ended because of the one in the other family.
-				if again := try(tb, subject, family, whole); again.absent == nil {
+				if again := try(tb, subject, family, whole, record); again.absent == nil {
 					trials[i], trials[i].serial = again, true
 				}
 			}
@@ -89,8 +89,8 @@ func sameRestart(p preliminary, trials []preliminary) *scorecard.Cause {
 }
 
 // try makes the preliminary trial in one family.
-func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p preliminary) {
-	c := &Case{Family: family, Subject: subject, undisturbed: true}
+func try(tb rig.TB, subject Subject, family rig.Family, whole bool, record Record) (p preliminary) {
+	c := &Case{Family: family, Subject: subject, undisturbed: true, record: record}
 	trial := rig.Sub(tb.Context(), tb, func(tb rig.TB) {
 		c.build(tb)
 		s, err := c.TryStart(Launch{Watched: true})
@@ -135,7 +135,19 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool) (p prelimina
 	if p.absent == nil && (trial.Failed || trial.Skipped) {
 		p.absent = errors.New(strings.TrimSpace(trial.Log))
 	}
+	p.keep(c)
 	return p
+}
+
+// keep ends the recording of the trial, and enters it into the cause.
+func (p *preliminary) keep(c *Case) {
+	result := scorecard.Result{Name: "preliminary", Verdict: scorecard.Pass, Family: c.Family.String()}
+	if p.cause != nil {
+		result.Verdict, result.Observed = scorecard.Fail, p.cause.Text
+	}
+	if name := c.recording("preliminary trial "+result.Family, result); p.cause != nil {
+		p.cause.Recording = name
+	}
 }
 
 // revive starts the subject again where it has ended, on a host without leftovers, and returns

@@ -22,6 +22,7 @@ type Run struct {
 
 	waits    rig.Waits
 	journal  func(rig.Event)  // nil where the journal is not followed
+	record   Record           // nil where the lab is not recorded
 	deadline time.Duration    // 0 means [checkDeadline]
 	leaving  time.Duration    // 0 means [cleanupTime]
 	ended    chan rig.Outcome // gets the outcome, also of a check that was left behind
@@ -56,7 +57,7 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	ctx, cancel := context.WithTimeoutCause(tb.Context(), deadline, &EndedError{By: "the check's own deadline of " + deadline.String()})
 	defer cancel()
 	ctx = rig.WithWaits(ctx, &r.waits)
-	c := &Case{Check: r.Check, Subject: subject, Family: r.Family, run: r, limit: ctx}
+	c := &Case{Check: r.Check, Subject: subject, Family: r.Family, run: r, limit: ctx, record: r.record}
 	r.ended = make(chan rig.Outcome, 1)
 	go func() {
 		r.ended <- rig.Sub(ctx, tb, func(tb rig.TB) {
@@ -79,6 +80,7 @@ func (r *Run) judge(tb rig.TB, subject Subject, journal func(rig.Event)) scoreca
 	}
 	result := c.outcome(ctx, tb.Context().Err() == nil, outcome)
 	result.Duration = time.Since(r.Began)
+	result.Recording = c.recording(result.Name+" "+result.Family, result)
 	return result
 }
 

@@ -33,7 +33,7 @@ func (s *Instance) Serving(k *Conn) rig.ProcessInfos {
 func (s *Instance) PauseServing(k *Conn) (woken uint64) {
 	who := s.Serving(k)
 	if len(who) == 0 {
-		s.Case.Broken("no process has the connection open")
+		s.Case.ConnectionEnded(k, "no process has the connection open")
 	}
 	for range SignalTimes {
 		woken += s.Case.Pause(who)

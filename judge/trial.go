@@ -35,9 +35,18 @@ type Trial struct {
 	Tell func(Event)
 	// Journal has Tell called with the events of all journals, too.
 	Journal bool
+	// Record begins to record each lab of a check and of the preliminary trial; nil records none.
+	Record Record
 
 	deadline, leaving time.Duration // of each run
 }
+
+// Record begins to record a lab that has its hosts. It may be called from several goroutines.
+type Record func(*rig.Lab) Keep
+
+// Keep ends the recording of a lab, which has ended, and returns the name of the file in which it
+// is kept, "" where it is not. label says of what it is, such as "reap IPv4"; the result is what came of it.
+type Keep func(label string, result scorecard.Result) (name string)
 
 // Event is something that happened in a [Trial].
 type Event struct {
@@ -77,7 +86,7 @@ func (t Trial) Unbegun(reason string) []scorecard.Result {
 // in none of the families; it wraps a [WrongServiceError] where it answers as another service.
 func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	tb.Helper()
-	profile, found := preliminaries(tb, t.Subject, t.families(), true)
+	profile, found := preliminaries(tb, t.Subject, t.families(), true, t.Record)
 	t.Subject = profile.Apply(t.Subject)
 	if err := t.Subject.Check(); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
@@ -119,7 +128,7 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	for _, i := range t.order() {
 		check := t.Checks[i]
 		for f, family := range t.families() {
-			run := &Run{Check: check, Family: family, deadline: t.deadline, leaving: t.leaving}
+			run := &Run{Check: check, Family: family, deadline: t.deadline, leaving: t.leaving, record: t.Record}
 			result := &results[i*len(t.families())+f]
 			end := func(r scorecard.Result) {
 				r.Reproduce = t.reproduce(check, family)

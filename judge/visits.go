@@ -127,6 +127,15 @@ func (c *Case) EndsSilent(k *Conn) bool {
 	return true
 }
 
+// ConnectionEnded ends a check that needed a silent connection to stay open, which did not: it is
+// skipped where the subject ends such connections by itself, and broken for this reason otherwise.
+func (c *Case) ConnectionEnded(k *Conn, otherwise string) {
+	if c.EndsSilent(k) {
+		c.Skip("the check needs a connection that stays open while its client is silent: this subject closes it")
+	}
+	c.Broken("%s", otherwise)
+}
+
 // MustServe ends the check where a client was not served, in a check that is about something
 // else. After what the check did to the subject that is a fail; where it did nothing, or where
 // the subject is neither gone nor quiescent nor busy, the check is broken.

@@ -11,7 +11,8 @@ type bug struct {
 }
 
 // bugs are those whose releases are known and that change what a server or a rig sees. Sources: the
-// probes of the same numbers. K17 was seen in 6.18.15, and which update of 6.18 mended it is not known.
+// probes of the same numbers. K17 was seen in 6.18.15, and which update of 6.18 mended it is not known. K50
+// is mended in 6.17.8; it may be in an update before.
 var bugs = []bug{
 	{"K7", "listen succeeds though the port is taken", [][2]release{{{5, 10, 163}, {5, 10, 173}}}},
 	{"K15", "no client can connect to listen(fd, 0) without SYN cookies",
@@ -22,6 +23,8 @@ var bugs = []bug{
 		[][2]release{{{5, 10, 183}, {5, 11, 0}}, {{6, 1, 33}, {6, 1, 60}}, {{6, 4, 0}, {6, 5, 9}}}},
 	{"K28", "the receive buffer shrinks under bursts, and segments are dropped",
 		[][2]release{{{6, 17, 0}, {6, 18, 17}}, {{6, 19, 0}, {6, 19, 7}}}},
+	{"K50", "a system call that is answered by a supervisor may end with EINTR all the same",
+		[][2]release{{{5, 19, 0}, {6, 1, 156}}, {{6, 2, 0}, {6, 12, 53}}, {{6, 13, 0}, {6, 17, 8}}}},
 	{"K29", "SOCK_DESTROY leaves a closed connection in FIN-WAIT-1 for ever",
 		[][2]release{{{4, 5, 0}, {6, 1, 132}}, {{6, 2, 0}, {6, 10, 8}}}},
 }

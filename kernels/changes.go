@@ -4,8 +4,8 @@ package kernels
 
 // changes are the releases with which the changes of some probes came: first that of the main
 // line, then updates of older series. The sources are those of the probes. There is none for a
-// change that came and was taken back, or whose releases are not all known. K8 and K26 are in 6.17.8;
-// which update of 6.17 took them over is not known.
+// change that came and was taken back, or whose releases are not all known. K8, K26 and K50 are in
+// 6.17.8; which update of 6.17 took them over is not known.
 var changes = map[string]string{
 	"K8":  "6.18 6.17.8",
 	"K11": "6.3 6.1.32",
@@ -23,4 +23,5 @@ var changes = map[string]string{
 	"K38": "6.9",
 	"K39": "6.4 6.1.33 5.10.183",
 	"K44": "6.15",
+	"K50": "6.18 6.17.8 6.12.53 6.1.156",
 }

@@ -53,7 +53,7 @@ func (l *Lab) freeze(ctx context.Context, who string, targets ...Target) (*Froze
 	if err == nil && len(frozen.handles) == 0 {
 		err = fmt.Errorf("no targeted process is alive: %w", os.ErrProcessDone)
 	}
-	l.Journal.Record(who, "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
+	l.Journal.RecordAs(EventSignal, who, "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("stop processes: %w", err), frozen.Thaw(context.WithoutCancel(ctx)))
 	}
@@ -138,6 +138,6 @@ func (f *Frozen) Thaw(ctx context.Context) error {
 		}
 		return true, "", nil
 	}))
-	f.lab.Journal.Record("lab", "continued %d processes%s", len(f.handles), errorSuffix(f.err))
+	f.lab.Journal.RecordAs(EventSignal, "lab", "continued %d processes%s", len(f.handles), errorSuffix(f.err))
 	return f.err
 }

@@ -25,6 +25,8 @@ const hogProgram = program.Builtin + "hog"
 type Hogs struct {
 	lab  *Lab
 	hogs []*exec.Cmd
+	// recordEnd records their end; nil before they are at work.
+	recordEnd func(format string, args ...any)
 
 	mu      sync.Mutex
 	stopped bool
@@ -62,7 +64,7 @@ func (l *Lab) StartHogs(ctx context.Context, n int) (*Hogs, error) {
 	if err := h.start(ctx, n, processors); err != nil {
 		return nil, errors.Join(fmt.Errorf("start hogs: %w", err), h.Stop())
 	}
-	l.Journal.Record("lab", "%d hogs keep the processors %v busy", n, processors[:min(n, len(processors))])
+	h.recordEnd = l.Journal.Begin(EventFault, "lab", "%d hogs keep the processors %v busy", n, processors[:min(n, len(processors))])
 	if err := l.AtEnd(func(context.Context) error { return h.Stop() }); err != nil {
 		return nil, err
 	}
@@ -126,7 +128,9 @@ func (h *Hogs) Stop() error {
 		h.err = errors.Join(h.err, hog.Process.Kill())
 		_ = hog.Wait() // it says that a signal ended the process, as it should have
 	}
-	h.lab.Journal.Record("lab", "%d hogs ended%s", len(h.hogs), errorSuffix(h.err))
+	if h.recordEnd != nil {
+		h.recordEnd("%d hogs ended%s", len(h.hogs), errorSuffix(h.err))
+	}
 	return h.err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,7 +15,34 @@ type Event struct {
 	At   time.Duration // since the lab was made, on the monotonic clock
 	Who  string        // a host, "host/process", or "lab"
 	What string
+	Kind EventKind
+	// Span is the number of what this event begins or ends, such as a fault and its healing; 0
+	// where it does neither.
+	Span int
+	// Began is when that began which this event ends, such as a wait; 0 where it ends nothing.
+	Began time.Duration
+	// Error is how a wait failed; "" where it did not.
+	Error string
+	// PID is the process that the event is about; 0 where it is about none, or about several.
+	PID int
 }
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventNote    EventKind = ""        // something that the rig did or saw
+	EventStart   EventKind = "start"   // a process was started
+	EventExit    EventKind = "exit"    // it ended
+	EventSignal  EventKind = "signal"  // signals were sent
+	EventFault   EventKind = "fault"   // a fault began, or was healed
+	EventStorm   EventKind = "storm"   // a storm began, or ended
+	EventWait    EventKind = "wait"    // a wait ended
+	EventCall    EventKind = "call"    // a system call was answered by a rule
+	EventOutput  EventKind = "output"  // a process wrote a line
+	EventVerdict EventKind = "verdict" // a check gave its verdict
+)
 
 func (e Event) String() string {
 	return fmt.Sprintf("%10.3fms  %-18s %s", float64(e.At.Microseconds())/1000, e.Who, e.What)
@@ -29,37 +57,107 @@ type Journal struct {
 	events  []Event // a ring once it is full
 	next    int     // where the ring goes on
 	dropped int
-	follow  func(Event) // nil where there is none
+	spans   int
+	follow  []func(Event)
+	watch   []func(Event)
+	watched atomic.Bool // watch is not empty
 }
 
 const journalSize = 2000
 
 func newJournal() *Journal { return &Journal{start: time.Now()} }
 
+// Began returns when the lab was made.
+func (j *Journal) Began() time.Time { return j.start }
+
 // Record adds an event. A scenario may record what it does itself.
 func (j *Journal) Record(who, format string, args ...any) {
+	j.RecordAs(EventNote, who, format, args...)
+}
+
+// RecordAs adds an event of a kind.
+func (j *Journal) RecordAs(kind EventKind, who, format string, args ...any) {
+	j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...)})
+}
+
+// Begin adds the first event of something that lasts. end adds the last one.
+func (j *Journal) Begin(kind EventKind, who, format string, args ...any) (end func(format string, args ...any)) {
+	began := j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: newSpan})
+	return func(format string, args ...any) {
+		j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: began.Span, Began: began.At})
+	}
+}
+
+// newSpan asks add for the number of a new span.
+const newSpan = -1
+
+// waited adds the end of a wait that began then; err says how it failed.
+func (j *Journal) waited(began time.Time, who string, err error, format string, args ...any) {
+	event := Event{Who: who, Kind: EventWait, What: "awaited " + fmt.Sprintf(format, args...) + errorSuffix(err), Began: max(began.Sub(j.start), 1)}
+	if err != nil {
+		event.Error = err.Error()
+	}
+	j.add(event)
+}
+
+// add adds an event, and returns it with its time and its number.
+func (j *Journal) add(event Event) Event {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	// The time is taken under the lock, so that the order is that of time.
-	event := Event{At: time.Since(j.start), Who: who, What: fmt.Sprintf(format, args...)}
-	if j.follow != nil {
-		j.follow(event)
+	event.At = time.Since(j.start)
+	if event.Span == newSpan {
+		j.spans++
+		event.Span = j.spans
 	}
+	for _, f := range j.follow {
+		f(event)
+	}
+	j.tell(event)
 	if len(j.events) < journalSize {
 		j.events = append(j.events, event)
-		return
+		return event
 	}
 	j.events[j.next] = event
 	j.next = (j.next + 1) % journalSize
 	j.dropped++
+	return event
 }
 
 // Follow has f called with each event from now on, in their order. f must return soon
-// and must not use the journal. A second call takes the place of the first one.
+// and must not use the journal.
 func (j *Journal) Follow(f func(Event)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.follow = f
+	j.follow = append(j.follow, f)
+}
+
+// Watch is [Journal.Follow] that has f called with the details, too: each line that a process
+// writes, and each system call that a rule answers. The journal does not keep them.
+func (j *Journal) Watch(f func(Event)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.watch = append(j.watch, f)
+	j.watched.Store(true)
+}
+
+// Detail tells those that watch the journal an event, which it does not keep. It costs next to
+// nothing where nobody watches.
+func (j *Journal) Detail(event Event) {
+	if !j.watched.Load() {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	event.At = time.Since(j.start)
+	j.tell(event)
+}
+
+// tell tells those that watch the journal. The caller holds the lock.
+func (j *Journal) tell(event Event) {
+	for _, f := range j.watch {
+		f(event)
+	}
 }
 
 // Events returns a copy of the events, oldest first.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"forkrig/rig/observe"
 )
@@ -24,6 +25,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 	if port == 0 {
 		where = "any port"
 	}
+	began := time.Now()
 	err := awaitObserved(ctx, fmt.Sprintf("%v listening on %s", p, where), h.everything(), func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
 		if err := h.lab.checkOpen("list sockets of " + h.Name); err != nil {
 			return false, nil, err
@@ -60,7 +62,7 @@ func (h *Host) AwaitListen(ctx context.Context, p *Process, port uint16) (Socket
 		}
 		return false, said(seen), nil
 	})
-	h.lab.Journal.Record(p.who(), "awaited listening on %s%s", where, errorSuffix(err))
+	h.lab.Journal.waited(began, p.who(), err, "listening on %s", where)
 	if errors.Is(err, ErrNotObserved) {
 		err = fmt.Errorf("%w\n%s", err, p.outputTail(6))
 	}

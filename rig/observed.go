@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"forkrig/rig/observe"
 )
@@ -30,6 +31,7 @@ type (
 	Wait         = observe.Wait
 	Counters     = observe.Counters
 	Limits       = observe.Limits
+	Sight        = observe.Sight
 
 	ListenerOptions = observe.ListenerOptions
 )
@@ -148,6 +150,7 @@ func awaitObserved(ctx context.Context, what string, q observe.Query,
 // awaitOn waits until seen says yes to what list finds on the host, such as its sockets.
 func awaitOn[T fmt.Stringer](ctx context.Context, h *Host, what, things string, q observe.Query,
 	list func(*observe.Snapshot) (T, error), seen func(T) bool) (found T, err error) {
+	began := time.Now()
 	err = awaitObserved(ctx, what+" on "+h.Name, q, func(s *observe.Snapshot) (yes bool, last fmt.Stringer, err error) {
 		if err := h.lab.checkOpen("list " + things + " of " + h.Name); err != nil {
 			return false, nil, err
@@ -157,7 +160,7 @@ func awaitOn[T fmt.Stringer](ctx context.Context, h *Host, what, things string, 
 		}
 		return seen(found), found, nil
 	})
-	h.lab.Journal.Record(h.Name, "awaited %s%s", what, errorSuffix(err))
+	h.lab.Journal.waited(began, h.Name, err, "%s", what)
 	return found, err
 }
 

@@ -24,6 +24,7 @@ type Output struct {
 	changed chan struct{} // closed and replaced at each line and at the end
 	ended   bool
 	pipe    outputPipe
+	told    func(line string) // is called with each line that is kept; set before the first one
 }
 
 const (
@@ -88,6 +89,9 @@ func lastLines(b []byte, n int) []byte {
 // add keeps a line. The caller holds the lock.
 func (o *Output) add(line string) {
 	o.total++
+	if o.told != nil {
+		o.told(line)
+	}
 	switch {
 	case len(o.head) < outputHead:
 		o.head = append(o.head, line)

@@ -5,22 +5,23 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 
 	"forkrig/rig/internal/population"
 	"forkrig/rig/observe"
 )
 
-// launch calls start, which starts a process, on a thread that is in the host's
+// launch starts a process on a thread that is in the host's
 // namespaces. With unprivileged the process and its children never gain a privilege by
 // executing a program: see [population.Population.Launch].
-func (h *Host) launch(start func() error, unprivileged bool) error {
+func (h *Host) launch(cmd *exec.Cmd, unprivileged bool) error {
 	h.peopling.Lock()
 	people, err := h.populated()
 	h.peopling.Unlock()
 	if err != nil {
 		return err
 	}
-	return people.Launch(start, unprivileged)
+	return people.Launch(cmd, unprivileged)
 }
 
 // populated returns the host's population, which begins now where there was none, so that
@@ -91,7 +92,7 @@ func (h *Host) KillAll() error {
 	if err := h.lab.checkOpen("kill the processes of " + h.Name); err != nil {
 		return err
 	}
-	h.lab.Journal.Record(h.Name, "kill all processes at once")
+	h.lab.Journal.RecordAs(EventSignal, h.Name, "kill all processes at once")
 	h.depopulate()
 	return nil
 }

@@ -90,7 +90,7 @@ func (h *Host) Start(c Command) (*Process, error) {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	there, _ := population.InnermostPID(p.PID) // which its own output may speak of
-	h.lab.Journal.Record(p.who(), "started, pid %d (there %d): %s", p.PID, there, c)
+	p.recordAs(EventStart, "started, pid %d (there %d): %s", p.PID, there, c)
 	h.lab.mu.Lock()
 	closed := h.lab.closed
 	if !closed {
@@ -168,7 +168,7 @@ func (p *Process) start() error {
 		p.Stdin, p.stdin = stdinPipe{w}, w
 		ours, theirs = append(ours, w), append(theirs, r)
 	}
-	err = p.Host.launch(cmd.Start, credential != nil)
+	err = p.Host.launch(cmd, credential != nil)
 	closeAll(theirs)
 	if err != nil {
 		closeAll(ours)
@@ -180,6 +180,8 @@ func (p *Process) start() error {
 	if p.started, err = observe.ReadProcess(p.PID); err != nil {
 		p.started = ProcessInfo{PID: p.PID}
 	}
+	p.Stdout.told = func(line string) { p.Detail(EventOutput, p.PID, said("stdout: "+line)) }
+	p.Stderr.told = func(line string) { p.Detail(EventOutput, p.PID, said("stderr: "+line)) }
 	go p.collect(p.Stdout, ours[0])
 	go p.collect(p.Stderr, ours[1])
 	go p.wait()
@@ -205,7 +207,7 @@ func (p *Process) wait() {
 		p.state = state
 	}
 	exit := p.exit()
-	p.Host.lab.Journal.Record(p.who(), "pid %d: %v", p.PID, exit)
+	p.recordAs(EventExit, "pid %d: %v", p.PID, exit)
 	if p.stdin != nil {
 		p.stdin.Close()
 	}
@@ -288,7 +290,7 @@ func (p *Process) who() string { return p.Host.Name + "/" + p.Name }
 func (p *Process) Signal(s syscall.Signal) error {
 	p.Host.lab.noteSent(s)
 	err := p.cmd.Process.Signal(s)
-	p.Host.lab.Journal.Record(p.who(), "signal %v%s", s, errorSuffix(err))
+	p.recordAs(EventSignal, "signal %v%s", s, errorSuffix(err))
 	if err != nil {
 		return fmt.Errorf("send %v to %v: %w", s, p, needsKill(err))
 	}
@@ -443,6 +445,16 @@ func (p *Process) outputTail(n int) string {
 }
 
 // Record adds an event of the process to the journal of its lab.
-func (p *Process) Record(format string, args ...any) {
-	p.Host.lab.Journal.Record(p.who(), format, args...)
+func (p *Process) Record(format string, args ...any) { p.recordAs(EventNote, format, args...) }
+
+func (p *Process) recordAs(kind EventKind, format string, args ...any) {
+	p.Host.lab.Journal.add(Event{Who: p.who(), Kind: kind, PID: p.PID, What: fmt.Sprintf(format, args...)})
+}
+
+// Detail tells those that watch the journal of the lab what a process did, the process itself or
+// a descendant: see [Journal.Detail].
+func (p *Process) Detail(kind EventKind, pid int, what fmt.Stringer) {
+	if j := p.Host.lab.Journal; j.watched.Load() {
+		j.Detail(Event{Who: p.who(), Kind: kind, PID: pid, What: what.String()})
+	}
 }

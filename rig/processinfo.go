@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"forkrig/rig/observe"
 )
@@ -56,11 +57,12 @@ func (p *Process) descendantsIn(s *observe.Snapshot) ProcessInfos {
 // and returns them. what names the expectation in a few words.
 func (p *Process) AwaitDescendants(ctx context.Context, what string, seen func(ProcessInfos) bool) (ProcessInfos, error) {
 	var found ProcessInfos
+	began := time.Now()
 	err := awaitObserved(ctx, fmt.Sprintf("%s of %v", what, p), p.family(), func(s *observe.Snapshot) (bool, fmt.Stringer, error) {
 		found = p.descendantsIn(s)
 		return seen(found), found, nil
 	})
-	p.Host.lab.Journal.Record(p.who(), "awaited %s%s", what, errorSuffix(err))
+	p.Host.lab.Journal.waited(began, p.who(), err, "%s", what)
 	return found, err
 }
 

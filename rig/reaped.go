@@ -20,23 +20,25 @@ import (
 // so that nothing but a new event can make them reap. A process that is merely slow on
 // a loaded machine is waited for.
 func (p *Process) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
+	began := time.Now()
 	zombies, err := awaitReaped(ctx, p.String(), p.family(), func(s *observe.Snapshot) (ProcessInfos, error) {
 		return p.descendantsIn(s), nil
 	})
-	p.Host.lab.Journal.Record(p.who(), "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
+	p.Host.lab.Journal.waited(began, p.who(), err, "reaping, %d zombies stay", len(zombies))
 	return zombies, err
 }
 
 // AwaitReaped is [Process.AwaitReaped] for all processes of the host, those of
 // a daemon that left its parent included.
 func (h *Host) AwaitReaped(ctx context.Context) (ProcessInfos, error) {
+	began := time.Now()
 	zombies, err := awaitReaped(ctx, h.Name, observe.Query{Processes: []*observe.Host{h.observed}}, func(s *observe.Snapshot) (ProcessInfos, error) {
 		if err := h.lab.checkOpen("list processes of " + h.Name); err != nil {
 			return nil, err
 		}
 		return h.processesIn(s)
 	})
-	h.lab.Journal.Record(h.Name, "awaited reaping, %d zombies stay%s", len(zombies), errorSuffix(err))
+	h.lab.Journal.waited(began, h.Name, err, "reaping, %d zombies stay", len(zombies))
 	return zombies, err
 }
 

@@ -86,9 +86,11 @@ type RunningStorm struct {
 	storm  Storm
 	cancel context.CancelFunc
 	done   chan struct{}
-	sent   atomic.Int64
-	result StormResult // valid once done is closed
-	err    error
+	// recordEnd records how it ended.
+	recordEnd func(format string, args ...any)
+	sent      atomic.Int64
+	result    StormResult // valid once done is closed
+	err       error
 }
 
 func (s Storm) check() error {
@@ -152,7 +154,7 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 		return nil, fmt.Errorf("start a storm: %w", err)
 	}
 	l.noteSent(s.Signals...)
-	l.Journal.Record("lab", "storm begins: %s", running)
+	running.recordEnd = l.Journal.Begin(EventStorm, "lab", "storm begins: %s", running)
 	go running.blow(ctx, handles, l.Rand("storm"))
 	return running, nil
 }
@@ -259,7 +261,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*pidfd.Process, rando
 		}
 		pidfd.CloseAll(handles)
 		r.result.Duration = time.Since(start)
-		r.lab.Journal.Record("lab", "storm ended: %v%s", r.result, errorSuffix(r.err))
+		r.recordEnd("storm ended: %v%s", r.result, errorSuffix(r.err))
 		close(r.done)
 	}()
 	for first := true; first || ctx.Err() == nil; first = false { // however short, it sends something

@@ -92,8 +92,10 @@ type stage struct {
 
 func newStage(tb testing.TB, v variant, clients int) *stage {
 	tb.Helper()
+	record := options.Record(tb)
 	s := &stage{variant: v, lab: rig.New(tb)}
 	s.host, s.clients = s.lab.NewStar("server", "client", clients)
+	record(s.lab)
 	s.address = netip.AddrPortFrom(s.host.MustAddr(v.family), port)
 	return s
 }

@@ -93,6 +93,10 @@ type Result struct {
 	Unjudged  bool          `json:"unjudged,omitempty"`
 	Evidence  []string      `json:"evidence"`  // what the kernel showed and what the processes wrote, as lines
 	Reproduce string        `json:"reproduce"` // the command that repeats this check alone
+	// Recording is the file with what happened in the lab of the check, relative to the card's
+	// directory and with / between its parts; "" where it was not recorded. A merged card has that
+	// of the run that it shows, where it was.
+	Recording string `json:"recording,omitempty"`
 	Duration  time.Duration `json:"-"`         // cut to tenths of a millisecond in JSON
 	// Runs are the verdicts of all runs in a merged card, of which Verdict is the
 	// gravest, see [MergeDirectories]; the zero value means one run.

@@ -74,6 +74,8 @@ type Cause struct {
 	Families []string `json:"families,omitempty"` // those in which it was seen
 	Checks   []string `json:"checks"`             // that fail because of it
 	Unjudged int      `json:"unjudged,omitempty"` // how many checks were not judged because of it
+	// Recording is that of the preliminary trial that showed it, see [Result].
+	Recording string `json:"recording,omitempty"`
 }
 
 // String returns the cause with its number and what follows from it, in one printable line.

@@ -163,11 +163,12 @@ func (f finding) brief(columns int) (all []string) {
 	add("observed", observed, maxObserved)
 	add("reason", f.Reason, maxMended)
 	add("remedy", f.Remedy, maxMended)
-	shown := f.excerpt(min(maxShown, maxDetail-2-len(all)))
+	picture := item("picture", lines(f.picture()))
+	shown := f.excerpt(min(maxShown, maxDetail-2-len(all)-len(picture)))
 	for i, line := range shown {
 		shown[i] = cutMiddle(line, columns)
 	}
-	all = append(all, item("evidence", shown)...)
+	all = slices.Concat(all, item("evidence", shown), picture)
 	if f.Reproduce != "" {
 		all = append(all, item("reproduce", []string{oneLine(f.Reproduce)})...)
 	}
@@ -212,7 +213,16 @@ func (f finding) paragraph() []string {
 			all = append(all, strings.TrimRight("    "+line, " "))
 		}
 	}
-	return append(all, item("reproduce", lines(f.Reproduce))...)
+	return slices.Concat(all, item("picture", lines(f.picture())), item("reproduce", lines(f.Reproduce)))
+}
+
+// picture is the page beside the recording, relative to the card's directory; "" where there is none.
+func (f finding) picture() string {
+	name, recorded := strings.CutSuffix(f.Recording, ".json")
+	if !recorded {
+		return ""
+	}
+	return name + ".html"
 }
 
 func (f finding) evidence() (all []string) {

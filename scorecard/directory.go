@@ -80,6 +80,9 @@ func MergeDirectories(out string, names ...string) (Shards, error) {
 		return Shards{}, fmt.Errorf("merge scorecards: there is no %s below %s: name the directories that the runs wrote",
 			CardFile, enumerate(names))
 	}
+	for _, source := range shards.Sources {
+		source.Card.moveRecordings(filepath.Dir(source.Name), out)
+	}
 	var err error
 	if shards.Card, err = merge(shards.Sources...); err != nil {
 		return Shards{}, err
@@ -92,6 +95,28 @@ func MergeDirectories(out string, names ...string) (Shards, error) {
 	}
 	shards.Stories, err = writeStories(out, stories)
 	return shards, err
+}
+
+// moveRecordings makes the names of recordings, which are relative to one directory, relative to
+// another one. The files stay where they are.
+func (c Card) moveRecordings(from, to string) {
+	move := func(name *string) {
+		if *name == "" {
+			return
+		}
+		moved, err := filepath.Rel(to, filepath.Join(from, filepath.FromSlash(*name)))
+		if err != nil { // one directory is absolute and the other is not
+			*name = ""
+			return
+		}
+		*name = filepath.ToSlash(moved)
+	}
+	for i := range c.Checks {
+		move(&c.Checks[i].Recording)
+	}
+	for i := range c.Causes {
+		move(&c.Causes[i].Recording)
+	}
 }
 
 // A storyFile is one of the files of a failing story.

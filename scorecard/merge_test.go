@@ -368,3 +368,19 @@ func TestMergeKeepsCauses(t *testing.T) {
 		assert.Equal(t, 1, r.CauseID, r.Name)
 	}
 }
+
+// TestMergedCardNamesRecordings: the names lead from the merged card to the files of the runs.
+func TestMergedCardNamesRecordings(t *testing.T) {
+	dir := t.TempDir()
+	first, second := shard("0/2", 1, Pass, "right"), shard("1/2", 2, Fail, "wrong")
+	second.Checks[0].Recording = "scorecard-recordings/search-IPv4.json"
+	second.Causes = []Cause{{ID: 1, Text: "it ends", Checks: []string{"search"}, Recording: "scorecard-recordings/trial.json"}}
+	writeCard(t, first, dir, "one", CardFile)
+	writeCard(t, second, dir, "two", CardFile)
+	shards, err := MergeDirectories(filepath.Join(dir, "out"), filepath.Join(dir, "one"), filepath.Join(dir, "two"))
+	require.NoError(t, err)
+	assert.Equal(t, "../two/scorecard-recordings/search-IPv4.json", shards.Card.Checks[0].Recording)
+	for _, cause := range shards.Card.Causes {
+		assert.Contains(t, []string{"", "../two/scorecard-recordings/trial.json"}, cause.Recording)
+	}
+}

@@ -22,10 +22,10 @@ func fullCard() Card {
 	counts := Counts{1, 2, 3, 4, 5, 6}
 	end := End{Kind: Killed, Status: 1, Signal: "SIGPIPE", Words: "w", After: []Stimulus{ClientReset}}
 	return Card{Subject: "s", Kernel: "k", Seed: math.MaxUint64, Complete: true, EndedBy: "SIGINT", Machine: "m", Shard: Shard{1, 2},
-		Causes: []Cause{{ID: 1, Text: "t", End: &end, Stimulus: ClientReset, Remedy: "r", Families: []string{"IPv4"}, Checks: []string{"reap"}, Unjudged: 1}},
+		Causes: []Cause{{ID: 1, Text: "t", End: &end, Stimulus: ClientReset, Remedy: "r", Families: []string{"IPv4"}, Checks: []string{"reap"}, Unjudged: 1, Recording: "r"}},
 		Checks: []Result{{Name: "reap", Verdict: Fail, Family: "IPv4", Expected: "e", Observed: "o", Findings: []string{"ENFILE"}, Remedy: "r",
 			Reason: "r", CauseID: 1, Stimuli: []Stimulus{ClientReset}, End: &end, Missing: "ipv6", Unjudged: true, Evidence: []string{"e"},
-			Reproduce: "r", Duration: time.Second, Runs: counts}},
+			Reproduce: "r", Recording: "r", Duration: time.Second, Runs: counts}},
 		Profile: Profile{Service: Service{Given: "echo", Seen: "echo", Closes: "server"}, Model: EventLoop, Program: "p", Daemonizes: true,
 			Processes: 1, Threads: 1, User: "u", SpeaksFirst: "server", Greeting: "g", ClosesFirst: "client", Clients: 1, OneInstance: true,
 			Families: []string{"IPv4"}, Listeners: []Listener{{Family: "IPv6", Address: "a", Backlog: 1, TakesIPv4: true, Options: []string{"o"}, Unread: "u"}},

@@ -33,15 +33,20 @@ func (o Outcome) Failed() bool { return o.Verdict == scorecard.Fail }
 // concurrent use.
 func Play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule) Outcome {
 	tb.Helper()
-	return play(tb, subject, traits, schedule, false)
+	return play(tb, subject, traits, schedule, manner{})
 }
 
-// play plays a schedule. A hasty one gives waits up early, so that a failure of it is
-// a suspicion that must be confirmed.
-func play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule, hasty bool) Outcome {
+// manner is how a schedule is played. A hasty play gives waits up early, so that a failure of it is
+// a suspicion that must be confirmed. Where record is not nil, the lab is recorded.
+type manner struct {
+	hasty  bool
+	record judge.Record
+}
+
+func play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule, how manner) Outcome {
 	tb.Helper()
 	out := Outcome{Acted: make([]bool, len(schedule.Actions))}
-	out.Result = check(hasty, func(c *judge.Case) {
+	out.Result = check(how.hasty, func(c *judge.Case) {
 		c.Must(schedule.Check())
 		has := func(verb Verb) bool {
 			return slices.ContainsFunc(schedule.Actions, func(a Action) bool { return a.Verb == verb })
@@ -59,7 +64,7 @@ func play(tb rig.TB, subject judge.Subject, traits Traits, schedule Schedule, ha
 		out.At = len(schedule.Actions)
 		c.Lab.Journal.Record("story", "the end: all faults are healed, and all clients leave")
 		p.checkEnd()
-	}).Judge(tb, subject, schedule.Family)
+	}).JudgeRecorded(tb, subject, schedule.Family, how.record)
 	return out
 }
 

@@ -227,7 +227,7 @@ func (s Story) Shortened(tb rig.TB, families map[rig.Family]Traits) Story {
 	}
 	// Any failure counts: a race may decide how a defect shows.
 	playAgain := func(schedule Schedule, hasty bool) (Outcome, bool) {
-		outcome := play(tb, s.Subject, traits(schedule), schedule, hasty)
+		outcome := play(tb, s.Subject, traits(schedule), schedule, manner{hasty: hasty})
 		return outcome, outcome.Failed()
 	}
 	again := s.repeated(playAgain)

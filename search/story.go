@@ -130,6 +130,12 @@ func Signals(numbers ...int) []syscall.Signal {
 // lab requires: see package rig.
 func Replay(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule) {
 	tb.Helper()
+	ReplayRecorded(tb, subject, atOnce, schedule, nil)
+}
+
+// ReplayRecorded is [Replay] with the lab recorded, unless record is nil.
+func ReplayRecorded(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule, record judge.Record) {
+	tb.Helper()
 	if err := schedule.Check(); err != nil {
 		tb.Fatalf("replay a schedule: %v", err)
 	}
@@ -141,7 +147,7 @@ func Replay(tb rig.TB, subject judge.Subject, atOnce int, schedule Schedule) {
 		tb.Fatalf("replay a schedule: the subject cannot be judged: %s", scorecard.Printable(err.Error()))
 	}
 	traits.AtOnce = atOnce
-	switch outcome := Play(tb, subject, traits, schedule); outcome.Verdict {
+	switch outcome := play(tb, subject, traits, schedule, manner{record: record}); outcome.Verdict {
 	case scorecard.Pass:
 	case scorecard.Skip:
 		tb.Skip(scorecard.Printable(outcome.Reason))

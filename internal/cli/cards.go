@@ -26,6 +26,12 @@ func (o *output) show(args []string) (status int, err error) {
 	if kernels.IsTable(args[0]) {
 		return o.showTable(args)
 	}
+	if isRecording(args[0]) {
+		if len(args) > 1 {
+			return statusUsage, fmt.Errorf("%s is a recording and no card: omit %q", args[0], args[1])
+		}
+		return o.showRecording(args[0])
+	}
 	card, err := scorecard.ReadFile(args[0])
 	if err != nil {
 		return statusUsage, err

@@ -67,6 +67,11 @@ func (o *Options) junitFlag(f *flag.FlagSet) {
 	f.StringVar(&o.junit, "junit", "", "write the scorecard as the XML of JUnit to this `FILE`, too, as the checks end")
 }
 
+func (o *Options) recordFlag(f *flag.FlagSet) {
+	f.StringVar(&o.record, "record", "", "write what happened in each lab to this `DIRECTORY`, as a page for a browser and "+
+		"in other forms (docs/recordings.md); without it, and with -scorecard or -soak, only of what fails, beside the card")
+}
+
 // programFlags adds the flags of a trial for which go test has flags of its own.
 func (o *Options) programFlags(f *flag.FlagSet) {
 	f.IntVar(&o.parallel, "parallel", 0, "run `N` checks at a time, at most 1000; 0 means twelve for each processor")
@@ -99,7 +104,7 @@ func flagsOf(o *Options, define ...func(*flag.FlagSet)) []cli.Flag {
 		shown := shownDefault(f)
 		flags = append(flags, &cli.GenericFlag{
 			Name: f.Name, Usage: f.Usage, Value: value{getter, f.Name, o.set, given}, DefaultText: shown,
-			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "junit", "events", "baseline", "soak-dir"}, f.Name)})
+			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "junit", "events", "baseline", "record", "soak-dir"}, f.Name)})
 	})
 	return flags
 }

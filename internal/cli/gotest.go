@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"time"
 
+	"forkrig/judge"
 	"forkrig/rig"
+	"forkrig/scorecard"
 )
 
 // TestFlags adds the flags of judge, search, replay and merge to those of a test binary, under
@@ -21,6 +23,7 @@ func TestFlags(f *flag.FlagSet) *Options {
 	o.trialFlags(f)
 	o.searchFlags(f)
 	o.reportFlags(f)
+	o.recordFlag(f)
 	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, "+
 		"or without it at the server that the story names")
 	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments "+
@@ -127,6 +130,31 @@ func (o *Options) chooseTest() error {
 		return fmt.Errorf("-schedules, -soak and -replay choose the test that runs: omit -run %s", run)
 	}
 	return nil
+}
+
+// Record has the lab of a test recorded where -record asks for it. It is called before the lab is
+// made, so that the recording is written after its end, and returns what begins to record the lab
+// when that has its hosts.
+func (o *Options) Record(tb rig.TB) func(*rig.Lab) {
+	recorded := o.recordings()
+	if o.record == "" {
+		return func(*rig.Lab) {}
+	}
+	var keep judge.Keep
+	tb.Cleanup(func() {
+		if keep == nil {
+			return
+		}
+		result := scorecard.Result{Verdict: scorecard.Pass}
+		if tb.Failed() {
+			result.Verdict = scorecard.Fail
+		}
+		keep("", result)
+		if err := recorded.failed(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return func(lab *rig.Lab) { keep = recorded.as(tb.Name())(lab) }
 }
 
 // printed calls f with the file as its output.

@@ -74,8 +74,9 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 			complain(errors.New(now))
 		}
 	}
+	recorded := o.recordings()
 	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel,
-		Journal: o.verbose, Reproduce: func(check judge.Check, family rig.Family) string {
+		Journal: o.verbose, Record: recorded.record(), Reproduce: func(check judge.Check, family rig.Family) string {
 			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
 		}}
 	kept := keptCard{files: o.cardFiles(), Card: scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,
@@ -115,8 +116,8 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 	if err := kept.write(true); kept.err == nil {
 		kept.err = err
 	}
-	if kept.err != nil {
-		return card, statusWrong, kept.err
+	if err := errors.Join(recorded.failed(), kept.err); err != nil {
+		return card, statusWrong, err
 	}
 	fmt.Fprintln(out)
 	style := out.style()

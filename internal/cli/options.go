@@ -33,7 +33,7 @@ type Options struct {
 
 	// The trial.
 	checks, family, card, baseline string
-	junit, events                  string
+	record, junit, events          string
 	parallel                       int
 	within                         time.Duration
 	strict, verbose                bool
@@ -69,7 +69,7 @@ var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready"
 	"by-design", "keeps-vanished", "reload", "at-once"}
 
 // notEmpty are the flags that have a value where they are given.
-var notEmpty = []string{"service", "checks", "by-design", "family", "scorecard", "junit", "events", "baseline", "reload", "closes",
+var notEmpty = []string{"service", "checks", "by-design", "family", "scorecard", "junit", "events", "baseline", "record", "reload", "closes",
 	"subject-user", "on-term", "storm-signals", "without",
 	"on", "kernel", "jobs", "probes", "with", "json"}
 
@@ -112,7 +112,7 @@ func (o *Options) check() (err error) {
 		return errors.New("-soak and -schedules exclude each other: give one of them")
 	}
 	paths := map[string]string{"scorecard": o.card, "baseline": o.baseline, "soak-dir": o.soakDir, "replay": o.replay,
-		"junit": o.junit, "events": o.events}
+		"record": o.record, "junit": o.junit, "events": o.events}
 	for flag, path := range paths {
 		absolute, err := filepath.Abs(rig.FromInvoker(path))
 		if path != "" && err == nil && strings.HasPrefix(absolute, "/dev/shm/") {
@@ -160,7 +160,7 @@ func (o *Options) checkWritten() error {
 		files = append(files, f)
 	}
 	for _, f := range files {
-		if f.flag != "scorecard" && sameFile(f.name, scorecard.MarkdownName(o.card)) {
+		if f.flag != "scorecard" && o.card != "" && sameFile(f.name, scorecard.MarkdownName(o.card)) {
 			return fmt.Errorf("-%s %s is the name of the Markdown of -scorecard: give another name", f.flag, f.name)
 		}
 	}

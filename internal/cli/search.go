@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"forkrig/judge"
@@ -142,6 +143,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		fmt.Fprintf(progress, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
 	status = statusRight
+	var found []search.Story
 	for _, setup := range setups {
 		report, right, err := o.searchSetup(tb, progress, events, setup, seed, dir)
 		for _, story := range report.Stories {
@@ -156,6 +158,13 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		case !right:
 			status = statusWrong
 		}
+		found = append(found, report.Stories...)
+	}
+	if r := o.storyRecordings(); r.directory != "" && len(found) > 0 {
+		if err := r.recordStories(tb, found); err != nil {
+			return statusWrong, err
+		}
+		fmt.Fprintf(out, "recordings: %s\n", cmp.Or(o.record, r.directory))
 	}
 	if dir != nil {
 		dir.card.Complete, dir.card.EndedBy = tb.Context().Err() == nil, endedBy(tb.Context())
@@ -231,6 +240,16 @@ func stateOf(setup Setup, s search.Search, report search.Report) *scorecard.Sear
 	return state
 }
 
+// storyRecordings are those of the stories that a search has found: with -record or -soak.
+func (o *Options) storyRecordings() *recordings {
+	r := o.recordings()
+	if o.record == "" && o.soak > 0 {
+		r.directory = filepath.Join(rig.FromInvoker(o.soakDir), recordingsIn)
+	}
+	r.from = r.directory
+	return r
+}
+
 // tellReport prints what a search found, and says whether all is right.
 func tellReport(out io.Writer, setup Setup, report search.Report, repeat func(search.Story) string) bool {
 	for _, story := range report.Stories {
@@ -283,7 +302,14 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 			}
 		}
 		fmt.Fprint(out, scorecard.Printable(fmt.Sprintf("%s\n%v", subject, story.Schedule)))
-		outcome := rig.Sub(ctx, tb, func(tb rig.TB) { search.Replay(tb, subject, story.AtOnce, story.Schedule) })
+		recorded := o.recordings()
+		outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
+			search.ReplayRecorded(tb, subject, story.AtOnce, story.Schedule, recorded.as(strings.TrimSuffix(filepath.Base(o.replay), ".json")))
+		})
+		if err := recorded.failed(); err != nil {
+			complain(err)
+			return statusWrong
+		}
 		fmt.Fprint(out, scorecard.Printable(outcome.Log))
 		switch {
 		case outcome.Failed:

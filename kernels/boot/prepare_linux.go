@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,6 +55,7 @@ func prepare(p plan) error {
 	note("bring lo up", loopbackUp())
 	note("raise the limit of descriptors", syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: softFiles, Max: hardFiles}))
 	note("bound its processes", boundThreads())
+	note("let each host have a cgroup", allowCgroups())
 	// The kernel ends a job where memory runs out, not this process (proc_pid_oom_score_adj(5)).
 	note("protect the first process", os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0))
 	return errors.Join(errs...)
@@ -74,6 +76,21 @@ func boundThreads() error {
 		return nil
 	}
 	return os.WriteFile(path, []byte(strconv.Itoa(maxThreads)), 0)
+}
+
+// hostCgroups is the environment variable by which the rig learns where it may make a cgroup for
+// each host (population.CgroupEnv).
+const hostCgroups = "FORKRIG_HOST_CGROUPS"
+
+// allowCgroups lets the jobs limit processes by cgroups, where the kernel can (CONFIG_CGROUP_PIDS).
+func allowCgroups() error {
+	const root = "/sys/fs/cgroup"
+	controllers, err := os.ReadFile(root + "/cgroup.controllers")
+	if err != nil || !slices.Contains(strings.Fields(string(controllers)), "pids") {
+		return nil // it has none: the rig does without
+	}
+	os.Setenv(hostCgroups, root)
+	return os.WriteFile(root+"/cgroup.subtree_control", []byte("+pids"), 0)
 }
 
 // The limits of descriptors that a login session has on a usual machine.

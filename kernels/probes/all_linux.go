@@ -7,5 +7,5 @@ import "slices"
 // All returns all probes, by theme.
 func All() []Probe {
 	return slices.Concat(bindProbes, portProbes, listenProbes, migrationProbes, closeProbes, dataProbes,
-		optionProbes, viewProbes)
+		optionProbes, viewProbes, notificationProbes)
 }

@@ -69,6 +69,7 @@ var since = map[string]struct {
 	"K42": {7, 1, "ETIMEDOUT"},
 	"K44": {6, 15, "2000"},
 	"K45": {5, 2, "EINTR"},
+	"K50": {6, 18, "each ends with the answer"},
 	"K52": {6, 18, "OK"},
 	"K53": {6, 8, "yes"},
 }

@@ -32,6 +32,7 @@ type Applied struct {
 
 	mu     sync.Mutex
 	heal   func(context.Context) error
+	end    func(format string, args ...any) // records the end; nil where heal is
 	healed bool
 	err    error
 }
@@ -51,12 +52,14 @@ func Apply(ctx context.Context, lab *rig.Lab, f Fault) (*Applied, error) {
 	}
 	heal, err := f.Break(ctx, lab)
 	if err != nil {
-		lab.Journal.Record("fault", "%v: %v", f, err)
+		lab.Journal.RecordAs(rig.EventFault, "fault", "%v: %v", f, err)
 		return nil, fmt.Errorf("apply the fault that %v: %w", f, err)
 	}
-	lab.Journal.Record("fault", "%v", f)
 	a := &Applied{Fault: f, lab: lab, heal: heal}
-	if heal != nil {
+	if heal == nil {
+		lab.Journal.RecordAs(rig.EventFault, "fault", "%v", f)
+	} else {
+		a.end = lab.Journal.Begin(rig.EventFault, "fault", "%v", f)
 		if err := lab.AtEnd(a.Heal); err != nil {
 			return nil, err // the lab has ended meanwhile, and has healed it
 		}
@@ -77,7 +80,7 @@ func (a *Applied) Heal(ctx context.Context) error {
 	if err := a.heal(ctx); err != nil {
 		a.err = fmt.Errorf("heal the fault that %v: %w", a.Fault, err)
 	}
-	a.lab.Journal.Record("fault", "healed: %v%s", a.Fault, suffix(a.err))
+	a.end("healed: %v%s", a.Fault, suffix(a.err))
 	return a.err
 }
 

@@ -195,7 +195,7 @@ func (f Impairment) Break(ctx context.Context, lab *rig.Lab) (func(context.Conte
 	end, err := startRelay(f, &passage{Impairment: f, random: random})
 	if err == nil {
 		undoing.add(func(ctx context.Context) error {
-			defer lab.Journal.Record("fault", "%v: %v", f, f.Tally)
+			defer lab.Journal.RecordAs(rig.EventFault, "fault", "%v: %v", f, f.Tally)
 			return end(ctx)
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"forkrig/rig"
 	"forkrig/rig/internal/syscalls"
 
 	"golang.org/x/sys/unix"
@@ -193,6 +194,7 @@ func (v *supervisor) handle(n *notification) {
 		return
 	}
 	v.hits = append(v.hits, h)
+	v.Process.Detail(rig.EventCall, h.PID, h)
 }
 
 // send answers a call. It says false where the call does not wait any more: it was

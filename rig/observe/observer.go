@@ -23,6 +23,35 @@ type Host struct {
 	mu      sync.Mutex // held while its sockets are read
 	read    func() (Sockets, error)
 	removed bool
+	watch   func(Sight) // nil where nobody watches
+}
+
+// Sight is what one read saw of a host, for whoever asked.
+type Sight struct {
+	Began time.Time
+	// Processes and Sockets are nil where they were not read; they are not to be changed.
+	Processes ProcessInfos
+	Sockets   Sockets
+	// SawProcesses and SawSockets say whether they were read.
+	SawProcesses, SawSockets bool
+}
+
+// Watch has f called with what each read sees of the host from now on, by the goroutine that
+// reads: it returns soon, and asks the observer nothing. It is not called any more once
+// [Observer.Remove] has returned. A second call takes the place of the first one.
+func (h *Host) Watch(f func(Sight)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watch = f
+}
+
+// tell tells who watches the host what was seen.
+func (h *Host) tell(s Sight) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watch != nil && !h.removed {
+		h.watch(s)
+	}
 }
 
 func (h *Host) sockets() (Sockets, error) {
@@ -254,6 +283,15 @@ func (o *Observer) read(now time.Time, hosts map[uint64]*Host, batch []*request)
 	for h := range s.sockets {
 		sockets, err := h.sockets()
 		s.sockets[h] = socketsRead{sockets, err}
+	}
+	for _, h := range hosts {
+		sight := Sight{Began: now}
+		sight.Processes, sight.SawProcesses = s.processes[h]
+		sockets, saw := s.sockets[h]
+		sight.Sockets, sight.SawSockets = sockets.sockets, saw && sockets.err == nil
+		if sight.SawProcesses || sight.SawSockets {
+			h.tell(sight)
+		}
 	}
 	return s
 }

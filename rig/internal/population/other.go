@@ -4,7 +4,10 @@
 
 package population
 
-import "errors"
+import (
+	"errors"
+	"os/exec"
+)
 
 var ErrCannotRefuse = errors.ErrUnsupported
 
@@ -13,11 +16,11 @@ const Program = "rig:host"
 // Population is a stand-in on systems that are not Linux.
 type Population struct{}
 
-func Begin(string, int) (*Population, error)        { return nil, errors.ErrUnsupported }
-func (*Population) Gone() <-chan struct{}           { return nil }
-func (*Population) Proc() string                    { return "" }
-func (*Population) Init() int                       { return 0 }
-func (*Population) Launch(func() error, bool) error { return errors.ErrUnsupported }
+func Begin(string, int) (*Population, error)     { return nil, errors.ErrUnsupported }
+func (*Population) Gone() <-chan struct{}        { return nil }
+func (*Population) Proc() string                 { return "" }
+func (*Population) Init() int                    { return 0 }
+func (*Population) Launch(*exec.Cmd, bool) error { return errors.ErrUnsupported }
 func (*Population) RefuseForks() (func() error, error) {
 	return nil, errors.ErrUnsupported
 }

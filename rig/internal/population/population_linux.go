@@ -45,6 +45,7 @@ var ErrEnded = errors.New("all processes of the host, init included, were just e
 type Population struct {
 	network int       // descriptor of the network namespace; the caller's
 	init    *exec.Cmd // owned
+	group   *cgroup   // owned; nil where there is none
 	gone    chan struct{}
 
 	asking          sync.Mutex
@@ -66,14 +67,20 @@ type Population struct {
 // stays open until [Population.End]. The error is that of exec.Cmd.Start where init does
 // not start. Requires CAP_SYS_ADMIN.
 func Begin(host string, network int) (*Population, error) {
-	init := program.Command(Program, host)
-	orders, answers, err := startInit(init)
+	group, err := newCgroup()
 	if err != nil {
 		return nil, err
 	}
-	p := &Population{network: network, init: init, gone: make(chan struct{}), orders: orders, answers: answers}
+	init := program.Command(Program, host)
+	orders, answers, err := startInit(init, group)
+	if err != nil {
+		group.remove()
+		return nil, err
+	}
+	p := &Population{network: network, init: init, group: group, gone: make(chan struct{}), orders: orders, answers: answers}
 	go func() {
 		_ = init.Wait() // however it ended
+		group.remove()
 		close(p.gone)
 	}()
 	if _, err = p.hear(); err == nil { // else it has said why not
@@ -89,7 +96,7 @@ func Begin(host string, network int) (*Population, error) {
 }
 
 // startInit starts init with two pipes. The caller owns them, and the process.
-func startInit(init *exec.Cmd) (orders, answers *os.File, err error) {
+func startInit(init *exec.Cmd, group *cgroup) (orders, answers *os.File, err error) {
 	theirOrders, orders, err := os.Pipe()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open a pipe: %w", err)
@@ -103,6 +110,7 @@ func startInit(init *exec.Cmd) (orders, answers *os.File, err error) {
 	defer theirAnswers.Close()
 	init.Stdin, init.Stdout, init.Stderr = theirOrders, theirAnswers, os.Stderr
 	init.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	group.enter(init)
 	if err := init.Start(); err != nil {
 		orders.Close()
 		answers.Close()
@@ -137,12 +145,13 @@ func (p *Population) Proc() string { return fmt.Sprintf("/proc/%d/root/proc", p.
 // others are started.
 func (p *Population) Init() int { return p.init.Process.Pid }
 
-// Launch calls start, which starts a process, on a thread that is in the host's
+// Launch starts a process on a thread that is in the host's
 // namespaces. With unprivileged the process and its children never gain a privilege
 // by executing a program, such as a set-user-ID one (PR_SET_NO_NEW_PRIVS(2const)):
 // as root of the machine they would have what the rig has. The error wraps [ErrEnded]
 // where the population has ended.
-func (p *Population) Launch(start func() error, unprivileged bool) error {
+func (p *Population) Launch(cmd *exec.Cmd, unprivileged bool) error {
+	p.group.enter(cmd)
 	l := p.ordinary
 	if unprivileged {
 		p.mu.Lock()
@@ -157,7 +166,7 @@ func (p *Population) Launch(start func() error, unprivileged bool) error {
 		l = p.unprivileged
 		p.mu.Unlock()
 	}
-	return l.do(start)
+	return l.do(cmd.Start)
 }
 
 // Kill has init kill all processes at one instant and end, and waits for nothing.

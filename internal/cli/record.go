@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+
+	"forkrig/judge"
+	"forkrig/recorder"
+	"forkrig/report"
+	"forkrig/rig"
+	"forkrig/scorecard"
+	"forkrig/search"
+)
+
+// recordings keeps what happened in the labs of a run, in a directory.
+type recordings struct {
+	directory string // that of the sandbox's files; "" where nothing is kept
+	from      string // the directory of the card, to which the names are relative
+	all       bool   // those of checks that pass, too
+
+	mu  sync.Mutex
+	err error // what could not be written
+}
+
+// recordingsIn is the directory of the recordings of stories, beside them.
+const recordingsIn = "recordings"
+
+// recordings are those that the options ask for: with -record all of them, and otherwise, where a
+// card is kept, those of what fails, beside the card.
+func (o *Options) recordings() *recordings {
+	r := &recordings{all: o.record != ""}
+	switch {
+	case o.record != "":
+		r.directory = rig.FromInvoker(o.record)
+	case o.card != "":
+		r.directory = strings.TrimSuffix(rig.FromInvoker(o.card), filepath.Ext(o.card)) + "-recordings"
+	}
+	r.from = r.directory
+	if o.card != "" {
+		r.from = filepath.Dir(rig.FromInvoker(o.card))
+	}
+	return r
+}
+
+// record is nil where nothing is recorded.
+func (r *recordings) record() judge.Record {
+	if r.directory == "" {
+		return nil
+	}
+	return r.as("")
+}
+
+// as is record with another label than that of the check, where it is not empty.
+func (r *recordings) as(name string) judge.Record {
+	return func(lab *rig.Lab) judge.Keep {
+		recording := recorder.Record(lab)
+		return func(label string, result scorecard.Result) string {
+			label = cmp.Or(name, label)
+			recording.Stop()
+			if !r.all && !wanted(result.Verdict) {
+				return ""
+			}
+			name, err := r.write(label, recording.Recording(label, outcomeOf(result)))
+			if err != nil {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.err = errors.Join(r.err, fmt.Errorf("keep the recording of %s: %w", label, err))
+			}
+			return name
+		}
+	}
+}
+
+// failed returns what could not be written, nil where all was.
+func (r *recordings) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// wanted says whether people will want to see what happened.
+func wanted(v scorecard.Verdict) bool { return v == scorecard.Fail || v == scorecard.Broken }
+
+func outcomeOf(r scorecard.Result) recorder.Outcome {
+	o := recorder.Outcome{Verdict: string(r.Verdict), Expected: r.Expected, Observed: r.Observed, Why: r.Remedy + r.Reason}
+	if r.End != nil && r.End.Words != "" {
+		o.Words = strings.Split(r.End.Words, "\n")
+	}
+	return o
+}
+
+// fileName are the characters of a label that a file's name does not have.
+var fileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// storyPlays is how often a story is played at the most until it fails again and is recorded.
+const storyPlays = 3
+
+// recordStories plays stories that failed again, and keeps what happens when they fail.
+func (r *recordings) recordStories(tb rig.TB, stories []search.Story) error {
+	for _, story := range stories {
+		failed := false
+		for i := 0; i < storyPlays && !failed && tb.Context().Err() == nil; i++ {
+			failed = rig.Sub(tb.Context(), tb, func(tb rig.TB) {
+				search.ReplayRecorded(tb, story.Subject, story.AtOnce, story.Schedule, r.as(story.Name()))
+			}).Failed
+		}
+	}
+	return r.failed()
+}
+
+// write writes a recording in all its forms, and returns the name of its JSON relative to the card.
+// In the capture of all hosts each packet is there twice, as both ends of its link saw it; the
+// capture of the first host alone, which is the subject's, is for programs that analyse TCP.
+func (r *recordings) write(label string, recording recorder.Recording) (string, error) {
+	if err := os.MkdirAll(r.directory, 0o777); err != nil {
+		return "", err
+	}
+	name := filepath.Join(r.directory, fileName.ReplaceAllString(label, "-"))
+	page := report.Page{Title: label, Pictures: []report.Picture{{Recording: recording}}}
+	forms := map[string]func(io.Writer) error{
+		".json": recording.WriteJSON, ".html": page.WriteHTML, ".pcapng": recording.WritePcapng, ".perfetto-trace": recording.WritePerfetto,
+	}
+	if len(recording.Hosts) > 0 {
+		first := recording.Hosts[0].Name
+		forms["."+fileName.ReplaceAllString(first, "-")+".pcapng"] = recording.SeenBy(first).WritePcapng
+	}
+	var errs []error
+	for suffix, write := range forms {
+		errs = append(errs, writeNew(name+suffix, write))
+	}
+	relative, err := filepath.Rel(r.from, name+".json")
+	return filepath.ToSlash(relative), errors.Join(append(errs, err)...)
+}
+
+// writeNew makes a file, or empties one that is there, and has write fill it.
+func writeNew(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	buffered := bufio.NewWriter(file)
+	return errors.Join(write(buffered), buffered.Flush(), file.Close())
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recorder
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"forkrig/rig"
+)
+
+// Recording returns what was recorded so far, usually after [Recorder.Stop]. name says of what, and
+// outcome what came of it.
+func (r *Recorder) Recording(name string, outcome Outcome) Recording {
+	r.mu.Lock()
+	notes, frames := r.notes.all(), r.frames.all()
+	droppedNotes, droppedFrames := r.notes.dropped, r.frames.dropped
+	faults := slices.Clone(r.faults)
+	// The frames of a host come in the order in which its ring is read: of one from before, the other
+	// end may have been dropped.
+	frames = slices.DeleteFunc(frames, func(f Frame) bool { return f.At < r.whole })
+	droppedFrames += len(r.frames.things) - len(frames)
+	r.mu.Unlock()
+
+	b := newBuilder(r.lab)
+	b.Name, b.Outcome, b.Seed, b.Kernel = name, outcome, r.lab.Seed, rig.Kernel()
+	b.Frames = frames
+	b.enterAll(notes, frames)
+	for _, fault := range faults {
+		b.add(Event{At: b.Length, Kind: Note, Text: "not recorded: " + fault})
+	}
+	if droppedNotes > 0 {
+		b.Dropped = append(b.Dropped, Dropped{Note, droppedNotes})
+	}
+	if droppedFrames > 0 {
+		b.Dropped = append(b.Dropped, Dropped{Segment, droppedFrames})
+	}
+	return b.finish()
+}
+
+// builder makes a recording of what was seen, which it is told in order of time.
+type builder struct {
+	Recording
+	peers       map[[2]string]string // the host at the other end, by host and interface
+	living      map[int]int          // the process that has the number now, by its ID
+	named       map[string]int       // the latest process, by "host/name"
+	spans       map[int]int          // by the number that the journal gave it
+	connections connections
+	decoder     *decoder
+}
+
+func newBuilder(lab *rig.Lab) *builder {
+	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, named: map[string]int{}, spans: map[int]int{}, decoder: newDecoder()}
+	b.Schema, b.Began = Schema, lab.Journal.Began()
+	owners := map[netip.Addr]string{}
+	for _, host := range lab.Hosts() {
+		h := Host{Name: host.Name}
+		b.peers[[2]string{host.Name, "lo"}] = host.Name
+		for _, i := range host.Interfaces() {
+			end := Interface{Name: i.Name, Peer: i.Peer.Name}
+			for _, prefix := range i.Addresses {
+				end.Addresses = append(end.Addresses, prefix.String())
+				owners[prefix.Addr()] = host.Name
+			}
+			h.Interfaces = append(h.Interfaces, end)
+			b.peers[[2]string{host.Name, i.Name}] = i.Peer.Name
+		}
+		b.Hosts = append(b.Hosts, h)
+	}
+	b.connections = connections{now: map[pair]*connection{}, owner: func(host string, a netip.AddrPort) string {
+		if a.Addr().IsLoopback() {
+			return host
+		}
+		return owners[a.Addr()]
+	}}
+	return b
+}
+
+// enterAll enters what was noted and the packets, in order of time.
+func (b *builder) enterAll(notes []note, frames []Frame) {
+	packets := pairFrames(frames, func(host, name string) string { return b.peers[[2]string{host, name}] })
+	slices.SortStableFunc(packets, func(x, y sighting) int { return cmp.Compare(x.at, y.at) })
+	// What a look saw may be entered after an event that came later.
+	slices.SortStableFunc(notes, func(x, y note) int { return cmp.Compare(x.at, y.at) })
+	for len(notes) > 0 || len(packets) > 0 {
+		if len(packets) > 0 && (len(notes) == 0 || packets[0].at <= notes[0].at) {
+			b.enterPacket(packets[0])
+			packets = packets[1:]
+			continue
+		}
+		switch n := notes[0]; {
+		case n.journal != nil:
+			b.enterJournal(*n.journal)
+		case n.process != nil:
+			b.enterProcess(n.host.Name, n.at, *n.process)
+		case n.socket != nil:
+			b.enterSocket(n.host.Name, n.at, *n.socket)
+		}
+		notes = notes[1:]
+	}
+}
+
+// add adds an event, and returns its ID.
+func (b *builder) add(e Event) int {
+	e.ID = len(b.Events) + 1
+	e.At = max(e.At, 0)
+	b.Events = append(b.Events, e)
+	b.Length = max(b.Length, e.At)
+	return e.ID
+}
+
+// enterJournal enters an event of the journal.
+func (b *builder) enterJournal(e rig.Event) {
+	event := Event{At: e.At, Kind: cmp.Or(Kind(e.Kind), Note), Text: e.What, Host: b.hostOf(e.Who), Process: b.living[e.PID]}
+	if event.Process == 0 && e.PID == 0 {
+		event.Process = b.named[e.Who]
+	}
+	switch e.Kind {
+	case rig.EventStart:
+		_, command, _ := strings.Cut(e.What, "): ")
+		_, name, _ := strings.Cut(e.Who, "/")
+		event.Process = b.begin(Process{Host: event.Host, Name: name, PID: e.PID, Command: command, Began: e.At})
+		b.named[e.Who] = event.Process
+	case rig.EventExit:
+		if p := b.process(event.Process); p != nil {
+			p.Ended = e.At
+			_, p.Exit, _ = strings.Cut(e.What, ": ")
+			delete(b.living, e.PID)
+		}
+	case rig.EventWait:
+		b.Spans = append(b.Spans, Span{ID: len(b.Spans) + 1, Kind: Wait, Host: event.Host, Name: strings.TrimPrefix(e.What, "awaited "),
+			Began: e.Began, Ended: e.At, Error: e.Error})
+		event.Span = len(b.Spans)
+	}
+	if e.Span != 0 {
+		id, known := b.spans[e.Span]
+		if known {
+			b.Spans[id-1].Ended = e.At
+		} else {
+			id = len(b.Spans) + 1
+			b.Spans = append(b.Spans, Span{ID: id, Kind: event.Kind, Host: event.Host, Name: e.What, Began: e.At})
+			b.spans[e.Span] = id
+		}
+		event.Span = id
+	}
+	b.add(event)
+}
+
+// hostOf is the host in "host/process" or "host", "" where it is none.
+func (b *builder) hostOf(who string) string {
+	name, _, _ := strings.Cut(who, "/")
+	if slices.ContainsFunc(b.Hosts, func(h Host) bool { return h.Name == name }) {
+		return name
+	}
+	return ""
+}
+
+// begin adds a process, and returns its ID.
+func (b *builder) begin(p Process) int {
+	p.ID, p.States = len(b.Processes)+1, []State{{p.Began, stateName(rig.RunningState)}}
+	b.Processes = append(b.Processes, p)
+	b.living[p.PID] = p.ID
+	return p.ID
+}
+
+func (b *builder) process(id int) *Process {
+	if id == 0 {
+		return nil
+	}
+	return &b.Processes[id-1]
+}
+
+// enterProcess enters what the observer saw of a process.
+func (b *builder) enterProcess(host string, at time.Duration, n processNote) {
+	id := b.living[n.PID]
+	p := b.process(id)
+	event := Event{At: at, Host: host, Process: id}
+	switch {
+	case n.gone && p == nil:
+		return // the journal said so before
+	case n.gone:
+		p.Ended = at
+		delete(b.living, n.PID)
+		event.Kind, event.Text = Exit, fmt.Sprintf("%s pid %d is gone", p.Name, p.PID)
+		if last := p.States[len(p.States)-1]; last.Name == stateName(rig.Zombie) {
+			event.Text = fmt.Sprintf("%s pid %d was reaped", p.Name, p.PID)
+		}
+	case p == nil || n.isNew && p.Command == "":
+		id = b.begin(Process{Host: host, Name: n.Name, PID: n.PID, Parent: b.living[n.ParentPID], Began: min(n.born, at)})
+		p, event.Process = b.process(id), id
+		event.Kind, event.Text = Start, fmt.Sprintf("%s pid %d, child of %d", n.Name, n.PID, n.ParentPID)
+		if n.State == rig.Zombie || n.State == rig.Stopped {
+			p.States = append(p.States, State{at, stateName(n.State)})
+			event.Text += ", seen as " + stateName(n.State)
+		}
+	default:
+		state := stateName(n.State)
+		if n.Name != p.Name && p.Command == "" {
+			p.Name = n.Name // it has executed another program
+		}
+		if p.States[len(p.States)-1].Name == state {
+			return
+		}
+		p.States = append(p.States, State{at, state})
+		event.Kind, event.Text = Stop, fmt.Sprintf("%s pid %d %s", p.Name, p.PID, map[string]string{"stopped": "is stopped", "runs": "goes on"}[state])
+		if n.State == rig.Zombie {
+			event.Kind, event.Text = Exit, fmt.Sprintf("%s pid %d is a zombie", p.Name, p.PID)
+		}
+	}
+	b.add(event)
+}
+
+// enterSocket enters what the observer saw of a socket.
+func (b *builder) enterSocket(host string, at time.Duration, n socketNote) {
+	k := b.connections.ofSocket(host, at, n)
+	k.enterState(host, at, n)
+	text := fmt.Sprintf("%s %s", n.state, n.local)
+	if n.remote.Port() != 0 {
+		text += " → " + n.remote.String()
+	}
+	b.add(Event{At: at, Kind: Socket, Host: host, Connection: k.ID, Text: text})
+}
+
+// enterPacket enters a packet. What keeps a link going, such as ARP, stays in the frames only.
+func (b *builder) enterPacket(s sighting) {
+	segment := b.decoder.decode(b.Frames[s.frames[0]].Data)
+	if segment.protocol == "" {
+		return
+	}
+	event := Event{At: s.at, Kind: Segment, Host: s.from}
+	packet := Packet{Bytes: segment.bytes, First: firstBytes(segment.first)}
+	if segment.protocol == "TCP" {
+		k := b.connections.ofSegment(s.from, s.at, segment)
+		event.Connection = k.ID
+		packet = k.enterSegment(segment)
+		k.follow(segment, s.at, s.took)
+	}
+	packet.From, packet.To, packet.Took = s.from, s.to, s.took
+	if s.took == unseen {
+		packet.Marks = append(packet.Marks, "lost")
+	}
+	event.Packet = &packet
+	event.Text = segment.describe(&packet)
+	id := b.add(event)
+	for _, i := range s.frames {
+		b.Frames[i].Event = id
+	}
+}
+
+// mostFirst is how many bytes of a payload are shown.
+const mostFirst = 48
+
+// firstBytes are the first bytes of a payload as text.
+func firstBytes(payload []byte) string {
+	if len(payload) == 0 {
+		return ""
+	}
+	quoted := fmt.Sprintf("%q", payload[:min(len(payload), mostFirst)])
+	return quoted[1 : len(quoted)-1]
+}
+
+// finish completes the recording.
+func (b *builder) finish() Recording {
+	for _, k := range b.connections.all {
+		b.Connections = append(b.Connections, k.Connection)
+	}
+	b.Focus = b.focus()
+	return b.Recording
+}
+
+// focus is the event where it went wrong: the unexpected end of a process that the rig started, or
+// else the verdict.
+func (b *builder) focus() int {
+	verdict := slices.IndexFunc(b.Events, func(e Event) bool { return e.Kind == Verdict })
+	if verdict < 0 || b.Outcome.Verdict == "pass" || b.Outcome.Verdict == "skip" {
+		return 0
+	}
+	signalled := map[int]bool{} // by the rig
+	for _, e := range b.Events[:verdict] {
+		switch p := b.process(e.Process); {
+		case e.Kind == Signal && e.Process == 0: // to several
+			signalled[0] = true
+		case e.Kind == Signal:
+			signalled[e.Process] = true
+		case e.Kind == Exit && p != nil && p.Command != "" && p.Ended == e.At && !signalled[p.ID] && !signalled[0]:
+			return e.ID
+		}
+	}
+	return b.Events[verdict].ID
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"forkrig/rig"
+)
+
+// Recorder records one lab while it lives. It is safe for concurrent use.
+type Recorder struct {
+	lab      *rig.Lab
+	captures []*capture
+
+	mu         sync.Mutex
+	notes      ring[note]
+	frames     ring[Frame]
+	whole      time.Duration // from when on no frame was dropped
+	packetData []byte // where the data of the next frames goes
+	hosts      []*watched
+	interfaces map[interfaceKey]string
+	stopped    bool
+	faults     []string // what could not be recorded
+}
+
+// The most that is kept of one lab; what is older is dropped.
+const (
+	mostNotes  = 20_000
+	mostFrames = 8_000
+)
+
+// note is something that was seen to happen, before it is made an event. Exactly one of its parts
+// is set.
+type note struct {
+	at      time.Duration
+	host    *watched // nil where it is an event of the journal
+	journal *rig.Event
+	process *processNote
+	socket  *socketNote
+}
+
+// Record records a lab from now on, until [Recorder.Stop], with the hosts that it has now. Where
+// packets cannot be captured, the recording says so.
+func Record(lab *rig.Lab) *Recorder {
+	r := &Recorder{lab: lab, notes: ring[note]{most: mostNotes}, frames: ring[Frame]{most: mostFrames}, interfaces: map[interfaceKey]string{}}
+	for _, host := range lab.Hosts() {
+		w := newWatched(host)
+		r.hosts = append(r.hosts, w)
+		c, err := startCapture(host, func(p captured) { r.enterFrame(host, p) })
+		if err != nil {
+			r.faults = append(r.faults, err.Error())
+		} else {
+			r.captures = append(r.captures, c)
+		}
+		host.Watch(func(s rig.Sight) { r.enterSight(w, s) })
+	}
+	lab.Journal.Watch(r.enterEvent)
+	return r
+}
+
+// enterEvent enters an event of the journal.
+func (r *Recorder) enterEvent(e rig.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.stopped {
+		r.notes.add(note{at: e.At, journal: &e})
+	}
+}
+
+// enterSight enters what is new in what was seen of a host.
+func (r *Recorder) enterSight(w *watched, s rig.Sight) {
+	at := s.Began.Sub(r.lab.Journal.Began())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	if s.SawProcesses {
+		w.seeProcesses(s.Processes, at, func(n processNote) { r.notes.add(note{at: at, host: w, process: &n}) })
+	}
+	if s.SawSockets {
+		w.seeSockets(s.Sockets, func(n socketNote) { r.notes.add(note{at: at, host: w, socket: &n}) })
+	}
+}
+
+// interfaceKey is an interface of a host.
+type interfaceKey struct {
+	host  string
+	index int
+}
+
+// enterFrame enters a packet.
+func (r *Recorder) enterFrame(host *rig.Host, p captured) {
+	began := r.lab.Journal.Began()
+	// The machine's clock is not the monotonic one; what lies between them may change.
+	now := time.Now()
+	at := now.Sub(began) - time.Duration(now.UnixNano()-p.at)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	key := interfaceKey{host.Name, p.index}
+	name, known := r.interfaces[key]
+	if !known {
+		name = interfaceName(host, p.index)
+		r.interfaces[key] = name
+	}
+	if len(p.data) > cap(r.packetData)-len(r.packetData) {
+		r.packetData = make([]byte, 0, 1<<16)
+	}
+	start := len(r.packetData)
+	r.packetData = append(r.packetData, p.data...)
+	oldest, full := r.frames.add(Frame{At: at, Host: host.Name, Interface: name, Sent: p.sent, Length: p.length, Data: r.packetData[start:len(r.packetData):len(r.packetData)]})
+	if full {
+		r.whole = max(r.whole, oldest.At+1)
+	}
+}
+
+// loopbackIndex is the number of the loopback, which each network namespace has first.
+const loopbackIndex = 1
+
+func interfaceName(host *rig.Host, index int) string {
+	if index == loopbackIndex {
+		return "lo"
+	}
+	for _, i := range host.Interfaces() {
+		if i.Index == index {
+			return i.Name
+		}
+	}
+	return fmt.Sprintf("interface %d", index)
+}
+
+// Stop ends the recording and lets go of the lab, which may have ended already. A second call does
+// nothing.
+func (r *Recorder) Stop() {
+	r.mu.Lock()
+	captures := r.captures
+	r.captures = nil
+	r.mu.Unlock()
+	var wait sync.WaitGroup
+	errs := make([]error, len(captures))
+	for i, c := range captures {
+		wait.Go(func() { errs[i] = c.stop() })
+	}
+	wait.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range captures {
+		if c.dropped > 0 {
+			r.faults = append(r.faults, fmt.Sprintf("%d packets of %s were not captured: there were too many at once", c.dropped, c.host))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.faults = append(r.faults, err.Error())
+	}
+	r.stopped = true
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recorder_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/recorder"
+	"forkrig/rig"
+	"forkrig/rig/fault"
+	"forkrig/rig/inject"
+	"forkrig/server/forkserver"
+)
+
+func TestMain(m *testing.M) {
+	rig.Main(m, rig.Programs{"server": forkserver.Main, "inject": inject.Shim})
+}
+
+// visit has a client of the server converse once.
+func visit(t *testing.T, from *rig.Host, to netip.AddrPort) {
+	t.Helper()
+	conn, err := from.Dial(t.Context(), to)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("hello\n"))
+	require.NoError(t, err)
+	line := make([]byte, 6)
+	_, err = io.ReadFull(conn, line)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+}
+
+func TestRecordingTellsWhatHappened(t *testing.T) {
+	for _, family := range rig.Families {
+		t.Run(family.String(), func(t *testing.T) {
+			t.Parallel()
+			lab := rig.New(t)
+			server, clients := lab.NewStar("server", "client", 2)
+			r := recorder.Record(lab)
+			defer r.Stop()
+			address := netip.AddrPortFrom(server.MustAddr(family), 9999)
+			p := server.MustStart(rig.Program("server", "-listen", address.String(), "-service", "echo"))
+			_, err := server.AwaitListen(t.Context(), p, 9999)
+			require.NoError(t, err)
+			visit(t, clients[0], address)
+			_, err = p.AwaitReaped(t.Context())
+			require.NoError(t, err)
+			applied, err := fault.Apply(t.Context(), lab, fault.Unplugged{Host: clients[1]})
+			require.NoError(t, err)
+			require.NoError(t, applied.Heal(t.Context()))
+			require.NoError(t, p.Kill(t.Context()))
+			lab.Journal.RecordAs(rig.EventVerdict, "check", "fail: it was killed")
+			r.Stop()
+			got := r.Recording("story", recorder.Outcome{Verdict: "fail"})
+
+			texts := eventTexts(got)
+			if name := os.Getenv("FORKRIG_KEEP_RECORDING"); name != "" {
+				data, err := json.MarshalIndent(got, "", " ")
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(name+family.String()+".json", data, 0o666))
+			}
+			require.Len(t, got.Hosts, 3, texts)
+			assert.Equal(t, "client1", got.Hosts[0].Interfaces[0].Peer)
+
+			at := slices.IndexFunc(got.Connections, func(c recorder.Connection) bool { return c.Client.Address != "" })
+			require.GreaterOrEqual(t, at, 0, texts)
+			k := got.Connections[at]
+			assert.Equal(t, "client1", k.Client.Host)
+			assert.Equal(t, "server", k.Server.Host)
+			assert.Equal(t, address.String(), k.Server.Address)
+
+			var flags []string
+			bytes := 0
+			for _, e := range got.Events {
+				if e.Kind != recorder.Segment || e.Connection != k.ID {
+					continue
+				}
+				flags = append(flags, e.Packet.Flags)
+				bytes += e.Packet.Bytes
+				assert.NotContains(t, e.Packet.Marks, "lost", e.Text)
+				assert.NotContains(t, e.Packet.Marks, "retransmission", e.Text)
+				assert.GreaterOrEqual(t, int64(e.Packet.Took), int64(0), e.Text)
+			}
+			assert.Equal(t, []string{"SYN", "SYN ACK", "ACK"}, flags[:3], texts)
+			assert.Equal(t, 12, bytes, "what was said and echoed")
+			assert.Contains(t, strings.Join(flags, ","), "FIN")
+
+			require.NotEmpty(t, got.Processes, texts)
+			assert.Equal(t, "server", got.Processes[0].Name)
+			assert.NotEmpty(t, got.Processes[0].Command)
+			assert.Contains(t, got.Processes[0].Exit, "signal 9")
+
+			require.NotEmpty(t, got.Spans)
+			faults := slices.DeleteFunc(slices.Clone(got.Spans), func(s recorder.Span) bool { return s.Kind != recorder.Fault })
+			require.Len(t, faults, 1)
+			assert.Positive(t, faults[0].Ended)
+			assert.Positive(t, got.Focus)
+			assert.NotEmpty(t, got.Frames)
+			for _, e := range got.Events {
+				assert.NotContains(t, e.Text, "not recorded")
+			}
+		})
+	}
+}
+
+func eventTexts(r recorder.Recording) string {
+	var b strings.Builder
+	for _, e := range r.Events {
+		b.WriteString(rig.Event{At: e.At, Who: e.Host, What: string(e.Kind) + " " + e.Text}.String() + "\n")
+	}
+	return b.String()
+}

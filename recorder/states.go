@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recorder
+
+import (
+	"net/netip"
+	"time"
+)
+
+// The states of a side of a connection (RFC 9293 section 3.3.2), with the kernel's names
+// (include/net/tcp_states.h).
+const (
+	synSent     = "SYN_SENT"
+	synReceived = "SYN_RECV"
+	established = "ESTABLISHED"
+	finWait1    = "FIN_WAIT1"
+	finWait2    = "FIN_WAIT2"
+	closing     = "CLOSING"
+	timeWait    = "TIME_WAIT"
+	closeWait   = "CLOSE_WAIT"
+	lastAck     = "LAST_ACK"
+)
+
+// follow enters the states into which a segment brings both sides: the sender when it leaves, and
+// the receiver when it arrives, if it does. The observer sees states when somebody looks; the
+// segments say them at once.
+func (k *connection) follow(s segment, at, took time.Duration) {
+	k.step(s.from, at, func(state string) string { return afterSending(s, state) })
+	if s.fin {
+		k.fin[s.from] = s.seq + uint32(s.bytes) + 1
+	}
+	if took == unseen {
+		return
+	}
+	fin, finished := k.fin[s.to]
+	finAcked := s.ack && finished && int32(s.acked-fin) >= 0
+	k.step(s.to, at+took, func(state string) string { return afterReceiving(s, state, finAcked) })
+}
+
+// step brings one side into the next state, unless it stays as it is.
+func (k *connection) step(of netip.AddrPort, at time.Duration, next func(state string) string) {
+	side := &k.Server
+	if of == k.client {
+		side = &k.Client
+	}
+	state := ""
+	last := len(side.States) - 1
+	if last >= 0 {
+		state = side.States[last].Name
+		at = max(at, side.States[last].At)
+	}
+	if now := next(state); now != state {
+		side.States = append(side.States, State{At: at, Name: now})
+	}
+}
+
+func afterSending(s segment, state string) string {
+	switch {
+	case s.rst:
+		return gone
+	case s.syn && !s.ack:
+		return synSent
+	case s.syn:
+		return synReceived
+	case s.fin && (state == established || state == synReceived):
+		return finWait1
+	case s.fin && state == closeWait:
+		return lastAck
+	}
+	return state
+}
+
+func afterReceiving(s segment, state string, finAcked bool) string {
+	if s.rst && state != timeWait && state != "" { // what RFC 1337 warns of does not end a TIME_WAIT
+		return gone
+	}
+	if s.ack && (state == synReceived || state == synSent && s.syn) {
+		state = established
+	}
+	if finAcked {
+		switch state {
+		case finWait1:
+			state = finWait2
+		case closing:
+			state = timeWait
+		case lastAck:
+			state = gone
+		}
+	}
+	if s.fin {
+		switch state {
+		case established:
+			state = closeWait
+		case finWait1:
+			state = closing
+		case finWait2:
+			state = timeWait
+		}
+	}
+	return state
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recorder
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"forkrig/rig"
+)
+
+// watched is a host, with what the observer saw of it last.
+type watched struct {
+	*rig.Host
+	processes map[int]rig.ProcessInfo // by number
+	sockets   map[socketKey]rig.TCPState
+}
+
+// socketKey is a TCP socket as its host has it.
+type socketKey struct{ local, remote netip.AddrPort }
+
+// processNote is a process that was born, came into another state, or is gone.
+type processNote struct {
+	rig.ProcessInfo
+	born  time.Duration // since the lab was made; of a new one
+	isNew bool
+	gone  bool
+}
+
+// socketNote is a socket that is in another state now.
+type socketNote struct {
+	socketKey
+	state string
+}
+
+// gone is the state of a socket that is not there any more.
+const gone = "gone"
+
+func newWatched(host *rig.Host) *watched {
+	return &watched{Host: host, processes: map[int]rig.ProcessInfo{}, sockets: map[socketKey]rig.TCPState{}}
+}
+
+// seeProcesses tells what is new among the processes of the host.
+func (w *watched) seeProcesses(all rig.ProcessInfos, at time.Duration, tell func(processNote)) {
+	left := len(w.processes)
+	for _, now := range all {
+		old, known := w.processes[now.PID]
+		if known {
+			left--
+		}
+		switch {
+		case known && !old.Same(now):
+			tell(processNote{ProcessInfo: old, gone: true})
+			fallthrough
+		case !known:
+			tell(processNote{ProcessInfo: now, isNew: true, born: max(at-now.Age, 0)})
+		case stateName(old.State) != stateName(now.State) || old.Name != now.Name:
+			tell(processNote{ProcessInfo: now})
+		default:
+			continue
+		}
+		w.processes[now.PID] = now
+	}
+	if left == 0 {
+		return
+	}
+	here := make(map[int]bool, len(all))
+	for _, now := range all {
+		here[now.PID] = true
+	}
+	for pid, old := range w.processes {
+		if !here[pid] {
+			tell(processNote{ProcessInfo: old, gone: true})
+			delete(w.processes, pid)
+		}
+	}
+}
+
+// stateName is the state of a process for people. Whether it runs or sleeps changes all the time.
+func stateName(s rig.ProcessState) string {
+	switch s {
+	case rig.Zombie:
+		return "zombie"
+	case rig.Stopped:
+		return "stopped"
+	}
+	return "runs"
+}
+
+// seeSockets tells what is new among the sockets of the host.
+func (w *watched) seeSockets(all rig.Sockets, tell func(socketNote)) {
+	here := make(map[socketKey]rig.TCPState, len(all))
+	for _, s := range all {
+		key := socketKey{unmapped(s.Local), unmapped(s.Remote)}
+		if here[key] == 0 || s.State != rig.TimeWait { // one of the same name may follow one in TIME_WAIT
+			here[key] = s.State
+		}
+	}
+	for key, state := range here {
+		if w.sockets[key] != state {
+			tell(socketNote{key, socketState(state)})
+		}
+	}
+	for key := range w.sockets {
+		if _, still := here[key]; !still {
+			tell(socketNote{key, gone})
+		}
+	}
+	w.sockets = here
+}
+
+// unmapped is the address of which ::ffff:10.0.0.1 is another form.
+func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// socketState names a state as the kernel does.
+func socketState(s rig.TCPState) string {
+	switch s {
+	case rig.SynReceived, rig.NewSynReceived:
+		return synReceived
+	case rig.FinWait1:
+		return finWait1
+	case rig.FinWait2:
+		return finWait2
+	case rig.Listening:
+		return "LISTEN"
+	case rig.Closed:
+		return "CLOSE"
+	}
+	return strings.ReplaceAll(s.String(), "-", "_")
+}
