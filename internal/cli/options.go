@@ -160,7 +160,7 @@ func (o *Options) checkWritten() error {
 		files = append(files, f)
 	}
 	for _, f := range files {
-		if f.flag != "scorecard" && sameFile(f.name, scorecard.MarkdownName(o.card)) {
+		if f.flag != "scorecard" && o.card != "" && sameFile(f.name, scorecard.MarkdownName(o.card)) {
 			return fmt.Errorf("-%s %s is the name of the Markdown of -scorecard: give another name", f.flag, f.name)
 		}
 	}
