@@ -136,7 +136,8 @@ func (s *junitSuites) add(suite junitSuite) {
 // junitCase returns the result with at most about limit bytes of text.
 func (c Card) junitCase(r Result, limit int) junitCase {
 	r.Verdict = r.Verdict.kind().Verdict
-	one := junitCase{Name: oneLine(r.Name), Time: seconds(max(r.Duration, 0))}
+	// The time is cut as in JSON, so that a card that was written and read has the same XML.
+	one := junitCase{Name: oneLine(r.Name), Time: seconds(max(r.Duration, 0).Truncate(tenth))}
 	text := c.account(r)
 	for i, line := range text {
 		text[i] = shorten(line, limit/4)

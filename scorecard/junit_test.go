@@ -178,6 +178,17 @@ func FuzzWriteJUnit(f *testing.F) {
 	})
 }
 
+// TestJUnitOfACardThatWasRead is that of the card as it was.
+func TestJUnitOfACardThatWasRead(t *testing.T) {
+	card := full(func(r *Result, place int) { r.Duration = 52_549_999 + time.Duration(place)*7_777_777 })
+	var text, again bytes.Buffer
+	require.NoError(t, card.WriteJUnit(&text))
+	read, err := Parse(strings.NewReader(cardText(t, card)))
+	require.NoError(t, err)
+	require.NoError(t, read.WriteJUnit(&again))
+	assert.Equal(t, text.String(), again.String())
+}
+
 func TestWriteJUnitFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "junit.xml")
 	for _, card := range []string{"wrong", "meant"} {
