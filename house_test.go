@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"server":              {},
 	"client":              {},
 	"internal/testserver": {},
+	"internal/schematest": {},
 	"kernels":             {"kernels/archive", "kernels/boot", "kernels/probes", "scorecard"},
 	"kernels/probes":      {},
 	"kernels/archive":     {"kernels/internal"},
@@ -199,6 +200,21 @@ func TestDocsNameWhatKernelsAnswer(t *testing.T) {
 			assert.Contains(t, text, "\n| "+p.ID+" "+p.Name+" ", "docs/kernels.md")
 			assert.Contains(t, text, "\n- "+p.ID+": "+p.Source+"\n", "docs/kernels.md")
 		}
+	}
+}
+
+// TestDocsNameEveryFormat compares docs/formats.md with the types of events and the schemas.
+func TestDocsNameEveryFormat(t *testing.T) {
+	text := document(t, "docs/formats.md")
+	for _, e := range scorecard.EventTypes {
+		assert.Contains(t, text, "\n| `"+string(e)+"` | ", "docs/formats.md")
+	}
+	schemas, err := filepath.Glob("docs/schemas/*.schema.json")
+	require.NoError(t, err)
+	assert.NotEmpty(t, schemas)
+	for _, path := range schemas {
+		name := filepath.Base(path)
+		assert.Contains(t, text, "["+name+"](schemas/"+name+")", "docs/formats.md")
 	}
 }
 

@@ -60,6 +60,8 @@ type Plan struct {
 	Parallel int      // how many kernels run at a time; 0 means one
 	// Tell is told what happens to a kernel, in words, from one goroutine at a time; nil is nothing.
 	Tell func(kernel, what string)
+	// Done is told how many jobs have ended, of all kernels together, as Tell is; nil is nothing.
+	Done func(jobs, of int)
 }
 
 // Run puts the questions to all kernels and returns their columns, in the order of the plan. What
@@ -68,6 +70,7 @@ func (p Plan) Run(ctx context.Context) []Column {
 	columns := make([]Column, len(p.Kernels))
 	turns := make(chan struct{}, max(p.Parallel, 1))
 	var mu sync.Mutex
+	done := 0
 	var wait sync.WaitGroup
 	for i, name := range p.Kernels {
 		turns <- struct{}{}
@@ -80,11 +83,21 @@ func (p Plan) Run(ctx context.Context) []Column {
 					p.Tell(name, what)
 				}
 			}
+			left := len(p.Jobs)
+			ended := func(jobs int) {
+				mu.Lock()
+				defer mu.Unlock()
+				left, done = left-jobs, done+jobs
+				if p.Done != nil {
+					p.Done(done, len(p.Kernels)*len(p.Jobs))
+				}
+			}
 			c := Column{Kernel: name}
 			began := time.Now()
-			c.lose(p.ask(ctx, &c, tell))
+			c.lose(p.ask(ctx, &c, tell, func() { ended(1) }))
 			c.Wall = time.Since(began).Milliseconds()
 			columns[i] = c
+			ended(left) // those that a lost kernel will not do
 			tell(c.outcome())
 		})
 	}
@@ -119,13 +132,13 @@ func (c Column) outcome() string {
 	return fmt.Sprintf("done after %v", took)
 }
 
-// ask runs the jobs on one kernel and returns what went wrong.
-func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []error) {
+// ask runs the jobs on one kernel and returns what went wrong. It calls jobEnded after each of them.
+func (p Plan) ask(ctx context.Context, c *Column, tell func(string), jobEnded func()) (wrong []error) {
 	if ctx.Err() != nil {
 		return []error{context.Cause(ctx)}
 	}
 	if c.Kernel == Host {
-		return p.askHost(ctx, c, tell)
+		return p.askHost(ctx, c, tell, jobEnded)
 	}
 	kernel, driver, err := find(ctx, c.Kernel)
 	if err != nil {
@@ -151,6 +164,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string)) (wrong []er
 		Output: func(_ string, text []byte) { _, _ = now.Write(text) }, // it has no error
 	}
 	watch.Done = func(r boot.Result) {
+		jobEnded()
 		if why := c.jobEnds(now, r.Wall, r.Status, r.Err); why != "" {
 			words := now.other
 			if r.Err != "" { // they were printed because it was ended
@@ -218,7 +232,7 @@ func jobError(name, why string, words []string) error {
 }
 
 // askHost runs the jobs on the kernel of this machine, where they make a sandbox of their own.
-func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (wrong []error) {
+func (p Plan) askHost(ctx context.Context, c *Column, tell func(string), jobEnded func()) (wrong []error) {
 	c.Booted = "this machine"
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		c.Release = strings.TrimSpace(string(text))
@@ -255,6 +269,7 @@ func (p Plan) askHost(ctx context.Context, c *Column, tell func(string)) (wrong 
 		if why != "" {
 			wrong = append(wrong, jobError(job.Name, why, words))
 		}
+		jobEnded()
 	}
 	return wrong
 }

@@ -220,17 +220,23 @@ func TestMatrix(t *testing.T) {
 	var mu sync.Mutex
 	caught := map[string][]string{}
 	t.Cleanup(func() { fmt.Fprint(rig.Announce(), matrix(caught)) })
-	for _, defect := range append([]forkserver.Defect{forkserver.NoDefect}, forkserver.Defects()...) {
+	progress := cli.NewProgress(os.Stderr)
+	t.Cleanup(progress.End)
+	defects := append([]forkserver.Defect{forkserver.NoDefect}, forkserver.Defects()...)
+	done, all := 0, len(defects)*len(checks.All())
+	for _, defect := range defects {
 		for _, check := range checks.All() {
 			t.Run(fmt.Sprintf("%s/%s", defect, check.Name), func(t *testing.T) {
 				t.Parallel()
 				result := check.Judge(t, reference(check, "-defect", defect.String()), rig.IPv4)
 				named := slices.Contains(check.Defects, defect.String())
+				mu.Lock()
 				if result.Verdict == scorecard.Fail {
-					mu.Lock()
 					caught[defect.String()] = append(caught[defect.String()], check.Name)
-					mu.Unlock()
 				}
+				done++
+				progress.Set(done, all, "verdicts")
+				mu.Unlock()
 				if named || defect == forkserver.NoDefect {
 					assert.Equal(t, named, result.Verdict == scorecard.Fail, "%s: %s\n%s", result.Verdict, result.Observed, result.Remedy)
 				}

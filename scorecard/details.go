@@ -250,24 +250,28 @@ func (c Card) WriteCheck(w io.Writer, name string, style Style) error {
 	}
 	var text []string
 	for _, r := range all[i] {
-		f := finding{r, []Result{r}}
 		if len(text) > 0 {
 			text = append(text, "")
 		}
-		text = append(text, paint(f.title(), r.Verdict, style.Colour))
-		for _, cause := range c.Causes {
-			if cause.explains(r) {
-				text = append(text, item("cause", []string{strings.TrimPrefix(cause.String(), "cause ")})...)
-			}
-		}
-		text = append(text, item("findings", lines(oneLine(strings.Join(r.Findings, ", "))))...)
-		text = append(text, item("stimuli", lines(joined(r.Stimuli)))...)
-		if r.End != nil {
-			text = append(text, item("end", r.End.story())...)
-		}
-		text = append(text, f.paragraph()...)
+		one := c.account(r)
+		text = append(append(text, paint(one[0], r.Verdict, style.Colour)), one[1:]...)
 	}
 	return writeLines(w, text)
+}
+
+// account returns all that the card says about one result, with all evidence and no line cut.
+func (c Card) account(r Result) (text []string) {
+	f := finding{r, []Result{r}}
+	text = append(text, f.title())
+	if i := slices.IndexFunc(c.Causes, func(cause Cause) bool { return cause.explains(r) }); i >= 0 {
+		text = append(text, item("cause", []string{strings.TrimPrefix(c.Causes[i].String(), "cause ")})...)
+	}
+	text = append(text, item("findings", lines(oneLine(strings.Join(r.Findings, ", "))))...)
+	text = append(text, item("stimuli", lines(joined(r.Stimuli)))...)
+	if r.End != nil {
+		text = append(text, item("end", r.End.story())...)
+	}
+	return append(text, f.paragraph()...)
 }
 
 // joined names the stimuli in one printable line.

@@ -152,6 +152,24 @@ func (d Difference) Worse() bool {
 		slices.ContainsFunc(d.Added, func(c Change) bool { return c.New.wrong() })
 }
 
+// Worsening returns the new card with only what makes it worse than the old one.
+func (d Difference) Worsening() Card {
+	worse := slices.DeleteFunc(append(slices.Clone(d.Added), d.Worsened...), func(c Change) bool {
+		return c.Old == "" && !c.New.wrong()
+	})
+	card := d.New
+	card.Checks = slices.DeleteFunc(slices.Clone(card.Checks), func(r Result) bool {
+		return !slices.ContainsFunc(worse, func(c Change) bool {
+			return c.Family == r.Family && (c.Name == r.Name || slices.Contains(Successors(c.Name), r.Name))
+		})
+	})
+	card.Causes = slices.DeleteFunc(slices.Clone(card.Causes), func(cause Cause) bool {
+		return !slices.ContainsFunc(card.Checks, cause.explains) &&
+			!slices.ContainsFunc(d.Causes, func(c Cause) bool { return c.ID == cause.ID })
+	})
+	return card
+}
+
 // A section is one kind of change under its heading.
 type section struct {
 	heading string

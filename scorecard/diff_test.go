@@ -171,3 +171,35 @@ new  ./server
 0 worse, 0 better, 0 not known, 0 new, 0 gone, 0 the same
 `, text.String())
 }
+
+// TestWorsening has what an old card does not have, and nothing else.
+func TestWorsening(t *testing.T) {
+	result := func(name string, v Verdict, cause int) Result {
+		return Result{Name: name, Family: "IPv4", Verdict: v, CauseID: cause}
+	}
+	causes := []Cause{{ID: 1, Text: "of before"}, {ID: 2, Text: "new"}, {ID: 3, Text: "keeps from judging", Unjudged: 5}}
+	old := Card{Checks: []Result{result("reap", Fail, 1), result("term", Pass, 0), result("reload", Pass, 0), result("accept-errors", Pass, 0)}}
+	for want, new := range map[string]Card{
+		"":                      {Checks: []Result{result("reap", Fail, 1), result("term", Pass, 0), result("new", Pass, 0)}, Causes: causes[:1]},
+		"term new / new":        {Checks: []Result{result("reap", Fail, 1), result("term", Fail, 2), result("new", Broken, 0)}, Causes: causes[:2]},
+		" / keeps from judging": {Checks: []Result{result("reap", Fail, 1), result("term", Skip, 3)}, Causes: []Cause{causes[0], causes[2]}},
+		"accept-emfile accept-aborted accept-short": {Checks: []Result{result("accept-emfile", Fail, 0), result("accept-aborted", Fail, 0), result("accept-short", Fail, 0)}},
+	} {
+		new.Complete = true
+		d := Diff(old, new)
+		assert.Equal(t, want != "", d.Worse(), want)
+		worse := d.Worsening()
+		var names, texts []string
+		for _, r := range worse.Checks {
+			names = append(names, r.Name)
+		}
+		for _, cause := range worse.Causes {
+			texts = append(texts, cause.Text)
+		}
+		got := strings.Join(names, " ")
+		if len(texts) > 0 {
+			got += " / " + strings.Join(texts, " ")
+		}
+		assert.Equal(t, want, got)
+	}
+}

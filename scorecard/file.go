@@ -27,7 +27,7 @@ import (
 // Into a name that is not a regular file, such as /dev/stdout or a pipe, it writes the
 // JSON alone, and does so at each call: write such a name once, when the run has ended.
 func WriteFile(name string, card Card) error {
-	markdownName := strings.TrimSuffix(name, filepath.Ext(name)) + ".md"
+	markdownName := MarkdownName(name)
 	if markdownName == name {
 		return fmt.Errorf("write scorecard: %s is the name for the Markdown: give the name of the JSON, such as %s.json",
 			name, strings.TrimSuffix(name, ".md"))
@@ -45,6 +45,23 @@ func WriteFile(name string, card Card) error {
 	}
 	if err != nil {
 		return fmt.Errorf("write scorecard: %w", err)
+	}
+	return nil
+}
+
+// MarkdownName is the name of the Markdown beside a file with a card.
+func MarkdownName(name string) string { return strings.TrimSuffix(name, filepath.Ext(name)) + ".md" }
+
+// WriteJUnitFile writes the card into a file as the XML of JUnit, see [Card.WriteJUnit]. It replaces
+// the file as [WriteFile] does, whatever was in it.
+func WriteJUnitFile(name string, card Card) error {
+	var text bytes.Buffer
+	err := card.WriteJUnit(&text)
+	if err == nil {
+		_, err = writeFile(name, text.Bytes())
+	}
+	if err != nil {
+		return fmt.Errorf("write JUnit: %w", err)
 	}
 	return nil
 }

@@ -22,18 +22,26 @@ const markdownStart = "## Scorecard of "
 // as they are, never interpreted as Markdown or HTML.
 // What is written stays below the 1 MiB that GitHub takes as a step summary: long lines and
 // the middle of long sections are left out and counted.
-func (c Card) WriteMarkdown(w io.Writer) error {
+func (c Card) WriteMarkdown(w io.Writer) error { return c.WriteMarkdownWithin(w, summaryBytes) }
+
+// WriteMarkdownWithin is WriteMarkdown with at most so many bytes. Where not even the heading has room, it
+// writes nothing.
+func (c Card) WriteMarkdownWithin(w io.Writer, most int) error {
 	var text []byte
-	for limit := min(64<<10, summaryBytes/(len(c.Checks)+1)); ; limit = limit * 3 / 4 {
+	for limit := min(64<<10, most/(len(c.Checks)+1)); ; limit = limit * 3 / 4 {
 		if limit < 100 { // nothing that is worth reading fits
 			limit = 0
 		}
-		if text = c.markdown(limit); len(text) <= summaryBytes || limit == 0 {
+		if text = c.markdown(limit); len(text) <= most || limit == 0 {
 			break
 		}
 	}
-	if excess := len(text) - summaryBytes; excess > 0 { // thousands of checks
-		end := bytes.LastIndexByte(text[:summaryBytes], '\n')
+	if len(text) > most { // thousands of checks, or little room
+		const note = 64 // for what is left out
+		end := bytes.LastIndexByte(text[:max(most-note, 0)], '\n')
+		if end < 0 {
+			return nil
+		}
 		text = fmt.Appendf(text[:end:end], "\n\n… (%d bytes left out)\n", len(text)-end)
 	}
 	_, err := w.Write(text)

@@ -259,10 +259,11 @@ func enumerate(names []string) string {
 }
 
 // escapeJSON spells out what is not printable in JSON text. Outside of strings
-// there is nothing but line ends.
+// there is nothing but line ends. It spells out the bracket of ##[, too, which begins a command
+// anywhere in a line that a runner of GitHub Actions reads.
 func escapeJSON(text []byte) []byte {
 	var b []byte
-	for _, r := range string(text) {
+	for _, r := range strings.ReplaceAll(string(text), "##[", `##\u005b`) {
 		switch {
 		case r == '\n' || unicode.IsPrint(r):
 			b = utf8.AppendRune(b, r)

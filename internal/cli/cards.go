@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -81,18 +82,29 @@ func (o *output) diff(args []string) (status int, err error) {
 }
 
 // merge merges the cards and failing stories of several runs into a new directory, the first of
-// the arguments, and tells what came of it. The status is 0 if all shards are there and nothing
-// failed.
-func (o *output) merge(args []string) (status int, err error) {
+// the arguments, writes the card into further files, and tells what came of it. The status is 0 if
+// all shards are there and nothing failed.
+func (o *output) merge(args []string, files []cardFile) (status int, err error) {
 	if len(args) < 2 || args[0] == "" {
 		return statusUsage, errors.New("merge: give the directory to write, " +
 			"and then the cards or directories to merge: merge OUT CARD…")
 	}
 	if areTables(args[1:]) {
+		if i := slices.IndexFunc(files, func(f cardFile) bool { return f.name != "" }); i >= 0 {
+			return statusUsage, fmt.Errorf("-%s is for cards, and these are tables of kernels: omit it", files[i].flag)
+		}
 		return o.mergeTables(args)
+	}
+	for _, f := range files { // better now than when there is a directory that a second try would find
+		if _, err := os.Stat(filepath.Dir(f.name)); err != nil {
+			return statusUsage, fmt.Errorf("-%s: %w", f.flag, err)
+		}
 	}
 	shards, err := scorecard.MergeDirectories(args[0], args[1:]...)
 	if err != nil {
+		return statusUsage, err
+	}
+	if err := (&keptCard{Card: shards.Card, files: files}).write(true); err != nil {
 		return statusUsage, err
 	}
 	line := func(format string, args ...any) {
@@ -111,5 +123,6 @@ func (o *output) merge(args []string) (status int, err error) {
 		line("failing story: %s", name)
 	}
 	line("merged into %s", args[0])
+	o.annotate(shards.Card)
 	return statusOf(shards.OK()), nil
 }

@@ -21,7 +21,6 @@ import (
 
 	"forkrig/internal/doctor"
 	"forkrig/rig"
-	"forkrig/scorecard"
 )
 
 // Main is the whole program. It dispatches the helper programs that this binary
@@ -32,16 +31,12 @@ func Main(args []string, programs rig.Programs) int {
 	// Without this the runtime would print all goroutines and end with the status of a wrong
 	// command line, also before a run has its handler. SIGABRT still does.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGQUIT)
-	p := &program{out: &output{file: os.Stdout}}
+	p := &program{out: newOutput(os.Stdout)}
 	if err := p.command().Run(context.Background(), plainArgs(args)); err != nil {
 		complain(err)
 		p.status = max(p.status, statusUsage)
 	}
 	return p.out.status(p.status)
-}
-
-func complain(err error) {
-	fmt.Fprintf(os.Stderr, "forkrig: %s\n", scorecard.Printable(strings.TrimPrefix(err.Error(), "forkrig: ")))
 }
 
 // A program is one run of the command line.
@@ -141,8 +136,7 @@ func (p *program) command() *cli.Command {
 				"CARD.json [CHECK]", 1, 2, p.out.show),
 			p.plain("diff", "say what became worse (exit status 1) and better, between cards or tables of kernels",
 				"OLD.json NEW.json", 2, 2, p.out.diff),
-			p.plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory, or tables of kernels into a new file",
-				"OUT CARD…", 2, math.MaxInt, p.out.merge),
+			p.merge(),
 			p.report(),
 			p.plain("doctor", "say what this machine lacks, what that costs, and what to do", "", 0, 0,
 				func([]string) (int, error) { return doctor.Main(p.out, p.out.style().Colour), nil }),
@@ -174,7 +168,7 @@ func (p *program) judge() *cli.Command {
 			"for IPv6, {family} by 4 or 6, {dir} by a fresh directory for each start. Without {port} and -port, the\n" +
 			"port on which it listens is found out. Without a command the built-in server is judged. Each verdict is\n" +
 			"printed as its check ends, and then the card: what is wrong, what to do, and a command that repeats it.",
-		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.recordFlag, o.programFlags),
+		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.recordFlag, o.reportFlags, o.programFlags),
 		Action: p.run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {
 				list(p.out)
@@ -183,6 +177,20 @@ func (p *program) judge() *cli.Command {
 			return o.inSandbox(c.Args().Slice(), p.out, o.judge)
 		}),
 	}
+}
+
+func (p *program) merge() *cli.Command {
+	o := &Options{}
+	merge := p.plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory, or tables of kernels into a new file",
+		"OUT CARD…", 2, math.MaxInt, func(args []string) (int, error) {
+			if err := o.checkWritten(); err != nil {
+				return statusUsage, err
+			}
+			return p.out.merge(args, o.furtherFiles())
+		})
+	merge.UsageText = "forkrig merge [-junit FILE] OUT CARD…"
+	merge.Flags = flagsOf(o, o.junitFlag)
+	return merge
 }
 
 func (p *program) search() *cli.Command {
@@ -197,7 +205,7 @@ func (p *program) search() *cli.Command {
 			"forkrig search -soak 10m -soak-dir found -shard 0/4 -- ./server -listen {ip}:{port}",
 		Description: "Without -schedules and -soak it plays 25 stories for each way in which the server runs.\n" +
 			"Without a command it tests the built-in server.",
-		Flags:  flagsOf(o, o.subjectFlags, o.searchFlags, o.recordFlag, within),
+		Flags:  flagsOf(o, o.subjectFlags, o.searchFlags, o.recordFlag, o.reportFlags, within),
 		Action: p.run(func(c *cli.Command) (int, error) { return o.inSandbox(c.Args().Slice(), p.out, o.search) }),
 	}
 }
@@ -273,7 +281,7 @@ func (o *Options) inSandbox(command []string, out *output, f func(rig.TB, *outpu
 		status := statusUnable
 		outcome := rig.Run(context.Background(), "forkrig", func(tb rig.TB) { status = f(tb, out) })
 		if outcome.Failed {
-			fmt.Fprintf(os.Stderr, "forkrig: %s", outcome.Log)
+			say("forkrig: " + outcome.Log)
 			return max(status, statusWrong)
 		}
 		return status

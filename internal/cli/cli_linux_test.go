@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/internal/schematest"
 	"forkrig/rig"
 	"forkrig/rig/inject"
 	"forkrig/scorecard"
@@ -43,7 +44,7 @@ func TestMain(m *testing.M) {
 func forkrig(args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool {
-		return strings.HasPrefix(e, "FORKRIG_SANDBOX=") || strings.HasPrefix(e, "GITHUB_STEP_SUMMARY=")
+		return strings.HasPrefix(e, "FORKRIG_SANDBOX=") || strings.HasPrefix(e, "GITHUB_")
 	}), commandEnv+"=yes")
 	return cmd
 }
@@ -136,6 +137,22 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"man"}, statusRight, `.TH "FORKRIG" "1"`},
 		{[]string{"judge", "--generate-shell-completion"}, statusUsage, "generate-shell-completion"},
 		{[]string{"judge", "-scorecard", "-"}, statusUsage, "or /dev/stdout"},
+		{[]string{"judge", "-junit", "-"}, statusUsage, "-junit -: give the name of a file, or /dev/stdout"},
+		{[]string{"judge", "-junit="}, statusUsage, "-junit is empty"},
+		{[]string{"judge", "-events="}, statusUsage, "-events is empty"},
+		{[]string{"judge", "-junit", "a.json", "-scorecard", "./a.json"}, statusUsage, "-scorecard and -junit are both a.json: give two names"},
+		{[]string{"judge", "-events", "a.md", "-scorecard", "a.json"}, statusUsage, "-events a.md is the name of the Markdown of -scorecard"},
+		{[]string{"judge", "-junit", "a", "-events", "./b/../a"}, statusUsage, "-events and -junit are both a: give two names"},
+		{[]string{"judge", "-baseline", card, "-junit", card}, statusUsage, "-baseline and -junit are both " + card},
+		{[]string{"judge", "-baseline", card, "-events", dir + "/../" + filepath.Base(dir) + "/card.json"}, statusUsage, "-baseline and -events are both "},
+		{[]string{"judge", "-checks", "reap", "-junit", "no/junit.xml"}, statusUsage, "-junit: write JUnit: open no/junit.xml: no such file"},
+		{[]string{"judge", "-checks", "reap", "-events", "no/events"}, statusUsage, "-events: open no/events: no such file"},
+		{[]string{"judge", "-events", "/dev/shm/e"}, statusUsage, "the sandbox has a /dev/shm of its own"},
+		{[]string{"search", "-junit", "a.xml"}, statusUsage, "-junit: a search writes a card only with -soak"},
+		{[]string{"merge", "-junit", "no/junit.xml", "out", card}, statusUsage, "-junit: stat no: no such file"},
+		{[]string{"merge", "-junit", "-", "out", card}, statusUsage, "-junit -: give the name of a file"},
+		{[]string{"kernels", "-on", "host", "-lines", "-events", "-"}, statusUsage, "-lines and -events exclude each other"},
+		{[]string{"kernels", "-on", "host", "-json", "a", "-events", "a"}, statusUsage, "-json and -events are both a: give two names"},
 		{[]string{"judge", "-checks", "reap", "-scorecard", foreign}, statusUsage, "other.md would be replaced"},
 		{[]string{"judge", "-checks", "reap", "-scorecard", "no/../card.json"}, statusUsage, "open no/../card.json: no such file"},
 		{[]string{"judge", "-parallel", "1001"}, statusUsage, "-parallel 1001: give at most 1000"},
@@ -204,6 +221,9 @@ func TestJudgeWritesACard(t *testing.T) {
 	assert.Regexp(t, `(?m)^fail +reuse-time-wait +IPv4`, output)
 	assert.Contains(t, output, "judge -checks reuse-time-wait -family 4 -- forkrig:server -listen '{ip}:{port}' -defect no-reuseaddr")
 
+	text, err := os.ReadFile(card)
+	require.NoError(t, err)
+	assert.NoError(t, schematest.Compile(t, "card.schema.json").Check(string(text)))
 	read, err := scorecard.ReadFile(card)
 	require.NoError(t, err)
 	assert.True(t, read.Complete)
@@ -237,7 +257,8 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 		t.Run(rig.SignalName(s), func(t *testing.T) {
 			t.Parallel()
 			card := filepath.Join(t.TempDir(), "card.json")
-			cmd := forkrig("judge", "-scorecard", card, "-parallel", "1", "-family", "4")
+			junit := filepath.Join(filepath.Dir(card), "junit.xml")
+			cmd := forkrig("judge", "-scorecard", card, "-junit", junit, "-parallel", "1", "-family", "4")
 			var errors bytes.Buffer
 			cmd.Stderr = &errors
 			out, err := cmd.StdoutPipe()
@@ -265,6 +286,11 @@ func TestInterruptedRunKeepsWhatIsKnown(t *testing.T) {
 			counts := read.Counts()
 			assert.Positive(t, counts.Pass, "what was known")
 			assert.Positive(t, counts.Broken, "what was not judged")
+			var whole bytes.Buffer
+			require.NoError(t, read.WriteJUnit(&whole))
+			text, err := os.ReadFile(junit)
+			require.NoError(t, err)
+			assert.Equal(t, whole.String(), string(text))
 			last := read.Checks[len(read.Checks)-1]
 			assert.True(t, last.Unjudged)
 			if s == syscall.SIGKILL {
@@ -350,8 +376,9 @@ func TestMergeTellsWhatCameOfIt(t *testing.T) {
 		{"a missing one", []string{first, third}, "shards missing: 1 of 3", "not right"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			out := filepath.Join(in, fmt.Sprint(len(v.directories), "-out"))
-			text, status := run(t, append([]string{"merge", out}, v.directories...)...)
+			out, junit := filepath.Join(in, fmt.Sprint(len(v.directories), "-out")), filepath.Join(t.TempDir(), "junit.xml")
+			text, status := run(t, append([]string{"merge", "-junit", junit, out}, v.directories...)...)
+			assert.FileExists(t, junit)
 			assert.NoError(t, os.RemoveAll(out))
 			assert.Equal(t, statusWrong, status)
 			assert.Contains(t, text, v.says)

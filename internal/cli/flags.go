@@ -52,6 +52,21 @@ func (o *Options) trialFlags(f *flag.FlagSet) {
 		"and without it after 1m, or later on a busy machine; the card keeps the results until then")
 }
 
+// reportFlags adds the flags for what others read while a run goes on, or when it has ended.
+func (o *Options) reportFlags(f *flag.FlagSet) {
+	o.junitFlag(f)
+	o.eventsFlag(f)
+}
+
+func (o *Options) eventsFlag(f *flag.FlagSet) {
+	f.StringVar(&o.events, "events", "", "write what happens as lines of JSON to this `FILE`, as it happens; "+
+		"- is standard output, and then people read on standard error")
+}
+
+func (o *Options) junitFlag(f *flag.FlagSet) {
+	f.StringVar(&o.junit, "junit", "", "write the scorecard as the XML of JUnit to this `FILE`, too, as the checks end")
+}
+
 func (o *Options) recordFlag(f *flag.FlagSet) {
 	f.StringVar(&o.record, "record", "", "write what happened in each lab to this `DIRECTORY`, as a page for a browser and "+
 		"in other forms (docs/recordings.md); without it, and with -scorecard or -soak, only of what fails, beside the card")
@@ -89,7 +104,7 @@ func flagsOf(o *Options, define ...func(*flag.FlagSet)) []cli.Flag {
 		shown := shownDefault(f)
 		flags = append(flags, &cli.GenericFlag{
 			Name: f.Name, Usage: f.Usage, Value: value{getter, f.Name, o.set, given}, DefaultText: shown,
-			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "baseline", "record", "soak-dir"}, f.Name)})
+			HideDefault: shown == "", TakesFile: slices.Contains([]string{"scorecard", "junit", "events", "baseline", "record", "soak-dir"}, f.Name)})
 	})
 	return flags
 }

@@ -21,6 +21,7 @@ func TestFlags(f *flag.FlagSet) *Options {
 	o.subjectFlags(f)
 	o.trialFlags(f)
 	o.searchFlags(f)
+	o.reportFlags(f)
 	o.recordFlag(f)
 	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, "+
 		"or without it at the server that the story names")
@@ -39,8 +40,14 @@ func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
 	flag.Parse()
 	if _, given := o.given("merge"); given {
 		// It needs no sandbox: what was judged with privileges is merged without.
-		out := &output{file: os.Stdout}
-		status, err := out.merge(append([]string{o.merge}, flag.Args()...))
+		out := newOutput(os.Stdout)
+		status, err := statusUsage, o.checkWritten()
+		switch {
+		case err == nil && o.events != "":
+			err = errors.New("-merge tells no events: omit -events")
+		case err == nil:
+			status, err = out.merge(append([]string{o.merge}, flag.Args()...), o.furtherFiles())
+		}
 		if err != nil {
 			complain(err)
 		}
@@ -80,6 +87,9 @@ func (o *Options) checkTestFlags() error {
 	if o.replay != "" && (o.soak > 0 || o.schedules > 0) {
 		return errors.New("-replay, -soak and -schedules exclude each other: give one of them")
 	}
+	if o.replay != "" && (o.junit != "" || o.events != "") {
+		return errors.New("-replay writes no card and tells no events: omit -junit and -events")
+	}
 	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
 	if err == nil && limit > 0 && o.soak > 0 && limit < o.soak+5*time.Minute {
 		return fmt.Errorf("-soak %v does not fit into -timeout %v: add -timeout 0", o.soak, limit)
@@ -89,7 +99,7 @@ func (o *Options) checkTestFlags() error {
 
 // Asked says whether a scorecard was asked for, so that it is printed.
 func (o *Options) Asked() bool {
-	return o.foreign() || o.checks != "" || o.card != "" || o.baseline != ""
+	return o.foreign() || o.checks != "" || o.card != "" || o.baseline != "" || o.junit != "" || o.events != ""
 }
 
 // SearchAsked says whether a search was asked for.
@@ -131,7 +141,7 @@ func (o *Options) Record(tb rig.TB) (record func(*rig.Lab)) {
 
 // printed calls f with the file as its output.
 func printed(tb rig.TB, file *os.File, f func(rig.TB, *output) int) int {
-	out := &output{file: file}
+	out := newOutput(file)
 	return out.status(f(tb, out))
 }
 

@@ -42,16 +42,36 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 	if o.within == 0 {
 		o.within = rig.Scaled(time.Minute)
 	}
-	ctx, stop := o.bounded(tb.Context())
+	ctx, events, out, err := o.openEvents(tb.Context(), out)
+	if err != nil {
+		complain(err)
+		return statusUsage
+	}
+	ctx, stop := o.bounded(ctx, out)
 	defer stop()
+	card, status, err := o.judgeWithin(ctx, tb, out, events)
+	end := scorecard.RunEnd{Status: out.status(status), Complete: card.Complete, EndedBy: card.EndedBy}
+	if err != nil {
+		complain(err)
+		end.Error = scorecard.Printable(err.Error())
+	}
+	if len(card.Checks) > 0 {
+		counts := card.Counts()
+		end.Counts = &counts
+	}
+	return events.end(end)
+}
+
+// judgeWithin is judge until the end of ctx, with the card that came of it. The error says why
+// nothing could be judged, or what could not be written.
+func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, events *eventLog) (card scorecard.Card, status int, err error) {
 	seed := newSeed() // that of all labs of the run
 	if err := os.Setenv(rig.SeedEnv, fmt.Sprint(seed)); err != nil {
-		complain(fmt.Errorf("set the seed: %w", err))
-		return statusUnable
+		return card, statusUnable, fmt.Errorf("set the seed: %w", err)
 	}
 	for _, names := range []string{o.checks, o.byDesign} {
 		if now := checks.Renamed(names); now != "" {
-			fmt.Fprintf(os.Stderr, "forkrig: %s\n", now)
+			complain(errors.New(now))
 		}
 	}
 	recorded := o.recordings()
@@ -59,67 +79,71 @@ func (o *Options) judge(tb rig.TB, out *output) int {
 		Journal: o.verbose, Record: recorded.record(), Reproduce: func(check judge.Check, family rig.Family) string {
 			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
 		}}
-	kept := keptCard{name: o.card, Card: scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,
+	kept := keptCard{files: o.cardFiles(), Card: scorecard.Card{Subject: o.judged.String(), Kernel: rig.Kernel(), Seed: seed,
 		Machine: fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH),
 		Checks:  trial.Unbegun("not judged: the run did not finish")}}
 	var baseline scorecard.Card
 	if o.baseline != "" {
-		var err error
 		if baseline, err = scorecard.ReadFile(rig.FromInvoker(o.baseline)); err != nil {
-			complain(fmt.Errorf("-baseline: %w", err))
-			return statusUsage
+			return card, statusUsage, fmt.Errorf("-baseline: %w", err)
 		}
 	}
 	if err := kept.write(false); err != nil {
-		complain(fmt.Errorf("-scorecard: %w", err))
-		return statusUsage
+		return card, statusUsage, err
 	}
+	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "judge", Subject: kept.Subject,
+		Kernel: kept.Kernel, Machine: kept.Machine, Seed: seed, Checks: len(kept.Checks)}})
 	fmt.Fprintf(out, "%s\n\n", kept.Heading())
-	results, causes, began, err := o.run(ctx, tb, out, trial, &kept)
+	results, causes, began, err := o.run(ctx, tb, out, trial, &kept, events)
 	if err != nil {
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		kept.EndedBy = "the subject cannot be judged"
 		kept.Checks = trial.Unbegun("not judged: " + scorecard.Printable(line))
-		complain(err)
-		if err := kept.write(true); err != nil {
-			complain(fmt.Errorf("-scorecard: %w", err))
-		}
+		status = statusUnable
 		if wrong := new(judge.WrongServiceError); errors.As(err, &wrong) {
-			return statusUsage
+			status = statusUsage
 		}
-		return statusUnable
+		summarize(kept.Card)
+		out.annotate(kept.Card)
+		return kept.Card, status, errors.Join(err, kept.write(true))
 	}
 	kept.Checks, kept.Causes, kept.Complete, kept.EndedBy = results, causes, ctx.Err() == nil, endedBy(ctx)
-	card := kept.Card
-	if err := appendSummary(card); err != nil { // which says nothing of the subject
-		complain(fmt.Errorf("GITHUB_STEP_SUMMARY: %w", err))
+	card = kept.Card
+	for _, cause := range causes {
+		events.tell(scorecard.Event{Type: scorecard.CauseFound, Cause: &cause})
 	}
-	if err := errors.Join(recorded.failed(), kept.err, kept.write(true)); err != nil {
-		complain(err)
-		return statusWrong
+	summarize(card)
+	if err := kept.write(true); kept.err == nil {
+		kept.err = err
+	}
+	if err := errors.Join(recorded.failed(), kept.err); err != nil {
+		return card, statusWrong, err
 	}
 	fmt.Fprintln(out)
 	style := out.style()
 	style.Full = o.verbose
 	out.tell(card, style, o.card)
-	right := card.OK() && (!o.strict || card.Counts().Warn == 0)
+	right, annotated := card.OK() && (!o.strict || card.Counts().Warn == 0), card
 	if o.baseline != "" {
 		difference := scorecard.Diff(baseline, card)
 		fmt.Fprintf(out, "\ncompared with %s:\n", o.baseline)
 		_ = difference.WriteText(out, out.style())
 		if card.Complete {
-			right = !difference.Worse()
+			right, annotated = !difference.Worse(), difference.Worsening()
 		}
 	}
-	if !card.Complete && !began {
-		return statusUnable
+	if o.baseline == "" || !right {
+		out.annotate(annotated)
 	}
-	return statusOf(right)
+	if !card.Complete && !began {
+		return card, statusUnable, nil
+	}
+	return card, statusOf(right), nil
 }
 
 // run runs the trial, tells out what happens, and writes the card as it grows. began says whether
 // any check began.
-func (o *Options) run(ctx context.Context, tb rig.TB, out *output, trial judge.Trial, kept *keptCard) (
+func (o *Options) run(ctx context.Context, tb rig.TB, out *output, trial judge.Trial, kept *keptCard, events *eventLog) (
 	results []scorecard.Result, causes []scorecard.Cause, began bool, err error) {
 	screen := newScreen(out, kept.Checks, o.verbose)
 	var mu sync.Mutex // guards the card and began while the trial runs
@@ -127,11 +151,14 @@ func (o *Options) run(ctx context.Context, tb rig.TB, out *output, trial judge.T
 		mu.Lock()
 		defer mu.Unlock()
 		kept.Causes = causes
+		profile := p.Card()
+		events.tell(scorecard.Event{Type: scorecard.ProfileFound, Profile: &profile})
 		if o.foreign() {
-			kept.Profile = p.Card()
+			kept.Profile = profile
 			screen.say(kept.Profile.Service.String() + "\n" + strings.Join(kept.Profile.Lines(80), "\n") + "\n\n")
 		}
 		for _, cause := range causes {
+			events.tell(scorecard.Event{Type: scorecard.CauseFound, Cause: &cause})
 			screen.say(cause.String() + "\n\n")
 		}
 	}
@@ -143,6 +170,7 @@ func (o *Options) run(ctx context.Context, tb rig.TB, out *output, trial judge.T
 			kept.update()
 			mu.Unlock()
 		}
+		events.tell(eventOf(e))
 		screen.tell(e)
 	}
 	// The card says at once what ends the run, in case a second signal follows.
@@ -165,6 +193,20 @@ func (o *Options) run(ctx context.Context, tb rig.TB, out *output, trial judge.T
 	return results, causes, began, err
 }
 
+// eventOf is the event of a trial as it is written.
+func eventOf(e judge.Event) scorecard.Event {
+	name := &scorecard.CheckName{Name: e.Run.Check.Name, Family: e.Run.Family.String()}
+	switch {
+	case e.Journal != nil:
+		at := float64(e.Journal.At.Microseconds()) / 1000
+		return scorecard.Event{Type: scorecard.JournalSays, Check: name,
+			Journal: &scorecard.JournalEvent{At: at, Who: e.Journal.Who, What: e.Journal.What}}
+	case e.Result != nil:
+		return scorecard.Event{Type: scorecard.CheckEnds, Result: e.Result}
+	}
+	return scorecard.Event{Type: scorecard.CheckBegins, Check: name}
+}
+
 // endedBy says what ended the context of a run, "" where it has not ended.
 func endedBy(ctx context.Context) string {
 	if ended := new(judge.EndedError); errors.As(context.Cause(ctx), &ended) {
@@ -173,56 +215,11 @@ func endedBy(ctx context.Context) string {
 	return ""
 }
 
-// A keptCard is a card with the file that was asked for, "" for none.
-type keptCard struct {
-	scorecard.Card
-	name string
-	err  error // of all updates
-}
-
-func (k *keptCard) enter(r scorecard.Result) {
-	for i, old := range k.Checks {
-		if old.Name == r.Name && old.Family == r.Family {
-			k.Checks[i] = r
-		}
-	}
-}
-
-func (k *keptCard) update() { k.err = errors.Join(k.err, k.write(false)) }
-
-// write writes the card. What is not a regular file, such as /dev/stdout, gets the final card only.
-func (k *keptCard) write(final bool) error {
-	if k.name == "" {
-		return nil
-	}
-	name := rig.FromInvoker(k.name)
-	// A named pipe without a reader would block the run.
-	if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
-		return fmt.Errorf("%s is a named pipe: give a regular file or /dev/stdout", k.name)
-	}
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() && !final {
-		return nil
-	}
-	return scorecard.WriteFile(name, k.Card)
-}
-
-// appendSummary appends the card to the summary of the job, where GitHub wants one.
-func appendSummary(card scorecard.Card) error {
-	name := os.Getenv("GITHUB_STEP_SUMMARY")
-	if name == "" {
-		return nil
-	}
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
-	if err != nil {
-		return err
-	}
-	return errors.Join(card.WriteMarkdown(file), file.Close())
-}
-
 // bounded returns a context that ends at the time limit and at the first SIGINT, SIGTERM,
 // SIGHUP or SIGQUIT, with a cause that says so. A second signal ends the program at once, unless
-// it comes with the first: timeout(1) and supervisors signal a process and then its group.
-func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop func()) {
+// it comes with the first: timeout(1) and supervisors signal a process and then its group. A signal is
+// told where out is read.
+func (o *Options) bounded(ctx context.Context, out *output) (bounded context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var end context.CancelFunc = func() {}
 	if o.within > 0 {
@@ -242,7 +239,7 @@ func (o *Options) bounded(ctx context.Context) (bounded context.Context, stop fu
 				os.Exit(statusWrong)
 			}
 			name := rig.SignalName(s.(syscall.Signal))
-			complain(fmt.Errorf("%s: ending the checks that run; a second signal ends the program at once", name))
+			out.complain(fmt.Errorf("%s: ending the checks that run; a second signal ends the program at once", name))
 			cancel(&judge.EndedError{By: name})
 		}
 	}()

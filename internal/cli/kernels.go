@@ -63,7 +63,7 @@ func (p *program) kernels() *cli.Command {
 			"nothing is installed, and no privilege is needed. Each answers the probes and the bind table, and judges\n" +
 			"the server. Printed are the rows in which kernels differ. Exit status: 0, 1 a check failed or is broken,\n" +
 			"2 the command line is wrong, 3 a kernel is not here, did not boot or died.",
-		Flags: flagsOf(&o.Options, o.subjectFlags, o.flags, func(f *flag.FlagSet) {
+		Flags: flagsOf(&o.Options, o.subjectFlags, o.flags, o.eventsFlag, func(f *flag.FlagSet) {
 			f.StringVar(&o.checks, "checks", "", "judge by these `CHECKS` only, such as reap,eintr-accept")
 			f.DurationVar(&o.within, "within", 0, "end the judging on a kernel after this `TIME`; without it, -limit ends it")
 		}),
@@ -110,11 +110,14 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 	if err := checkTableFile(o.table); err != nil {
 		return statusUsage, fmt.Errorf("-json: %w", err)
 	}
-	ctx, stop := (&Options{}).bounded(context.Background())
+	ctx, events, out, err := o.openEvents(context.Background(), out)
+	if err != nil {
+		return statusUsage, err
+	}
+	told := newOutput(os.Stderr)
+	ctx, stop := (&Options{}).bounded(ctx, told)
 	defer stop()
-	plan := kernels.Plan{Kernels: names, Parallel: o.guests, Files: o.files(), Tell: func(kernel, what string) {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", kernel, scorecard.Printable(what))
-	}}
+	plan := kernels.Plan{Kernels: names, Parallel: o.guests, Files: o.files()}
 	if plan.Parallel == 0 {
 		plan.Parallel = runtime.NumCPU()
 	}
@@ -140,11 +143,40 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 	if o.tests != "" {
 		plan.Files = append(plan.Files, testPrograms()...)
 	}
-	columns := plan.Run(ctx)
 	subject := ""
 	if o.foreign() {
 		subject = o.judged.String()
 	}
+	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "kernels", Subject: subject}})
+	columns := watched(ctx, plan, told, events)
+	status, err = o.writeColumns(subject, columns, out)
+	end := scorecard.RunEnd{Status: out.status(status), Complete: ctx.Err() == nil, EndedBy: endedBy(ctx)}
+	if err != nil {
+		end.Error = scorecard.Printable(err.Error())
+	}
+	return events.end(end), err
+}
+
+// watched runs the plan, and tells out what happens, and as events.
+func watched(ctx context.Context, plan kernels.Plan, out *output, events *eventLog) []kernels.Column {
+	progress := newProgress(out, time.Now())
+	defer progress.end()
+	done, of := 0, len(plan.Kernels)*len(plan.Jobs)
+	progress.Set(done, of, "jobs")
+	plan.Tell = func(kernel, what string) {
+		progress.say(scorecard.Printable(fmt.Sprintf("%s: %s\n", kernel, what)))
+		events.tell(scorecard.Event{Type: scorecard.KernelGoesOn,
+			Kernel: &scorecard.KernelState{Name: kernel, What: what, Done: done, Of: of}})
+	}
+	plan.Done = func(jobs, of int) {
+		done = jobs
+		progress.Set(done, of, "jobs")
+	}
+	return plan.Run(ctx)
+}
+
+// writeColumns writes the table that was asked for, and prints it.
+func (o *kernelOptions) writeColumns(subject string, columns []kernels.Column, out *output) (status int, err error) {
 	table := kernels.NewTable(subject, columns)
 	if o.table != "" {
 		if err := writeTable(o.table, table, o.repeat); err != nil {
@@ -187,8 +219,13 @@ func (o *kernelOptions) checkJobs(foreign bool) error {
 	if o.limit <= 0 || o.guests < 0 {
 		return errors.New("-limit takes a time of more than 0, and -guests a number of 0 or more")
 	}
-	if o.lines && o.on != kernels.Host {
+	switch {
+	case o.lines && o.on != kernels.Host:
 		return errors.New("-lines is for this machine's kernel: give -on host, too")
+	case o.lines && o.events != "":
+		return errors.New("-lines and -events exclude each other: give one of them")
+	case sameFile(o.table, o.events):
+		return fmt.Errorf("-json and -events are both %s: give two names", o.events)
 	}
 	if o.with != "" {
 		for _, name := range strings.Split(o.with, ",") {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"forkrig/kernels"
 	"forkrig/kernels/archive"
@@ -26,23 +27,26 @@ func fetchKernels(names []string) (int, error) {
 		names = kernels.Defaults
 	}
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == kernels.Host || strings.Contains(name, "/") })
-	ctx, stop := (&Options{}).bounded(context.Background())
+	told := newOutput(os.Stderr)
+	ctx, stop := (&Options{}).bounded(context.Background(), told)
 	defer stop()
 	a, err := archive.System(ctx)
 	if err != nil {
 		return statusUnable, err
 	}
-	a.Log = func(line string) { fmt.Fprintln(os.Stderr, scorecard.Printable(line)) }
+	progress := newProgress(told, time.Now())
+	defer progress.end()
+	a.Log = func(line string) { progress.say(scorecard.Printable(line) + "\n") }
 	index, err := a.Index(ctx)
 	if index == nil {
 		return statusUnable, err
 	}
 	if err != nil { // some suites are there
-		complain(err)
+		told.complain(err)
 	}
 	for _, suite := range index.Suites {
 		if suite.Unverified != "" {
-			fmt.Fprintf(os.Stderr, "%s: unverified: %s\n", suite.Name, scorecard.Printable(suite.Unverified))
+			a.Log(fmt.Sprintf("%s: unverified: %s", suite.Name, suite.Unverified))
 		}
 	}
 	_, qemuErr := boot.InstalledQEMU()
@@ -52,7 +56,8 @@ func fetchKernels(names []string) (int, error) {
 	if errors.Is(qemuErr, exec.ErrNotFound) && slices.ContainsFunc(names, boots) && !slices.Contains(names, archive.QEMUName) {
 		names = append(names, archive.QEMUName)
 	}
-	for _, name := range names {
+	for i, name := range names {
+		progress.Set(i, len(names), "are here")
 		set, err := index.Find(name)
 		if name == archive.QEMUName {
 			set, err = index.QEMU()
@@ -63,7 +68,7 @@ func fetchKernels(names []string) (int, error) {
 		if err := a.Fetch(ctx, set); err != nil {
 			return statusUnable, err
 		}
-		fmt.Fprintf(os.Stderr, "%s is here\n", set.Name)
+		a.Log(set.Name + " is here")
 	}
 	return statusRight, nil
 }

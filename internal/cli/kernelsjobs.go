@@ -167,7 +167,7 @@ func (o *kernelOptions) repeat(args ...string) string {
 
 // sayLines does the jobs on the kernel on which it runs, and says what it finds. It does not fail tb.
 func (o *kernelOptions) sayLines(tb rig.TB, out *output) (status int) {
-	ctx, stop := o.bounded(tb.Context())
+	ctx, stop := o.bounded(tb.Context(), out)
 	defer stop()
 	say := func(l kernels.Line) { _ = l.Say(out) } // out knows an error
 	for _, job := range strings.Split(o.jobs, ",") {

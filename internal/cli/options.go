@@ -32,10 +32,11 @@ type Options struct {
 	vanishing                                 bool
 
 	// The trial.
-	checks, family, card, baseline, record string
-	parallel                               int
-	within                                 time.Duration
-	strict, verbose                        bool
+	checks, family, card, baseline string
+	record, junit, events          string
+	parallel                       int
+	within                         time.Duration
+	strict, verbose                bool
 
 	// The search.
 	schedules, atOnce                      int
@@ -68,7 +69,7 @@ var aboutSubject = []string{"service", "closes", "port", "subject-user", "ready"
 	"by-design", "keeps-vanished", "reload", "at-once"}
 
 // notEmpty are the flags that have a value where they are given.
-var notEmpty = []string{"service", "checks", "by-design", "family", "scorecard", "baseline", "record", "reload", "closes",
+var notEmpty = []string{"service", "checks", "by-design", "family", "scorecard", "junit", "events", "baseline", "record", "reload", "closes",
 	"subject-user", "on-term", "storm-signals", "without",
 	"on", "kernel", "jobs", "probes", "with", "json"}
 
@@ -89,10 +90,8 @@ func (o *Options) check() (err error) {
 	case given && o.subject == "":
 		return fmt.Errorf("%s is empty: give a command, or omit it to judge the built-in server", from)
 	}
-	for _, name := range notEmpty {
-		if value, given := o.given(name); given && value == "" {
-			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
-		}
+	if err := o.checkWritten(); err != nil {
+		return err
 	}
 	for _, name := range aboutSubject {
 		if _, given := o.given(name); given && !o.foreign() {
@@ -105,8 +104,6 @@ func (o *Options) check() (err error) {
 			"compared with a card, pass to warn is worse in any case")
 	case strings.EqualFold(filepath.Ext(o.card), ".md"):
 		return fmt.Errorf("-scorecard %s: give the name of the JSON file; the Markdown is written beside it", o.card)
-	case o.card == "-":
-		return errors.New("-scorecard -: give the name of a file, or /dev/stdout")
 	case o.parallel < 0 || o.within < 0 || o.atOnce < 0 || o.schedules < 0 || o.soak < 0:
 		return errors.New("-parallel, -within, -at-once, -schedules and -soak take a number or a time of 0 or more")
 	case o.parallel > maxParallel:
@@ -114,7 +111,8 @@ func (o *Options) check() (err error) {
 	case o.soak > 0 && o.schedules > 0:
 		return errors.New("-soak and -schedules exclude each other: give one of them")
 	}
-	paths := map[string]string{"scorecard": o.card, "baseline": o.baseline, "soak-dir": o.soakDir, "record": o.record, "replay": o.replay}
+	paths := map[string]string{"scorecard": o.card, "baseline": o.baseline, "soak-dir": o.soakDir, "replay": o.replay,
+		"record": o.record, "junit": o.junit, "events": o.events}
 	for flag, path := range paths {
 		absolute, err := filepath.Abs(rig.FromInvoker(path))
 		if path != "" && err == nil && strings.HasPrefix(absolute, "/dev/shm/") {
@@ -139,6 +137,52 @@ func (o *Options) check() (err error) {
 		return fmt.Errorf("-checks: %w", err)
 	}
 	return o.describe()
+}
+
+// checkWritten refuses flags without a value, and those that would write the same file, or replace
+// the baseline by what is no card.
+func (o *Options) checkWritten() error {
+	for _, name := range notEmpty {
+		if value, given := o.given(name); given && value == "" {
+			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
+		}
+	}
+	files := []cardFile{{flag: "baseline", name: o.baseline}, {flag: "events", name: o.events}}
+	for _, f := range o.cardFiles() {
+		if f.name == "-" {
+			return fmt.Errorf("-%s -: give the name of a file, or /dev/stdout", f.flag)
+		}
+		for _, other := range files {
+			if sameFile(f.name, other.name) && (f.flag != "scorecard" || other.flag != "baseline") {
+				return fmt.Errorf("-%s and -%s are both %s: give two names", other.flag, f.flag, f.name)
+			}
+		}
+		files = append(files, f)
+	}
+	for _, f := range files {
+		if f.flag != "scorecard" && o.card != "" && sameFile(f.name, scorecard.MarkdownName(o.card)) {
+			return fmt.Errorf("-%s %s is the name of the Markdown of -scorecard: give another name", f.flag, f.name)
+		}
+	}
+	if sameFile(o.baseline, o.events) {
+		return fmt.Errorf("-baseline and -events are both %s: give two names", o.events)
+	}
+	return nil
+}
+
+// sameFile says whether both names are of one file that would be written twice.
+func sameFile(a, b string) bool {
+	if a == "" || b == "" || a == "-" || b == "-" {
+		return false
+	}
+	a, b = rig.FromInvoker(a), rig.FromInvoker(b)
+	if infoA, err := os.Stat(a); err == nil {
+		infoB, err := os.Stat(b)
+		return err == nil && infoA.Mode().IsRegular() && os.SameFile(infoA, infoB)
+	}
+	a, errA := filepath.Abs(a)
+	b, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && a == b
 }
 
 // maxParallel is more checks than there are.

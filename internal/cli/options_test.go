@@ -3,6 +3,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +33,24 @@ func TestStormSignals(t *testing.T) {
 		again, err := parseSignals(strings.Join(names, ","))
 		require.NoError(t, err)
 		require.Equal(t, found, again)
+	}
+}
+
+// TestSameFile sees one file behind two names; what is no regular file may be written twice.
+func TestSameFile(t *testing.T) {
+	dir := t.TempDir()
+	name := func(file string) string { return filepath.Join(dir, file) }
+	require.NoError(t, os.WriteFile(name("a"), nil, 0o666))
+	require.NoError(t, os.Symlink("a", name("link")))
+	require.NoError(t, os.Link(name("a"), name("hard")))
+	require.NoError(t, os.WriteFile(name("b"), nil, 0o666))
+	for _, other := range []string{"a", "link", "hard", "../" + filepath.Base(dir) + "/a"} {
+		assert.True(t, sameFile(name("a"), dir+"/"+other), other)
+	}
+	assert.True(t, sameFile(name("new"), dir+"/./new"))
+	for _, two := range [][2]string{{name("a"), name("b")}, {name("a"), name("new")}, {name("new"), name("a")}, {"", ""}, {"-", "-"},
+		{os.DevNull, os.DevNull}} {
+		assert.False(t, sameFile(two[0], two[1]), two)
 	}
 }
 

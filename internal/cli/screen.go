@@ -3,15 +3,11 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"forkrig/judge"
 	"forkrig/scorecard"
@@ -22,30 +18,24 @@ import (
 // these lines, each with its time and what it waits for, and how many are left. Its methods are
 // safe for concurrent use.
 type screen struct {
-	out     *output
-	live    bool // out is a terminal
+	*footer
 	verbose bool
 	all     []scorecard.Result // every check, in the order of the table
 
+	began    time.Time
 	mu       sync.Mutex
+	estimate estimate // from when the first check began: what precedes the checks says nothing of them
 	ended    int
 	running  []*judge.Run // in the order of the table
 	unserved []string     // families in which no check is judged, told before
-	drawn    int          // lines below the results that are drawn now
-	quit     chan struct{}
-	done     chan struct{}
 }
-
-// redrawEvery is how often the lower part of a terminal is drawn again.
-const redrawEvery = 200 * time.Millisecond
 
 // maxRunning is how many checks that go on are shown.
 const maxRunning = 8
 
 func newScreen(out *output, all []scorecard.Result, verbose bool) *screen {
-	s := &screen{out: out, verbose: verbose, all: slices.Clone(all), quit: make(chan struct{}), done: make(chan struct{}),
-		live: term.IsTerminal(int(out.file.Fd())) && os.Getenv("TERM") != "dumb"}
-	go s.redraw()
+	s := &screen{verbose: verbose, all: slices.Clone(all), began: time.Now()}
+	s.footer = newFooter(out, s.goingOn)
 	return s
 }
 
@@ -56,100 +46,66 @@ func (s *screen) place(run *judge.Run) int {
 	})
 }
 
-// end takes the lower part away.
-func (s *screen) end() {
-	close(s.quit)
-	<-s.done
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.live = false
-	s.print("")
-}
-
-func (s *screen) redraw() {
-	defer close(s.done)
-	if !s.live {
-		return
-	}
-	ticker := time.NewTicker(redrawEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-s.quit:
-			return
-		case <-ticker.C:
-			s.say("")
-		}
-	}
-}
-
 func (s *screen) tell(e judge.Event) {
+	if text := s.enter(e); text != "" {
+		s.say(text)
+	}
+}
+
+// enter notes what happens, and returns what is said of it.
+func (s *screen) enter(e judge.Event) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case e.Journal != nil:
-		s.print(fmt.Sprintf("%s %v %s\n", e.Run.Check.Name, e.Run.Family, scorecard.Printable(e.Journal.String())))
+		return fmt.Sprintf("%s %v %s\n", e.Run.Check.Name, e.Run.Family, scorecard.Printable(e.Journal.String()))
 	case e.Result == nil:
+		if s.estimate.began.IsZero() {
+			s.estimate.began = e.Run.Began
+		}
 		s.running = append(s.running, e.Run)
 		slices.SortFunc(s.running, func(a, b *judge.Run) int { return s.place(a) - s.place(b) })
 		if s.verbose {
-			s.print(fmt.Sprintf("%s %v begins\n", e.Run.Check.Name, e.Run.Family))
+			return fmt.Sprintf("%s %v begins\n", e.Run.Check.Name, e.Run.Family)
 		}
-	default:
-		s.ended++
-		s.running = slices.DeleteFunc(s.running, func(r *judge.Run) bool { return r == e.Run })
-		r := *e.Result
-		unserved := strings.HasPrefix(r.Reason, scorecard.NotServed)
-		if r.Verdict == scorecard.Skip && r.CauseID != 0 || unserved && slices.Contains(s.unserved, r.Family) {
-			return // it was told before
-		}
-		if unserved {
-			s.unserved = append(s.unserved, r.Family)
-			r.Name = "all checks"
-		}
-		s.print(r.Line(s.out.style()) + "\n")
+		return ""
 	}
+	s.ended++
+	s.running = slices.DeleteFunc(s.running, func(r *judge.Run) bool { return r == e.Run })
+	r := *e.Result
+	unserved := strings.HasPrefix(r.Reason, scorecard.NotServed)
+	if r.Verdict == scorecard.Skip && r.CauseID != 0 || unserved && slices.Contains(s.unserved, r.Family) {
+		return "" // it was told before
+	}
+	if unserved {
+		s.unserved = append(s.unserved, r.Family)
+		r.Name = "all checks"
+	}
+	return r.Line(s.out.style()) + "\n"
 }
 
-func (s *screen) say(text string) {
+// goingOn is what stands below the results, in at most so many lines.
+func (s *screen) goingOn(height int) (lines []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.print(text)
-}
-
-// print writes text above the lower part, which is drawn again. The caller holds the lock.
-func (s *screen) print(text string) {
-	var b bytes.Buffer
-	if s.drawn > 0 { // up to the begin of the lower part, and erase it
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.drawn)
-		s.drawn = 0
-	}
-	b.WriteString(text)
-	if s.live {
-		s.draw(&b)
-	}
-	_, _ = s.out.Write(b.Bytes()) // out knows an error
-}
-
-func (s *screen) draw(b *bytes.Buffer) {
-	width, height, err := term.GetSize(int(s.out.file.Fd()))
-	if err != nil || width < 20 {
-		width, height = 80, 24
-	}
-	line := func(format string, args ...any) {
-		runes := []rune(scorecard.Printable(fmt.Sprintf(format, args...)))
-		fmt.Fprintln(b, string(runes[:min(len(runes), width-1)]))
-		s.drawn++
-	}
-	shown := s.running[:min(len(s.running), maxRunning, max(height-3, 0))]
-	for _, run := range shown {
+	for _, run := range s.running[:min(len(s.running), maxRunning, max(height-3, 0))] {
 		waiting := ""
 		if w := run.Waiting(); w.What != "" {
 			waiting = "waits for " + w.What
 		}
-		line("  ...    %-18s %v  %6v  %s", run.Check.Name, run.Family, since(run.Began), waiting)
+		lines = append(lines, fmt.Sprintf("  ...    %-18s %v  %6v  %s", run.Check.Name, run.Family, since(run.Began), waiting))
 	}
-	if all, running := len(s.all), len(s.running); all > s.ended {
-		line("%d of %d checks have ended, %d are running, %d have not begun", s.ended, all, running, all-s.ended-running)
+	all, running := len(s.all), len(s.running)
+	if all == s.ended {
+		return lines
 	}
+	gone := time.Since(s.began).Round(time.Second)
+	if s.estimate.began.IsZero() {
+		return []string{fmt.Sprintf("the preliminary trial goes on, %v gone", gone)}
+	}
+	text := fmt.Sprintf("%d of %d checks have ended, %d are running, %v gone", s.ended, all, running, gone)
+	if left := s.estimate.text(time.Now(), s.ended, all); left != "" {
+		text += ", " + left
+	}
+	return append(lines, text)
 }

@@ -82,41 +82,57 @@ func (s Setup) Examine(tb rig.TB, out io.Writer, families ...rig.Family) (map[ri
 // search plays random stories at the subject that the options describe, tells out what it
 // finds, and returns the exit status. It does not fail tb.
 func (o *Options) search(tb rig.TB, out *output) int {
-	ctx, stop := o.bounded(tb.Context())
+	if o.junit != "" && o.soak == 0 {
+		complain(errors.New("-junit: a search writes a card only with -soak: give -soak, too, or omit -junit"))
+		return statusUsage
+	}
+	ctx, events, out, err := o.openEvents(tb.Context(), out)
+	if err != nil {
+		complain(err)
+		return statusUsage
+	}
+	ctx, stop := o.bounded(ctx, out)
 	defer stop()
-	status := statusUnable
+	end := scorecard.RunEnd{Status: statusUnable}
 	outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 		var err error
-		if status, err = o.searchSetups(tb, out); err != nil {
+		if end.Status, err = o.searchSetups(tb, out, events); err != nil {
 			complain(err)
+			end.Error = scorecard.Printable(err.Error())
 		}
 	})
 	if outcome.Failed {
-		fmt.Fprintf(os.Stderr, "forkrig: %s", outcome.Log)
+		say("forkrig: " + outcome.Log)
 	}
-	if ctx.Err() != nil {
-		return max(status, statusWrong)
+	if end.Complete, end.EndedBy = ctx.Err() == nil, endedBy(ctx); !end.Complete {
+		end.Status = max(end.Status, statusWrong)
 	}
-	return status
+	end.Status = out.status(end.Status)
+	return events.end(end)
 }
 
-func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
+func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status int, err error) {
+	progress := newProgress(out, time.Now())
+	defer progress.end()
 	seed := newSeed() % (search.MaxSeed + 1)
 	setups := BuiltInSetups()
 	if o.foreign() {
 		setups = []Setup{{Name: "subject", Subject: o.judged, AtOnce: o.atOnce}}
 		if o.judged.Service.IsZero() {
+			progress.set("the service is found out", 0, 0, time.Time{})
 			profile, absent := judge.Reach(tb, o.judged, o.families...)
 			if len(absent) == len(o.families) {
 				return statusUnable, fmt.Errorf("%w: %w", judge.ErrUnreachable, absent[o.families[0]])
 			}
 			setups[0].Subject = profile.Apply(o.judged)
-			fmt.Fprintln(out, profile.Card().Service)
+			fmt.Fprintln(progress, profile.Card().Service)
 		}
 	}
+	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "search",
+		Subject: setups[0].Subject.String(), Kernel: rig.Kernel(), Seed: seed}})
 	var dir *soakDir
 	if o.soak > 0 {
-		dir = &soakDir{path: rig.FromInvoker(o.soakDir)}
+		dir = &soakDir{path: rig.FromInvoker(o.soakDir), further: o.furtherFiles(), setups: len(setups), ends: time.Now().Add(o.soak)}
 		if err := os.MkdirAll(dir.path, 0o777); err != nil {
 			return statusUsage, fmt.Errorf("-soak-dir: %w", err)
 		}
@@ -124,41 +140,22 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 		if o.part.Of > 1 {
 			dir.card.Shard = o.part
 		}
-		fmt.Fprintf(out, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
+		fmt.Fprintf(progress, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
 	status = statusRight
 	var found []search.Story
 	for _, setup := range setups {
-		traits, err := setup.Examine(tb, out, o.families...)
-		if err != nil {
+		report, right, err := o.searchSetup(tb, progress, events, setup, seed, dir)
+		for _, story := range report.Stories {
+			events.tell(scorecard.Event{Type: scorecard.StoryFails, Story: &scorecard.FailingStory{Name: setup.Name, Seed: story.Seed,
+				Story: story.String(), Observed: story.Observed, Cause: story.Cause, Repeat: o.repeatStory(story)}})
+		}
+		switch {
+		case errors.Is(err, judge.ErrUnreachable):
 			return statusUnable, err
-		}
-		s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
-			Without: o.leftOut, Short: true}
-		var tell func(search.Report) error
-		if dir == nil {
-			s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
-		} else {
-			s.Until = time.Now().Add(o.soak / time.Duration(len(setups)))
-			tell = dir.progress(out, setup, len(setups) > 1, traits, o.repeatStory)
-			last := time.Time{}
-			s.Progress = func(report search.Report) {
-				if time.Since(last) < progressEvery {
-					return
-				}
-				last = time.Now()
-				if err := tell(report); err != nil {
-					complain(err)
-				}
-			}
-		}
-		report := s.Run(tb)
-		if dir != nil {
-			if err := tell(report); err != nil {
-				return statusWrong, err
-			}
-		}
-		if !tellReport(out, setup, report, o.repeatStory) {
+		case err != nil:
+			return statusWrong, err
+		case !right:
 			status = statusWrong
 		}
 		found = append(found, report.Stories...)
@@ -171,11 +168,76 @@ func (o *Options) searchSetups(tb rig.TB, out *output) (status int, err error) {
 	}
 	if dir != nil {
 		dir.card.Complete, dir.card.EndedBy = tb.Context().Err() == nil, endedBy(tb.Context())
-		if err := dir.write(); err != nil {
+		out.annotate(dir.card)
+		if err := dir.write(true); err != nil {
 			return statusWrong, err
 		}
 	}
 	return status, nil
+}
+
+// searchSetup searches one setup, and returns what was found and whether all is right. It is kept in
+// the directory, which is nil where none was asked for.
+func (o *Options) searchSetup(tb rig.TB, progress *Progress, events *eventLog, setup Setup, seed uint64, dir *soakDir) (
+	report search.Report, right bool, err error) {
+	keep, ends := func(search.Report) error { return nil }, time.Time{}
+	if dir != nil {
+		ends = dir.ends
+	}
+	progress.set(setup.Name+": the preliminary trial goes on", 0, 0, ends)
+	traits, err := setup.Examine(tb, progress, o.families...)
+	if err != nil {
+		return report, false, err
+	}
+	s := search.Search{Subject: setup.Subject, Families: traits, Seed: seed, Shard: o.part,
+		Without: o.leftOut, Short: true}
+	if dir == nil {
+		s.Schedules, s.First, s.AtOnce = cmp.Or(o.schedules, modestSearch), true, 2
+	} else {
+		s.Until = time.Now().Add(o.soak / time.Duration(dir.setups))
+		keep = dir.progress(progress, setup, traits, o.repeatStory)
+	}
+	show := func(report search.Report) {
+		progress.set(fmt.Sprintf("%s: %s", setup.Name, played(report, s.Schedules)), report.Schedules, s.Schedules, ends)
+	}
+	progress.begin()
+	show(search.Report{})
+	last := time.Time{}
+	s.Progress = func(report search.Report) {
+		show(report)
+		events.tell(scorecard.Event{Type: scorecard.SearchGoesOn, Search: stateOf(setup, s, report)})
+		if time.Since(last) < progressEvery {
+			return
+		}
+		last = time.Now()
+		if err := keep(report); err != nil {
+			progress.out.complain(err)
+		}
+	}
+	report = s.Run(tb)
+	if err := keep(report); err != nil {
+		return report, false, err
+	}
+	return report, tellReport(progress, setup, report, o.repeatStory), nil
+}
+
+// played says how far a search has come, of so many stories, or 0.
+func played(report search.Report, of int) string {
+	text := fmt.Sprintf("%d stories", report.Schedules)
+	if of > 0 {
+		text = fmt.Sprintf("%d of %d stories", report.Schedules, of)
+	}
+	return text + fmt.Sprintf(", %d failed, %d broken", report.Failures, report.Broken)
+}
+
+// stateOf is how far a search has come, as an event.
+func stateOf(setup Setup, s search.Search, report search.Report) *scorecard.SearchState {
+	state := &scorecard.SearchState{Name: setup.Name, Stories: report.Schedules, Of: s.Schedules, Actions: report.Actions,
+		Failed: report.Failures, Broken: report.Broken}
+	if !s.Until.IsZero() {
+		state.LeftMS = max(time.Until(s.Until).Milliseconds(), 0)
+	}
+	return state
 }
 
 // storyRecordings are those of the stories that a search has found: with -record or -soak.
@@ -191,9 +253,9 @@ func (o *Options) storyRecordings() *recordings {
 // tellReport prints what a search found, and says whether all is right.
 func tellReport(out io.Writer, setup Setup, report search.Report, repeat func(search.Story) string) bool {
 	for _, story := range report.Stories {
-		fmt.Fprintf(out, "%s: after %d stories\n%v\n", setup.Name, report.Found, story)
-		fmt.Fprintf(out, "repeat the story in which it was found with:\n    %s\n", repeat(story))
-		fmt.Fprintf(out, "as a Go test:\n%s\n", story.GoTest("scenarios"))
+		text := fmt.Sprintf("%s: after %d stories\n%v\n", setup.Name, report.Found, story) +
+			fmt.Sprintf("repeat the story in which it was found with:\n    %s\n", repeat(story))
+		fmt.Fprintf(out, "%sas a Go test:\n%s\n", scorecard.Printable(text), story.GoTest("scenarios"))
 	}
 	for _, err := range report.Errors {
 		fmt.Fprintln(out, scorecard.Printable(err))
@@ -230,7 +292,7 @@ func readStory(name string) (search.Story, error) {
 // does not fail tb.
 func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 	return func(tb rig.TB, out *output) int {
-		ctx, stop := o.bounded(tb.Context())
+		ctx, stop := o.bounded(tb.Context(), out)
 		defer stop()
 		subject := story.Subject
 		if o.foreign() {
@@ -239,7 +301,7 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 				subject.Service = story.Subject.Service
 			}
 		}
-		fmt.Fprintf(out, "%s\n%v", scorecard.Printable(subject.String()), story.Schedule)
+		fmt.Fprint(out, scorecard.Printable(fmt.Sprintf("%s\n%v", subject, story.Schedule)))
 		recorded := o.recordings()
 		outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 			search.ReplayRecorded(tb, subject, story.AtOnce, story.Schedule, recorded.as(strings.TrimSuffix(filepath.Base(o.replay), ".json")))
@@ -248,7 +310,7 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 			complain(err)
 			return statusWrong
 		}
-		fmt.Fprint(out, outcome.Log)
+		fmt.Fprint(out, scorecard.Printable(outcome.Log))
 		switch {
 		case outcome.Failed:
 			fmt.Fprintln(out, "the story fails")
@@ -264,12 +326,15 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 // soakDir is where a soak leaves what it finds. All of it is there as soon as it is
 // known, in case the soak does not come to its end.
 type soakDir struct {
-	path string
-	card scorecard.Card
+	path    string
+	card    scorecard.Card
+	further []cardFile // that get the card, too
+	setups  int        // that are searched, one after the other
+	ends    time.Time  // about, of the last of them
 }
 
 // progress returns what keeps, and tells, the state of the search of a setup.
-func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families map[rig.Family]search.Traits,
+func (d *soakDir) progress(out io.Writer, setup Setup, families map[rig.Family]search.Traits,
 	repeat func(search.Story) string) func(search.Report) error {
 	checks := d.card.Checks
 	began := time.Now()
@@ -280,7 +345,7 @@ func (d *soakDir) progress(out io.Writer, setup Setup, several bool, families ma
 				continue
 			}
 			result := report.Result(family, time.Since(began), repeat)
-			if several {
+			if d.setups > 1 {
 				result.Name += "-" + setup.Name
 			}
 			d.card.Checks = append(d.card.Checks[:len(d.card.Checks):len(d.card.Checks)], result)
@@ -305,9 +370,10 @@ func (d *soakDir) keep(report search.Report) error {
 			return err
 		}
 	}
-	return d.write()
+	return d.write(false)
 }
 
-func (d *soakDir) write() error {
-	return scorecard.WriteFile(filepath.Join(d.path, scorecard.CardFile), d.card)
+func (d *soakDir) write(final bool) error {
+	err := scorecard.WriteFile(filepath.Join(d.path, scorecard.CardFile), d.card)
+	return errors.Join(err, (&keptCard{Card: d.card, files: d.further}).write(final))
 }

@@ -19,7 +19,7 @@ import (
 // short ago.
 func TestSoakKeepsItsLastState(t *testing.T) {
 	dir := &soakDir{path: t.TempDir()}
-	tell := dir.progress(io.Discard, Setup{Name: "fork"}, false, map[rig.Family]search.Traits{rig.IPv4: {}},
+	tell := dir.progress(io.Discard, Setup{Name: "fork"}, map[rig.Family]search.Traits{rig.IPv4: {}},
 		func(search.Story) string { return "" })
 	for _, report := range []search.Report{{Schedules: 1}, {Schedules: 2, Broken: 1}} {
 		require.NoError(t, tell(report))
