@@ -14,6 +14,9 @@ import (
 // least 3.
 func label(text string, limit int) string {
 	const ellipsis = "…"
+	if len(text) <= limit && isPlain(text) {
+		return text
+	}
 	whole := true
 	if len(text) > limit { // a megabyte is not read for its first line
 		text, whole = text[:limit], false
@@ -37,4 +40,14 @@ func label(text string, limit int) string {
 		end--
 	}
 	return out[:end] + ellipsis
+}
+
+// isPlain says whether the text is printable ASCII, as most are.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -49,6 +49,6 @@ func WriteFile(name string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	buffered := bufio.NewWriter(file)
+	buffered := bufio.NewWriterSize(file, 1<<16)
 	return errors.Join(write(buffered), buffered.Flush(), file.Close())
 }
