@@ -385,7 +385,9 @@ func TestActionJudges(t *testing.T) {
 				card, err := scorecard.ReadFile(r.output("card"))
 				require.NoError(t, err)
 				assert.True(t, card.Complete)
-				assert.FileExists(t, filepath.Join(filepath.Dir(r.output("card")), "card.md"))
+				for _, name := range []string{"card.md", "junit.xml", "report.html"} {
+					assert.FileExists(t, filepath.Join(filepath.Dir(r.output("card")), name))
+				}
 				if inputs["report"] == "" {
 					assert.Empty(t, r.uploads())
 				} else {
