@@ -75,6 +75,9 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 		}
 	}
 	recorded := o.recordings()
+	if err := recorded.prepare(); err != nil {
+		return card, statusUsage, err
+	}
 	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: o.parallel,
 		Journal: o.verbose, Record: recorded.record(), Reproduce: func(check judge.Check, family rig.Family) string {
 			return o.repeatCommand(seed, "judge", "-checks", check.Name, "-family", fmt.Sprint(int(family)))
@@ -116,8 +119,8 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 	if err := kept.write(true); kept.err == nil {
 		kept.err = err
 	}
-	if err := errors.Join(recorded.failed(), kept.err); err != nil {
-		return card, statusWrong, err
+	if kept.err != nil {
+		return card, statusWrong, kept.err
 	}
 	fmt.Fprintln(out)
 	style := out.style()
@@ -134,6 +137,12 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 	}
 	if o.baseline == "" || !right {
 		out.annotate(annotated)
+	}
+	if err := recorded.failed(); err != nil { // the card is whole without them
+		if o.record != "" {
+			return card, statusWrong, err
+		}
+		complain(err)
 	}
 	if !card.Complete && !began {
 		return card, statusUnable, nil

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -46,6 +47,24 @@ func (o *Options) recordings() *recordings {
 		r.from = filepath.Dir(rig.FromInvoker(o.card))
 	}
 	return r
+}
+
+// prepare refuses a directory of -record that cannot be written into, before anything is judged.
+func (r *recordings) prepare() error {
+	if !r.all {
+		return nil
+	}
+	err := os.MkdirAll(r.directory, 0o777)
+	if err == nil {
+		var probe *os.File
+		if probe, err = os.CreateTemp(r.directory, ".forkrig-*"); err == nil {
+			err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("-record: %w: give a directory that can be written into", err)
+	}
+	return nil
 }
 
 // record is nil where nothing is recorded.

@@ -154,3 +154,23 @@ func TestReportRefuses(t *testing.T) {
 	assert.Equal(t, statusUsage, status)
 	assert.Contains(t, output, "nothing to show in "+empty)
 }
+
+// TestRecordingsThatCannotBeKept: a directory that was asked for is refused before anything is
+// judged, and without one the card is told all the same.
+func TestRecordingsThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	occupied := filepath.Join(dir, "card-recordings")
+	require.NoError(t, os.WriteFile(occupied, nil, 0o666))
+	for _, command := range []string{"judge", "search"} {
+		output, status := run(t, command, "-record", occupied)
+		assert.Equal(t, statusUsage, status, output)
+		assert.Contains(t, output, "-record: ")
+		assert.Contains(t, output, "give a directory that can be written into")
+		assert.Equal(t, 1, strings.Count(output, "\n"), output)
+	}
+	output, status := run(t, append([]string{"judge", "-scorecard", filepath.Join(dir, "card.json"), "-checks", "reuse-time-wait", "-family", "4"}, wrongServer...)...)
+	assert.Equal(t, statusWrong, status, output)
+	assert.Contains(t, output, "0 pass, 1 fail, 0 broken, 0 skip")
+	assert.Contains(t, output, "forkrig: keep the recording of reuse-time-wait IPv4: ")
+}

@@ -142,6 +142,10 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		}
 		fmt.Fprintf(progress, "soak for %v, shard %v, first seed %d: %s\n", o.soak, o.part, seed, dir.path)
 	}
+	stories := o.storyRecordings()
+	if err := stories.prepare(); err != nil {
+		return statusUsage, err
+	}
 	status = statusRight
 	var found []search.Story
 	for _, setup := range setups {
@@ -160,7 +164,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 		}
 		found = append(found, report.Stories...)
 	}
-	if r := o.storyRecordings(); r.directory != "" && len(found) > 0 {
+	if r := stories; r.directory != "" && len(found) > 0 {
 		if err := r.recordStories(tb, found); err != nil {
 			return statusWrong, err
 		}
@@ -303,6 +307,10 @@ func (o *Options) playing(story search.Story) func(tb rig.TB, out *output) int {
 		}
 		fmt.Fprint(out, scorecard.Printable(fmt.Sprintf("%s\n%v", subject, story.Schedule)))
 		recorded := o.recordings()
+		if err := recorded.prepare(); err != nil {
+			complain(err)
+			return statusUsage
+		}
 		outcome := rig.Sub(ctx, tb, func(tb rig.TB) {
 			search.ReplayRecorded(tb, subject, story.AtOnce, story.Schedule, recorded.as(strings.TrimSuffix(filepath.Base(o.replay), ".json")))
 		})
