@@ -50,10 +50,12 @@ type builder struct {
 	named       map[string]int       // the latest process, by "host/name"
 	spans       map[int]int          // by the number that the journal gave it
 	connections connections
+	owners      owners
 }
 
 func newBuilder(lab *rig.Lab) *builder {
-	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, named: map[string]int{}, spans: map[int]int{}}
+	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, named: map[string]int{}, spans: map[int]int{},
+		owners: owners{sides: map[uint64]side{}, held: map[uint64]int{}}}
 	b.Schema, b.Began = Schema, lab.Journal.Began()
 	b.Hosts, b.Processes, b.Connections, b.Spans, b.Events, b.Dropped = []Host{}, []Process{}, []Connection{}, []Span{}, []Event{}, []Dropped{}
 	owners := map[netip.Addr]string{}
@@ -99,6 +101,8 @@ func (b *builder) enterAll(notes []note, frames []Frame) {
 			b.enterProcess(n.host.Name, n.at, *n.process)
 		case n.socket != nil:
 			b.enterSocket(n.host.Name, n.at, *n.socket)
+		case n.hold != nil && b.living[n.hold.pid] > 0:
+			b.owners.enterHold(b.living[n.hold.pid], *n.hold)
 		}
 		notes = notes[1:]
 	}
@@ -222,6 +226,7 @@ func (b *builder) enterProcess(host string, at time.Duration, n processNote) {
 func (b *builder) enterSocket(host string, at time.Duration, n socketNote) {
 	k := b.connections.ofSocket(host, at, n)
 	k.enterState(host, at, n)
+	b.owners.enterSocket(k, n)
 	text := fmt.Sprintf("%s %s", n.state, n.local)
 	if n.remote.Port() != 0 {
 		text += " → " + n.remote.String()
@@ -272,6 +277,7 @@ func (b *builder) finish() Recording {
 	for _, k := range b.connections.all {
 		b.Connections = append(b.Connections, k.Connection)
 	}
+	b.owners.name(&b.Recording)
 	b.Focus = b.focus()
 	return b.Recording
 }

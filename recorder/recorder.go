@@ -47,6 +47,7 @@ type note struct {
 	journal *rig.Event
 	process *processNote
 	socket  *socketNote
+	hold    *holdKey
 }
 
 // Record records a lab from now on, until [Recorder.Stop], with the hosts that it has now. Where
@@ -98,6 +99,9 @@ func (r *Recorder) enterSight(w *watched, s rig.Sight) {
 			}
 			r.notes.add(noted)
 		})
+	}
+	if s.FDs != nil {
+		w.seeDescriptors(s.Of, s.FDs, func(n holdKey) { r.notes.add(note{at: at, host: w, hold: &n}) })
 	}
 	if s.SawSockets {
 		w.seeSockets(s.Sockets, func(n socketNote) { r.notes.add(note{at: at, host: w, socket: &n}) })

@@ -15,6 +15,7 @@ type watched struct {
 	*rig.Host
 	processes map[int]rig.ProcessInfo // by number
 	looked    time.Duration           // when they were seen last
+	holds     map[holdKey]bool        // what was told of descriptors
 	sockets   map[socketKey]rig.TCPState
 }
 
@@ -33,13 +34,20 @@ type processNote struct {
 type socketNote struct {
 	socketKey
 	state string
+	inode uint64 // 0 where no process has it
+}
+
+// holdKey is a process with a socket, by its inode, among its descriptors.
+type holdKey struct {
+	pid   int
+	inode uint64
 }
 
 // gone is the state of a socket that is not there any more.
 const gone = "gone"
 
 func newWatched(host *rig.Host) *watched {
-	return &watched{Host: host, processes: map[int]rig.ProcessInfo{}, sockets: map[socketKey]rig.TCPState{}}
+	return &watched{Host: host, processes: map[int]rig.ProcessInfo{}, sockets: map[socketKey]rig.TCPState{}, holds: map[holdKey]bool{}}
 }
 
 // seeProcesses tells what is new among the processes of the host.
@@ -92,23 +100,34 @@ func stateName(s rig.ProcessState) string {
 	return "runs"
 }
 
+// seeDescriptors tells which sockets the process is seen to have for the first time.
+func (w *watched) seeDescriptors(of rig.ProcessInfo, fds rig.FDs, tell func(holdKey)) {
+	for _, fd := range fds.Of(rig.FDSocket) {
+		if key := (holdKey{of.PID, fd.Inode}); !w.holds[key] && len(w.holds) < mostNotes {
+			w.holds[key] = true
+			tell(key)
+		}
+	}
+}
+
 // seeSockets tells what is new among the sockets of the host.
 func (w *watched) seeSockets(all rig.Sockets, tell func(socketNote)) {
 	here := make(map[socketKey]rig.TCPState, len(all))
+	inodes := make(map[socketKey]uint64, len(all))
 	for _, s := range all {
 		key := socketKey{unmapped(s.Local), unmapped(s.Remote)}
 		if here[key] == 0 || s.State != rig.TimeWait { // one of the same name may follow one in TIME_WAIT
-			here[key] = s.State
+			here[key], inodes[key] = s.State, uint64(s.Inode)
 		}
 	}
 	for key, state := range here {
 		if w.sockets[key] != state {
-			tell(socketNote{key, socketState(state)})
+			tell(socketNote{key, socketState(state), inodes[key]})
 		}
 	}
 	for key := range w.sockets {
 		if _, still := here[key]; !still {
-			tell(socketNote{key, gone})
+			tell(socketNote{key, gone, 0})
 		}
 	}
 	w.sockets = here

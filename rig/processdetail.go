@@ -23,7 +23,11 @@ func (p *Process) FDs() (FDs, error) {
 // FDs reads the open descriptors of a process of the host: see [Process.FDs].
 // The error wraps os.ErrNotExist where it has ended.
 func (h *Host) FDs(of ProcessInfo) (fds FDs, err error) {
+	began := time.Now()
 	err = stillThere(of, func() error { fds, err = observe.ReadFDs(of.PID); return err })
+	if err == nil {
+		h.observed.Tell(Sight{Began: began, FDs: fds, Of: of})
+	}
 	return fds, err
 }
 

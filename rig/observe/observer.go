@@ -34,6 +34,9 @@ type Sight struct {
 	Sockets   Sockets
 	// SawProcesses and SawSockets say whether they were read.
 	SawProcesses, SawSockets bool
+	// FDs are the open descriptors of the process Of, where these were read; nil otherwise.
+	FDs FDs
+	Of  ProcessInfo
 }
 
 // Watch has f called with what each read sees of the host from now on, by the goroutine that
@@ -45,8 +48,8 @@ func (h *Host) Watch(f func(Sight)) {
 	h.watch = f
 }
 
-// tell tells who watches the host what was seen.
-func (h *Host) tell(s Sight) {
+// Tell tells who watches the host what was seen otherwise than by a read of the observer.
+func (h *Host) Tell(s Sight) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.watch != nil && !h.removed {
@@ -290,7 +293,7 @@ func (o *Observer) read(now time.Time, hosts map[uint64]*Host, batch []*request)
 		sockets, saw := s.sockets[h]
 		sight.Sockets, sight.SawSockets = sockets.sockets, saw && sockets.err == nil
 		if sight.SawProcesses || sight.SawSockets {
-			h.tell(sight)
+			h.Tell(sight)
 		}
 	}
 	return s

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recorder_test
+
+import (
+	"io"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forkrig/recorder"
+	"forkrig/rig"
+)
+
+// TestPacketsNameTheWorker: where somebody has looked at the descriptors of a worker, the packets
+// that its socket sends from then on are its own.
+func TestPacketsNameTheWorker(t *testing.T) {
+	t.Parallel()
+	lab := rig.New(t)
+	server, clients := lab.NewStar("server", "client", 1)
+	r := recorder.Record(lab)
+	defer r.Stop()
+	address := netip.AddrPortFrom(server.MustAddr(rig.IPv4), 9999)
+	p := server.MustStart(rig.Program("server", "-listen", address.String(), "-service", "echo"))
+	_, err := server.AwaitListen(t.Context(), p, 9999)
+	require.NoError(t, err)
+	conn, err := clients[0].Dial(t.Context(), address)
+	require.NoError(t, err)
+	defer conn.Close()
+	workers, err := p.AwaitDescendants(t.Context(), "a worker", func(l rig.ProcessInfos) bool { return len(l) == 1 })
+	require.NoError(t, err)
+	_, err = server.Processes()
+	require.NoError(t, err)
+	_, err = server.AwaitSockets(t.Context(), "the connection", func(s rig.Sockets) bool { return len(s.In(rig.Established)) == 1 })
+	require.NoError(t, err)
+	_, err = server.FDs(workers[0])
+	require.NoError(t, err)
+	_, err = conn.Write([]byte("hello\n"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(conn, make([]byte, 6))
+	require.NoError(t, err)
+	r.Stop()
+
+	got := r.Recording("story", recorder.Outcome{})
+	answers := 0
+	for _, e := range got.Events {
+		if e.Packet == nil || e.Packet.From != "server" || e.Packet.Bytes == 0 {
+			continue
+		}
+		answers++
+		require.Positive(t, e.Process, e.Text)
+		assert.Equal(t, workers[0].PID, got.Processes[e.Process-1].PID)
+	}
+	assert.Positive(t, answers)
+	named := 0
+	for _, f := range got.Frames {
+		if f.Process > 0 {
+			named++
+		}
+	}
+	assert.Positive(t, named)
+}
