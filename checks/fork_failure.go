@@ -64,7 +64,7 @@ func forkFails(c *judge.Case, s *judge.Instance, refusal fault.Fault) {
 	before := c.Descriptors(listeners)
 	allow := c.Apply(refusal)
 	var err error
-	f.before, err = s.Workers() // such as one that a pool has started since the last look
+	f.before, err = c.Host.Processes() // a spare worker of a pool among them, which is none until it serves
 	c.Must(err)
 	const clients = 3
 	for range clients {
@@ -167,7 +167,7 @@ type refusedFork struct {
 	s    *judge.Instance
 	task string // what it starts for each client
 
-	before rig.ProcessInfos // workers that were there when forks began to be refused
+	before rig.ProcessInfos // processes that were there when forks began to be refused
 }
 
 func (f refusedFork) remedy() string {

@@ -82,15 +82,17 @@ func boundThreads() error {
 // each host (population.CgroupEnv).
 const hostCgroups = "FORKRIG_HOST_CGROUPS"
 
-// allowCgroups lets the jobs limit processes by cgroups, where the kernel can (CONFIG_CGROUP_PIDS).
+// allowCgroups lets the jobs limit processes by cgroups, where the kernel can (CONFIG_CGROUP_PIDS,
+// CONFIG_FAIR_GROUP_SCHED).
 func allowCgroups() error {
 	const root = "/sys/fs/cgroup"
 	controllers, err := os.ReadFile(root + "/cgroup.controllers")
-	if err != nil || !slices.Contains(strings.Fields(string(controllers)), "pids") {
+	has := strings.Fields(string(controllers))
+	if err != nil || !slices.Contains(has, "pids") || !slices.Contains(has, "cpu") {
 		return nil // it has none: the rig does without
 	}
 	os.Setenv(hostCgroups, root)
-	return os.WriteFile(root+"/cgroup.subtree_control", []byte("+pids"), 0)
+	return os.WriteFile(root+"/cgroup.subtree_control", []byte("+pids +cpu"), 0)
 }
 
 // The limits of descriptors that a login session has on a usual machine.

@@ -20,10 +20,15 @@ import (
 // machine that is not ours keeps its groups as they are.
 const CgroupEnv = "FORKRIG_HOST_CGROUPS"
 
-// mostTasks is how many processes and threads a group may have (pids.max): more than a host may
-// have before it is ended. Before Linux 6.14, which limits the numbers of a PID namespace, nothing
-// else keeps one that forks without end from taking all that a guest has until the guard comes.
-const mostTasks = 3300
+// mostTasks is how many processes and threads a group may have (pids.max): more processes than a
+// host may have before it is ended. Before Linux 6.14, which limits the numbers of a PID namespace,
+// nothing else keeps one that forks without end from taking all that a guest has until the guard
+// comes. weight is the share of the processors that all of them have together (cpu.weight), where
+// one other process has 100: otherwise the guard would get one in a thousand.
+const (
+	mostTasks = 1100
+	weight    = 1000
+)
 
 // cgroup is the group of a population; nil where it has none.
 type cgroup struct {
@@ -41,7 +46,8 @@ func newCgroup() (*cgroup, error) {
 		return nil, fmt.Errorf("make a cgroup: %w", err)
 	}
 	g := &cgroup{path: path}
-	err = os.WriteFile(filepath.Join(path, "pids.max"), []byte(strconv.Itoa(mostTasks)), 0)
+	err = errors.Join(os.WriteFile(filepath.Join(path, "pids.max"), []byte(strconv.Itoa(mostTasks)), 0),
+		os.WriteFile(filepath.Join(path, "cpu.weight"), []byte(strconv.Itoa(weight)), 0))
 	if err == nil {
 		g.fd, err = os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	}
