@@ -16,6 +16,14 @@ const maxFileBytes = 256 << 20
 
 // ReadFile reads a recording that was written as JSON; it has no frames. The error names the file.
 func ReadFile(name string) (Recording, error) {
+	switch info, err := os.Stat(name); {
+	case err != nil:
+		return Recording{}, err
+	case !info.Mode().IsRegular(): // a named pipe would block
+		return Recording{}, fmt.Errorf("%s is no regular file", name)
+	case info.Size() > maxFileBytes:
+		return Recording{}, fmt.Errorf("%s has more than %d bytes: this is no recording", name, maxFileBytes)
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return Recording{}, err
@@ -43,7 +51,7 @@ func Parse(content []byte) (Recording, error) {
 		return r, errors.New("this is no recording, as -record writes one")
 	}
 	if err := json.Unmarshal(content, &r); err != nil {
-		return Recording{}, fmt.Errorf("parse a recording: %w", err)
+		return Recording{}, fmt.Errorf("the recording is damaged: %w", err)
 	}
 	if r.Schema != Schema {
 		return Recording{}, fmt.Errorf("the recording has schema %d, and this forkrig reads %d: use the forkrig that wrote it, or a newer one", r.Schema, Schema)

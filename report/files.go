@@ -4,11 +4,11 @@ package report
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"forkrig/recorder"
 )
@@ -29,26 +29,69 @@ func WriteFiles(directory, label string, recording recorder.Recording) (name str
 	}
 	base := filepath.Join(directory, otherThanName.ReplaceAllString(label, "-"))
 	page := Page{Title: label, Pictures: []Picture{{Recording: recording}}}
-	forms := map[string]func(io.Writer) error{
-		".json": recording.WriteJSON, ".html": page.WriteHTML, ".pcapng": recording.WritePcapng, ".perfetto-trace": recording.WritePerfetto,
-	}
+	forms := []func(io.Writer) error{recording.WriteJSON, page.WriteHTML, recording.WritePcapng, recording.WritePerfetto}
 	if len(recording.Hosts) > 0 {
-		first := recording.Hosts[0].Name
-		forms["."+otherThanName.ReplaceAllString(first, "-")+".pcapng"] = recording.SeenBy(first).WritePcapng
+		forms = append(forms, recording.SeenBy(recording.Hosts[0].Name).WritePcapng)
 	}
-	var errs []error
-	for suffix, write := range forms {
-		errs = append(errs, WriteFile(base+suffix, write))
+	for i, suffix := range suffixes(recording) {
+		if err := WriteFile(base+suffix, forms[i]); err != nil {
+			return "", err
+		}
 	}
-	return base + ".json", errors.Join(errs...)
+	return base + ".json", nil
 }
 
-// WriteFile makes a file, or empties one that is there, and has write fill it.
+// WriteFile makes a file, or replaces one that is there, and has write fill it. An error leaves the
+// old one.
 func WriteFile(name string, write func(io.Writer) error) error {
-	file, err := os.Create(name)
+	part := name + ".part"
+	file, err := os.Create(part)
 	if err != nil {
 		return err
 	}
 	buffered := bufio.NewWriterSize(file, 1<<16)
-	return errors.Join(write(buffered), buffered.Flush(), file.Close())
+	if err = write(buffered); err == nil {
+		err = buffered.Flush()
+	}
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(part, name)
+	}
+	if err != nil {
+		_ = os.Remove(part) // the error that is told came first
+	}
+	return err
+}
+
+// RemoveFiles removes what [WriteFiles] has written into a directory, and the directory where it
+// has nothing else.
+func RemoveFiles(directory string) {
+	entries, _ := os.ReadDir(directory) // none where there is no such directory
+	for _, entry := range entries {
+		base, isJSON := strings.CutSuffix(filepath.Join(directory, entry.Name()), ".json")
+		if !isJSON || !entry.Type().IsRegular() {
+			continue
+		}
+		recording, err := recorder.ReadFile(base + ".json")
+		if err != nil {
+			continue // it is none of ours
+		}
+		for _, suffix := range suffixes(recording) {
+			_ = os.Remove(base + suffix) // one that is not there is no error
+		}
+	}
+	if len(entries) > 0 {
+		_ = os.Remove(directory) // an error: there is something else in it
+	}
+}
+
+// suffixes are those of the names of a recording's files.
+func suffixes(r recorder.Recording) []string {
+	all := []string{".json", ".html", ".pcapng", ".perfetto-trace"}
+	if len(r.Hosts) > 0 {
+		all = append(all, "."+otherThanName.ReplaceAllString(r.Hosts[0].Name, "-")+".pcapng")
+	}
+	return all
 }

@@ -125,7 +125,7 @@ func (one consequence) heading(columns int) []string {
 	if one.Remedy != "" && (len(one.findings) == 0 || one.findings[0].Remedy == "") {
 		all = append(all, item("remedy", wrap(oneLine(one.Remedy), columns-labelColumns, 0))...)
 	}
-	return all
+	return append(all, item("picture", lines(pictureOf(one.Recording)))...)
 }
 
 // item returns the lines of a text beside its label.
@@ -217,8 +217,10 @@ func (f finding) paragraph() []string {
 }
 
 // picture is the page beside the recording, relative to the card's directory; "" where there is none.
-func (f finding) picture() string {
-	name, recorded := strings.CutSuffix(f.Recording, ".json")
+func (f finding) picture() string { return pictureOf(f.Recording) }
+
+func pictureOf(recording string) string {
+	name, recorded := strings.CutSuffix(recording, ".json")
 	if !recorded {
 		return ""
 	}

@@ -97,6 +97,24 @@ func MergeDirectories(out string, names ...string) (Shards, error) {
 	return shards, err
 }
 
+// RecordingsIn returns the card with the names of its recordings as they are seen from elsewhere,
+// where the card is in that directory.
+func (c Card) RecordingsIn(directory string) Card {
+	c.Checks, c.Causes = slices.Clone(c.Checks), slices.Clone(c.Causes)
+	in := func(name *string) {
+		if *name != "" {
+			*name = filepath.Join(directory, filepath.FromSlash(*name))
+		}
+	}
+	for i := range c.Checks {
+		in(&c.Checks[i].Recording)
+	}
+	for i := range c.Causes {
+		in(&c.Causes[i].Recording)
+	}
+	return c
+}
+
 // moveRecordings makes the names of recordings, which are relative to one directory, relative to
 // another one. The files stay where they are.
 func (c Card) moveRecordings(from, to string) {

@@ -99,7 +99,12 @@ func newHider() hider {
 		hide("the user", u.Username, "USER")
 	}
 	if name, err := os.Hostname(); err == nil {
+		short, _, _ := strings.Cut(name, ".")
 		hide("the machine's name", name, "MACHINE")
+		hide("the machine's name", short, "MACHINE")
+	}
+	if program, err := os.Executable(); err == nil && strings.Count(program, "/") > 3 {
+		hide("the program's directory", filepath.Dir(program), "PROGRAM")
 	}
 	h.hidden = slices.Compact(h.hidden)
 	h.replacer = strings.NewReplacer(pairs...)

@@ -34,8 +34,12 @@ func (o *output) show(args []string) (status int, err error) {
 	}
 	card, err := scorecard.ReadFile(args[0])
 	if err != nil {
+		if isStory(args[0]) {
+			err = fmt.Errorf("%s is a story: forkrig replay plays it, and its .md tells it", args[0])
+		}
 		return statusUsage, err
 	}
+	card = card.RecordingsIn(filepath.Dir(args[0]))
 	if len(args) == 1 {
 		o.tell(card, o.style(), args[0])
 		return statusOf(card.OK()), nil

@@ -132,7 +132,7 @@ func (p *program) command() *cli.Command {
 		Commands: []*cli.Command{
 			p.judge(), p.search(), p.replay(), p.kernels(),
 			p.plain("list", "print the checks and what they mean", "", 0, 0, printing(func() { list(p.out) })),
-			p.plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks, or a table of kernels",
+			p.plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks, a recording, or a table of kernels",
 				"CARD.json [CHECK]", 1, 2, p.out.show),
 			p.plain("diff", "say what became worse (exit status 1) and better, between cards or tables of kernels",
 				"OLD.json NEW.json", 2, 2, p.out.diff),
@@ -220,7 +220,8 @@ func (p *program) report() *cli.Command {
 			"forkrig report -o page.html old.json new.json\n" +
 			"forkrig report -bundle report.tar.gz card.json",
 		Description: "The page is one file that needs no network. Several cards stand side by side. A card names the\n" +
-			"recordings of its checks, which judge -scorecard makes of what fails, and judge -record of all.",
+			"recordings of its checks, which judge -scorecard makes of what fails, and judge -record of all. Stories\n" +
+			"with a recording, tables of kernels, Markdown with tables and directories of these are shown, too.",
 		Flags: flagsOf(&r.Options, r.flags),
 		Action: p.run(func(c *cli.Command) (int, error) {
 			if c.NArg() == 0 {

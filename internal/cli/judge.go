@@ -119,13 +119,13 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 	if err := kept.write(true); kept.err == nil {
 		kept.err = err
 	}
-	if kept.err != nil {
-		return card, statusWrong, kept.err
-	}
 	fmt.Fprintln(out)
 	style := out.style()
 	style.Full = o.verbose
-	out.tell(card, style, o.card)
+	out.tell(recorded.placed(card, o), style, o.card)
+	if kept.err != nil {
+		return card, statusUnable, kept.err
+	}
 	right, annotated := card.OK() && (!o.strict || card.Counts().Warn == 0), card
 	if o.baseline != "" {
 		difference := scorecard.Diff(baseline, card)
@@ -140,7 +140,7 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 	}
 	if err := recorded.failed(); err != nil { // the card is whole without them
 		if o.record != "" {
-			return card, statusWrong, err
+			return card, statusUnable, err
 		}
 		complain(err)
 	}

@@ -147,7 +147,7 @@ func (o *Options) checkWritten() error {
 			return fmt.Errorf("-%s is empty: give a value, or omit the flag", name)
 		}
 	}
-	files := []cardFile{{flag: "baseline", name: o.baseline}, {flag: "events", name: o.events}}
+	files := []cardFile{{flag: "baseline", name: o.baseline}, {flag: "events", name: o.events}, {flag: "record", name: o.record}}
 	for _, f := range o.cardFiles() {
 		if f.name == "-" {
 			return fmt.Errorf("-%s -: give the name of a file, or /dev/stdout", f.flag)

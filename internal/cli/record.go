@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,9 +25,10 @@ type recordings struct {
 	directory string // that of the sandbox's files; "" where nothing is kept
 	from      string // the directory of the card, to which the names are relative
 	all       bool   // those of checks that pass, too
+	replaces  bool   // the directory has those of the card that is replaced
 
 	mu  sync.Mutex
-	err error // what could not be written
+	err error // the first one
 }
 
 // recordingsIn is the directory of the recordings of stories, beside them.
@@ -38,19 +40,39 @@ func (o *Options) recordings() *recordings {
 	r := &recordings{all: o.record != ""}
 	switch {
 	case o.record != "":
-		r.directory = rig.FromInvoker(o.record)
-	case o.card != "":
-		r.directory = strings.TrimSuffix(rig.FromInvoker(o.card), filepath.Ext(o.card)) + "-recordings"
+		r.directory = absolute(o.record)
+	case o.card != "" && isFile(absolute(o.card)):
+		r.directory = strings.TrimSuffix(absolute(o.card), filepath.Ext(o.card)) + "-recordings"
+		r.replaces = true
 	}
 	r.from = r.directory
 	if o.card != "" {
-		r.from = filepath.Dir(rig.FromInvoker(o.card))
+		r.from = filepath.Dir(absolute(o.card))
 	}
 	return r
 }
 
+// absolute is the path of a file of the one who called the command. Of two such paths one leads to
+// the other.
+func absolute(name string) string {
+	name = rig.FromInvoker(name)
+	if path, err := filepath.Abs(name); err == nil {
+		return path
+	}
+	return name
+}
+
+// isFile says whether the name is that of a file, and not of a device or a pipe, or of nothing yet.
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular()
+}
+
 // prepare refuses a directory of -record that cannot be written into, before anything is judged.
 func (r *recordings) prepare() error {
+	if r.replaces {
+		report.RemoveFiles(r.directory)
+	}
 	if !r.all {
 		return nil
 	}
@@ -89,18 +111,29 @@ func (r *recordings) as(name string) judge.Record {
 			if err != nil {
 				r.mu.Lock()
 				defer r.mu.Unlock()
-				r.err = errors.Join(r.err, fmt.Errorf("keep the recording of %s: %w", label, err))
+				if r.err == nil {
+					r.err = fmt.Errorf("keep the recording of %s: %w: make room, or give another directory with -record", label, err)
+				}
 			}
 			return name
 		}
 	}
 }
 
-// failed returns what could not be written, nil where all was.
+// failed returns the first error of writing, nil where all was written.
 func (r *recordings) failed() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
+}
+
+// placed is the card with the names of its recordings as they are from where the command was called.
+func (r *recordings) placed(card scorecard.Card, o *Options) scorecard.Card {
+	directory := o.record
+	if o.card != "" {
+		directory = filepath.Dir(o.card)
+	}
+	return card.RecordingsIn(directory)
 }
 
 // wanted says whether people will want to see what happened.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"forkrig/kernels"
@@ -38,6 +39,12 @@ func (r *reporting) report(names []string, out io.Writer) (status int, err error
 	if ext := filepath.Ext(r.to); !strings.EqualFold(ext, ".html") && !strings.EqualFold(ext, ".htm") {
 		return statusUsage, fmt.Errorf("-o %s: give the name of a page, which ends in .html", r.to)
 	}
+	if _, given := r.given("o"); given && r.bundle != "" {
+		return statusUsage, errors.New("-o and -bundle exclude each other: the archive has the page")
+	}
+	if name := strings.ToLower(r.bundle); name != "" && !strings.HasSuffix(name, ".tar.gz") && !strings.HasSuffix(name, ".tgz") {
+		return statusUsage, fmt.Errorf("-bundle %s: give the name of an archive, which ends in .tar.gz", r.bundle)
+	}
 	b := &pageBuilder{seen: map[string]bool{}}
 	for _, name := range names {
 		if err := b.add(name); err != nil {
@@ -61,7 +68,7 @@ func (r *reporting) report(names []string, out io.Writer) (status int, err error
 	fmt.Fprintf(out, "%s: %s, %s, %s\n", scorecard.Printable(r.to), scorecard.Counted(len(b.page.Cards), "card", "cards"),
 		scorecard.Counted(b.pictures, "picture", "pictures"), scorecard.Counted(len(b.page.Tables), "table", "tables"))
 	for _, name := range b.missing {
-		fmt.Fprintf(out, "not there: %s\n", scorecard.Printable(name))
+		fmt.Fprintf(out, "not shown: %s\n", scorecard.Printable(name))
 	}
 	return statusRight, nil
 }
@@ -79,7 +86,7 @@ type pageBuilder struct {
 	files    []string // that are shown
 	pictures int
 	seen     map[string]bool // the files of recordings that are shown
-	missing  []string        // recordings that a card names and that are not there
+	missing  []string        // files that are not shown, with the reasons
 }
 
 // add adds a file, or what a directory has.
@@ -123,14 +130,21 @@ func (b *pageBuilder) addDirectory(directory string) error {
 		case kernels.IsTable(name):
 			return b.addTable(name)
 		default:
-			if card, err := scorecard.ReadFile(name); err == nil { // another file is none of ours
+			if _, err := readStory(name); err == nil {
+				return nil // its recording is shown
+			}
+			if card, err := scorecard.ReadFile(name); err == nil {
 				b.addCard(name, name, card)
+			} else {
+				b.missing = append(b.missing, err.Error())
 			}
 		}
 		return nil
 	})
 	for _, name := range recordings {
-		err = errors.Join(err, b.addRecording(name, ""))
+		if err := b.addRecording(name, ""); err != nil {
+			b.missing = append(b.missing, err.Error())
+		}
 	}
 	return err
 }
@@ -179,6 +193,12 @@ func (b *pageBuilder) addTable(name string) error {
 	return nil
 }
 
+// ofRun says whether a recording with that seed is of the run of the card, or of one of those that
+// the card was merged of.
+func ofRun(card scorecard.Card, seed uint64) bool {
+	return card.Seed == seed || slices.ContainsFunc(card.Runs, func(r scorecard.Run) bool { return r.Seed == seed })
+}
+
 // addMarkdown adds the tables of a text, such as that of make defects.
 func (b *pageBuilder) addMarkdown(name string) error {
 	text, err := os.ReadFile(name)
@@ -213,6 +233,9 @@ func (b *pageBuilder) addCard(label, file string, card scorecard.Card) {
 		}
 		path := filepath.Join(directory, filepath.FromSlash(name))
 		recording, err := recorder.ReadFile(path)
+		if err == nil && !ofRun(card, recording.Seed) {
+			err = fmt.Errorf("%s: it is of another run, whose seed is %d", path, recording.Seed)
+		}
 		if err != nil {
 			b.missing = append(b.missing, err.Error())
 			return

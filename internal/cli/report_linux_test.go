@@ -50,7 +50,7 @@ func TestFailsAreRecordedBesideTheCard(t *testing.T) {
 	assert.Equal(t, statusWrong, status)
 	assert.Contains(t, output, "verdict  fail: ")
 	output, _ = run(t, "show", card, "reuse-time-wait")
-	assert.Contains(t, output, "picture    card-recordings/reuse-time-wait-IPv4.html")
+	assert.Contains(t, output, "picture    "+base+".html")
 
 	page := filepath.Join(dir, "page.html")
 	output, status = run(t, "report", "-o", page, card)
@@ -69,7 +69,7 @@ func TestFailsAreRecordedBesideTheCard(t *testing.T) {
 	require.NoError(t, os.Remove(base+".json"))
 	output, status = run(t, "report", "-o", page, card)
 	assert.Equal(t, statusRight, status, output)
-	assert.Contains(t, output, "1 card, 0 pictures, 0 tables\nnot there: ")
+	assert.Contains(t, output, "1 card, 0 pictures, 0 tables\nnot shown: ")
 }
 
 // TestRecordAll records what passes, too, and a bundle has all of it without the directory's name.
@@ -173,4 +173,48 @@ func TestRecordingsThatCannotBeKept(t *testing.T) {
 	assert.Equal(t, statusWrong, status, output)
 	assert.Contains(t, output, "0 pass, 1 fail, 0 broken, 0 skip")
 	assert.Contains(t, output, "forkrig: keep the recording of reuse-time-wait IPv4: ")
+}
+
+// TestRecordingsFollowTheCard: names are right however the two are given, old recordings go with
+// the card that is replaced, and one of another run is not shown.
+func TestRecordingsFollowTheCard(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	judge := func(args ...string) {
+		cmd := forkrig(append([]string{"judge", "-checks", "reuse-time-wait", "-family", "4"}, args...)...)
+		cmd.Dir = dir
+		text, err := cmd.CombinedOutput()
+		assert.NotEmpty(t, text)
+		if cmd.ProcessState.ExitCode() != statusWrong {
+			require.NoError(t, err, "%s", text)
+		}
+		assert.Contains(t, string(text), "0 broken, 0 skip", "the card")
+	}
+	judge("-record", "pictures", "-scorecard", filepath.Join(dir, "right.json"))
+	card, err := scorecard.ReadFile(filepath.Join(dir, "right.json"))
+	require.NoError(t, err)
+	assert.Equal(t, "pictures/reuse-time-wait-IPv4.json", card.Checks[0].Recording)
+
+	// Another run into the same directory: the first card has no picture of its own any more.
+	judge(append([]string{"-record", filepath.Join(dir, "pictures"), "-scorecard", "wrong.json"}, wrongServer...)...)
+	output, status := run(t, "report", "-o", filepath.Join(dir, "page.html"), filepath.Join(dir, "right.json"))
+	assert.Equal(t, statusRight, status)
+	assert.Contains(t, output, "1 card, 0 pictures")
+	assert.Contains(t, output, "it is of another run")
+
+	judge(append([]string{"-scorecard", "mended.json"}, wrongServer...)...)
+	kept := filepath.Join(dir, "mended-recordings", "reuse-time-wait-IPv4.json")
+	assert.FileExists(t, kept)
+	other := filepath.Join(dir, "mended-recordings", "notes.txt")
+	require.NoError(t, os.WriteFile(other, nil, 0o666))
+	judge("-scorecard", "mended.json")
+	assert.NoFileExists(t, kept)
+	assert.FileExists(t, other)
+
+	output, status = run(t, "report", "-bundle", filepath.Join(dir, "mended.json"), filepath.Join(dir, "mended.json"))
+	assert.Equal(t, statusUsage, status)
+	assert.Contains(t, output, "which ends in .tar.gz")
+	output, status = run(t, "report", "-o", "x.html", "-bundle", "x.tgz", filepath.Join(dir, "mended.json"))
+	assert.Equal(t, statusUsage, status)
+	assert.Contains(t, output, "-o and -bundle exclude each other")
 }

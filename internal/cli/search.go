@@ -250,7 +250,7 @@ func (o *Options) storyRecordings() *recordings {
 	if o.record == "" && o.soak > 0 {
 		r.directory = filepath.Join(rig.FromInvoker(o.soakDir), recordingsIn)
 	}
-	r.from = r.directory
+	r.from, r.replaces = r.directory, false
 	return r
 }
 

@@ -20,6 +20,15 @@ func isRecording(name string) bool {
 	return err == nil && recorder.IsRecording(content)
 }
 
+// isStory says whether a file is a story.
+func isStory(name string) bool {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	_, err := readStory(name)
+	return err == nil
+}
+
 // showRecording prints what a recording has, one event a line.
 func (o *output) showRecording(name string) (status int, err error) {
 	r, err := recorder.ReadFile(name)
