@@ -105,6 +105,8 @@ func (b *pageBuilder) add(name string) error {
 		return b.addRecording(name, "")
 	case strings.EqualFold(filepath.Ext(name), ".md"):
 		return b.addMarkdown(name)
+	case slices.Contains([]string{".html", ".pcapng", ".perfetto-trace"}, filepath.Ext(name)):
+		return fmt.Errorf("%s is a form of a recording: give the .json beside it", name)
 	}
 	if story, err := readStory(name); err == nil {
 		return b.addStory(name, story)

@@ -142,6 +142,7 @@ func TestReportRefuses(t *testing.T) {
 		{[]string{other}, "other.json"},
 		{[]string{filepath.Join(dir, "absent.json")}, "absent.json"},
 		{[]string{"/dev/null"}, "/dev/null is no regular file"},
+		{[]string{write("x.pcapng", "x")}, "give the .json beside it"},
 	} {
 		output, status := run(t, append([]string{"report"}, v.args...)...)
 		assert.Equal(t, statusUsage, status, "%v: %s", v.args, output)
