@@ -167,7 +167,9 @@ ci-rootless: ## test what needs privileges as an ordinary user, or as user 65534
 ci-subjects: ## judge ten real servers that are quick, and compare with what is right to say of them
 	$(MAKE) subjects SUBJECTS="$(QUICK_SUBJECTS)"
 
-# Debian's kernel lacks nothing that the tests of inject need, and skips nothing.
+# Debian's kernel lacks nothing that the tests of inject need. The checks are those that ask little of an
+# emulated processor; all of them are asked every night.
+CI_CHECKS := reap,reap-burst,eintr-accept,reuse-time-wait,reuse-live-worker,second-instance,fin-on-close,reset-survived,term,accept-aborted
 ci-kernels: bin/forkrig ## put the probes, the bind table, the card and the tests of inject to two other kernels, where they can be fetched and booted
 	@if ! bin/forkrig kernels fetch $(CI_KERNELS); then \
 		echo 'ci-kernels: skip: kernels: they cannot be fetched here'; \
@@ -175,7 +177,7 @@ ci-kernels: bin/forkrig ## put the probes, the bind table, the card and the test
 	fi; \
 	CGO_ENABLED=0 $(GO) test -c -o bin/inject.test ./rig/inject && \
 	FORKRIG_REQUIRE=ipv6,users,sock-destroy,proc-syscall,seccomp-notify bin/forkrig kernels -on $(subst $(empty) ,$(comma),$(CI_KERNELS)) \
-		-jobs probes,binds,card -tests bin/inject.test -json bin/ci-kernels.json || { \
+		-jobs probes,binds,card -checks $(CI_CHECKS) -tests bin/inject.test -json bin/ci-kernels.json || { \
 		status=$$?; [ $$status = 3 ] || exit $$status; echo 'ci-kernels: skip: kernels: they do not run here'; }
 
 ci-features: ## print the features that CI requires
