@@ -416,7 +416,12 @@ func machineState() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.Write(mounts)
+	for line := range strings.Lines(string(mounts)) {
+		// What a test beside this one mounts in its directory comes and goes.
+		if !strings.Contains(line, " /dev/shm/Test") {
+			b.WriteString(line)
+		}
+	}
 	links, err := net.Interfaces()
 	if err != nil {
 		return "", err
