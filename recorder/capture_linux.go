@@ -148,9 +148,19 @@ func (c *capture) takeBlocks() {
 	}
 }
 
-// stop returns when all packets that the kernel has counted are taken, or when the kernel does not
-// hand over the last ones in time, which then count as dropped.
+// stop ends the capture when all packets that the kernel has counted are taken, or when the kernel
+// does not hand over the last ones in time, which then count as dropped.
 func (c *capture) stop() error {
+	err := c.takeRest()
+	if deadline := c.file.SetReadDeadline(time.Unix(1, 0)); deadline != nil {
+		return errors.Join(err, deadline) // read goes on, and uses the ring
+	}
+	<-c.done
+	return errors.Join(err, c.close())
+}
+
+// takeRest returns when read has taken what the kernel has counted, or after a second.
+func (c *capture) takeRest() error {
 	raw, err := c.file.SyscallConn()
 	if err != nil {
 		return err
@@ -172,19 +182,14 @@ func (c *capture) stop() error {
 		c.dropped += now.Drops
 		left := counted - c.taken.Load()
 		if left == 0 {
-			break
+			return nil
 		}
 		if time.Now().After(ended) {
 			c.dropped += left
-			break
+			return nil
 		}
 		time.Sleep(pause) // until the kernel hands over the block
 	}
-	if err := c.file.SetReadDeadline(time.Unix(1, 0)); err != nil {
-		return err
-	}
-	<-c.done
-	return c.close()
 }
 
 // close closes the socket and gives the ring back.

@@ -14,8 +14,7 @@ import (
 	"forkrig/rig"
 )
 
-// TestPacketsNameTheWorker: where somebody has looked at the descriptors of a worker, the packets
-// that its socket sends from then on are its own.
+// TestPacketsNameTheWorker: once the descriptors of a worker were read, the packets of its socket name it.
 func TestPacketsNameTheWorker(t *testing.T) {
 	t.Parallel()
 	lab := rig.New(t)

@@ -26,7 +26,8 @@ type Recording struct {
 	Connections []Connection `json:"connections"` // in order of their IDs, from 1
 	Spans       []Span       `json:"spans"`       // in order of their IDs, from 1
 	Events      []Event      `json:"events"`      // in order of time; their IDs go from 1
-	// Focus is the ID of the event where it went wrong; 0 where nothing did, or nobody knows.
+	// Focus is the ID of the event where it went wrong; 0 where nothing went wrong, or where that event is
+	// not known.
 	Focus int `json:"focus,omitempty"`
 	// Dropped says what was left out because there was too much of it.
 	Dropped []Dropped `json:"dropped"`

@@ -63,7 +63,7 @@ func TestSchemaBites(t *testing.T) {
 		"a seed as a number":    func(d object) { d["seed"] = 5 },
 		"a time that is none":   func(d object) { d["began"] = "yesterday" },
 		"a length in words":     func(d object) { d["length_ns"] = "2s" },
-		"a verdict of nobody":   func(d object) { d["outcome"].(object)["verdict"] = "perfect" },
+		"an unknown verdict":    func(d object) { d["outcome"].(object)["verdict"] = "perfect" },
 		"a host without a name": func(d object) { delete(first(d, "hosts"), "name") },
 		"a process 0":           func(d object) { first(d, "processes")["id"] = 0 },
 		"half a nanosecond":     func(d object) { first(d, "processes")["began_ns"] = 0.5 },

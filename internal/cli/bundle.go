@@ -66,7 +66,7 @@ func enter(archive *tar.Writer, name string, content []byte) error {
 	return err
 }
 
-// hider replaces the names by which somebody could be known: the home directory, the directory in
+// hider replaces the names that could identify the sender: the home directory, the directory in
 // which the command was called, the user and the machine.
 type hider struct {
 	replacer *strings.Replacer

@@ -76,7 +76,8 @@ var completed = []struct {
 	{[]string{"judge", "-v", "--", "only-here-f"}, []string{"only-here-for-completion"}},
 }
 
-// completionDir makes a directory with the script for a shell and a program that nobody else has.
+// completionDir makes a directory with the completion script of a shell, and with a program whose name
+// is unique.
 func completionDir(t *testing.T, shell string) (dir string, environment []string) {
 	t.Helper()
 	rig.NeedPrograms(t, shell)

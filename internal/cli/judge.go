@@ -94,6 +94,7 @@ func (o *Options) judgeWithin(ctx context.Context, tb rig.TB, out *output, event
 	if err := kept.write(false); err != nil {
 		return card, statusUsage, err
 	}
+	recorded.replace()
 	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "judge", Subject: kept.Subject,
 		Kernel: kept.Kernel, Machine: kept.Machine, Seed: seed, Checks: len(kept.Checks)}})
 	fmt.Fprintf(out, "%s\n\n", kept.Heading())

@@ -70,9 +70,6 @@ func isFile(name string) bool {
 
 // prepare refuses a directory of -record that cannot be written into, before anything is judged.
 func (r *recordings) prepare() error {
-	if r.replaces {
-		report.RemoveFiles(r.directory)
-	}
 	if !r.all {
 		return nil
 	}
@@ -87,6 +84,13 @@ func (r *recordings) prepare() error {
 		return fmt.Errorf("-record: %w: give a directory that can be written into", err)
 	}
 	return nil
+}
+
+// replace removes the recordings of the card that was replaced just now.
+func (r *recordings) replace() {
+	if r.replaces {
+		report.RemoveFiles(r.directory)
+	}
 }
 
 // record is nil where nothing is recorded.
