@@ -61,7 +61,11 @@ type Storm struct {
 // StormResult is what a storm did. Whether the signals interrupted anything is
 // for the subject to tell; a storm that interrupted nothing proves nothing.
 type StormResult struct {
-	Sent     int // signals that reached a living process
+	Sent int // signals that reached a living process
+	// Alone counts those of Sent before which their process had run since the one before,
+	// and had a chance to take that: others find each other pending, and those of one
+	// kind merge. On a busy machine most do.
+	Alone    int
 	Missed   int // signals whose process had just ended
 	Idle     int // moments at which no targeted process was alive
 	Overflow int // real-time signals that found the queue of their target's user full
@@ -89,6 +93,7 @@ type RunningStorm struct {
 	// recordEnd records how it ended.
 	recordEnd func(format string, args ...any)
 	sent      atomic.Int64
+	alone     atomic.Int64
 	result    StormResult // valid once done is closed
 	err       error
 }
@@ -219,6 +224,9 @@ func (r *RunningStorm) Stop() (StormResult, error) {
 // Sent returns how many signals have reached a living process so far.
 func (r *RunningStorm) Sent() int { return int(r.sent.Load()) }
 
+// SentAlone returns how many of them count as Alone in the [StormResult].
+func (r *RunningStorm) SentAlone() int { return int(r.alone.Load()) }
+
 // Done is closed when the storm has ended, by whatever cause.
 func (r *RunningStorm) Done() <-chan struct{} { return r.done }
 
@@ -246,6 +254,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*pidfd.Process, rando
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start := time.Now()
+	ran := map[int]time.Duration{} // by each process at the last signal
 	fresh := make(chan []*pidfd.Process)
 	var lookups sync.WaitGroup
 	if r.looksAgain() {
@@ -284,10 +293,15 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*pidfd.Process, rando
 			if i == 0 || r.storm.Burst == 0 {
 				handle = handles[random.IntN(len(handles))]
 			}
+			now, _ := handle.Ran() // an error means that it has ended, and the signal tells
 			err := r.send(handle, r.storm.Signals[random.IntN(len(r.storm.Signals))], random)
 			switch {
 			case err == nil:
 				r.result.Sent++
+				if ran[handle.PID] != now {
+					ran[handle.PID] = now
+					r.result.Alone++
+				}
 			case errors.Is(err, os.ErrProcessDone):
 				r.result.Missed++
 				if !r.getsNewTargets() && allDead(handles) {
@@ -301,6 +315,7 @@ func (r *RunningStorm) blow(ctx context.Context, handles []*pidfd.Process, rando
 			}
 		}
 		r.sent.Store(int64(r.result.Sent))
+		r.alone.Store(int64(r.result.Alone))
 		if r.storm.Count > 0 && r.result.Sent >= r.storm.Count {
 			return
 		}

@@ -268,6 +268,25 @@ func TestStormFillsTheQueue(t *testing.T) {
 	}))
 }
 
+// TestStormAtOneWhoDoesNotRun: signals that find each other pending are not alone.
+func TestStormAtOneWhoDoesNotRun(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	target := startReady(t, lab.NewHost("h"), Program("ignoring"))
+	storm := func() StormResult {
+		running, err := lab.StartStorm(Storm{Signals: []syscall.Signal{syscall.SIGUSR1}, Targets: []Target{target.Itself()}, Count: 1000})
+		require.NoError(t, err)
+		result, err := running.Wait(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, result.Alone, running.SentAlone())
+		return result
+	}
+	require.NoError(t, target.Freeze(t.Context()))
+	frozen := storm()
+	assert.Equal(t, 1000, frozen.Sent)
+	assert.Equal(t, 1, frozen.Alone)
+}
+
 // TestStormInBursts: each burst comes at once, and then there is a pause.
 func TestStormInBursts(t *testing.T) {
 	t.Parallel()

@@ -68,6 +68,15 @@ func (s *Storm) Sent() int {
 	return s.running.Sent()
 }
 
+// SentAlone returns how many of them did not find the one before still pending, as far as
+// can be seen from outside; see [rig.StormResult].
+func (s *Storm) SentAlone() int {
+	if s.running == nil {
+		return 0
+	}
+	return s.running.SentAlone()
+}
+
 // Result ends the storm, as healing does, and says what it did.
 func (s *Storm) Result() (result rig.StormResult, err error) {
 	if s.running != nil {

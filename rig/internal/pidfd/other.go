@@ -7,6 +7,7 @@ package pidfd
 import (
 	"errors"
 	"syscall"
+	"time"
 )
 
 // Process is a stand-in on systems that are not Linux.
@@ -19,5 +20,6 @@ func Open(int) (*Process, error)                        { return nil, errors.Err
 func (*Process) Signal(syscall.Signal) error            { return errors.ErrUnsupported }
 func (*Process) SignalThread(syscall.Signal, int) error { return errors.ErrUnsupported }
 func (*Process) Queue(syscall.Signal, int, int32) error { return errors.ErrUnsupported }
+func (*Process) Ran() (time.Duration, error)            { return 0, errors.ErrUnsupported }
 func (*Process) Dead() (bool, error)                    { return false, errors.ErrUnsupported }
 func (*Process) Close()                                 {}
