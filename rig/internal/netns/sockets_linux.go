@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -22,20 +24,45 @@ func (ns *Namespace) Sockets() (observe.Sockets, error) { return observe.ReadSoc
 // returns the other sockets. A connection whose peer is out of reach would
 // otherwise hold the namespace for minutes after the last process is gone.
 // Kernels without CONFIG_INET_DIAG_DESTROY keep them, and end them by their own
-// timers.
+// timers. So must those that were closed before Linux 6.11, within seconds mostly: destroying
+// one takes its timer away, and it stays for ever (mended by commit bac76cf89816).
 func (ns *Namespace) DestroyOrphans() (owned observe.Sockets, err error) {
+	impatient := false
 	_, err = ns.Destroy(func(socket observe.Socket) bool {
+		switch socket.State {
+		case observe.TimeWait:
+			return false // it does not hold the namespace
+		case observe.FinWait1, observe.FinWait2, observe.Closing, observe.LastAck:
+			if socket.Inode == 0 && destroyedStay() {
+				impatient = true
+				return false
+			}
+		}
 		if socket.Inode != 0 {
 			owned = append(owned, socket)
-			return false
 		}
-		return socket.State != observe.TimeWait // which does not hold the namespace
+		return socket.Inode == 0
 	})
+	if impatient {
+		err = errors.Join(err, ns.Do(func() error { return os.WriteFile(tcpSysctls+"tcp_orphan_retries", []byte("1"), 0) }))
+	}
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		err = nil
 	}
 	return owned, err
 }
+
+// destroyedStay says whether the kernel keeps a closed connection that is destroyed. Only the
+// release tells before one is: a distribution may have mended it, and there waiting does no harm.
+var destroyedStay = sync.OnceValue(func() bool {
+	var name unix.Utsname
+	var major, minor int
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
+	return n == 2 && (major < 6 || major == 6 && minor < 11)
+})
 
 // Destroy destroys the sockets that match says yes to, and returns how many. A socket that
 // ended meanwhile is no error. The error wraps [errors.ErrUnsupported] on a kernel without

@@ -114,7 +114,7 @@ func start() (int, error) {
 	deathRead.Close()
 	failureWrite.Close()
 	if err != nil {
-		return 0, explainNamespaceError(err, inUserNamespace)
+		return 0, explainStartError(err, inUserNamespace)
 	}
 	failure := make(chan string, 1)
 	go func() {
@@ -150,7 +150,7 @@ func closeInheritedOnExec() error {
 	// Before Linux 5.11: one by one.
 	fds, err := observe.ReadFDs(os.Getpid())
 	if err != nil {
-		return err
+		return explainStartError(err, false)
 	}
 	for _, fd := range fds {
 		if fd.Number >= first {
@@ -177,8 +177,8 @@ func hasCapability(number int) bool {
 	return data[number/32].Effective&(1<<(number%32)) != 0
 }
 
-// explainNamespaceError turns the error of clone(2) into what a person can do.
-func explainNamespaceError(err error, inUserNamespace bool) error {
+// explainStartError turns the error of clone(2), or of what precedes it, into what a person can do.
+func explainStartError(err error, inUserNamespace bool) error {
 	remedy := ""
 	switch forbidden := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES); {
 	case errors.Is(err, unix.ENOSPC):
