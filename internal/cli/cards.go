@@ -39,7 +39,7 @@ func (o *output) show(args []string) (status int, err error) {
 		}
 		return statusUsage, err
 	}
-	card = card.RecordingsIn(filepath.Dir(args[0]))
+	card = card.RecordingsIn(directoryOf(args[0]))
 	if len(args) == 1 {
 		o.tell(card, o.style(), args[0])
 		return statusOf(card.OK()), nil

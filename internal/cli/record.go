@@ -45,11 +45,29 @@ func (o *Options) recordings() *recordings {
 		r.directory = strings.TrimSuffix(absolute(o.card), filepath.Ext(o.card)) + "-recordings"
 		r.replaces = true
 	}
+	if r.directory == "" {
+		return r
+	}
+	r.directory = resolved(r.directory)
 	r.from = r.directory
 	if o.card != "" {
-		r.from = filepath.Dir(absolute(o.card))
+		r.from = resolved(filepath.Dir(absolute(o.card)))
 	}
 	return r
+}
+
+// resolved is the path without symbolic links, of what exists of it: the way from one directory to
+// another is that of the directories and not of their names.
+func resolved(path string) string {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path || path == "" {
+		return path
+	}
+	return filepath.Join(resolved(parent), filepath.Base(path))
 }
 
 // absolute is the path of a file of the one who called the command. Of two such paths one leads to
@@ -66,6 +84,16 @@ func absolute(name string) string {
 func isFile(name string) bool {
 	info, err := os.Stat(name)
 	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular()
+}
+
+// directoryOf is the directory in which a file really is, as it was named where no symbolic link is
+// on the way.
+func directoryOf(file string) string {
+	named := filepath.Dir(file)
+	if real := filepath.Dir(resolved(absolute(file))); real != filepath.Dir(absolute(file)) {
+		return real
+	}
+	return named
 }
 
 // prepare refuses a directory of -record that cannot be written into, before anything is judged.
@@ -135,7 +163,7 @@ func (r *recordings) failed() error {
 func (r *recordings) placed(card scorecard.Card, o *Options) scorecard.Card {
 	directory := o.record
 	if o.card != "" {
-		directory = filepath.Dir(o.card)
+		directory = directoryOf(o.card)
 	}
 	return card.RecordingsIn(directory)
 }

@@ -227,7 +227,7 @@ func (b *pageBuilder) use(name string) {
 // addCard adds the card of a file with the recordings that it names.
 func (b *pageBuilder) addCard(label, file string, card scorecard.Card) {
 	b.use(file)
-	directory := filepath.Dir(file)
+	directory := directoryOf(file)
 	shown := report.Card{Label: label, Card: card}
 	add := func(check, family, name string) {
 		if name == "" {

@@ -176,6 +176,28 @@ func TestRecordingsThatCannotBeKept(t *testing.T) {
 	assert.Contains(t, output, "forkrig: keep the recording of reuse-time-wait IPv4: ")
 }
 
+// TestRecordingsBehindSymbolicLinks: the way from a card to its recordings is that of the
+// directories, whatever the names by which they were reached.
+func TestRecordingsBehindSymbolicLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cards := filepath.Join(dir, "far", "away")
+	require.NoError(t, os.MkdirAll(cards, 0o777))
+	link := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink(cards, link))
+	card := filepath.Join(link, "card.json")
+	output, status := run(t, "judge", "-checks", "reap", "-family", "4", "-scorecard", card, "-record", filepath.Join(dir, "pictures"))
+	require.Equal(t, statusRight, status, output)
+	toCard := filepath.Join(dir, "card")
+	require.NoError(t, os.Symlink(card, toCard))
+	for _, name := range []string{filepath.Join(cards, "card.json"), card, toCard} {
+		output, _ = run(t, "report", "-o", filepath.Join(dir, "page.html"), name)
+		assert.Contains(t, output, "1 card, 1 picture, 0 tables\n", name)
+		output, _ = run(t, "show", name, "reap")
+		assert.Contains(t, output, "picture    "+filepath.Join(dir, "pictures", "reap-IPv4.html"), name)
+	}
+}
+
 // TestRecordingsFollowTheCard: names are right however the two are given, old recordings go with
 // the card that is replaced, and one of another run is not shown.
 func TestRecordingsFollowTheCard(t *testing.T) {
