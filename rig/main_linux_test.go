@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 		"stubborn":    stubborn,
 		"littering":   littering,
 		"orphaning":   orphaning,
+		"replacing":   replacing,
 		"lazy":        lazy,
 		"listening":   listening,
 		"chatty":      chatty,
@@ -105,6 +106,20 @@ func orphaning([]string) int {
 	}
 	line, _ := bufio.NewReader(stdout).ReadString('\n')
 	fmt.Print(line)
+	return stay()
+}
+
+// replacing has eight children, and starts another one for each that ends, as the first process of
+// a server with workers does.
+func replacing([]string) int {
+	for range 8 {
+		go func() {
+			for {
+				_ = exec.Command("sleep", "1000").Run()
+			}
+		}()
+	}
+	fmt.Println("ready")
 	return stay()
 }
 

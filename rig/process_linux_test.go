@@ -212,6 +212,27 @@ func TestKillTogether(t *testing.T) {
 	}
 }
 
+// TestKillTogetherLeavesNobodyTimeToReplace: a parent that starts another child for each that is
+// killed is dead before.
+func TestKillTogetherLeavesNobodyTimeToReplace(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	for i := range 10 {
+		host := lab.NewHost(fmt.Sprint("h", i))
+		p := startReady(t, host, Program("replacing"))
+		_, err := p.AwaitDescendants(t.Context(), "eight children", func(l ProcessInfos) bool {
+			return len(l.Where(func(i ProcessInfo) bool { return i.Name == "sleep" })) == 8
+		})
+		require.NoError(t, err)
+		killed, _, err := lab.KillTogether(t.Context(), p.Family())
+		require.NoError(t, err)
+		assert.Equal(t, 9, killed)
+		left, err := host.Processes()
+		require.NoError(t, err)
+		assert.Empty(t, left.Alive())
+	}
+}
+
 func TestStartErrors(t *testing.T) {
 	t.Parallel()
 	host := New(t).NewHost("h")

@@ -182,10 +182,11 @@ func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err e
 }
 
 // KillTogether sends SIGKILL to every targeted process, one right after the
-// other from one thread, children before their parents, and waits until all are
-// dead. It returns how many were killed and the time from the first signal to
-// the last. Descendants that lose their parent in this are reaped by the
-// sandbox's init.
+// other from one thread, parents before their children, and waits until all are
+// dead: a parent has no time to start another child for one that was killed. It returns
+// how many were killed, with those that died of their parent's death (PR_SET_PDEATHSIG),
+// and the time from the first signal to the last. Descendants that lose their parent in
+// this are reaped by the sandbox's init.
 func (l *Lab) KillTogether(ctx context.Context, targets ...Target) (killed int, span time.Duration, err error) {
 	if err := l.checkTargets("kill processes", targets); err != nil {
 		return 0, 0, err
@@ -200,16 +201,12 @@ func (l *Lab) kill(ctx context.Context, who string, targets ...Target) (killed i
 		return 0, 0, fmt.Errorf("kill processes: %w", err)
 	}
 	defer pidfd.CloseAll(handles)
-	// Children come after their parents in the list. A parent that died first
-	// might take its children with it (PR_SET_PDEATHSIG).
-	slices.Reverse(handles)
 	start := time.Now()
-	for _, handle := range handles {
-		if err := handle.Signal(syscall.SIGKILL); err == nil {
-			killed++
-		} else if !errors.Is(err, os.ErrProcessDone) {
+	for _, handle := range handles { // children come after their parents in the list
+		if err := handle.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return killed, 0, fmt.Errorf("kill process %d: %w", handle.PID, needsKill(err))
 		}
+		killed++
 	}
 	span = time.Since(start)
 	l.Journal.RecordAs(EventSignal, who, "killed %d processes within %v", killed, span)

@@ -62,8 +62,15 @@ func readStat(path string, buffer []byte) (ProcessInfo, error) {
 	if err != nil {
 		return ProcessInfo{}, err
 	}
-	return parseStat(buffer[:n])
+	info, err := parseStat(buffer[:n])
+	if err == nil && info.State == released {
+		return ProcessInfo{}, unix.ESRCH
+	}
+	return info, err
 }
+
+// released is the state of a process that was waited for while it was read (EXIT_DEAD).
+const released ProcessState = 'X'
 
 // retried makes a call again where a signal interrupted it.
 func retried(call func() (int, error)) (n int, err error) {

@@ -8,7 +8,7 @@ import "fmt"
 // has. Threads that have ended do not count.
 func ThreadsIn(pid int, state ProcessState) (in, all int, err error) {
 	err = eachThread(procRoot, pid, func(thread ProcessInfo) bool {
-		if thread.State != Zombie && thread.State != 'X' {
+		if thread.State != Zombie {
 			all++
 			if thread.State == state {
 				in++
