@@ -42,9 +42,10 @@ type captured struct {
 }
 
 const (
-	// blockBytes and blocks are the ring of one host: room for about 1,000 packets.
-	blockBytes = 1 << 16
-	blocks     = 4
+	// blockBytes and blocks are the ring of one host: room for about 1,000 packets, and for what
+	// comes in 16 times retireMilliseconds while the machine is busy and nobody reads.
+	blockBytes = 1 << 14
+	blocks     = 16
 	// retireMilliseconds is how long the kernel keeps a block that is not full.
 	retireMilliseconds = 20
 	// snapBytes is how much is kept of a packet: all headers, and the first bytes of its payload.

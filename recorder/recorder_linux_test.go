@@ -116,7 +116,6 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 // checkExports writes a recording in all forms and reads it back.
 func checkExports(t *testing.T, r recorder.Recording) {
 	t.Helper()
-	assert.NoError(t, validator(t).Validate(encoded(t, r)))
 	captured := packets(t, capture(t, r))
 	assert.Len(t, captured, len(r.Frames))
 	for _, p := range captured {
@@ -130,6 +129,7 @@ func checkExports(t *testing.T, r recorder.Recording) {
 		}
 	}
 	assert.Equal(t, arrived, seen.flows, "packets that came")
+	assert.NoError(t, validator(t).Validate(encoded(t, r))) // the last, because it may skip
 }
 
 // TestRecordingOfNothing: lists of nothing are no null.
@@ -142,12 +142,12 @@ func TestRecordingOfNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, string(data), "null")
 	assert.Contains(t, string(data), `"hosts":[]`)
-	checkExports(t, got)
 
 	lab.NewHost("alone")
 	data, err = json.Marshal(r.Recording("a host", recorder.Outcome{}))
 	require.NoError(t, err)
 	assert.Contains(t, string(data), `{"name":"alone","interfaces":[]}`)
+	checkExports(t, got)
 }
 
 // TestRecordingTellsSidesApart: on the loopback, both sides are of one host.

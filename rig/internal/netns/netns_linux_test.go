@@ -84,12 +84,17 @@ func newPair(t *testing.T) (a, b *End) {
 // awaitReady waits until the end can send and receive.
 func awaitReady(t *testing.T, e *End) State {
 	t.Helper()
+	return awaitState(t, e, func(s State) bool { return s.Carrier && s.Addressed })
+}
+
+func awaitState(t *testing.T, e *End, reached func(State) bool) State {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		state, err := e.State()
 		require.NoError(t, err)
-		if state.Carrier && state.Addressed {
+		if reached(state) {
 			return state
 		}
 		require.NoError(t, ctx.Err(), state)
@@ -125,10 +130,7 @@ func TestJoin(t *testing.T) {
 		state, err := a.State()
 		require.NoError(t, err)
 		assert.Equal(t, State{HardwareAddr: state.HardwareAddr}, state)
-		state, err = b.State()
-		require.NoError(t, err)
-		assert.True(t, state.Up)
-		assert.False(t, state.Carrier)
+		assert.True(t, awaitState(t, b, func(s State) bool { return !s.Carrier }).Up)
 		require.NoError(t, b.Down())
 		require.NoError(t, b.Up())
 		require.NoError(t, a.Up())
