@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"proofs":              {},
 	"search":              {"dialogue", "judge", "scorecard", "rig"},
 	"checks":              {"dialogue", "judge", "scorecard", "rig"},
-	"judge":               {"dialogue", "scorecard", "rig"},
+	"judge":               {"dialogue", "kernels/probes", "scorecard", "rig"},
 	"scorecard":           {},
 	"recorder":            {"rig"},
 	"report":              {"recorder", "rig", "scorecard"},

@@ -181,7 +181,7 @@ func (c *Case) applies() {
 		c.needsWorker(c.Subject.serves)
 	}
 	if c.Check.Binds {
-		if err := kernelBinds(c.tb); err != nil {
+		if err := kernelBinds(c.Context()); err != nil {
 			c.Broken("%v", err)
 		}
 	}

@@ -14,14 +14,12 @@ var bindProbes = []Probe{{
 	ID:     "K1",
 	Name:   "bind to 127.0.0.1 while a connection of the port is in TIME_WAIT, without SO_REUSEADDR",
 	Source: "commit 936a192f9740 (Linux 6.2, 6.1.5) mends 28044fc1d495 (6.1); selftest bind_timewait",
-	ask: func(n *namespace) string {
-		const address = "127.0.0.1:5000"
-		listener := n.listener(address, 1)
-		client, server := n.pair(listener, address)
-		listener.close()
-		n.timeWait(server, client)
-		return errorName(n.tcp(address).bind(address))
-	},
+	ask:    func(n *namespace) string { return bindBesideTimeWait(n) },
+}, {
+	ID:     "K1b",
+	Name:   "bind to 127.0.0.1 while a connection of the port is in TIME_WAIT, all with SO_REUSEADDR",
+	Source: "SO_REUSEADDR in socket(7), which commit 936a192f9740 (Linux 6.2, 6.1.5) must keep",
+	ask:    func(n *namespace) string { return bindBesideTimeWait(n, reuseAddr) },
 }, {
 	ID:     "K2",
 	Name:   "bind to :: for both families beside a listener on 0.0.0.0",
@@ -90,6 +88,17 @@ var bindProbes = []Probe{{
 		return answer
 	},
 }}
+
+// bindBesideTimeWait leaves a connection of a listener with these options in TIME_WAIT, and binds a
+// socket with the same options to its address.
+func bindBesideTimeWait(n *namespace, options ...option) string {
+	const address = "127.0.0.1:5000"
+	listener := n.listener(address, 1, options...)
+	client, server := n.pair(listener, address)
+	listener.close()
+	n.timeWait(server, client)
+	return errorName(n.tcp(address, options...).bind(address))
+}
 
 // thirdBind binds two sockets to the wildcards of the two families, and a third to an address
 // that the first one covers.

@@ -29,6 +29,7 @@ var since = map[string]struct {
 	answer       string
 }{
 	"K1":  {6, 2, "EADDRINUSE"},
+	"K1b": {4, 4, "OK"},
 	"K2":  {6, 3, "EADDRINUSE"},
 	"K3":  {6, 6, "EADDRINUSE"},
 	"K3b": {6, 6, "EADDRINUSE"},
