@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"time"
 
 	"forkrig/dialogue"
 	"forkrig/scorecard"
@@ -227,9 +225,6 @@ func (c *Case) greeting() ([]byte, error) {
 	return greeting[:n], err
 }
 
-// maxGreeting is how much of a greeting is looked at.
-const maxGreeting = 16 << 10
-
 // probe says a service as a whole on a connection of its own: the hello, two rounds where it
 // repeats, and the bye. It returns the side that closed first where the dialogue does not say
 // it, and what came. Without an error the service has matched.
@@ -258,51 +253,4 @@ func (c *Case) probe(service dialogue.Service) (closes Side, came []byte, err er
 	}
 	k.finish(err)
 	return closes, heard.came, err
-}
-
-// finish ends a connection with a FIN and reads to its end. Where a conversation ended with
-// this error, because the subject says nothing more, it reads until the subject is at rest.
-func (k *Conn) finish(after error) {
-	if Hopeless(after) {
-		k.leave()
-		return
-	}
-	_, _ = k.conversation.Finish(k.Case.Context()) // of a connection that no check needs any more
-	k.Close()
-}
-
-// leave ends a connection on which nothing is owed: with a FIN, and with all read that comes
-// until the subject closes it or is at rest.
-func (k *Conn) leave() { k.Case.leaveTogether(k) }
-
-// leaveTogether is [Conn.leave] for several connections.
-func (c *Case) leaveTogether(leaving ...*Conn) {
-	for _, k := range leaving {
-		_ = k.CloseWrite() // the subject may have reset it
-	}
-	w, from := c.wait(), c.stall.now()
-	ticker := time.NewTicker(crowdPause)
-	defer ticker.Stop()
-	open := slices.Clone(leaving)
-	for {
-		still, err := c.stall.stillFor(from) // before they are read
-		open = slices.DeleteFunc(open, (*Conn).hasEnded)
-		if len(open) == 0 || err != nil || still >= restTime || w.over() != nil {
-			break
-		}
-		<-ticker.C
-	}
-	for _, k := range leaving {
-		k.Close()
-	}
-}
-
-// hasEnded reads what has come, and says whether that is all.
-func (k *Conn) hasEnded() bool {
-	buffer := make([]byte, 4<<10)
-	for {
-		if n, err := k.ReadNow(buffer); n == 0 || err != nil {
-			return err != nil
-		}
-	}
 }

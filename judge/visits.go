@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +13,39 @@ import (
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
+
+// Visit is a whole conversation of a new client.
+func (c *Case) Visit(n int) error {
+	k, err := c.VisitOrStay(n)
+	if k != nil {
+		k.Close()
+	}
+	return err
+}
+
+// VisitOrStay is [Case.Visit] where a client that is not served does not leave: it is returned.
+// What is owed to one that has left would meet a reset.
+func (c *Case) VisitOrStay(n int) (*Conn, error) {
+	k, err := c.Dial(n)
+	if err == nil {
+		err = k.Finish()
+	}
+	c.served(err)
+	if err != nil {
+		return k, err
+	}
+	c.left()
+	return nil, nil
+}
+
+func (c *Case) visit(n int) error {
+	k, err := c.Dial(n)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	return k.Finish()
+}
 
 // Visits lets n clients visit the subject, so many at a time or as many as it serves, and returns
 // the errors of those that were not served. A subject that keeps each client waiting, as one
@@ -171,75 +203,4 @@ func Summary(errs []error) error {
 		return nil
 	}
 	return fmt.Errorf("%d of %d clients not served; the first: %w", failed, len(errs), first)
-}
-
-// Workers are the processes that came with connections and are alive. One that took the
-// place of a pre-forked process is none: where several processes accepted from the
-// beginning, such a process has the listening socket, and no connection.
-func (s *Instance) Workers() (workers rig.ProcessInfos, err error) {
-	processes, err := s.Case.Host.Processes()
-	if err != nil {
-		return nil, err
-	}
-	here, err := s.Case.PortSockets()
-	for _, info := range processes.Alive() {
-		if !s.IsOwn(info) && !(s.preForked && s.accepts(info, here)) {
-			workers = append(workers, info)
-		}
-	}
-	return workers, err
-}
-
-// accepts says whether the process has a listening socket of the port, and no connection.
-func (s *Instance) accepts(info rig.ProcessInfo, here rig.Sockets) bool {
-	fds, err := s.Case.Host.FDs(info)
-	if err != nil {
-		return false
-	}
-	has := func(k rig.Socket) bool { return k.Inode != 0 && fds.Socket(k.Inode) }
-	return slices.ContainsFunc(here.In(rig.Listening), has) &&
-		!slices.ContainsFunc(here, func(k rig.Socket) bool { return k.State != rig.Listening && has(k) })
-}
-
-// AwaitWorkers waits until at most n workers are alive, and returns those that are.
-func (s *Instance) AwaitWorkers(n int) (alive rig.ProcessInfos, err error) {
-	_, err = s.Case.Until("the end of the workers", func() (bool, string, error) {
-		var err error
-		alive, err = s.Workers()
-		return len(alive) <= n, alive.String(), err
-	})
-	return alive, err
-}
-
-// AwaitWorkersEnd waits until no worker is alive, and fails the check where one stays.
-func (s *Instance) AwaitWorkersEnd(after string) {
-	if left, err := s.AwaitWorkers(0); err != nil {
-		s.Case.Fail("read until read returns 0 or an error, and exit then: workers outlive their clients",
-			"%s after %s: %v", scorecard.Counted(len(left), "worker lives on", "workers live on"), after, FirstLine(err))
-	}
-}
-
-// Family returns the processes that came with the same connections as these workers: they,
-// their parents up to the listener, and the descendants of all of them. Some servers have
-// two processes for a connection, one with privileges and one without.
-func (s *Instance) Family(workers rig.ProcessInfos) (family rig.ProcessInfos, err error) {
-	all, err := s.Case.Host.Processes()
-	if err != nil {
-		return nil, err
-	}
-	byNumber := map[int]rig.ProcessInfo{}
-	for _, info := range all.Alive() {
-		byNumber[info.PID] = info
-	}
-	for _, info := range workers {
-		for parent, ok := byNumber[info.ParentPID]; ok && !s.IsOwn(parent); parent, ok = byNumber[info.ParentPID] {
-			info = parent
-		}
-		for _, member := range append(rig.ProcessInfos{info}, all.Descendants(info.PID).Alive()...) {
-			if !slices.ContainsFunc(family, member.Same) {
-				family = append(family, member)
-			}
-		}
-	}
-	return family, nil
 }
