@@ -354,7 +354,7 @@ func (c *Case) evidence() []string {
 			if all := stream.output.Lines(); len(all) > len(last) {
 				// A crashed program prints the reason before its long dump.
 				for _, line := range all[:len(all)-len(last)] {
-					if strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "runtime: ") {
+					if fatal.MatchString(line) {
 						add("%s of pid %d: %s", stream.name, s.Process.PID, line)
 					}
 				}

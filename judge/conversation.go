@@ -174,33 +174,31 @@ func (k *Conn) Leave() {
 	k.Close()
 }
 
-// discard reads what has come and does not belong to the dialogue, without waiting for more.
-func (k *Conn) discard() {
+// discard reads what has come and does not belong to the dialogue, without waiting for more, and
+// says whether the stream has ended.
+func (k *Conn) discard() (ended bool) {
 	buffer := make([]byte, 4<<10)
 	for {
 		if n, err := k.ReadNow(buffer); n == 0 || err != nil {
-			return
+			return err != nil
 		}
 	}
 }
 
-// finish ends a connection with a FIN and reads to its end. Where a conversation ended with
+// leaveAfter ends a connection with a FIN and reads to its end. Where a conversation ended with
 // this error, because the subject says nothing more, it reads until the subject is at rest.
-func (k *Conn) finish(after error) {
-	if Hopeless(after) {
-		k.leave()
+func (k *Conn) leaveAfter(err error) {
+	if Hopeless(err) {
+		k.Case.leaveInOrder(k)
 		return
 	}
 	_, _ = k.conversation.Finish(k.Case.Context()) // of a connection that no check needs any more
 	k.Close()
 }
 
-// leave ends a connection on which nothing is owed: with a FIN, and with all read that comes
-// until the subject closes it or is at rest.
-func (k *Conn) leave() { k.Case.leaveTogether(k) }
-
-// leaveTogether is [Conn.leave] for several connections.
-func (c *Case) leaveTogether(leaving ...*Conn) {
+// leaveInOrder ends connections on which nothing is owed: with a FIN, and with all read that comes
+// until the subject closes them or is at rest.
+func (c *Case) leaveInOrder(leaving ...*Conn) {
 	for _, k := range leaving {
 		_ = k.CloseWrite() // the subject may have reset it
 	}
@@ -210,7 +208,7 @@ func (c *Case) leaveTogether(leaving ...*Conn) {
 	open := slices.Clone(leaving)
 	for {
 		still, err := c.stall.stillFor(from) // before they are read
-		open = slices.DeleteFunc(open, (*Conn).hasEnded)
+		open = slices.DeleteFunc(open, (*Conn).discard)
 		if len(open) == 0 || err != nil || still >= restTime || w.over() != nil {
 			break
 		}
@@ -218,16 +216,6 @@ func (c *Case) leaveTogether(leaving ...*Conn) {
 	}
 	for _, k := range leaving {
 		k.Close()
-	}
-}
-
-// hasEnded reads what has come, and says whether that is all.
-func (k *Conn) hasEnded() bool {
-	buffer := make([]byte, 4<<10)
-	for {
-		if n, err := k.ReadNow(buffer); n == 0 || err != nil {
-			return err != nil
-		}
 	}
 }
 

@@ -134,7 +134,7 @@ func (c *Case) speaks() (Profile, error) {
 		k.discard()
 		return p, nil
 	}
-	k.finish(err)
+	k.leaveAfter(err)
 	if seen, closes, _ := c.find(); seen.Name != "" && seen.Name != "none" && seen.Name != given.Name {
 		return Profile{Given: given, Seen: seen, Closes: closes}, &WrongServiceError{Given: given, Seen: seen, Err: err}
 	}
@@ -221,7 +221,7 @@ func (c *Case) greeting() ([]byte, error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	k.leave()
+	c.leaveInOrder(k)
 	return greeting[:n], err
 }
 
@@ -251,6 +251,6 @@ func (c *Case) probe(service dialogue.Service) (closes Side, came []byte, err er
 			err = k.conversation.Bye(c.Context())
 		}
 	}
-	k.finish(err)
+	k.leaveAfter(err)
 	return closes, heard.came, err
 }

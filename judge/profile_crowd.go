@@ -41,7 +41,7 @@ func (c *Case) crowd(p *Profile) {
 		}
 	}
 	c.describeCrowd(s, p, held[:served])
-	c.leaveTogether(held...)
+	c.leaveInOrder(held...)
 }
 
 // isServed says whether the subject serves the connection: it says what belongs to the hello and,

@@ -27,7 +27,7 @@ func (c *Case) waitsForLines() bool {
 	if err != nil {
 		return false // a check says so
 	}
-	defer k.leave()
+	defer c.leaveInOrder(k)
 	const part = "part of a line"
 	if k.Send([]byte(part)) != nil {
 		return false

@@ -156,10 +156,10 @@ func (c *Case) settling() time.Duration {
 	return rig.Scaled(rig.Settling)
 }
 
-// unread says whether bytes of the client's connection wait for the subject to read
+// unreadBySubject says whether bytes of the client's connection wait for the subject to read
 // them. Where none do, a client's kernel that probes has data that it could never
 // send, because it had no route, and will.
-func unread(here rig.Sockets, client rig.Socket) bool {
+func unreadBySubject(here rig.Sockets, client rig.Socket) bool {
 	return slices.ContainsFunc(here, func(k rig.Socket) bool {
 		return unmapped(k.Local) == unmapped(client.Remote) && unmapped(k.Remote) == unmapped(client.Local) && k.RecvQueue > 0
 	})
@@ -187,7 +187,7 @@ func (c *Case) retransmissionPending() bool {
 			return false
 		}
 		if slices.ContainsFunc(sockets, func(k rig.Socket) bool {
-			return k.Timer == rig.TimerRetransmit || k.Timer == rig.TimerZeroWindowProbe && k.SendQueue > 0 && !unread(here, k)
+			return k.Timer == rig.TimerRetransmit || k.Timer == rig.TimerZeroWindowProbe && k.SendQueue > 0 && !unreadBySubject(here, k)
 		}) {
 			return true
 		}
