@@ -117,9 +117,9 @@ func try(tb rig.TB, subject Subject, family rig.Family, whole bool, record Recor
 			if p.cause, p.absent = c.firstClients(s); p.cause != nil || p.absent != nil {
 				return
 			}
+			p.profile.traits = c.Subject.traits
 			p.profile.lines = c.waitsForLines()
 			c.crowd(&p.profile)
-			p.profile.forks, p.profile.serves = c.Subject.forks, c.Subject.serves
 			p.profile.resets, p.profile.routine = c.resets.Load(), routineWords(s)
 			p.cause, p.serial = c.startsElsewhere(tb)
 		default:

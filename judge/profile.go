@@ -25,12 +25,17 @@ type Profile struct {
 	// Port is where it listens, where neither its command nor its description says that.
 	Port uint16
 
-	facts   scorecard.Profile // what the kernel shows, see [Profile.Card]
-	forks   bool              // a process came with a connection
-	serves  string            // how it serves where none comes, "" where that is not known
-	lines   bool              // it is an echo that answers whole lines
-	resets  bool              // it ended a conversation with a reset
-	routine map[string]bool   // lines that it writes when nothing is done to it, masked
+	traits
+	facts scorecard.Profile // what the kernel shows, see [Profile.Card]
+}
+
+// traits are what checks need to know of a subject and the preliminary trial sees.
+type traits struct {
+	forks   bool            // a process came with a connection
+	serves  string          // how it serves where none comes, "" where that is not known
+	lines   bool            // it is an echo that answers whole lines: see [Case.AnswersLines]
+	resets  bool            // it ends a conversation with a reset, which clean-close judges
+	routine map[string]bool // lines that it writes when nothing is done to it, masked
 }
 
 // Apply returns the subject with what was found out in the place of what was not given.
@@ -41,7 +46,7 @@ func (p Profile) Apply(s Subject) Subject {
 	if s.Closes == "" {
 		s.Closes = p.Closes
 	}
-	s.forks, s.serves, s.lines, s.resets, s.routine = p.forks, p.serves, p.lines, p.resets, p.routine
+	s.traits = p.traits
 	if p.facts.Clients < maxCrowd {
 		s.atATime = p.facts.Clients
 	}

@@ -45,13 +45,8 @@ type Subject struct {
 	// Reload is how it is told to read its configuration again.
 	Reload Reload
 
-	// What the preliminary trial found out: see [Profile].
-	forks   bool            // a process came with a connection
-	serves  string          // how it serves where none comes, "" where that is not known
-	lines   bool            // an echo of lines, see [Case.AnswersLines]
-	resets  bool            // it ends a conversation with a reset, which clean-close judges
-	routine map[string]bool // lines that it writes when nothing is done to it, masked
-	atATime int             // clients that it serves at a time, 0 where more are served than were tried
+	traits      // that the preliminary trial found out: see [Profile.Apply]
+	atATime int // clients that it serves at a time, 0 where more are served than were tried
 }
 
 // Side is one side of a connection.
