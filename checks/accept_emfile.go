@@ -64,7 +64,7 @@ func outOfDescriptors(c *judge.Case) {
 	}
 	replaced := !allAlive(c, listeners)
 	if replaced { // those that are left may end, too
-		_, _ = c.Until("the end of the listener", func() (bool, string, error) { return !s.Listens(), "it listens", nil })
+		_, _ = c.Until("the end of the listener", func() (bool, string, error) { return !c.Listens(), "it listens", nil })
 	}
 	lift()
 	if !c.ListensOn() && c.Host.Overcrowded() {

@@ -34,7 +34,7 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 		awake := 0
 		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
 			took := time.Since(began)
-			if !s.Listens() {
+			if !c.Listens() {
 				state = idle
 				return true, "", nil
 			}

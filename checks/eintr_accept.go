@@ -39,7 +39,7 @@ var eintrAccept = judge.Check{
 		for _, signal := range signals {
 			for range judge.SignalTimes {
 				woken += c.SendSignal(signal, listeners)
-				if !s.Listens() {
+				if !c.Listens() {
 					break
 				}
 			}

@@ -36,7 +36,7 @@ var eintrSweep = judge.Check{
 			},
 		}
 		results, err := sweep.Run(c.Context(), session)
-		if err != nil && !s.ListensOn() {
+		if err != nil && !c.ListensOn() {
 			c.Fail("call accept again on EINTR: SIGCHLD interrupts it", "the end of a worker ends the listener%s", s.HowItEnded())
 		}
 		c.Must(err)

@@ -198,7 +198,7 @@ type waitingClient struct {
 func (f refusedFork) connectionStays() *waitingClient {
 	c, s := f.c, f.s
 	ended := func() {
-		if !s.ListensOn() {
+		if !c.ListensOn() {
 			c.Fail(f.remedy(), "EAGAIN for %s ends the listener%s", f.task, s.HowItEnded())
 		}
 	}

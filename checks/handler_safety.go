@@ -50,7 +50,7 @@ var handlerSafety = judge.Check{
 			sent += result.Sent
 			alone += result.Alone
 			hit += float64(clients*result.Alone) / float64(max(result.Sent, 1))
-			if !s.ListensOn() {
+			if !c.ListensOn() {
 				c.Fail(unsafeHandler, "%d signals %send the listener%s", sent, names(signals), s.HowItEnded())
 			}
 			if failed != nil {
@@ -65,7 +65,7 @@ var handlerSafety = judge.Check{
 		c.AwaitRest()
 		for _, signal := range signals { // while it waits in accept, and has no worker
 			c.SendSignal(signal, s.Listeners())
-			if !s.ListensOn() {
+			if !c.ListensOn() {
 				c.Fail(unsafeHandler, "%s while it has no worker ends the listener%s", rig.SignalName(signal), s.HowItEnded())
 			}
 		}

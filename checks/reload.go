@@ -78,7 +78,7 @@ func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int, alone bool) {
 		}
 		l.end()
 		c.AwaitRest() // a process that ends resets its clients before it closes its listening socket
-		if !s.ListensOn() {
+		if !c.ListensOn() {
 			c.Fail("handle the reload, and keep the old configuration where the new one is wrong: a reload must not end the subject",
 				"reload %d of %d by %v ends the listener%s", n, reloads, c.Subject.Reload, s.HowItEnded())
 		}

@@ -58,7 +58,7 @@ var signalStorm = judge.Check{
 		workerStorm, err := onWorkers.Result()
 		c.Must(err)
 		woken := c.Wakeups(listeners) - before
-		if !s.ListensOn() {
+		if !c.ListensOn() {
 			c.Fail("repeat accept, wait and poll on EINTR: a signal handler without SA_RESTART interrupts them",
 				"the storm (%v) ends the listener%s", listenerStorm, s.HowItEnded())
 		}

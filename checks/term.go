@@ -54,7 +54,7 @@ func failToEnd(c *judge.Case, s *judge.Instance, k *judge.Conn, last string) {
 			"the listener has ended after SIGTERM, but the listening socket is still held by %s", s.Describe(holders))
 	}
 	k.Close()
-	if _, err := c.Until("the end of listening", func() (bool, string, error) { return !s.Listens(), "", nil }); err == nil {
+	if _, err := c.Until("the end of listening", func() (bool, string, error) { return !c.Listens(), "", nil }); err == nil {
 		c.Fail("close the listening socket at once on SIGTERM, and then finish with the clients: new ones connect and are not served",
 			"it listens on after SIGTERM until its last client has left: %s", last)
 	}

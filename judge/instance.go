@@ -39,14 +39,7 @@ func (s *Instance) IsOwn(info rig.ProcessInfo) bool { return slices.ContainsFunc
 func (s *Instance) Listeners() rig.ProcessInfos {
 	sockets, err := s.Case.PortSockets()
 	s.Case.Must(err)
-	var found rig.ProcessInfos
-	for _, info := range s.Own {
-		fds, err := s.Case.Host.FDs(info)
-		if err == nil && slices.ContainsFunc(sockets.In(rig.Listening), func(k rig.Socket) bool { return fds.Socket(k.Inode) }) {
-			found = append(found, info)
-		}
-	}
-	return found
+	return s.Case.holding(s.Own, sockets.In(rig.Listening))
 }
 
 // ListenerTargets targets the processes that listen.
@@ -137,13 +130,10 @@ func (c *Case) Listens() bool {
 	return len(here.In(rig.Listening)) > 0
 }
 
-// Listens is [Case.Listens].
-func (s *Instance) Listens() bool { return s.Case.Listens() }
-
 // MustListen checks that the subject listens when it is at rest, in a check that is about
 // something else: see [Case.MustServe].
 func (s *Instance) MustListen() {
-	if s.Case.AwaitRest(); !s.ListensOn() {
+	if s.Case.AwaitRest(); !s.Case.ListensOn() {
 		s.Case.MustServe(errors.New("the listener has ended" + s.HowItEnded()))
 	}
 }
@@ -177,9 +167,6 @@ func (c *Case) ListensOn() (listens bool) {
 	return err == nil && listens
 }
 
-// ListensOn is [Case.ListensOn].
-func (s *Instance) ListensOn() bool { return s.Case.ListensOn() }
-
 // MustSurvive checks that the subject listens and serves a new client when it is at rest: it
 // may notice what was done to it after it has served another client. It waits for a subject that
 // listens again after a moment.
@@ -189,7 +176,7 @@ func (s *Instance) MustSurvive(what, cause string) {
 	if err == nil {
 		return
 	}
-	if !s.ListensOn() {
+	if !s.Case.ListensOn() {
 		s.Case.Fail(cause, "%s ends the listener%s", what, s.HowItEnded())
 	}
 	if err = s.Case.Visit(0); err != nil {

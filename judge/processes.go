@@ -17,8 +17,13 @@ func InBoth(a, b rig.ProcessInfos) rig.ProcessInfos {
 func (c *Case) Holders(inode uint32) rig.ProcessInfos {
 	processes, err := c.Host.Processes()
 	c.Must(err)
-	return processes.Alive().Where(func(info rig.ProcessInfo) bool {
+	return c.holding(processes.Alive(), rig.Sockets{{Inode: inode}})
+}
+
+// holding returns those of the processes that have one of the sockets open.
+func (c *Case) holding(who rig.ProcessInfos, sockets rig.Sockets) rig.ProcessInfos {
+	return who.Where(func(info rig.ProcessInfo) bool {
 		fds, err := c.Host.FDs(info)
-		return err == nil && fds.Socket(inode) // or it has ended
+		return err == nil && slices.ContainsFunc(sockets, func(k rig.Socket) bool { return fds.Socket(k.Inode) }) // or it has ended
 	})
 }
