@@ -48,9 +48,9 @@ func (k *Conn) Fill() []byte {
 			sent, changed = k.Case.stall.now(), time.Now()
 			continue
 		}
-		still, err := k.Case.stall.stillFor(sent)
+		rests, err := k.Case.stall.restsSince(sent)
 		k.Case.Must(err)
-		if still >= restTime && !k.Case.retransmissionPending() {
+		if rests && !k.Case.retransmissionPending() {
 			break
 		}
 		now, _, err := k.ServerSocket()

@@ -207,9 +207,9 @@ func (c *Case) leaveInOrder(leaving ...*Conn) {
 	defer ticker.Stop()
 	open := slices.Clone(leaving)
 	for {
-		still, err := c.stall.stillFor(from) // before they are read
+		rests, err := c.stall.restsSince(from) // before they are read
 		open = slices.DeleteFunc(open, (*Conn).discard)
-		if len(open) == 0 || err != nil || still >= restTime || w.over() != nil {
+		if len(open) == 0 || err != nil || rests || w.over() != nil {
 			break
 		}
 		<-ticker.C

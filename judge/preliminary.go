@@ -214,8 +214,8 @@ func (c *Case) spins() *scorecard.Cause {
 	}
 	from := c.stall.now()
 	rests := func() (bool, string, error) {
-		still, err := c.stall.stillFor(from)
-		return still >= restTime, "", err
+		yes, err := c.stall.restsSince(from)
+		return yes, "", err
 	}
 	_, err := c.Until("the subject at rest", rests)
 	if errors.Is(err, rig.ErrNotObserved) {

@@ -85,8 +85,8 @@ func (k *Conn) isServed(service dialogue.Service) bool {
 		if !said {
 			since, waits = hears.since()
 		}
-		still, err := k.Case.stall.stillFor(since)
-		if err != nil || waits && still >= restTime && !k.inFlight() || w.over() != nil {
+		rests, err := k.Case.stall.restsSince(since)
+		if err != nil || waits && rests && !k.inFlight() || w.over() != nil {
 			return false
 		}
 	}

@@ -103,11 +103,11 @@ func (d *stallDetector) now() time.Duration {
 	return seen.Clock
 }
 
-// stillFor is for how long nothing has happened, since a time on the detector's clock
-// at the most.
-func (d *stallDetector) stillFor(since time.Duration) (time.Duration, error) {
+// restsSince says whether nothing has happened for [restTime], all of it after a time on the
+// detector's clock.
+func (d *stallDetector) restsSince(from time.Duration) (bool, error) {
 	seen, err := d.look()
-	return seen.Clock - max(seen.Since, since), err
+	return seen.Clock-max(seen.Since, from) >= restTime, err
 }
 
 // over returns nil while it is worth waiting on.

@@ -169,7 +169,7 @@ func (c *Case) awaitListen(p *rig.Process, ready time.Duration) (rig.Socket, err
 		if late == nil {
 			late, from = err, c.stall.now()
 		}
-		if still, err := c.stall.stillFor(from); err != nil || still >= restTime || time.Since(began) >= patienceWithStart*ready {
+		if rests, err := c.stall.restsSince(from); err != nil || rests || time.Since(began) >= patienceWithStart*ready {
 			return listener, late
 		}
 	}
