@@ -18,7 +18,7 @@ const numberWord = "{n}"
 // maxCount is the largest number of bytes that an item may ask for.
 const maxCount = 1 << 30
 
-// SyntaxError says what is wrong with the text of a dialogue, where, and what mends it.
+// SyntaxError says what is wrong with the text of a dialogue, where, and what fixes it.
 type SyntaxError struct {
 	Line, Column int    // from 1; columns are characters
 	Text         string // what is wrong, as written; "" at the end

@@ -25,7 +25,7 @@ type bindCell struct {
 	setUp func(*binder) error
 	last  binding // the one that is judged
 	inUse bool    // whether it must be refused with EADDRINUSE
-	// known names the commits that made and that mended wrong answers.
+	// known names the commits that made and that fixed wrong answers.
 	known string
 }
 
@@ -50,7 +50,7 @@ var bindCells = []bindCell{
 		name:  "beside TIME_WAIT, without SO_REUSEADDR",
 		setUp: func(b *binder) error { return b.leaveTimeWait(binding{address: loopback4}) },
 		last:  binding{address: loopback4}, inUse: true,
-		known: "28044fc1d495 (6.1) lost it, 936a192f9740 (6.2-rc3, 6.1.5) mended it",
+		known: "28044fc1d495 (6.1) broke it, 936a192f9740 (6.2-rc3, 6.1.5) fixed it",
 	},
 	{
 		name:  "beside TIME_WAIT, all with SO_REUSEADDR",
@@ -67,13 +67,13 @@ var bindCells = []bindCell{
 		name: ":: beside 0.0.0.0", ipv6: true,
 		setUp: func(b *binder) error { return b.keep(binding{address: any4}) },
 		last:  binding{address: any6}, inUse: true,
-		known: "28044fc1d495 (6.1) lost it, d9ba99342855 (6.3) mended it",
+		known: "28044fc1d495 (6.1) broke it, d9ba99342855 (6.3) fixed it",
 	},
 	{
 		name: "127.0.0.1 beside ::ffff:127.0.0.1", ipv6: true,
 		setUp: func(b *binder) error { return b.keep(binding{address: mapped4}) },
 		last:  binding{address: loopback4}, inUse: true,
-		known: "28044fc1d495 (6.1) lost it, c48ef9c4aed3 (6.6) mended it",
+		known: "28044fc1d495 (6.1) broke it, c48ef9c4aed3 (6.6) fixed it",
 	},
 	{
 		name: "127.0.0.1 beside 0.0.0.0 and a :: for IPv6 only", ipv6: true,
@@ -81,7 +81,7 @@ var bindCells = []bindCell{
 			return errors.Join(b.keep(binding{address: any4}), b.keep(binding{address: any6, v6Only: true}))
 		},
 		last: binding{address: loopback4}, inUse: true,
-		known: "28044fc1d495 (6.1) lost it, d91ef1e1b55f (6.9-rc3, 6.8.4, 6.6.24, 6.1.84) mended it",
+		known: "28044fc1d495 (6.1) broke it, d91ef1e1b55f (6.9-rc3, 6.8.4, 6.6.24, 6.1.84) fixed it",
 	},
 }
 
