@@ -17,7 +17,7 @@ import (
 
 var acceptEMFILE = judge.Check{
 	Name:    "accept-emfile",
-	Meaning: "a listener without a free descriptor neither ends nor spins, and serves waiting clients once one is free",
+	Meaning: "without a free descriptor the listener neither ends nor spins, and serves waiting clients afterwards",
 	Defects: []string{"exit-on-accept-error", "spin-on-emfile", "deaf-after-emfile"},
 	Clients: 2,
 	Run:     outOfDescriptors,

@@ -19,7 +19,7 @@ import (
 
 var eintrSweep = judge.Check{
 	Name:    "eintr-sweep",
-	Meaning: "EINTR from any call in which the subject waits costs no connection and no byte",
+	Meaning: "EINTR from any call in which the subject waits loses no connection and no byte",
 	Defects: []string{"exit-on-eintr", "worker-exit-on-eintr"},
 	Long:    true,
 	Run: func(c *judge.Case) {

@@ -10,7 +10,7 @@ import (
 
 var fdSteady = judge.Check{
 	Name:    "fd-steady",
-	Meaning: "the subject's descriptors return to the baseline",
+	Meaning: "the subject does not leave descriptors open when its clients have left",
 	Defects: []string{"parent-keeps-conn"},
 	Clients: 2,
 	Long:    true,

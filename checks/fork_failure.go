@@ -16,7 +16,7 @@ import (
 
 var forkFailure = judge.Check{
 	Name:    "fork-failure",
-	Meaning: "EAGAIN from fork, or for a thread, costs that connection only, and its client is told",
+	Meaning: "EAGAIN from fork or for a new thread ends only that connection, and its client sees the end",
 	Defects: []string{"exit-on-fork-failure", "leak-conn-on-fork-failure"},
 	Clients: 2,
 	Long:    true,

@@ -13,7 +13,7 @@ import (
 
 var handlerSafety = judge.Check{
 	Name:    "handler-safety",
-	Meaning: "20,000 signals at a listener that logs, forks and accepts neither stop it nor change what its calls return",
+	Meaning: "20,000 signals neither stop a listener that logs, forks and accepts nor change what its calls return",
 	Defects: []string{"handler-locks", "handler-changes-errno"},
 	Clients: 2,
 	Run: func(c *judge.Case) {

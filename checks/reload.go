@@ -17,7 +17,7 @@ import (
 
 var reload = judge.Check{
 	Name:    "reload",
-	Meaning: "a reload costs no connection, and ten of them leave no process and no descriptor behind",
+	Meaning: "a reload loses no connection, and ten of them leave no process and no descriptor behind",
 	Defects: []string{"reload-reopens", "reload-drops-clients", "reload-leaks-descriptor"},
 	Clients: 4,
 	Run: func(c *judge.Case) {

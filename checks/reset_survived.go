@@ -11,7 +11,7 @@ import (
 
 var resetSurvived = judge.Check{
 	Name:    "reset-survived",
-	Meaning: "a reset ends its connection, with the worker of that one, and nothing else",
+	Meaning: "a reset ends its connection and the worker of that connection, and nothing else",
 	Defects: []string{"worker-ignores-reset"},
 	Clients: 2,
 	Run: func(c *judge.Case) {
