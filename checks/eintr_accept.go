@@ -28,7 +28,7 @@ var eintrAccept = judge.Check{
 		listeners := s.Listeners()
 		signals := s.NeutralSignals()
 		if len(signals) == 0 {
-			c.Note("it catches none of SIGCHLD, SIGURG and SIGCONT")
+			c.Note("the listener catches none of SIGCHLD, SIGURG and SIGCONT")
 		}
 		var woken uint64
 		survived := func(what string) {

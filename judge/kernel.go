@@ -116,9 +116,9 @@ func (cell bindCell) judge(refused bool) string {
 	if refused == cell.inUse {
 		return ""
 	}
-	text := fmt.Sprintf("bind %s must fail with EADDRINUSE and succeeds", cell.name)
+	text := fmt.Sprintf("bind %s must fail with EADDRINUSE, but succeeds", cell.name)
 	if refused {
-		text = fmt.Sprintf("bind %s must succeed and fails with EADDRINUSE", cell.name)
+		text = fmt.Sprintf("bind %s must succeed, but fails with EADDRINUSE", cell.name)
 	}
 	if cell.known != "" {
 		text += " (" + cell.known + ")"
