@@ -28,7 +28,7 @@ func (o *output) show(args []string) (status int, err error) {
 	}
 	if isRecording(args[0]) {
 		if len(args) > 1 {
-			return statusUsage, fmt.Errorf("%s is a recording and no card: omit %q", args[0], args[1])
+			return statusUsage, fmt.Errorf("%s is a recording and not a card: omit %q", args[0], args[1])
 		}
 		return o.showRecording(args[0])
 	}
