@@ -35,7 +35,7 @@ func (o *output) show(args []string) (status int, err error) {
 	card, err := scorecard.ReadFile(args[0])
 	if err != nil {
 		if isStory(args[0]) {
-			err = fmt.Errorf("%s is a story: forkrig replay plays it, and its .md tells it", args[0])
+			err = fmt.Errorf("%s is a story: forkrig replay plays it, and the .md file beside it describes it", args[0])
 		}
 		return statusUsage, err
 	}
