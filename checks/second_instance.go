@@ -75,7 +75,7 @@ func checkErrorMessage(c *judge.Case, first *judge.Instance, second *rig.Process
 			c.Fail("print the error of bind or listen and exit with a status other than 0, which means success",
 				"the second instance ended with status 0 and printed nothing")
 		}
-		c.Note("the second instance: %v", exit)
+		c.Note("the second instance ends: %v", exit)
 	}
 }
 

@@ -157,7 +157,7 @@ func poolOf(c *judge.Case, s *judge.Instance, k *judge.Conn) *pool {
 	if len(holders) == 0 {
 		c.ConnectionEnded(k, "the connection ended before its worker could be found")
 	}
-	c.Skip("the check needs a process for each connection, or pre-forked workers whose parent listens, too: here %s serves", s.Describe(holders))
+	c.Skip("the check needs a process for each connection, or pre-forked workers whose parent listens, too: here the connection is open in %s", s.Describe(holders))
 	return nil
 }
 
