@@ -541,8 +541,8 @@ func TestActionFetchesARelease(t *testing.T) {
 		{"with its v", "v1.2.3", packed, false, "this is 1.2.3 judge"},
 		{"a changed archive", "1.2.3", append(bytes.Clone(packed), 0), true, "computed checksum did NOT match"},
 		{"no such release", "1.2.4", packed, true, "404"},
-		{"no version", "latest", packed, true, `the input "version" is no version`},
-		{"a path", "../../../evil", packed, true, `the input "version" is no version`},
+		{"no version", "latest", packed, true, `the input "version" is not a version`},
+		{"a path", "../../../evil", packed, true, `the input "version" is not a version`},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			served = v.served

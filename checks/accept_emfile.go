@@ -17,7 +17,7 @@ import (
 
 var acceptEMFILE = judge.Check{
 	Name:    "accept-emfile",
-	Meaning: "a listener without a free descriptor neither ends nor spins, and serves waiting clients once one is free",
+	Meaning: "without a free descriptor the listener neither ends nor spins, and serves waiting clients afterwards",
 	Defects: []string{"exit-on-accept-error", "spin-on-emfile", "deaf-after-emfile"},
 	Clients: 2,
 	Run:     outOfDescriptors,
@@ -105,7 +105,7 @@ func outOfDescriptors(c *judge.Case) {
 		c.Fail(pauseAfterEMFILE, "EMFILE from accept ends the listener%s", s.HowItEnded())
 	} else if err != nil && c.Visit(0) != nil {
 		c.Finding("EMFILE-deaf")
-		c.Fail("wait a moment after EMFILE and call accept again: the listener accepts no more", "after EMFILE a new client is not served: %v", err)
+		c.Fail("wait a moment after EMFILE and call accept again: the listener no longer accepts", "after EMFILE a new client is not served: %v", err)
 	}
 	if replaced {
 		c.Note("a process without a free descriptor ends, another one takes its place, and clients are served")

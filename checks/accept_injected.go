@@ -26,7 +26,7 @@ var acceptAborted = judge.Check{
 
 var acceptShort = judge.Check{
 	Name:    "accept-short",
-	Meaning: "accept that fails because the system is short of files or memory does not end the listener",
+	Meaning: "when accept fails because the system is short of files or memory, the listener does not end",
 	Defects: []string{"exit-on-accept-error", "exit-on-enfile"},
 	Run: func(c *judge.Case) {
 		a := acceptErrors{Case: c, remedy: "log the error, wait a moment and call accept again: a lack of resources passes"}

@@ -55,7 +55,7 @@ var backlogBurst = judge.Check{
 			c.Fail("call accept until the backlog is empty: all clients were in it, and some were not served",
 				"%v", unserved)
 		case queued < clients:
-			lateness := "all clients are served, but those clients only after the handshake was repeated, 1 s later or more"
+			lateness := "they sent it again and were served, 1 s later or more"
 			if unserved != nil {
 				lateness = unserved.Error()
 			}

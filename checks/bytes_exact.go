@@ -135,7 +135,7 @@ func exactRounds(c *judge.Case) {
 			c.Fail("read all of a request before the connection is closed: it may come in any number of pieces",
 				"%s: the subject closes the connection before it has read the request: %v", story.what, err)
 		case err != nil:
-			c.Fail("write exactly the reply that the dialogue of the service has, in however many pieces the request comes",
+			c.Fail("write exactly the reply that the dialogue expects, however many pieces the request comes in",
 				"%s: %v", story.what, err)
 		}
 	}

@@ -156,7 +156,7 @@ func judgeEnd(c *judge.Case, what, owed, got string, err error) {
 	case errors.Is(err, syscall.ECONNRESET):
 		failReset(c, what, came)
 	case err != nil:
-		c.Fail("answer what the client said, and close the connection when read returns 0: it has closed its sending side",
+		c.Fail("answer what the client said, and close the connection when read returns 0: then the client has closed its sending side",
 			"%s: %s, and no end of the stream: %v", what, came, err)
 	case len(got) < len(owed):
 		c.Fail("write the whole answer before the connection is closed: a client that closes its sending side still reads",
@@ -165,7 +165,7 @@ func judgeEnd(c *judge.Case, what, owed, got string, err error) {
 }
 
 func failReset(c *judge.Case, what, came string) {
-	c.Fail("read until read returns 0 before close, and set no SO_LINGER with a time of 0: the kernel sends a reset for unread input and for that",
+	c.Fail("read until read returns 0 before close, and do not set SO_LINGER to 0: close with unread input or with SO_LINGER 0 sends a reset",
 		"%s: %s, and then a reset, which destroys what is still on its way", what, came)
 }
 

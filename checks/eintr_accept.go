@@ -28,7 +28,7 @@ var eintrAccept = judge.Check{
 		listeners := s.Listeners()
 		signals := s.NeutralSignals()
 		if len(signals) == 0 {
-			c.Note("it catches none of SIGCHLD, SIGURG and SIGCONT")
+			c.Note("the listener catches none of SIGCHLD, SIGURG and SIGCONT")
 		}
 		var woken uint64
 		survived := func(what string) {
@@ -46,9 +46,12 @@ var eintrAccept = judge.Check{
 			survived(rig.SignalName(signal) + " during accept")
 		}
 		// The usual case: a worker ends while the listener waits, and SIGCHLD comes.
-		before := c.Wakeups(listeners)
+		before, end, ended := c.Wakeups(listeners), "the end of a worker", "workers that ended"
+		if !c.Subject.Forks() {
+			end, ended = "a client that left", "clients that left"
+		}
 		for range judge.SignalTimes {
-			survived("the end of a worker")
+			survived(end)
 		}
 		ends := c.Wakeups(listeners) - before
 		paused := c.Pause(listeners)
@@ -56,7 +59,10 @@ var eintrAccept = judge.Check{
 		if woken+ends+paused == 0 {
 			c.Broken("no signal woke the listener, so nothing is proved")
 		}
-		c.Note("%d signals %sto the sleeping listener woke it %s; the end of workers woke it %s, SIGSTOP and SIGCONT %s", judge.SignalTimes*len(signals), names(signals), times(woken), times(ends), times(paused))
+		if len(signals) > 0 {
+			c.Note("%d signals %sto the sleeping listener woke it %s", judge.SignalTimes*len(signals), names(signals), times(woken))
+		}
+		c.Note("%s woke the listener %s, SIGSTOP and SIGCONT %s", ended, times(ends), times(paused))
 	},
 }
 

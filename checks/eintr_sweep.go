@@ -19,7 +19,7 @@ import (
 
 var eintrSweep = judge.Check{
 	Name:    "eintr-sweep",
-	Meaning: "EINTR from any call in which the subject waits costs no connection and no byte",
+	Meaning: "EINTR from any call in which the subject waits loses no connection and no byte",
 	Defects: []string{"exit-on-eintr", "worker-exit-on-eintr"},
 	Long:    true,
 	Run: func(c *judge.Case) {
@@ -54,11 +54,11 @@ var eintrSweep = judge.Check{
 		}
 		c.Note("%s interrupted: %s", scorecard.Counted(fired, "call", "calls"), interruptedCalls(results))
 		if real := slices.DeleteFunc(slices.Clone(wrong), func(r inject.SweepResult) bool { return !possible(r) }); len(real) > 0 {
-			c.Fail("repeat a call that fails with EINTR: a handler without SA_RESTART interrupts it, and SIGSTOP does where it has a timeout",
+			c.Fail("repeat a call that fails with EINTR: a handler without SA_RESTART interrupts it, and so does SIGSTOP if the call has a timeout",
 				"%d of %d interrupted calls broke a conversation: %s", len(real), fired, joinResults(real))
 		}
 		if len(wrong) > 0 {
-			c.Note("it would not survive %s; but no signal that it catches interrupts these calls (SA_RESTART)", joinResults(wrong))
+			c.Note("the subject does not survive %s, but no signal that it catches interrupts these calls (SA_RESTART)", joinResults(wrong))
 		}
 	},
 }

@@ -33,7 +33,7 @@ var eintrWorker = judge.Check{
 			}
 		}
 		if err := k.Exchange(); err != nil {
-			c.Fail("call read again on EINTR: a signal interrupts it, and with SO_RCVTIMEO SIGSTOP and SIGCONT do, too",
+			c.Fail("call read again on EINTR: a signal interrupts it, and if SO_RCVTIMEO is set, so do SIGSTOP and SIGCONT",
 				"after %d signals during read the worker does not answer: %v", sent, err)
 		}
 
@@ -42,7 +42,7 @@ var eintrWorker = judge.Check{
 			if woken == 0 {
 				c.Broken("no signal woke the worker, so nothing is proved")
 			}
-			c.Note("signals woke the worker %s in read; that in write needs a service with the ability %q", times(woken), dialogue.Bulk)
+			c.Note("signals woke the worker %s in read; the part about write needs a service with the ability %q", times(woken), dialogue.Bulk)
 			return
 		}
 

@@ -10,7 +10,7 @@ import (
 
 var fdSteady = judge.Check{
 	Name:    "fd-steady",
-	Meaning: "the subject's descriptors return to the baseline",
+	Meaning: "the subject does not leave descriptors open when its clients have left",
 	Defects: []string{"parent-keeps-conn"},
 	Clients: 2,
 	Long:    true,
@@ -51,7 +51,7 @@ var fdSteady = judge.Check{
 		holding := s.Own.Where(func(i rig.ProcessInfo) bool {
 			return len(before.Gained(c.Descriptors(rig.ProcessInfos{i}))) > 0
 		})
-		c.Fail("close each connection when its client has left (in a parent after fork, and also when fork fails): otherwise accept fails with EMFILE at last",
+		c.Fail("close each connection when its client has left (in a parent after fork, and also when fork fails): otherwise accept fails with EMFILE in the end",
 			"%s has %s after %d connections: %s", s.Describe(holding), scorecard.Counted(len(leaked), "more descriptor", "more descriptors"), clients*rounds, judge.Kinds(leaked))
 	},
 }

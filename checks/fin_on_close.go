@@ -72,7 +72,7 @@ func droppedConnection(c *judge.Case, s *judge.Instance, k *judge.Conn, inode ui
 		c.Skip("the check needs a process for each connection, or a subject that drops a connection when its client closes the sending side: "+
 			"this one keeps it in %s", s.Describe(holders))
 	default:
-		c.Fail("close the connection when read returns 0 or the dialogue is over, with each copy (dup, fork, a process that was passed it): the kernel sends FIN at the last close",
+		c.Fail("close the connection and each copy of it (dup, fork, a descriptor passed to a process) when read returns 0 or the dialogue is over: the kernel sends FIN at the last close",
 			"the client has left, and sees no end of the stream: the connection is still open in %s: %s", s.Describe(holders), last)
 	}
 }

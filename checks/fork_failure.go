@@ -16,7 +16,7 @@ import (
 
 var forkFailure = judge.Check{
 	Name:    "fork-failure",
-	Meaning: "EAGAIN from fork, or for a thread, costs that connection only, and its client is told",
+	Meaning: "EAGAIN from fork or for a new thread ends only that connection, and its client sees the end",
 	Defects: []string{"exit-on-fork-failure", "leak-conn-on-fork-failure"},
 	Clients: 2,
 	Long:    true,
@@ -172,9 +172,9 @@ type refusedFork struct {
 
 func (f refusedFork) remedy() string {
 	if f.task == aThread {
-		return "close the connection and go on: a thread that cannot be started concerns that one only"
+		return "close the connection and go on: a thread that cannot be started concerns one connection only"
 	}
-	return "close the connection and go on: a failed fork concerns that one only"
+	return "close the connection and go on: a failed fork concerns one connection only"
 }
 
 // mustNotSucceed breaks the check where a process has come although every fork is refused.
@@ -183,7 +183,7 @@ func (f refusedFork) mustNotSucceed() {
 	f.c.Must(err)
 	come := workers.Where(func(i rig.ProcessInfo) bool { return !slices.ContainsFunc(f.before, i.Same) })
 	if len(come) > 0 {
-		f.c.Broken("the kernel was to refuse every fork, and there is a new process: %s", f.s.Describe(come))
+		f.c.Broken("the kernel should refuse every fork, but there is a new process: %s", f.s.Describe(come))
 	}
 }
 
@@ -222,7 +222,7 @@ func (f refusedFork) connectionStays() *waitingClient {
 		ended()
 		if is {
 			f.mustNotSucceed()
-			c.Skip("%s comes with a client, but one is served as well while the kernel refuses every fork", f.task)
+			c.Skip("%s comes with each client, but a client is served even while the kernel refuses every fork", f.task)
 		}
 		stays.answered <- err
 		if !judge.Hopeless(err) {

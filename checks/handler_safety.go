@@ -13,7 +13,7 @@ import (
 
 var handlerSafety = judge.Check{
 	Name:    "handler-safety",
-	Meaning: "20,000 signals at a listener that logs, forks and accepts neither stop it nor change what its calls return",
+	Meaning: "20,000 signals neither stop a listener that logs, forks and accepts nor change what its calls return",
 	Defects: []string{"handler-locks", "handler-changes-errno"},
 	Clients: 2,
 	Run: func(c *judge.Case) {
@@ -90,8 +90,8 @@ func atLeast(n, enough int) string {
 }
 
 // unsafeCalls is for a listener that lives and a client that is not served.
-const unsafeCalls = "repeat a call that a signal interrupts (EINTR; with SO_RCVTIMEO or SO_SNDTIMEO also where the handler has SA_RESTART), " +
-	"and leave errno as it was in the handler"
+const unsafeCalls = "repeat a call that a signal interrupts (EINTR; with SO_RCVTIMEO or SO_SNDTIMEO even if the handler has SA_RESTART), " +
+	"and restore errno at the end of the handler"
 
-const unsafeHandler = "set a flag or write to a pipe in the handler, and leave errno as it was: " +
-	"it may call only what is in signal-safety(7)"
+const unsafeHandler = "only set a flag or write to a pipe in the handler, and restore errno: " +
+	"a handler may call only the functions in signal-safety(7)"

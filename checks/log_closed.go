@@ -9,7 +9,7 @@ import (
 
 var logClosed = judge.Check{
 	Name:    "log-closed",
-	Meaning: "the subject serves on when the reader of its log has gone",
+	Meaning: "the subject still serves clients when the reader of its log has gone",
 	Defects: []string{"dies-of-log"},
 	Long:    true,
 	Run: func(c *judge.Case) {

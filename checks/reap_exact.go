@@ -12,7 +12,7 @@ import (
 
 var reapExact = judge.Check{
 	Name:    "reap-exact",
-	Meaning: "of the workers of up to 1,000 connections not one stays as a zombie",
+	Meaning: "none of the workers of up to 1,000 connections stays a zombie",
 	Defects: []string{"no-reap", "single-wait", "leak-one-in-64"},
 	Judges:  []scorecard.Stimulus{scorecard.WorkerEnds},
 	Clients: 2,

@@ -17,7 +17,7 @@ import (
 
 var reload = judge.Check{
 	Name:    "reload",
-	Meaning: "a reload costs no connection, and ten of them leave no process and no descriptor behind",
+	Meaning: "a reload loses no connection, and ten of them leave no process and no descriptor behind",
 	Defects: []string{"reload-reopens", "reload-drops-clients", "reload-leaks-descriptor"},
 	Clients: 4,
 	Run: func(c *judge.Case) {
@@ -28,7 +28,7 @@ var reload = judge.Check{
 			c.Skip("the check needs to know how the subject is told to reload (-reload HUP, or a command with {pid}); its first process catches %s", caught(masks))
 		}
 		if signal := c.Subject.Reload.Signal; signal != 0 && masks.Ignored.Has(signal) {
-			c.Broken("the first process ignores %v, so nothing is proved: name another signal, or start forkrig with that one not ignored (nohup ignores SIGHUP)", c.Subject.Reload)
+			c.Broken("the first process ignores %v, so nothing is proved: name another signal, or start forkrig from a program that does not ignore it (nohup ignores SIGHUP)", c.Subject.Reload)
 		}
 		c.MustServe(c.Visit(0))
 		alone := len(c.Hold(2)) == 1
@@ -86,7 +86,7 @@ func reloadUnderLoad(c *judge.Case, s *judge.Instance, n int, alone bool) {
 		if how := s.HowItEnded(); how != "" {
 			started = "; the process that was started has ended" + how
 		}
-		c.Fail("keep the listening socket open over a reload, or pass it on; finish what was accepted before old workers end",
+		c.Fail("keep the listening socket open during a reload, or pass it on; let old workers finish with their clients",
 			"reload %d of %d by %v: %s: %v%s", n, reloads, c.Subject.Reload, what, err, started)
 	}
 	var held *judge.Conn

@@ -11,7 +11,7 @@ import (
 
 var resetSurvived = judge.Check{
 	Name:    "reset-survived",
-	Meaning: "a reset ends its connection, with the worker of that one, and nothing else",
+	Meaning: "a reset ends its connection and the worker of that connection, and nothing else",
 	Defects: []string{"worker-ignores-reset"},
 	Clients: 2,
 	Run: func(c *judge.Case) {
@@ -58,7 +58,7 @@ var resetSurvived = judge.Check{
 				return len(open) == 0, "the connection is still open in " + s.Describe(open), err
 			})
 			if err != nil {
-				c.Fail("close the connection on every error of read or write but EINTR and EAGAIN, and end its worker: it does not recover from ECONNRESET",
+				c.Fail("close the connection on every error of read or write but EINTR and EAGAIN, and end its worker: a connection does not recover from ECONNRESET",
 					"after the reset of %s: %s: %v", story.what, last, judge.FirstLine(err))
 			}
 			survived(s, story.what)

@@ -44,7 +44,7 @@ var restartGap = judge.Check{
 		g.restart()
 		if _, err := c.TryStart(judge.Launch{}); err != nil {
 			c.Fail("set SO_REUSEADDR to 1 before bind, and let no file or lock of the last start prevent the next one",
-				"it has ended after SIGTERM, and the restarted subject does not listen: %v; %v", judge.StartFailure(err), g)
+				"after SIGTERM and the end of all processes the restarted subject does not listen: %v; %v", judge.StartFailure(err), g)
 		}
 		c.MustServe(c.Visit(0))
 		g.end()

@@ -37,7 +37,7 @@ var secondInstance = judge.Check{
 		switch {
 		case len(more.On(c.Subject.ListenPort())) > 0:
 			c.Fail("set SO_REUSEADDR alone: with SO_REUSEPORT both instances get clients "+
-				"(on Linux SO_REUSEADDR|SO_REUSEPORT equals SO_REUSEPORT)",
+				"(on Linux SO_REUSEADDR|SO_REUSEPORT is the same number as SO_REUSEPORT)",
 				"two instances listen on the same port: %v", more)
 		case len(more) > 0 && ended != nil && len(before.In(rig.Listening)) == 1:
 			c.Fail("check the results of bind, listen and getsockname: clients do not connect to another port",
@@ -62,7 +62,7 @@ func checkErrorMessage(c *judge.Case, first *judge.Instance, second *rig.Process
 	silent := second.Stdout.Total()+second.Stderr.Total() == 0
 	switch {
 	case !ended && silent:
-		c.Fail("print the error of bind or listen (not only to syslog) and exit: the second instance looks as if it served",
+		c.Fail("print the error of bind or listen (not only to syslog) and exit: the second instance looks as if it serves clients",
 			"the second instance runs on without listening, and prints nothing")
 	case !ended:
 		c.Note("the second instance runs on without listening, and reports that")
@@ -72,10 +72,10 @@ func checkErrorMessage(c *judge.Case, first *judge.Instance, second *rig.Process
 		exit, err := second.Wait(c.Context())
 		c.Must(err)
 		if exit.Success() && silent {
-			c.Fail("print the error of bind or listen and exit with another status than 0, which means success",
+			c.Fail("print the error of bind or listen and exit with a status other than 0, which means success",
 				"the second instance ended with status 0 and printed nothing")
 		}
-		c.Note("the second instance: %v", exit)
+		c.Note("the second instance ends: %v", exit)
 	}
 }
 

@@ -63,7 +63,7 @@ var signalStorm = judge.Check{
 				"the storm (%v) ends the listener%s", listenerStorm, s.HowItEnded())
 		}
 		if failed != nil {
-			c.Fail("repeat read and write with the rest on EINTR and after a short count: a signal causes both, with SO_RCVTIMEO or SO_SNDTIMEO also where its handler has SA_RESTART",
+			c.Fail("repeat read and write for the rest after EINTR or a short count: a signal causes both, and with SO_RCVTIMEO or SO_SNDTIMEO even if its handler has SA_RESTART",
 				"during the storm (%v) conversations break: %v", listenerStorm, failed)
 		}
 		c.MustServe(c.Visit(0))

@@ -9,7 +9,7 @@ import (
 
 var slowReader = judge.Check{
 	Name:    "slow-reader",
-	Meaning: "a client that reads late gets all",
+	Meaning: "a client that reads late gets every byte",
 	Defects: []string{"short-write"},
 	Needs:   []dialogue.Ability{dialogue.Bulk},
 	Run: func(c *judge.Case) {

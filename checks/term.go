@@ -58,7 +58,7 @@ func failToEnd(c *judge.Case, s *judge.Instance, k *judge.Conn, last string) {
 		c.Fail("close the listening socket at once on SIGTERM, and then finish with the clients: new ones connect and are not served",
 			"it listens on after SIGTERM until its last client has left: %s", last)
 	}
-	c.Fail("let SIGTERM interrupt accept or poll: a flag that is tested before that call waits for the next client",
+	c.Fail("let SIGTERM interrupt accept or poll: otherwise the subject ends only when the next client comes",
 		"it listens on after SIGTERM: %s; %s", s.Describe(holders), last)
 }
 
@@ -93,11 +93,11 @@ func policy(c *judge.Case, s *judge.Instance, who rig.ProcessInfos, k *judge.Con
 	wanted := c.Subject.OnTerm
 	switch {
 	case wanted == judge.Unstated:
-		c.Note("%s (%s); without -on-term each policy is right", meaning, found)
+		c.Note("%s (%s); without -on-term each policy passes", meaning, found)
 	case wanted == found:
 		c.Note("%s (%s)", meaning, found)
 	case wanted == judge.Drain && found == judge.Leave:
-		c.Fail("wait for the workers, and end then: the listener ends before them",
+		c.Fail("wait for the workers and then end: the listener ends before them",
 			"wanted drain, found leave: after SIGTERM %s", meaning)
 	case wanted == judge.Kill && found != judge.Kill:
 		c.Fail("end the workers on SIGTERM, too: they live until their clients leave",

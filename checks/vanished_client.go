@@ -60,7 +60,7 @@ var vanishedClient = judge.Check{
 				"the connection of a vanished client has no keep-alive, and the subject waits for it without a timeout")
 		case after == 0:
 			c.Fail("set SO_KEEPALIVE and TCP_KEEPIDLE on each connection, or end a silent one by a timeout (SO_RCVTIMEO for a read that blocks, a timer in an event loop); "+
-				"if that is meant, use -by-design vanished-client",
+				"if that is intended, use -by-design vanished-client",
 				"the connection of a vanished client has no keep-alive, and %s waits for it without a timeout", s.Role(who[0]))
 		case after > maxWatchTime:
 			c.Note("%s ends the connection after %v", why, after)
@@ -81,10 +81,10 @@ var vanishedClient = judge.Check{
 		}
 		switch {
 		case err != nil && !known:
-			c.Skip("the check needs keep-alive, or a timeout of at most %v for a silent client: the connection lasted longer, and the subject has a timer or an alarm, of which the kernel does not show the purpose",
+			c.Skip("the check needs keep-alive, or a timeout of at most %v for a silent client: the connection lasted longer, and the kernel does not show what the subject's timer or alarm is for",
 				watch)
 		case err != nil:
-			c.Fail("close the connection when the call fails with ETIMEDOUT or EAGAIN, or ends without an event, after the timeout",
+			c.Fail("close the connection when, after the timeout, read fails with ETIMEDOUT or EAGAIN, or poll returns without an event",
 				"%s should end the connection of a vanished client after %v, but it is still open: %v", why, after, there.On(c.Subject.ListenPort()))
 		}
 		s.AwaitWorkersEnd("the client vanished")

@@ -68,7 +68,7 @@ var workerKilled = judge.Check{
 // starts one that ends at once. No client has come since, so nothing should have ended it.
 func mustRest(c *judge.Case, s *judge.Instance, p *pool, replaced rig.ProcessInfos) {
 	if loop := busyLoop(c, s, s.Listeners()); loop != "" {
-		c.Fail("reap a worker that a signal ended like any other, and wait for the next SIGCHLD then",
+		c.Fail("reap a worker that a signal ended like any other, and then wait for the next SIGCHLD",
 			"SIGKILL ended a worker, and the listener is in a busy loop: %s", loop)
 	}
 	if len(replaced) == 0 {
@@ -157,7 +157,7 @@ func poolOf(c *judge.Case, s *judge.Instance, k *judge.Conn) *pool {
 	if len(holders) == 0 {
 		c.ConnectionEnded(k, "the connection ended before its worker could be found")
 	}
-	c.Skip("the check needs a process for each connection, or pre-forked workers whose parent listens, too: %s serves here", s.Describe(holders))
+	c.Skip("the check needs a process for each connection, or pre-forked workers whose parent listens, too: here the connection is open in %s", s.Describe(holders))
 	return nil
 }
 

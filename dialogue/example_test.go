@@ -15,7 +15,7 @@ func ExampleParse() {
 	fmt.Println(err)
 	// Output:
 	// hello < "220 " .. "\r\n" round > "NOOP\r\n" < "250" .. "\r\n" <nil>
-	// dialogue, column 3, at `'PING'`: this is no part of a dialogue: write hello, round, bye, >, <, "text", x"hex", a number, /re/, .. or eof
+	// dialogue, column 3, at `'PING'`: this is not part of a dialogue: write hello, round, bye, >, <, "text", x"hex", a number, /re/, .. or eof
 }
 
 func ExampleMatcher() {

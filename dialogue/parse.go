@@ -18,7 +18,7 @@ const numberWord = "{n}"
 // maxCount is the largest number of bytes that an item may ask for.
 const maxCount = 1 << 30
 
-// SyntaxError says what is wrong with the text of a dialogue, where, and what mends it.
+// SyntaxError says what is wrong with the text of a dialogue, where, and what fixes it.
 type SyntaxError struct {
 	Line, Column int    // from 1; columns are characters
 	Text         string // what is wrong, as written; "" at the end
@@ -239,10 +239,10 @@ func (p *parser) next() (err error) {
 			it.kind = count
 			it.count, err = strconv.Atoi(word)
 			if err != nil || it.count < 1 || it.count > maxCount {
-				return p.wrong(p.pos, p.pos+size, "this is no number of bytes", fmt.Sprintf("give 1 to %d", maxCount))
+				return p.wrong(p.pos, p.pos+size, "this is not a number of bytes", fmt.Sprintf("give 1 to %d", maxCount))
 			}
 		default:
-			return p.wrong(p.pos, p.pos+size, "this is no part of a dialogue",
+			return p.wrong(p.pos, p.pos+size, "this is not part of a dialogue",
 				`write hello, round, bye, >, <, "text", x"hex", a number, /re/, .. or eof`)
 		}
 	}
@@ -313,7 +313,7 @@ func (p *parser) text(from int) (item, int, error) {
 		default:
 			b, known := escapes[p.src[i+1]]
 			if !known {
-				return item{}, 0, p.wrong(i, i+2, "this is no escape", `write \r, \n, \t, \", \\ or \x and two hexadecimal digits`)
+				return item{}, 0, p.wrong(i, i+2, "this is not an escape", `write \r, \n, \t, \", \\ or \x and two hexadecimal digits`)
 			}
 			*last += string([]byte{b})
 			i += 2
@@ -332,7 +332,7 @@ func (p *parser) hex(from int) (item, int, error) {
 	}
 	b, err := hex.DecodeString(strings.ReplaceAll(p.src[from+2:to], " ", ""))
 	if err != nil || len(b) == 0 {
-		return item{}, 0, p.wrong(from, to+1, "these are no bytes in hexadecimal digits", `write two digits for each byte, such as x"0d 0a"`)
+		return item{}, 0, p.wrong(from, to+1, "these are not bytes in hexadecimal digits", `write two digits for each byte, such as x"0d 0a"`)
 	}
 	return item{kind: text, parts: []string{string(b)}}, to + 1 - from, nil
 }

@@ -21,7 +21,7 @@ const (
 // reply costs at most one pass over it.
 const maxPattern = 10_000
 
-// patternError says what is wrong with a regular expression, and what mends it.
+// patternError says what is wrong with a regular expression, and what fixes it.
 type patternError struct{ problem, remedy string }
 
 func (e *patternError) Error() string { return e.problem + ": " + e.remedy }

@@ -10,7 +10,7 @@ import (
 )
 
 // Auto is the word with which a user asks that the preset be found out: see [Recognise] and
-// [Probes]. It is no preset.
+// [Probes]. It is not a preset.
 const Auto = "auto"
 
 // Ability is something that a dialogue can do and that a check may need.
@@ -94,7 +94,7 @@ func Resolve(written string) (Service, error) {
 		for _, s := range presets {
 			names = append(names, s.Name)
 		}
-		return Service{}, fmt.Errorf("service %q is no preset: give %s, %s, or a dialogue such as '> \"PING\\r\\n\" < \"+PONG\\r\\n\"'",
+		return Service{}, fmt.Errorf("service %q is not a preset: give %s, %s, or a dialogue such as '> \"PING\\r\\n\" < \"+PONG\\r\\n\"'",
 			word, strings.Join(names, ", "), Auto)
 	}
 	d, err := Parse(written)

@@ -203,7 +203,7 @@ func TestResolve(t *testing.T) {
 	assert.Equal(t, `round > "a"`, resolve(t, `> "a" # x`).String())
 	assert.Equal(t, []Ability{Repeats}, resolve(t, `> "a"`).Abilities)
 	_, err := Resolve("htp")
-	assert.EqualError(t, err, `service "htp" is no preset: give echo, upper, none, http, http-keepalive, smtp, ftp, pop3, imap, redis, memcached, `+
+	assert.EqualError(t, err, `service "htp" is not a preset: give echo, upper, none, http, http-keepalive, smtp, ftp, pop3, imap, redis, memcached, `+
 		`ssh, mysql, postgres, tls, line, auto, or a dialogue such as '> "PING\r\n" < "+PONG\r\n"'`)
 	_, err = Resolve("auto")
 	assert.ErrorContains(t, err, "the server must be asked first")

@@ -158,7 +158,7 @@ func (c *Case) Apply(f fault.Fault) (heal func()) {
 		return func() {}
 	}
 	if _, limits := f.(fault.NoDescriptors); limits && errors.Is(err, os.ErrPermission) {
-		c.Skip("the check needs CAP_SYS_RESOURCE to limit the descriptors of this subject, whose user IDs differ among themselves or from those of the rig")
+		c.Skip("the check needs CAP_SYS_RESOURCE to limit the descriptors of this subject, whose real, effective and saved user IDs are not all equal, or are not those of the rig")
 	}
 	c.Must(err)
 	return func() {

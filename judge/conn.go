@@ -184,7 +184,9 @@ func (k *Conn) AwaitAccepted() error {
 var errDeferred = errors.New("the subject accepts a client only when it has sent something (TCP_DEFER_ACCEPT)")
 
 // speakFirst says what a check, or the whole trial, needs then.
-func speakFirst() error { return fmt.Errorf("%w: say by -service what the client says", errDeferred) }
+func speakFirst() error {
+	return fmt.Errorf("%w: give the client's dialogue with -service", errDeferred)
+}
 
 // SpeakIfDeferred sends the first byte of the hello, or of the next round, where the subject
 // accepts a connection only when bytes have come (TCP_DEFER_ACCEPT in tcp(7)), and says whether

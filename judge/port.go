@@ -37,13 +37,13 @@ func (c *Case) settlePort(s *Instance) error {
 	}
 	switch {
 	case len(ports) == 0 && len(otherFamily) > 0:
-		return fmt.Errorf("it listens on %s only, which clients do not reach over %v: %s", strings.Join(append(otherFamily, local...), " and "), c.Family, c.giveAddress())
+		return fmt.Errorf("it listens on %s only, which clients cannot reach over %v: %s", strings.Join(append(otherFamily, local...), " and "), c.Family, c.giveAddress())
 	case len(ports) == 0 && len(local) > 0:
-		return fmt.Errorf("it listens on %s only, which clients of other hosts do not reach: %s", strings.Join(local, " and "), c.giveAddress())
+		return fmt.Errorf("it listens on %s only, which clients on other hosts cannot reach: %s", strings.Join(local, " and "), c.giveAddress())
 	case len(ports) == 0:
-		return fmt.Errorf("it listens on no port any more")
+		return fmt.Errorf("it no longer listens on any port")
 	case len(ports) > 1:
-		return fmt.Errorf("it listens on the ports %s: say by -port which one is meant", strings.Join(others, ", "))
+		return fmt.Errorf("it listens on the ports %s: name the right one with -port", strings.Join(others, ", "))
 	case c.Subject.ListenPort() != 0:
 		return nil
 	}
@@ -58,9 +58,9 @@ func (c *Case) settlePort(s *Instance) error {
 // giveAddress says how a subject is told where to listen.
 func (c *Case) giveAddress() string {
 	if c.Subject.has("{ip}") || c.Subject.has("{host}") {
-		return "see that it takes the address in the place of {ip}"
+		return "let the server listen on the address that replaces {ip}"
 	}
-	return "write {ip} in its command in the place of the address"
+	return "write {ip} in its command instead of the address"
 }
 
 // reaches says whether clients of the family can reach the listening socket. An IPv6 one that

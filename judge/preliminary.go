@@ -226,7 +226,7 @@ func (c *Case) spins() *scorecard.Cause {
 	}
 	end := scorecard.End{Kind: scorecard.Busy}
 	return &scorecard.Cause{Text: end.String() + " while no client is connected", End: &end,
-		Remedy: "let it sleep until a client comes or speaks: in accept or read that blocks, or in poll, select or epoll_wait with a timeout that is not 0"}
+		Remedy: "let it sleep until a client comes or speaks: in a blocking accept or read, or in poll, select or epoll_wait with a timeout other than 0"}
 }
 
 // minFruitless is the processor time without a result from which on a subject is suspected to
@@ -247,7 +247,7 @@ func (c *Case) unservedCause(stimulus scorecard.Stimulus, err error) *scorecard.
 	}
 	cause := &scorecard.Cause{Text: text, Stimulus: stimulus, End: c.end()}
 	if stimulus == scorecard.Conversation {
-		cause.Remedy = "see that it accepts and answers, or say by -service what its clients say"
+		cause.Remedy = "let the server accept and answer, or name the right service with -service"
 	}
 	return cause
 }

@@ -112,7 +112,7 @@ func TestOtherFamily(t *testing.T) {
 	assert.Empty(t, causes)
 	assert.Equal(t, scorecard.Pass, results[0].Verdict)
 	assert.Equal(t, scorecard.Skip, results[1].Verdict)
-	assert.Contains(t, results[1].Reason, "listens on 0.0.0.0:9999 only, which clients do not reach over IPv6")
+	assert.Contains(t, results[1].Reason, "listens on 0.0.0.0:9999 only, which clients cannot reach over IPv6")
 }
 
 // judged is what became of a frail subject that is judged by these checks.

@@ -204,10 +204,10 @@ func TestPortIsFoundOut(t *testing.T) {
 		{"nothing", ":7777", 7777, ""},
 		{"nothing", "{ip}:7777", 7777, ""},
 		{"loopback, too", "{ip}:7777", 7777, ""},
-		{"two ports", ":7777", 0, "listens on the ports 7777, 7778: say by -port which one is meant"},
-		{"nothing", "127.0.0.1:7777", 0, "it listens on 127.0.0.1:7777 only, which clients of other hosts do not reach: write {ip} in its command"},
-		{"nothing", "[::1]:7777", 0, "it listens on [::1]:7777 only, which clients of other hosts do not reach: write {ip} in its command"},
-		{"nothing", "127.0.0.1:{port}", 0, "it listens on 127.0.0.1:9999 only, which clients of other hosts do not reach: write {ip} in its command"},
+		{"two ports", ":7777", 0, "listens on the ports 7777, 7778: name the right one with -port"},
+		{"nothing", "127.0.0.1:7777", 0, "it listens on 127.0.0.1:7777 only, which clients on other hosts cannot reach: write {ip} in its command"},
+		{"nothing", "[::1]:7777", 0, "it listens on [::1]:7777 only, which clients on other hosts cannot reach: write {ip} in its command"},
+		{"nothing", "127.0.0.1:{port}", 0, "it listens on 127.0.0.1:9999 only, which clients on other hosts cannot reach: write {ip} in its command"},
 	} {
 		for _, family := range rig.Families {
 			t.Run(fmt.Sprintf("%s at %s over %v", v.server, v.address, family), func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestOneFamilyIsServed(t *testing.T) {
 			subject := Subject{Command: rig.Program("setting", "one family", address).Args}
 			_, absent := Reach(t, subject, rig.Families[:]...)
 			require.Len(t, absent, 1)
-			assert.Regexp(t, `^it listens on 0\.0\.0\.0:[79]+ only, which clients do not reach over IPv6: write \{ip\} in its command`, absent[rig.IPv6])
+			assert.Regexp(t, `^it listens on 0\.0\.0\.0:[79]+ only, which clients cannot reach over IPv6: write \{ip\} in its command`, absent[rig.IPv6])
 		})
 	}
 }

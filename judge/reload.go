@@ -39,7 +39,7 @@ func (r Reload) String() string {
 // check returns what is wrong with the description, and what to do about it.
 func (r Reload) check() error {
 	if len(r.Command) > 0 && !slices.ContainsFunc(r.Command, func(word string) bool { return strings.Contains(word, "{pid}") || strings.Contains(word, "{dir}") }) {
-		return fmt.Errorf("reload by %q: give a signal such as HUP, or a command with {pid} in place of the first process's number, or with the {dir} where the subject leaves it", r)
+		return fmt.Errorf("reload by %q: give a signal such as HUP, or a command with {pid}, the PID of the first process, or with {dir}, where the subject may write its PID", r)
 	}
 	return nil
 }

@@ -222,7 +222,7 @@ func TestSubjectThatWaitsForBytes(t *testing.T) {
 	}}
 	result := check.Judge(t, subject, rig.IPv4)
 	assert.Equal(t, scorecard.Skip, result.Verdict)
-	const says = "accepts a client only when it has sent something (TCP_DEFER_ACCEPT): say by -service what"
+	const says = "accepts a client only when it has sent something (TCP_DEFER_ACCEPT): give the client's dialogue with -service"
 	assert.Contains(t, result.Reason, says)
 	_, _, err := Trial{Subject: subject, Checks: []Check{check}}.Run(t)
 	assert.ErrorIs(t, err, ErrUnreachable)

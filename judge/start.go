@@ -18,7 +18,7 @@ import (
 func (c *Case) Start(causeOfFailure string) *Instance {
 	s, err := c.TryStart(Launch{})
 	if err != nil && causeOfFailure != "" {
-		c.Fail(causeOfFailure, "the subject does not listen: %v", StartFailure(err))
+		c.Fail(causeOfFailure, "the restarted subject does not listen: %v", StartFailure(err))
 	}
 	c.Must(err)
 	return s

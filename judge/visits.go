@@ -154,7 +154,7 @@ func (c *Case) EndsSilent(k *Conn) bool {
 	if err != nil {
 		return false
 	}
-	c.Note("the subject ends a silent connection by itself, within %v: of the one that was held nothing is known",
+	c.Note("the subject ends a silent connection within %v, so nothing is known about the one that was held",
 		time.Since(like.connected).Round(100*time.Millisecond))
 	return true
 }

@@ -138,9 +138,9 @@ func (s *Instance) FindWorker(k *Conn) (workers rig.ProcessInfos, instead string
 // withoutWorkers says in words how the subject serves where no process comes with a connection.
 func (s *Instance) withoutWorkers() string {
 	if len(s.Own) == 1 {
-		return "this subject serves all in one process"
+		return "this subject serves all clients in one process"
 	}
-	return "this subject serves in processes that it had before the first client"
+	return "this subject serves clients in processes that it had before the first one"
 }
 
 // serves is [Instance.withoutWorkers] where the connection is open in such a process now, and ""

@@ -11,8 +11,8 @@ type bug struct {
 }
 
 // bugs are those whose releases are known and that change what a server or a rig sees. Sources: the
-// probes of the same numbers. K17 was seen in 6.18.15, and which update of 6.18 mended it is not known. K50
-// is mended in 6.17.8; it may be in an update before.
+// probes of the same numbers. K17 was seen in 6.18.15, and which update of 6.18 fixed it is not known. K50
+// is fixed in 6.17.8; it may be in an update before.
 var bugs = []bug{
 	{"K7", "listen succeeds though the port is taken", [][2]release{{{5, 10, 163}, {5, 10, 173}}}},
 	{"K15", "no client can connect to listen(fd, 0) without SYN cookies",
@@ -30,7 +30,7 @@ var bugs = []bug{
 }
 
 // KnownBugs returns the known bugs that a kernel of this name, such as "6.12.43" or "uml:7.2.7",
-// has by its release. A distribution may have mended one, which a probe shows.
+// has by its release. A distribution may have fixed one, which a probe shows.
 func KnownBugs(name string) (known []string) {
 	r, ok := parseRelease(name)
 	if !ok {

@@ -163,7 +163,7 @@ func TestDiff(t *testing.T) {
 	var text strings.Builder
 	require.NoError(t, d.WriteText(&text, scorecard.Style{}))
 	for _, says := range []string{
-		"6.12 (6.12.43 → 6.12.118): 1 probes and 1 rows of the bind table answer otherwise\n",
+		"6.12 (6.12.43 → 6.12.118): 1 probes and 1 rows of the bind table have other answers\n",
 		"  K17 question K17\n    accept does not return → accept returns\n",
 		"    bbbb bbbb bbbb bbbb → bbbb bbbb bbbb bbb.\n",
 		"\n6.18: all answers are the same\n", "0 worse, 0 better, 0 not known, 1 new",

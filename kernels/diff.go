@@ -129,5 +129,5 @@ func (k KernelDifference) title() string {
 	if len(k.Probes)+len(k.Binds) == 0 {
 		return text + ": all answers are the same"
 	}
-	return fmt.Sprintf("%s: %d probes and %d rows of the bind table answer otherwise", text, len(k.Probes), len(k.Binds))
+	return fmt.Sprintf("%s: %d probes and %d rows of the bind table have other answers", text, len(k.Probes), len(k.Binds))
 }

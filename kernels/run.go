@@ -173,7 +173,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string), jobEnded fu
 			wrong = append(wrong, jobError(r.Name, why, words))
 		}
 		if r.Dropped > 0 {
-			c.Notes = append(c.Notes, fmt.Sprintf("%s printed %d bytes more than were taken", r.Name, r.Dropped))
+			c.Notes = append(c.Notes, fmt.Sprintf("%s printed %d bytes more than were kept", r.Name, r.Dropped))
 		}
 	}
 	report, err := boot.Run(ctx, driver, kernel, guest, watch)
@@ -302,7 +302,7 @@ func find(ctx context.Context, name string) (k boot.Kernel, driver boot.Driver, 
 	if errors.Is(err, exec.ErrNotFound) {
 		var fetched archive.QEMU
 		if fetched, err = a.QEMU(); errors.Is(err, fs.ErrNotExist) {
-			return k, nil, errors.New("QEMU is not here: install qemu-system-x86, or forkrig kernels fetch qemu")
+			return k, nil, errors.New("QEMU is not installed: install qemu-system-x86, or run forkrig kernels fetch qemu")
 		}
 		qemu = boot.QEMU{Program: fetched.Program, Libraries: boot.Libraries(fetched.Libraries), Data: fetched.Data}
 	}

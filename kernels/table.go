@@ -112,11 +112,11 @@ func Read(name string) (t Table, err error) {
 	}
 	const remedy = "give a file that forkrig kernels -json has written"
 	if err := json.Unmarshal(text, &t); err != nil {
-		return t, fmt.Errorf("%s is no table of kernels: %w: %s", name, err, remedy)
+		return t, fmt.Errorf("%s is not a table of kernels: %w: %s", name, err, remedy)
 	}
 	switch {
 	case t.Schema < 1 || len(t.Kernels) == 0:
-		return t, fmt.Errorf("%s is no table of kernels: it has no schema or no kernel: %s", name, remedy)
+		return t, fmt.Errorf("%s is not a table of kernels: it has no schema or no kernel: %s", name, remedy)
 	case t.Schema > Schema:
 		return t, fmt.Errorf("%s has schema %d, this forkrig knows up to %d: use a newer one", name, t.Schema, Schema)
 	}
@@ -138,7 +138,7 @@ func read(name string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return nil, fmt.Errorf("%s is no regular file of at most %d MiB", name, maxBytes>>20)
+		return nil, fmt.Errorf("%s is not a regular file of at most %d MiB", name, maxBytes>>20)
 	}
 	return os.ReadFile(name)
 }

@@ -34,11 +34,11 @@ func TestRead(t *testing.T) {
 		text, says string
 		isTable    bool
 	}{
-		"empty.json":   {"", "is no table of kernels: unexpected end of JSON input: give a file that forkrig kernels -json has written", false},
-		"card.json":    {`{"schema":2,"checks":[]}`, "is no table of kernels: it has no schema or no kernel", false},
+		"empty.json":   {"", "is not a table of kernels: unexpected end of JSON input: give a file that forkrig kernels -json has written", false},
+		"card.json":    {`{"schema":2,"checks":[]}`, "is not a table of kernels: it has no schema or no kernel", false},
 		"new.json":     {`{"schema":99,"kernels":[{}]}`, "has schema 99, this forkrig knows up to 1: use a newer one", true},
-		"none.json":    {`{"schema":1,"kernels":[]}`, "is no table of kernels: it has no schema or no kernel", true},
-		"without.json": {`{"kernels":[{}]}`, "is no table of kernels: it has no schema or no kernel", true},
+		"none.json":    {`{"schema":1,"kernels":[]}`, "is not a table of kernels: it has no schema or no kernel", true},
+		"without.json": {`{"kernels":[{}]}`, "is not a table of kernels: it has no schema or no kernel", true},
 		"bind.json":    {`{"schema":1,"kernels":[{"binds":["bound"]}]}`, `no row of the bind table: "bound"`, true},
 		"twice.json":   {text.String() + text.String(), "invalid character", false},
 	} {
@@ -51,7 +51,7 @@ func TestRead(t *testing.T) {
 	_, err = Read(filepath.Join(dir, "missing.json"))
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	_, err = Read(dir)
-	assert.ErrorContains(t, err, "is no regular file")
+	assert.ErrorContains(t, err, "is not a regular file")
 }
 
 func TestMerge(t *testing.T) {

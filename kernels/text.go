@@ -111,7 +111,7 @@ func (t Table) writeRows(b *strings.Builder, s section, rows []Row, same int, co
 		fmt.Fprintf(b, "\n%s\n", s.legend)
 	}
 	if odd {
-		b.WriteString("\n! the release does not explain this answer: the kernel has, or lacks, a change against its number.\n")
+		b.WriteString("\n! this answer does not fit the release: the kernel has a change that its number should lack, or lacks one that it should have.\n")
 	}
 	var sources []string
 	for _, row := range rows {
@@ -124,7 +124,7 @@ func (t Table) writeRows(b *strings.Builder, s section, rows []Row, same int, co
 		fmt.Fprintf(b, "\n%s\n", strings.Join(sources, "\n"))
 	}
 	again := append([]string{"-on", t.Kernels[0].path()}, rows[0].Repeat...)
-	fmt.Fprintf(b, "\nA cell again, such as the first one: `%s`\n", oneLine(command(again...)))
+	fmt.Fprintf(b, "\nTo test one cell again, such as the first: `%s`\n", oneLine(command(again...)))
 }
 
 // writeTable writes a table of Markdown whose columns are aligned.

@@ -122,7 +122,7 @@ func TestRefusedForks(t *testing.T) {
 		verdict scorecard.Verdict
 		says    string
 	}{
-		"fork-or-serve":  {scorecard.Skip, "served as well while the kernel refuses every fork"},
+		"fork-or-serve":  {scorecard.Skip, "served even while the kernel refuses every fork"},
 		"fork-or-retry":  {scorecard.Pass, "serves it when fork succeeds again"},
 		"fork-or-refuse": {scorecard.Pass, "refused a new process to each of 3 clients"},
 		"fork-and-gone":  {scorecard.Pass, "refused a new process to each of 3 clients"},

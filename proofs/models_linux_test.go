@@ -110,8 +110,8 @@ func TestOneClientAtATime(t *testing.T) {
 func TestSkipsNameWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	for model, serves := range map[string]string{
-		"loop": "this subject serves all in one process",
-		"pool": "this subject serves in processes that it had before the first client",
+		"loop": "this subject serves all clients in one process",
+		"pool": "this subject serves clients in processes that it had before the first one",
 	} {
 		for _, name := range []string{"reap", "reap-burst", "reap-exact", "reuse-live-worker", "fork-failure"} {
 			t.Run(model+"/"+name, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestTickOfALoop(t *testing.T) {
 	t.Parallel()
 	result := modelCheck(t, "vanished-client").Judge(t, modelSubject("loop", "ticks"), rig.IPv4)
 	assert.Equal(t, scorecard.Skip, result.Verdict, "%+v", result)
-	assert.Contains(t, result.Reason, "of which the kernel does not show the purpose")
+	assert.Contains(t, result.Reason, "the kernel does not show what the subject's timer or alarm is for")
 }
 
 func modelCheck(t *testing.T, name string) judge.Check {

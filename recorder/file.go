@@ -20,9 +20,9 @@ func ReadFile(name string) (Recording, error) {
 	case err != nil:
 		return Recording{}, err
 	case !info.Mode().IsRegular(): // a named pipe would block
-		return Recording{}, fmt.Errorf("%s is no regular file", name)
+		return Recording{}, fmt.Errorf("%s is not a regular file", name)
 	case info.Size() > maxFileBytes:
-		return Recording{}, fmt.Errorf("%s has more than %d bytes: this is no recording", name, maxFileBytes)
+		return Recording{}, fmt.Errorf("%s has more than %d bytes: this is not a recording", name, maxFileBytes)
 	}
 	file, err := os.Open(name)
 	if err != nil {
@@ -31,7 +31,7 @@ func ReadFile(name string) (Recording, error) {
 	defer file.Close()
 	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
 	if err == nil && len(content) > maxFileBytes {
-		err = fmt.Errorf("it has more than %d bytes: this is no recording", maxFileBytes)
+		err = fmt.Errorf("it has more than %d bytes: this is not a recording", maxFileBytes)
 	}
 	var r Recording
 	if err == nil {
@@ -48,7 +48,7 @@ func ReadFile(name string) (Recording, error) {
 func Parse(content []byte) (Recording, error) {
 	var r Recording
 	if !IsRecording(content) {
-		return r, errors.New("this is no recording, as -record writes one")
+		return r, errors.New("this is not a recording, as -record writes one")
 	}
 	if err := json.Unmarshal(content, &r); err != nil {
 		return Recording{}, fmt.Errorf("the recording is damaged: %w", err)

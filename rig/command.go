@@ -131,7 +131,7 @@ func (c Command) check() error {
 		return err
 	}
 	if len(c.Capabilities) > 0 && (c.User == "" || c.ClockOffset != 0) {
-		return fmt.Errorf("start %s: capabilities are for a process as another user, with the clocks of the machine: set User, and no ClockOffset", c.name())
+		return fmt.Errorf("start %s: Capabilities need another user and the clocks of the machine: set User, and leave ClockOffset out", c.name())
 	}
 	if c.Dir != "" {
 		if _, err := os.Stat(c.Dir); err != nil {

@@ -119,7 +119,7 @@ func (s Storm) check() error {
 	case s.Burst > 0 && s.RatePerSecond != 0:
 		return errors.New("a storm has bursts or a rate, not both: leave RatePerSecond or Burst and Pause out")
 	case s.Threads && slices.ContainsFunc(s.Signals, stopsAll):
-		return errors.New("SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT act on a whole process, whichever thread they are sent to: leave Threads or them out")
+		return errors.New("SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT act on a whole process, even if they are sent to one thread: leave out Threads or these signals")
 	case s.Queued && slices.Contains(s.Signals, syscall.SIGSTOP):
 		return errors.New("the data of SIGSTOP reaches no handler, since it cannot be caught: leave out Queued or SIGSTOP")
 	case !(s.RatePerSecond >= 0 && s.RatePerSecond <= maxStormRate):

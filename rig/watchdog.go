@@ -32,7 +32,7 @@ func watchdogLimit() (time.Duration, error) {
 	}
 	limit, err := time.ParseDuration(text)
 	if err != nil || limit <= 0 {
-		return 0, fmt.Errorf("%s=%q is no time above 0: give one such as 30s", watchdogEnv, text)
+		return 0, fmt.Errorf("%s=%q is not a time above 0: give one such as 30s", watchdogEnv, text)
 	}
 	return limit, nil
 }

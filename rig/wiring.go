@@ -145,7 +145,7 @@ func (l *Lab) Claim(what string) (release func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.claims[what] {
-		return nil, fmt.Errorf("%s is changed already by a fault: heal that first, or say both in one", what)
+		return nil, fmt.Errorf("%s is changed already by a fault: heal that fault first, or give both changes in one fault", what)
 	}
 	if l.claims == nil {
 		l.claims = map[string]bool{}

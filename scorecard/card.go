@@ -71,7 +71,7 @@ type Result struct {
 	Expected string  `json:"expected"` // what a right subject does
 	Observed string  `json:"observed"` // what this one did
 	// Findings are the stable names of what is wrong, such as "ENFILE" or "EMFILE-spin", each
-	// once: with them a script or [Diff] sees that one of several faults is mended.
+	// once: with them a script or [Diff] sees that one of several faults is fixed.
 	Findings []string `json:"findings"`
 	// Remedy says what is wrong in the subject, and what to do about it, where it failed, warns or
 	// is by design. A card of before has it in the field "cause".

@@ -41,7 +41,7 @@ const (
 // stimulusWords say each stimulus as the end of a sentence.
 var stimulusWords = map[Stimulus]string{
 	ClientReset:     "when a client resets its connection",
-	ClientVanishes:  "when a client vanishes without a word",
+	ClientVanishes:  "when a client vanishes without FIN or RST",
 	HalfClose:       "when a client closes its side of a connection first",
 	SlowReader:      "when a client does not read",
 	ManyClients:     "when many clients come at once",

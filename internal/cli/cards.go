@@ -28,14 +28,14 @@ func (o *output) show(args []string) (status int, err error) {
 	}
 	if isRecording(args[0]) {
 		if len(args) > 1 {
-			return statusUsage, fmt.Errorf("%s is a recording and no card: omit %q", args[0], args[1])
+			return statusUsage, fmt.Errorf("%s is a recording and not a card: omit %q", args[0], args[1])
 		}
 		return o.showRecording(args[0])
 	}
 	card, err := scorecard.ReadFile(args[0])
 	if err != nil {
 		if isStory(args[0]) {
-			err = fmt.Errorf("%s is a story: forkrig replay plays it, and its .md tells it", args[0])
+			err = fmt.Errorf("%s is a story: forkrig replay plays it, and the .md file beside it describes it", args[0])
 		}
 		return statusUsage, err
 	}

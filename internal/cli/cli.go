@@ -111,7 +111,7 @@ func (p *program) command() *cli.Command {
 			"forkrig judge -checks reap,term -scorecard card.json -- ./server -listen {ip}:{port}\n" +
 			"forkrig search -soak 10m -- ./server -listen {ip}:{port}",
 		Description: "forkrig starts a server and its clients on hosts of their own (network namespaces), applies faults,\n" +
-			"and checks by what the kernel shows that the server behaves right. Exit status: 0 right, 1 a check failed\n" +
+			"and asks the kernel whether the server behaves right. Exit status: 0 all is right, 1 a check failed\n" +
 			"or is broken, 2 the command line is wrong, 3 no check began (the rig could not run, or the server did not\n" +
 			"start) or the output could not be written.",
 		Writer:          p.out,
@@ -132,7 +132,7 @@ func (p *program) command() *cli.Command {
 		Commands: []*cli.Command{
 			p.judge(), p.search(), p.replay(), p.kernels(),
 			p.plain("list", "print the checks and what they mean", "", 0, 0, printing(func() { list(p.out) })),
-			p.plain("show", "print a scorecard, as judge -scorecard FILE writes it, or all about one of its checks, a recording, or a table of kernels",
+			p.plain("show", "print a scorecard that judge -scorecard wrote, or all evidence of one of its checks; or a recording; or a table of kernels",
 				"CARD.json [CHECK]", 1, 2, p.out.show),
 			p.plain("diff", "say what became worse (exit status 1) and better, between cards or tables of kernels",
 				"OLD.json NEW.json", 2, 2, p.out.diff),
@@ -165,9 +165,9 @@ func (p *program) judge() *cli.Command {
 			"forkrig judge -service none -port 5432 -subject-user postgres -- /usr/lib/postgresql/15/bin/postgres -D DIR\n" +
 			"forkrig judge -checks reap,term -family 6 -v -- ./server -listen {ip}:{port}",
 		Description: "In the command {ip} is replaced by the address, {port} by the port, {host} by the address in brackets\n" +
-			"for IPv6, {family} by 4 or 6, {dir} by a fresh directory for each start. Without {port} and -port, the\n" +
-			"port on which it listens is found out. Without a command the built-in server is judged. Each verdict is\n" +
-			"printed as its check ends, and then the card: what is wrong, what to do, and a command that repeats it.",
+			"for IPv6, {family} by 4 or 6, {dir} by a fresh directory for each start. Without {port} and -port, forkrig\n" +
+			"detects the port. Without a command it judges the built-in server. It prints each verdict when its check\n" +
+			"ends, and then the card: what is wrong, what to do, and a command that repeats the failure.",
 		Flags: flagsOf(o, o.subjectFlags, o.trialFlags, o.recordFlag, o.reportFlags, o.programFlags),
 		Action: p.run(func(c *cli.Command) (int, error) {
 			if o.checks == "list" {
@@ -181,7 +181,7 @@ func (p *program) judge() *cli.Command {
 
 func (p *program) merge() *cli.Command {
 	o := &Options{}
-	merge := p.plain("merge", "merge scorecards, or those in directories, and failing stories into a new directory, or tables of kernels into a new file",
+	merge := p.plain("merge", "merge scorecards (files, or directories of them with failing stories) into a new directory, or tables of kernels into a new file",
 		"OUT CARD…", 2, math.MaxInt, func(args []string) (int, error) {
 			if err := o.checkWritten(); err != nil {
 				return statusUsage, err
@@ -198,13 +198,13 @@ func (p *program) search() *cli.Command {
 	within := func(f *flag.FlagSet) { f.DurationVar(&o.within, "within", 0, "end the search after this `TIME`") }
 	return &cli.Command{
 		Name:      "search",
-		Usage:     "search for a random story of faults that the server does not survive",
+		Usage:     "play random stories of faults and look for one that the server does not survive",
 		ArgsUsage: "-- COMMAND…",
 		UsageText: "forkrig search [flags] -- COMMAND…\n\n" +
 			"forkrig search -schedules 1000 -- ./server -listen {ip}:{port}\n" +
 			"forkrig search -soak 10m -soak-dir found -shard 0/4 -- ./server -listen {ip}:{port}",
-		Description: "Without -schedules and -soak it plays 25 stories for each way in which the server runs.\n" +
-			"Without a command it tests the built-in server.",
+		Description: "Without -schedules and -soak it plays 25 stories. Without a command it tests the built-in server,\n" +
+			"and then plays as many in each of its configurations.",
 		Flags:  flagsOf(o, o.subjectFlags, o.searchFlags, o.recordFlag, o.reportFlags, within),
 		Action: p.run(func(c *cli.Command) (int, error) { return o.inSandbox(c.Args().Slice(), p.out, o.search) }),
 	}
@@ -214,14 +214,14 @@ func (p *program) report() *cli.Command {
 	r := &reporting{}
 	return &cli.Command{
 		Name:      "report",
-		Usage:     "make a page for a browser of cards, with a picture of what happened",
+		Usage:     "make an HTML page of cards, with pictures of what happened",
 		ArgsUsage: "CARD.json|RECORDING.json|STORY.json|KERNELS.json|TABLE.md|DIRECTORY…",
 		UsageText: "forkrig report [flags] CARD.json…\n\n" +
 			"forkrig report -o page.html old.json new.json\n" +
 			"forkrig report -bundle report.tar.gz card.json",
 		Description: "The page is one file that needs no network. Several cards stand side by side. A card names the\n" +
-			"recordings of its checks, which judge -scorecard makes of what fails, and judge -record of all. Stories\n" +
-			"with a recording, tables of kernels, Markdown with tables and directories of these are shown, too.",
+			"recordings of its checks: judge -scorecard records those that fail, and judge -record all. The page\n" +
+			"can also show stories with a recording, tables of kernels, Markdown with tables, and directories of these.",
 		Flags: flagsOf(&r.Options, r.flags),
 		Action: p.run(func(c *cli.Command) (int, error) {
 			if c.NArg() == 0 {
@@ -239,8 +239,8 @@ func (p *program) replay() *cli.Command {
 		Usage:     "play a failing story again",
 		ArgsUsage: "STORY.json [-- COMMAND…]",
 		UsageText: "forkrig replay STORY.json\nforkrig replay STORY.json -- COMMAND…",
-		Description: "STORY.json is a file that forkrig search wrote to its -soak-dir. The story is played at COMMAND,\n" +
-			"or without it at the subject that the story names.",
+		Description: "STORY.json is a file that forkrig search wrote to its -soak-dir. The story is played with the server\n" +
+			"that COMMAND starts, or, without COMMAND, with the one that the story names.",
 		Flags: flagsOf(o, o.subjectFlags, o.recordFlag),
 		Action: p.run(func(c *cli.Command) (int, error) {
 			if c.NArg() == 0 {

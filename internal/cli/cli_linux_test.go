@@ -92,11 +92,11 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"judge", "-by-design", "reap"}, statusUsage, "give the subject's command"},
 		{[]string{"judge", "-strict", "-baseline", card}, statusUsage, "exclude each other"},
 		{[]string{"judge", "-checks", "accept-errors", "-family", "4"}, statusRight, "accept-errors is now accept-aborted, accept-emfile and accept-short"},
-		{[]string{"judge", "-service", "chat", "--", "a", "{port}"}, statusUsage, `-service: service "chat" is no preset: give echo, upper, none, http,`},
-		{[]string{"judge", "-service", "> 'PING'", "--", "a", "{port}"}, statusUsage, "-service: dialogue, column 3, at `'PING'`: this is no part of a dialogue: write hello, round,"},
+		{[]string{"judge", "-service", "chat", "--", "a", "{port}"}, statusUsage, `-service: service "chat" is not a preset: give echo, upper, none, http,`},
+		{[]string{"judge", "-service", "> 'PING'", "--", "a", "{port}"}, statusUsage, "-service: dialogue, column 3, at `'PING'`: this is not part of a dialogue: write hello, round,"},
 		{[]string{"judge", "-service=", "--", "a", "{port}"}, statusUsage, "-service is empty: give a value, or omit the flag"},
 		{[]string{"judge", "-service", "@" + missing, "--", "a", "{port}"}, statusUsage, "missing.json: stat " + missing + ": no such file"},
-		{[]string{"judge", "-service", "@/dev/zero", "--", "a", "{port}"}, statusUsage, "-service @/dev/zero: this is no file with a dialogue: give a regular file"},
+		{[]string{"judge", "-service", "@/dev/zero", "--", "a", "{port}"}, statusUsage, "-service @/dev/zero: this is not a file with a dialogue: give a regular file"},
 		{[]string{"judge", "-service", "@" + wrongDialogue, "--", "a", "{port}"}, statusUsage, "dialogue, line 3, column 1, at the end: .. has no end here: write "},
 		{[]string{"judge", "-service", "http", "-closes", "client", "--", "a", "{port}"}, statusUsage, "so the server closes first: leave it out, or give another dialogue"},
 		{[]string{"judge", "-checks", "bytes-exact", "-family", "4", "--", server, "-listen", "{ip}:{port}", "-service", "upper"}, statusRight, "service seen: upper"},
@@ -114,7 +114,7 @@ func TestStatusesAndErrors(t *testing.T) {
 		{[]string{"show", "/dev/zero"}, statusUsage, "/dev/zero"},
 		{[]string{"judge", "-checks", "reap", "-family", "4", "--", server, "-listen", "{ip}:7777"}, statusRight, "listens on {ip}:7777 backlog "},
 		{[]string{"judge", "-checks", "reap", "-family", "4", "--", server, "-listen", "127.0.0.1:7777"}, statusUnable,
-			"it listens on 127.0.0.1:7777 only, which clients of other hosts do not reach: write {ip} in its command in the place of the address"},
+			"it listens on 127.0.0.1:7777 only, which clients on other hosts cannot reach: write {ip} in its command instead of the address"},
 		{[]string{"judge", "-subject", "a {port}", "--", "b", "{port}"}, statusUsage, "given twice"},
 		{[]string{"judge", "-scorecard", "card.md", "--", "a", "{port}"}, statusUsage, "the name of the JSON file"},
 		{[]string{"judge", "-scorecard", "/dev/shm/card.json"}, statusUsage, "the sandbox has a /dev/shm of its own"},
@@ -181,7 +181,7 @@ func TestWrongEnvironment(t *testing.T) {
 	t.Parallel()
 	for variable, says := range map[string]string{
 		"FORKRIG_TIME_SCALE=fast": `FORKRIG_TIME_SCALE="fast" is not a factor`,
-		"FORKRIG_WATCHDOG=never":  `FORKRIG_WATCHDOG="never" is no time above 0`,
+		"FORKRIG_WATCHDOG=never":  `FORKRIG_WATCHDOG="never" is not a time above 0`,
 		"FORKRIG_SEED=x":          `FORKRIG_SEED="x" is not a seed`,
 		"FORKRIG_SUBJECT=a":       "by the environment variable FORKRIG_SUBJECT and after --",
 	} {

@@ -62,10 +62,10 @@ func TestProgressLine(t *testing.T) {
 	p := &Progress{began: began, estimate: estimate{began: began}}
 	p.set("12 of 40 jobs", 12, 40, time.Time{})
 	assert.Empty(t, p.line(began.Add(time.Second)))
-	assert.Equal(t, []string{"12 of 40 jobs, 30s gone, about 1 min 10 s left"}, p.line(began.Add(30*time.Second)))
+	assert.Equal(t, []string{"12 of 40 jobs, 30s elapsed, about 1 min 10 s left"}, p.line(began.Add(30*time.Second)))
 	p.set("7 stories", 7, 0, began.Add(10*time.Minute))
-	assert.Equal(t, []string{"7 stories, 1m0s gone, 9 min left"}, p.line(began.Add(time.Minute)))
-	assert.Equal(t, []string{"7 stories, 11m0s gone"}, p.line(began.Add(11*time.Minute)))
+	assert.Equal(t, []string{"7 stories, 1m0s elapsed, 9 min left"}, p.line(began.Add(time.Minute)))
+	assert.Equal(t, []string{"7 stories, 11m0s elapsed"}, p.line(began.Add(11*time.Minute)))
 }
 
 // TestProgressIsQuietInPipes, and passes on what is printed.

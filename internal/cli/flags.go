@@ -18,23 +18,23 @@ import (
 func (o *Options) subjectFlags(f *flag.FlagSet) {
 	f.StringVar(&o.subject, "subject", os.Getenv(subjectEnv),
 		"the server under test: this `COMMAND` starts it, split into words as a shell does (environment: "+subjectEnv+")")
-	f.StringVar(&o.service, "service", dialogue.Auto, "what is said to the subject: `auto|PRESET|DIALOGUE|@FILE`; "+
-		"auto finds a preset out, such as http or none (docs/dialogues.md)")
+	f.StringVar(&o.service, "service", dialogue.Auto, "what clients say to the subject: `auto|PRESET|DIALOGUE|@FILE`; "+
+		"auto detects a preset, such as http or none (docs/dialogues.md)")
 	f.StringVar((*string)(&o.judged.Closes), "closes", "",
-		"the side that closes a connection first, `client|server`, where it is not the one of the dialogue")
-	f.UintVar(&o.port, "port", 0, "the `PORT` that is built into the subject; where its command has {port}, "+
-		"the one that it stands for; without both, the one on which it listens")
+		"the side that closes a connection first, `client|server`; this overrides the dialogue")
+	f.UintVar(&o.port, "port", 0, "the `PORT` on which the subject listens, which replaces {port} in its command "+
+		"(9999 if not given); without -port and {port}, forkrig detects the port")
 	f.StringVar(&o.judged.User, "subject-user", "", "run the subject as the user of this `NAME` or number (needs root)")
 	f.DurationVar(&o.judged.Ready, "ready", 10*time.Second,
-		"the longest `TIME` that the subject needs until it listens; up to four times as long while it is seen to work")
-	f.StringVar((*string)(&o.judged.OnTerm), "on-term", "", "what SIGTERM should do to workers that still converse: "+
-		"`drain|kill|leave`; without it, each is right and reported")
-	f.StringVar(&o.storm, "storm-signals", "", "further `SIGNALS` that the subject should survive, such as HUP,USR1")
+		"the longest `TIME` that the subject needs until it listens; up to four times as long while it is still busy")
+	f.StringVar((*string)(&o.judged.OnTerm), "on-term", "", "what SIGTERM should do to workers with a client: "+
+		"`drain|kill|leave`; without this flag each of them passes, and the card names it")
+	f.StringVar(&o.storm, "storm-signals", "", "more `SIGNALS` that the subject should survive, such as HUP,USR1")
 	f.StringVar(&o.byDesign, "by-design", "",
-		"what these `CHECKS` find is meant, such as second-instance,concurrent: a fail of them becomes by-design")
+		"a fail of these `CHECKS` is intended, such as second-instance,concurrent: the verdict is by-design instead")
 	f.BoolVar(&o.vanishing, "keeps-vanished", false, "the old name of -by-design vanished-client")
-	f.StringVar(&o.reload, "reload", "", "how the subject is told to reload: `HUP|USR2|'COMMAND with {pid}'`, "+
-		"a signal to its first process or a command; without it, reload is skipped")
+	f.StringVar(&o.reload, "reload", "", "what makes the subject reload: `HUP|USR2|'COMMAND with {pid}'`, "+
+		"a signal to its first process or a command; without this flag, the check reload is skipped")
 	f.StringVar(&o.family, "family", "", "use IPv4 or IPv6 only: `4|6`")
 }
 
@@ -44,12 +44,12 @@ const subjectEnv = "FORKRIG_SUBJECT"
 func (o *Options) trialFlags(f *flag.FlagSet) {
 	f.StringVar(&o.checks, "checks", "", "run only these `CHECKS`, such as reap,eintr-accept; list prints them all")
 	f.StringVar(&o.card, "scorecard", "", "write the scorecard as JSON to this `FILE`, "+
-		"and as Markdown to the one beside it that ends in .md, as the checks end")
+		"and as Markdown beside it (.md); both are written again after each check")
 	f.StringVar(&o.baseline, "baseline", "",
 		"compare with the card in this `FILE`: the exit status is 1 only where something became worse")
 	f.BoolVar(&o.strict, "strict", false, "the exit status is 1 for a warning, too")
-	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m, "+
-		"and without it after 1m, or later on a busy machine; the card keeps the results until then")
+	f.DurationVar(&o.within, "within", 0, "end the run after this `TIME`, such as 2m "+
+		"(if not given: 1m, or longer on a busy machine); the card has the results up to then")
 }
 
 // reportFlags adds the flags for what others read while a run goes on, or when it has ended.
@@ -59,17 +59,17 @@ func (o *Options) reportFlags(f *flag.FlagSet) {
 }
 
 func (o *Options) eventsFlag(f *flag.FlagSet) {
-	f.StringVar(&o.events, "events", "", "write what happens as lines of JSON to this `FILE`, as it happens; "+
-		"- is standard output, and then people read on standard error")
+	f.StringVar(&o.events, "events", "", "write each event as a line of JSON to this `FILE`, as it happens; "+
+		"- means standard output, and the text for people then goes to standard error")
 }
 
 func (o *Options) junitFlag(f *flag.FlagSet) {
-	f.StringVar(&o.junit, "junit", "", "write the scorecard as the XML of JUnit to this `FILE`, too, as the checks end")
+	f.StringVar(&o.junit, "junit", "", "write the scorecard as JUnit XML to this `FILE`, too")
 }
 
 func (o *Options) recordFlag(f *flag.FlagSet) {
 	f.StringVar(&o.record, "record", "", "write what happened in each lab to this `DIRECTORY`, as a page for a browser and "+
-		"in other forms (docs/recordings.md); without it, and with -scorecard or -soak, only of what fails, beside the card")
+		"in other forms (docs/recordings.md); without this flag, -scorecard and -soak record only what fails, beside the card")
 }
 
 // programFlags adds the flags of a trial for which go test has flags of its own.
@@ -79,7 +79,7 @@ func (o *Options) programFlags(f *flag.FlagSet) {
 }
 
 func (o *Options) searchFlags(f *flag.FlagSet) {
-	f.IntVar(&o.schedules, "schedules", 0, "play `N` random stories for each way in which the server runs")
+	f.IntVar(&o.schedules, "schedules", 0, "play `N` random stories (with the built-in server, N for each of its configurations)")
 	f.DurationVar(&o.soak, "soak", 0,
 		"search for this `TIME`, with new seeds, and write the failing stories to -soak-dir")
 	f.StringVar(&o.soakDir, "soak-dir", "soak", "the `DIRECTORY` for the scorecard and the failing stories of -soak")

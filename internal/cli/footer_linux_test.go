@@ -88,7 +88,7 @@ func TestFooterOnATerminal(t *testing.T) {
 	p = newProgress(newOutput(terminal), time.Now().Add(-30*time.Second))
 	p.Set(10, 40, "jobs")
 	_, _ = io.WriteString(p, "first\n")
-	assert.Equal(t, []string{"first", "10 of 40 jobs, 30s gone, about 1 min 30 s left", ""}, shown(), "while it goes on")
+	assert.Equal(t, []string{"first", "10 of 40 jobs, 30s elapsed, about 1 min 30 s left", ""}, shown(), "while it goes on")
 	p.End()
 }
 

@@ -23,8 +23,8 @@ func TestFlags(f *flag.FlagSet) *Options {
 	o.searchFlags(f)
 	o.reportFlags(f)
 	o.recordFlag(f)
-	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, at -subject, "+
-		"or without it at the server that the story names")
+	f.StringVar(&o.replay, "replay", "", "play the story in this `FILE` of -soak-dir again, with -subject, "+
+		"or without -subject with the server that the story names")
 	f.StringVar(&o.merge, "merge", "", "merge the scorecards and failing stories below the directories in the arguments "+
 		"into this new `DIRECTORY`,\nand exit: 0 if all shards are there and nothing failed, 1 if not, "+
 		"2 if they cannot be merged; needs no privilege")
@@ -44,7 +44,7 @@ func (o *Options) TestMain(m interface{ Run() int }, programs rig.Programs) {
 		status, err := statusUsage, o.checkWritten()
 		switch {
 		case err == nil && o.events != "":
-			err = errors.New("-merge tells no events: omit -events")
+			err = errors.New("-merge writes no events: omit -events")
 		case err == nil:
 			status, err = out.merge(append([]string{o.merge}, flag.Args()...), o.furtherFiles())
 		}
@@ -88,7 +88,7 @@ func (o *Options) checkTestFlags() error {
 		return errors.New("-replay, -soak and -schedules exclude each other: give one of them")
 	}
 	if o.replay != "" && (o.junit != "" || o.events != "") {
-		return errors.New("-replay writes no card and tells no events: omit -junit and -events")
+		return errors.New("-replay writes no card and no events: omit -junit and -events")
 	}
 	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
 	if err == nil && limit > 0 && o.soak > 0 && limit < o.soak+5*time.Minute {

@@ -35,18 +35,18 @@ type kernelOptions struct {
 }
 
 func (o *kernelOptions) flags(f *flag.FlagSet) {
-	f.StringVar(&o.on, "on", strings.Join(kernels.Defaults, ","), "the `KERNELS`, such as 5.10,6.12.43,uml:7.2, host for that of this "+
-		"machine, all for those that were fetched, or the path of a bzImage or of linux.uml with :MODULES")
+	f.StringVar(&o.on, "on", strings.Join(kernels.Defaults, ","), "the `KERNELS`, such as 5.10,6.12.43,uml:7.2; host is the kernel of this machine, "+
+		"all means every kernel in the cache and host; or the path of a bzImage or linux.uml, with :MODULES")
 	f.StringVar(&o.kernel, "kernel", "", "one more kernel: `FILE[:MODULES]`")
-	f.StringVar(&o.jobs, "jobs", "", "what each kernel does: `probes,binds,card`; without it all, and with a command the card")
+	f.StringVar(&o.jobs, "jobs", "", "what each kernel does: `probes,binds,card`; if not given: all three, or card alone with a command")
 	f.StringVar(&o.probes, "probes", "", "ask only these `PROBES`, such as K15,K17")
-	f.StringVar(&o.with, "with", "", "further `FILES` and directories that the command needs, separated by commas")
+	f.StringVar(&o.with, "with", "", "more `FILES` and directories that the command needs, separated by commas")
 	f.StringVar(&o.tests, "tests", "", "run these `FILES`, test binaries of Go, on each kernel, separated by commas; a shell and what tests often start are there")
 	f.StringVar(&o.testRun, "run", "", "run only the tests of -tests that match this `PATTERN`, as -test.run")
-	f.StringVar(&o.table, "json", "", "write the table as JSON to this `FILE`, and as Markdown to the one beside it that ends in .md")
+	f.StringVar(&o.table, "json", "", "write the table as JSON to this `FILE`, and as Markdown beside it (.md)")
 	f.DurationVar(&o.limit, "limit", 5*time.Minute, "end each job of a kernel after this `TIME`")
-	f.IntVar(&o.guests, "guests", 0, "boot `N` kernels at a time; 0 means as many as there are processors and memory for")
-	f.BoolVar(&o.lines, "lines", false, "print what is known of this machine's kernel as lines of JSON, as it is known (with -on host)")
+	f.IntVar(&o.guests, "guests", 0, "boot `N` kernels at a time; 0 means one for each processor")
+	f.BoolVar(&o.lines, "lines", false, "print each answer of this machine's kernel as a line of JSON, as soon as it is known (with -on host)")
 }
 
 func (p *program) kernels() *cli.Command {
@@ -60,9 +60,10 @@ func (p *program) kernels() *cli.Command {
 			"forkrig kernels -on 5.10,6.12.43,host -jobs probes\n" +
 			"forkrig kernels -on 6.1,7.3 -- socat TCP{family}-LISTEN:{port},bind={host},fork EXEC:cat",
 		Description: "Kernels are fetched from Debian's archive into the user's cache and booted by QEMU, or as User-mode Linux;\n" +
-			"nothing is installed, and no privilege is needed. Each answers the probes and the bind table, and judges\n" +
-			"the server. Printed are the rows in which kernels differ. Exit status: 0, 1 a check failed or is broken,\n" +
-			"2 the command line is wrong, 3 a kernel is not here, did not boot or died.",
+			"nothing is installed, and no privilege is needed. Each kernel answers the probes and the bind table,\n" +
+			"and judges the built-in server; with a command it only judges that server. Only rows in which kernels\n" +
+			"differ are printed. Exit status: 0, 1 a check failed or is broken, 2 the command line is wrong, 3 a kernel\n" +
+			"is not in the cache, did not boot or died.",
 		Flags: flagsOf(&o.Options, o.subjectFlags, o.flags, o.eventsFlag, func(f *flag.FlagSet) {
 			f.StringVar(&o.checks, "checks", "", "judge by these `CHECKS` only, such as reap,eintr-accept")
 			f.DurationVar(&o.within, "within", 0, "end the judging on a kernel after this `TIME`; without it, -limit ends it")

@@ -33,7 +33,7 @@ func TestKernelsRefuses(t *testing.T) {
 		{"-on 6.12,,host", "-on: a name is empty: give kernels such as 5.10,6.12.43,host"},
 		{"-on host,6.12,host", "-on: host is there twice"},
 		{"-on /no/such/bzImage", "-on: open a kernel: open /no/such/bzImage: no such file or directory: give the path of a bzImage or of linux.uml"},
-		{"-on host -kernel " + noKernel, noKernel + ": it is no bzImage and no User-mode Linux: give the path of a bzImage"},
+		{"-on host -kernel " + noKernel, noKernel + ": it is neither a bzImage nor a User-mode Linux: give the path of a bzImage"},
 		{"-jobs x", `-jobs: there is no job "x": give some of probes, binds and card`},
 		{"-jobs probes,", `-jobs: there is no job "": give some of probes, binds and card`},
 		{"-probes K999", `-probes: there is no probe "K999": forkrig kernels -on host -jobs probes lists them`},
@@ -43,7 +43,7 @@ func TestKernelsRefuses(t *testing.T) {
 		{"-limit 0s", "-limit takes a time of more than 0"},
 		{"-guests -1", "-guests a number of 0 or more"},
 		{"-tests /no/such.test", "-tests: stat /no/such.test: no such file or directory: give test binaries, as go test -c makes them, separated by commas"},
-		{"-tests /etc/passwd", "-tests: /etc/passwd is no program"},
+		{"-tests /etc/passwd", "-tests: /etc/passwd is not a program"},
 		{"-run TestX", "-run chooses tests of -tests: give -tests, too"},
 		{"-tests /bin/true -run (", "-run: error parsing regexp"},
 		{"-with /no/such/file", "-with: stat /no/such/file: no such file or directory: give files and directories, separated by commas"},
@@ -94,7 +94,7 @@ func TestKernelsOnThisMachine(t *testing.T) {
 	assert.Contains(t, shown, "forkrig kernels -on host -jobs probes -probes K15")
 	output, status = run(t, "show", file, "reap")
 	assert.Equal(t, statusUsage, status)
-	assert.Contains(t, output, `is a table of kernels and no card: omit "reap"`)
+	assert.Contains(t, output, `is a table of kernels and not a card: omit "reap"`)
 	output, status = run(t, "diff", file, file)
 	assert.Equal(t, statusRight, status, output)
 	assert.Contains(t, output, "host: all answers are the same")
@@ -208,13 +208,13 @@ func TestTablesOfKernels(t *testing.T) {
 		{[]string{"diff", right, wrong}, statusWrong, "1 worse"},
 		{[]string{"diff", wrong, right}, statusRight, "1 better"},
 		{[]string{"diff", right, other}, statusRight, "only in the old table: 6.12"},
-		{[]string{"diff", right, card}, statusUsage, card + " is no table of kernels"},
-		{[]string{"diff", card, right}, statusUsage, card + " is no table of kernels"},
+		{[]string{"diff", right, card}, statusUsage, card + " is not a table of kernels"},
+		{[]string{"diff", card, right}, statusUsage, card + " is not a table of kernels"},
 		{[]string{"merge", out, wrong, other}, statusWrong, "merged into " + out},
 		{[]string{"show", out}, statusWrong, "| reap IPv4 | fail | pass |"},
 		{[]string{"merge", out, right}, statusUsage, "merged.json is there already: give the name of a new file"},
 		{[]string{"merge", out2, right, wrong}, statusUsage, "two tables have the kernel 6.12: omit one of them"},
-		{[]string{"merge", out2, right, card}, statusUsage, card + " is no table of kernels"},
+		{[]string{"merge", out2, right, card}, statusUsage, card + " is not a table of kernels"},
 		{[]string{"merge", "no/../merged.json", right}, statusUsage, "no such file"},
 		{[]string{"merge", out2, right, other}, statusRight, "1 of 1 checks end the same on all kernels, and do not fail"},
 	} {

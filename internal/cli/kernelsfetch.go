@@ -84,7 +84,7 @@ func listKernels(out *output) (int, error) {
 		return statusUnable, err
 	}
 	if len(all) == 0 {
-		fmt.Fprintln(out, "no kernel is here: forkrig kernels fetch")
+		fmt.Fprintln(out, "the cache has no kernel: run forkrig kernels fetch")
 		return statusRight, nil
 	}
 	for _, k := range all {
@@ -123,7 +123,7 @@ func lacksOf(k archive.Kernel) (lines []string, err error) {
 	case len(lacks) == 0:
 		return nil, nil
 	case config == nil:
-		return []string{"lacks " + strings.Join(lacks, ", ") + " by its release; its configuration is not here"}, nil
+		return []string{"lacks " + strings.Join(lacks, ", ") + " by its release; its configuration is not in the cache"}, nil
 	}
 	return []string{"lacks " + strings.Join(lacks, ", ")}, nil
 }

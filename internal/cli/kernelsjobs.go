@@ -80,7 +80,7 @@ func (o *kernelOptions) checkTests() error {
 	for _, file := range o.testFiles() {
 		info, err := os.Stat(file)
 		if err == nil && (!info.Mode().IsRegular() || info.Mode()&0o111 == 0) {
-			err = fmt.Errorf("%s is no program", file)
+			err = fmt.Errorf("%s is not a program", file)
 		}
 		if err != nil {
 			return fmt.Errorf("-tests: %w: give test binaries, as go test -c makes them, separated by commas", err)

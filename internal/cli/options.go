@@ -101,7 +101,7 @@ func (o *Options) check() (err error) {
 	switch {
 	case o.strict && o.baseline != "":
 		return errors.New("-strict and -baseline exclude each other: " +
-			"compared with a card, pass to warn is worse in any case")
+			"with -baseline, a change from pass to warn is worse anyway")
 	case strings.EqualFold(filepath.Ext(o.card), ".md"):
 		return fmt.Errorf("-scorecard %s: give the name of the JSON file; the Markdown is written beside it", o.card)
 	case o.parallel < 0 || o.within < 0 || o.atOnce < 0 || o.schedules < 0 || o.soak < 0:

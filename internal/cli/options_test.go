@@ -36,7 +36,7 @@ func TestStormSignals(t *testing.T) {
 	}
 }
 
-// TestSameFile sees one file behind two names; what is no regular file may be written twice.
+// TestSameFile sees one file behind two names; what is not a regular file may be written twice.
 func TestSameFile(t *testing.T) {
 	dir := t.TempDir()
 	name := func(file string) string { return filepath.Join(dir, file) }

@@ -64,7 +64,7 @@ func (p *Progress) line(now time.Time) []string {
 	if gone < minEstimated || p.what == "" {
 		return nil
 	}
-	text := fmt.Sprintf("%s, %v gone", p.what, gone.Round(time.Second))
+	text := fmt.Sprintf("%s, %v elapsed", p.what, gone.Round(time.Second))
 	left := p.estimate.text(now, p.n, p.all)
 	if p.all == 0 && p.until.After(now) {
 		left = roughly(p.until.Sub(now)) + " left"

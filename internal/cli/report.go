@@ -37,13 +37,13 @@ func (r *reporting) flags(f *flag.FlagSet) {
 // directories of these.
 func (r *reporting) report(names []string, out io.Writer) (status int, err error) {
 	if ext := filepath.Ext(r.to); !strings.EqualFold(ext, ".html") && !strings.EqualFold(ext, ".htm") {
-		return statusUsage, fmt.Errorf("-o %s: give the name of a page, which ends in .html", r.to)
+		return statusUsage, fmt.Errorf("-o %s: give a name that ends in .html", r.to)
 	}
 	if _, given := r.given("o"); given && r.bundle != "" {
 		return statusUsage, errors.New("-o and -bundle exclude each other: the archive has the page")
 	}
 	if name := strings.ToLower(r.bundle); name != "" && !strings.HasSuffix(name, ".tar.gz") && !strings.HasSuffix(name, ".tgz") {
-		return statusUsage, fmt.Errorf("-bundle %s: give the name of an archive, which ends in .tar.gz", r.bundle)
+		return statusUsage, fmt.Errorf("-bundle %s: give a name that ends in .tar.gz", r.bundle)
 	}
 	b := &pageBuilder{seen: map[string]bool{}}
 	for _, name := range names {
@@ -98,7 +98,7 @@ func (b *pageBuilder) add(name string) error {
 	case info.IsDir():
 		return b.addDirectory(name)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no regular file: give a card, a recording, a story or a directory", name)
+		return fmt.Errorf("%s is not a regular file: give a card, a recording, a story or a directory", name)
 	case kernels.IsTable(name):
 		return b.addTable(name)
 	case isRecording(name):

@@ -136,12 +136,12 @@ func TestReportRefuses(t *testing.T) {
 		says string
 	}{
 		{nil, "give a card, a recording, a story"},
-		{[]string{"-o", "page.txt", damaged}, "-o page.txt: give the name of a page, which ends in .html"},
+		{[]string{"-o", "page.txt", damaged}, "-o page.txt: give a name that ends in .html"},
 		{[]string{damaged}, "speaks of process 7, and has 0: it is damaged"},
 		{[]string{newer}, "has schema 99, and this forkrig reads 1"},
 		{[]string{other}, "other.json"},
 		{[]string{filepath.Join(dir, "absent.json")}, "absent.json"},
-		{[]string{"/dev/null"}, "/dev/null is no regular file"},
+		{[]string{"/dev/null"}, "/dev/null is not a regular file"},
 		{[]string{write("x.pcapng", "x")}, "give the .json beside it"},
 	} {
 		output, status := run(t, append([]string{"report"}, v.args...)...)
@@ -239,7 +239,7 @@ func TestRecordingsFollowTheCard(t *testing.T) {
 
 	output, status = run(t, "report", "-bundle", filepath.Join(dir, "mended.json"), filepath.Join(dir, "mended.json"))
 	assert.Equal(t, statusUsage, status)
-	assert.Contains(t, output, "which ends in .tar.gz")
+	assert.Contains(t, output, "give a name that ends in .tar.gz")
 	output, status = run(t, "report", "-o", "x.html", "-bundle", "x.tgz", filepath.Join(dir, "mended.json"))
 	assert.Equal(t, statusUsage, status)
 	assert.Contains(t, output, "-o and -bundle exclude each other")

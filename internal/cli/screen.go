@@ -101,9 +101,9 @@ func (s *screen) goingOn(height int) (lines []string) {
 	}
 	gone := time.Since(s.began).Round(time.Second)
 	if s.estimate.began.IsZero() {
-		return []string{fmt.Sprintf("the preliminary trial goes on, %v gone", gone)}
+		return []string{fmt.Sprintf("the preliminary trial is running, %v elapsed", gone)}
 	}
-	text := fmt.Sprintf("%d of %d checks have ended, %d are running, %v gone", s.ended, all, running, gone)
+	text := fmt.Sprintf("%d of %d checks have ended, %d are running, %v elapsed", s.ended, all, running, gone)
 	if left := s.estimate.text(time.Now(), s.ended, all); left != "" {
 		text += ", " + left
 	}

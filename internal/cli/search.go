@@ -119,7 +119,7 @@ func (o *Options) searchSetups(tb rig.TB, out *output, events *eventLog) (status
 	if o.foreign() {
 		setups = []Setup{{Name: "subject", Subject: o.judged, AtOnce: o.atOnce}}
 		if o.judged.Service.IsZero() {
-			progress.set("the service is found out", 0, 0, time.Time{})
+			progress.set("the service is being detected", 0, 0, time.Time{})
 			profile, absent := judge.Reach(tb, o.judged, o.families...)
 			if len(absent) == len(o.families) {
 				return statusUnable, fmt.Errorf("%w: %w", judge.ErrUnreachable, absent[o.families[0]])
@@ -188,7 +188,7 @@ func (o *Options) searchSetup(tb rig.TB, progress *Progress, events *eventLog, s
 	if dir != nil {
 		ends = dir.ends
 	}
-	progress.set(setup.Name+": the preliminary trial goes on", 0, 0, ends)
+	progress.set(setup.Name+": the preliminary trial is running", 0, 0, ends)
 	traits, err := setup.Examine(tb, progress, o.families...)
 	if err != nil {
 		return report, false, err

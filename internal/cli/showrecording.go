@@ -11,7 +11,7 @@ import (
 	"forkrig/scorecard"
 )
 
-// isRecording says whether a file is a recording. What is no regular file could be read only once.
+// isRecording says whether a file is a recording. What is not a regular file could be read only once.
 func isRecording(name string) bool {
 	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
 		return false

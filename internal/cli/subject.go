@@ -88,7 +88,7 @@ func readDialogue(name string) (string, error) {
 		return "", err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return "", errors.New("this is no file with a dialogue: give a regular file of at most 1 MiB")
+		return "", errors.New("this is not a file with a dialogue: give a regular file of at most 1 MiB")
 	}
 	text, err := os.ReadFile(name)
 	return string(text), err

@@ -60,7 +60,7 @@ func askAgain(table kernels.Table) func(args ...string) string {
 func (o *output) showTable(args []string) (status int, err error) {
 	table, err := kernels.Read(args[0])
 	if err == nil && len(args) > 1 {
-		err = fmt.Errorf("%s is a table of kernels and no card: omit %q", args[0], args[1])
+		err = fmt.Errorf("%s is a table of kernels and not a card: omit %q", args[0], args[1])
 	}
 	if err != nil {
 		return statusUsage, err

@@ -166,7 +166,7 @@ func TestProbeIsBounded(t *testing.T) {
 	}{
 		{t.Context(), 20 * time.Millisecond, func(context.Context, *lab) error { <-release; return nil }, finding{State: unknown, Detail: "no answer after 40ms"}},
 		{t.Context(), rig.Patience(), func(context.Context, *lab) error { return context.DeadlineExceeded }, finding{State: unknown, Detail: "context deadline exceeded"}},
-		{past, rig.Patience(), nil, finding{State: unknown, Detail: "not tried: what was tried before took too long (context canceled)"}},
+		{past, rig.Patience(), nil, finding{State: unknown, Detail: "not tried: the earlier tests took too long (context canceled)"}},
 		{t.Context(), rig.Patience(), func(context.Context, *lab) error { panic("no") }, finding{State: missing, Detail: "panic: no"}},
 	} {
 		assert.Equal(t, c.want, probe{try: c.try}.finding(c.ctx, t, c.within))

@@ -77,7 +77,7 @@ var features = []probe{
 			return l.observe(ctx, otherUser, (*lab).descriptors, (*lab).limits, (*lab).waits, (*lab).options, (*lab).kill)
 		}},
 	{string(rig.FeatureProcSyscall), "the rig sees in which system call a process waits (/proc/PID/syscall)",
-		"a subject that waits with a timer is taken for one that waits for ever, in checks that wait for its rest",
+		"checks take a subject that waits with a timer for one that waits for ever",
 		"use a kernel with CONFIG_HAVE_ARCH_TRACEHOOK, with kernel.yama.ptrace_scope below 3",
 		"", func(ctx context.Context, l *lab) error { return l.observe(ctx, "", (*lab).waits) }},
 	{"socket-options", "the rig reads socket options of a process (pidfd_getfd)", "the check vanished-client",
@@ -117,7 +117,7 @@ var features = []probe{
 		"", func(ctx context.Context, l *lab) error {
 			return l.apply(ctx, fault.Reset{From: []*rig.Host{l.a}, To: []*rig.Host{l.b}, Both: true}, syscall.ECONNREFUSED)
 		}},
-	{string(rig.FeaturePacketSocket), "packets of a link take the way through the rig", "the fault Impairment without InKernel",
+	{string(rig.FeaturePacketSocket), "the rig relays the packets of a link", "the fault Impairment without InKernel",
 		"use a kernel with CONFIG_PACKET, and give CAP_NET_RAW",
 		"", func(ctx context.Context, l *lab) error {
 			return l.apply(ctx, fault.Impairment{Link: l.link, From: l.a, Delay: time.Millisecond, Tally: &fault.Tally{}}, nil)
@@ -142,7 +142,7 @@ var features = []probe{
 func (p probe) finding(ctx context.Context, tb rig.TB, within time.Duration) finding {
 	f := finding{Name: p.name, Essential: p.costs == nothingRuns, State: unknown, Costs: p.costs, Remedy: p.remedy}
 	if ctx.Err() != nil {
-		f.Detail = fmt.Sprintf("not tried: what was tried before took too long (%v)", ctx.Err())
+		f.Detail = fmt.Sprintf("not tried: the earlier tests took too long (%v)", ctx.Err())
 		return f
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -232,7 +232,7 @@ func (l *lab) apply(ctx context.Context, f fault.Fault, want error) error {
 	}
 	switch err := l.connect(ctx, rig.IPv4); {
 	case err == nil && want != nil:
-		return errors.New("the rules are there, and the kernel does not obey them")
+		return errors.New("the kernel has the rules, but does not apply them")
 	case !errors.Is(err, want):
 		return err
 	}

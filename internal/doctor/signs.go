@@ -213,7 +213,7 @@ func (m machine) namespaces() []finding {
 			f.State, f.Essential, f.Costs, f.Detail = missing, true, nothingRuns, "the sysctl is 0: such a namespace cannot be made"
 		case n < fewHosts && slices.Contains([]string{"mnt", "pid", "net"}, kind):
 			f.State, f.Detail = limited, fmt.Sprintf("the sysctl is %d", n)
-			f.Costs = "a host takes one: not all hosts of all labs can be there at the same time"
+			f.Costs = "each host needs one: not all hosts of all labs can exist at the same time"
 			f.Remedy += ", or run fewer checks side by side: -parallel"
 		default:
 			continue
@@ -267,7 +267,7 @@ var simpleSigns = []struct {
 			return works, "no filter on this process"
 		}},
 	{"kernel.yama.ptrace_scope", false, "the check vanished-client, and what a subject's processes wait for (pidfd_getfd(2), /proc/PID/syscall)",
-		"set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d, and start the machine again: 3 cannot be changed while it runs",
+		"set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d, and reboot: 3 cannot be changed while the machine runs",
 		func(m machine) (state, string) {
 			if m.number("proc/sys/kernel/yama/ptrace_scope", 0) >= 3 {
 				return limited, "the sysctl is 3"
@@ -276,7 +276,7 @@ var simpleSigns = []struct {
 		}},
 	{"cgroup", false, "a subject with many workers reaches the limit on processes, the kernel kills for lack of memory, or everything is slower",
 		"raise the limit (docker run --pids-limit, --memory, --cpus; systemd: TasksMax, MemoryMax, CPUQuota)", machine.cgroup},
-	{"open-files", false, "a host takes three, a connection of a client one: checks with many connections are broken",
+	{"open-files", false, "a host needs three descriptors, and each client connection one: checks with many connections are broken",
 		fmt.Sprintf("raise the hard limit to %d or more (ulimit -Hn; docker run --ulimit nofile=%[1]d)", 16*fewFiles),
 		func(m machine) (state, string) { return m.limit("Max open files", fewFiles) }},
 	{"processes", false, "a subject with many workers, and storms, get EAGAIN from fork",

@@ -27,7 +27,7 @@ const atOnce = 4
 // build of the same name is removed.
 func (a *Archive) Fetch(ctx context.Context, s Set) error {
 	if !isName(s.Name) || len(s.Packages) == 0 {
-		return fmt.Errorf("fetch %q: it is no set of packages", s.Name)
+		return fmt.Errorf("fetch %q: it is not a set of packages", s.Name)
 	}
 	place, lock := a.place(s)
 	if _, err := os.Stat(place); err == nil {

@@ -37,7 +37,7 @@ func ReadLock(r io.Reader) ([]Set, error) {
 			continue
 		}
 		if len(words) != 5 || !isSHA256(words[3]) || !isName(words[0]) || !strings.Contains(words[4], "://") {
-			return nil, fmt.Errorf("read the lock file: line %d is no name, package, version, SHA-256 and address", number)
+			return nil, fmt.Errorf("read the lock file: line %d does not have name, package, version, SHA-256 and address", number)
 		}
 		i, known := place[words[0]]
 		if !known {

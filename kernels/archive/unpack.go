@@ -83,7 +83,7 @@ const (
 func arMember(r io.Reader, begin string) (name string, data io.Reader, err error) {
 	magic := make([]byte, len(arMagic))
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != arMagic {
-		return "", nil, errors.New("it is no Debian package")
+		return "", nil, errors.New("it is not a Debian package")
 	}
 	header := make([]byte, arHeader)
 	for {

@@ -93,7 +93,7 @@ func TestOpen(t *testing.T) {
 	assert.Equal(t, "cut", k.Name)
 	for name, data := range map[string][]byte{"text": []byte("text"), "program": elfFile{kind: elf.ET_EXEC}.bytes()} {
 		_, _, err := Open(put(t, dir, name, data))
-		require.ErrorContains(t, err, "it is no bzImage and no User-mode Linux")
+		require.ErrorContains(t, err, "it is neither a bzImage nor a User-mode Linux")
 	}
 	_, _, err = Open(filepath.Join(dir, "absent"))
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -76,7 +76,7 @@ func identify(path string) (kind Kind, release string, err error) {
 	if file, err := elf.NewFile(f); err == nil && isUserMode(file) {
 		return KindUserMode, "", nil
 	}
-	return "", "", fmt.Errorf("%s: it is no bzImage and no User-mode Linux", path)
+	return "", "", fmt.Errorf("%s: it is neither a bzImage nor a User-mode Linux", path)
 }
 
 func bzRelease(begin []byte) string {

@@ -95,7 +95,7 @@ func (t *tree) addReal(path string) error {
 	case info.Mode().IsRegular():
 		return t.addFile(path, path)
 	}
-	return fmt.Errorf("%s: it is no file and no directory", path)
+	return fmt.Errorf("%s: it is neither a file nor a directory", path)
 }
 
 // addLink writes a link that is in a directory, whether or not it leads anywhere.

@@ -99,7 +99,7 @@ func withLoader(from, to, loader string) (err error) {
 		return fmt.Errorf("%s: read the ELF header: %w", from, err)
 	}
 	if string(header.Ident[:elf.EI_VERSION]) != elf.ELFMAG+"\x02\x01" {
-		return fmt.Errorf("%s: it is no 64-bit ELF file", from)
+		return fmt.Errorf("%s: it is not a 64-bit ELF file", from)
 	}
 	for i := range int64(header.Phnum) {
 		at := int64(header.Phoff) + i*int64(header.Phentsize)

@@ -13,7 +13,7 @@ import (
 var bindProbes = []Probe{{
 	ID:     "K1",
 	Name:   "bind to 127.0.0.1 while a connection of the port is in TIME_WAIT, without SO_REUSEADDR",
-	Source: "commit 936a192f9740 (Linux 6.2, 6.1.5) mends 28044fc1d495 (6.1); selftest bind_timewait",
+	Source: "commit 936a192f9740 (Linux 6.2, 6.1.5) fixes 28044fc1d495 (6.1); selftest bind_timewait",
 	ask:    func(n *namespace) string { return bindBesideTimeWait(n) },
 }, {
 	ID:     "K1b",
@@ -23,7 +23,7 @@ var bindProbes = []Probe{{
 }, {
 	ID:     "K2",
 	Name:   "bind to :: for both families beside a listener on 0.0.0.0",
-	Source: "commit d9ba99342855 (Linux 6.3, 6.1.21) mends 28044fc1d495 (6.1); selftest bind_wildcard",
+	Source: "commit d9ba99342855 (Linux 6.3, 6.1.21) fixes 28044fc1d495 (6.1); selftest bind_wildcard",
 	ask: func(n *namespace) string {
 		n.listener("0.0.0.0:5000", 1)
 		return errorName(n.tcp("[::]:5000").bind("[::]:5000"))
@@ -31,7 +31,7 @@ var bindProbes = []Probe{{
 }, {
 	ID:     "K3",
 	Name:   "bind to 127.0.0.1 beside ::ffff:127.0.0.1",
-	Source: "commit c48ef9c4aed3 (Linux 6.6, 6.5.4, 6.1.54) mends 28044fc1d495 (6.1); selftest bind_wildcard",
+	Source: "commit c48ef9c4aed3 (Linux 6.6, 6.5.4, 6.1.54) fixes 28044fc1d495 (6.1); selftest bind_wildcard",
 	ask: func(n *namespace) string {
 		n.bound("[::ffff:127.0.0.1]:5000")
 		return errorName(n.tcp("127.0.0.1:5000").bind("127.0.0.1:5000"))
@@ -39,7 +39,7 @@ var bindProbes = []Probe{{
 }, {
 	ID:     "K3b",
 	Name:   "bind to ::ffff:127.0.0.1 beside ::ffff:0.0.0.0",
-	Source: "commit aa99e5f87bd5 (Linux 6.6, 6.5.4, 6.1.54) mends 28044fc1d495 (6.1); wrong again in Debian's 6.1.170 to 6.1.192",
+	Source: "commit aa99e5f87bd5 (Linux 6.6, 6.5.4, 6.1.54) fixes 28044fc1d495 (6.1); wrong again in Debian's 6.1.170 to 6.1.192",
 	ask: func(n *namespace) string {
 		n.bound("[::ffff:0.0.0.0]:5000")
 		return errorName(n.tcp("[::ffff:127.0.0.1]:5000").bind("[::ffff:127.0.0.1]:5000"))
@@ -47,7 +47,7 @@ var bindProbes = []Probe{{
 }, {
 	ID:     "K4",
 	Name:   "bind to 127.0.0.1 beside 0.0.0.0 and :: for IPv6 only",
-	Source: "commit d91ef1e1b55f (Linux 6.9, 6.1.85) mends 28044fc1d495 (6.1); selftest bind_wildcard",
+	Source: "commit d91ef1e1b55f (Linux 6.9, 6.1.85) fixes 28044fc1d495 (6.1); selftest bind_wildcard",
 	ask:    func(n *namespace) string { return thirdBind(n, "127.0.0.1:5000") },
 }, {
 	ID:     "K5",
@@ -69,7 +69,7 @@ var bindProbes = []Probe{{
 }, {
 	ID:     "K7",
 	Name:   "the second of two sockets with SO_REUSEADDR listens on the same address",
-	Source: "commit dadd0dcaa67d (Linux 6.2) was half in 5.15.88 and 5.10.163; mended in 5.10.173",
+	Source: "commit dadd0dcaa67d (Linux 6.2) was half in 5.15.88 and 5.10.163; fixed in 5.10.173",
 	ask: func(n *namespace) string {
 		const address = "127.0.0.1:5000"
 		first, second := n.bound(address, reuseAddr), n.bound(address, reuseAddr)

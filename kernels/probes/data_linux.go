@@ -55,7 +55,7 @@ var dataProbes = []Probe{{
 }, {
 	ID:     "K42",
 	Name:   "TCP_USER_TIMEOUT that is over, while the peer's window is closed and ACKs come",
-	Source: "commit 2b9f6f7065d4 (Linux 7.1, 6.12.91) mends 344db93ae3ee (5.11)",
+	Source: "commit 2b9f6f7065d4 (Linux 7.1, 6.12.91) fixes 344db93ae3ee (5.11)",
 	ask:    askLateTimeout,
 }}
 

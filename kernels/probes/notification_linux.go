@@ -15,7 +15,7 @@ import (
 var notificationProbes = []Probe{{
 	ID:     "K50",
 	Name:   "a system call that a supervisor has answered while a signal came",
-	Source: "commit cce436aafc2a (Linux 6.18) mends c2aa2dfef243 (5.19); SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV in seccomp(2)",
+	Source: "commit cce436aafc2a (Linux 6.18) fixes c2aa2dfef243 (5.19); SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV in seccomp(2)",
 	ask:    askNotification,
 }}
 

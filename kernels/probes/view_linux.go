@@ -16,7 +16,7 @@ import (
 var viewProbes = []Probe{{
 	ID:     "K45",
 	Name:   "pselect when a pending signal is unblocked by its mask and has run its handler",
-	Source: "commit 97abc889ee29 (Linux 5.2) mends 854a6ed56839 (5.0); pselect in select(2)",
+	Source: "commit 97abc889ee29 (Linux 5.2) fixes 854a6ed56839 (5.0); pselect in select(2)",
 	ask:    askPselect,
 }, {
 	ID:     "K52",

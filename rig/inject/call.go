@@ -19,7 +19,7 @@ var refused = map[Call]string{
 	"clone": neverInterrupted, "clone3": neverInterrupted, "fork": neverInterrupted, "vfork": neverInterrupted,
 	"execve": neverInterrupted, "execveat": neverInterrupted,
 	"exit": neverReturns, "exit_group": neverReturns, "rt_sigreturn": neverReturns,
-	"restart_syscall": "the kernel makes it by itself in place of another call: trap that one",
+	"restart_syscall": "the kernel makes this call itself instead of another one: trap that other one",
 }
 
 const (

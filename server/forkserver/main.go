@@ -33,7 +33,7 @@
 //
 //	0  stopped by one SIGTERM or SIGINT, even if the grace period ran out
 //	1  could not listen, lost its listener, or was told twice to stop
-//	2  the command line is wrong; one line on standard error says how to mend it
+//	2  the command line is wrong; one line on standard error says how to fix it
 package forkserver
 
 import (

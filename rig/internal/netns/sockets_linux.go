@@ -25,7 +25,7 @@ func (ns *Namespace) Sockets() (observe.Sockets, error) { return observe.ReadSoc
 // otherwise hold the namespace for minutes after the last process is gone.
 // Kernels without CONFIG_INET_DIAG_DESTROY keep them, and end them by their own
 // timers. So must those that were closed before Linux 6.11, within seconds mostly: destroying
-// one takes its timer away, and it stays for ever (mended by commit bac76cf89816).
+// one takes its timer away, and it stays for ever (fixed by commit bac76cf89816).
 func (ns *Namespace) DestroyOrphans() (owned observe.Sockets, err error) {
 	impatient := false
 	_, err = ns.Destroy(func(socket observe.Socket) bool {
@@ -53,7 +53,7 @@ func (ns *Namespace) DestroyOrphans() (owned observe.Sockets, err error) {
 }
 
 // destroyedStay says whether the kernel keeps a closed connection that is destroyed. Only the
-// release tells before one is: a distribution may have mended it, and there waiting does no harm.
+// release tells before one is: a distribution may have fixed it, and there waiting does no harm.
 var destroyedStay = sync.OnceValue(func() bool {
 	var name unix.Utsname
 	var major, minor int
