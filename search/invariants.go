@@ -234,7 +234,9 @@ func (p *player) checkBaseline() {
 		here, err := p.PortSockets()
 		var left []string
 		for _, socket := range here {
-			if socket.State != rig.Listening && socket.State != rig.TimeWait {
+			// A connection that the subject has closed stays where its client's reset was lost, as in a
+			// network that failed.
+			if socket.State != rig.Listening && socket.State != rig.TimeWait && !socket.Orphaned() {
 				left = append(left, socket.String())
 			}
 		}

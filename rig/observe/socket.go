@@ -57,6 +57,17 @@ type Socket struct {
 	TimerLeft time.Duration
 }
 
+// Orphaned says whether its process has closed the connection, and the kernel alone waits for what
+// the peer still owes: for up to tcp_fin_timeout, or tcp_orphan_retries where it does not answer
+// (tcp(7)). One that no process has accepted yet is not orphaned.
+func (s Socket) Orphaned() bool {
+	switch s.State {
+	case FinWait1, FinWait2, Closing, LastAck:
+		return s.Inode == 0
+	}
+	return false
+}
+
 // TCPTimer is the timer of a socket (idiag_timer in sock_diag(7)).
 type TCPTimer uint8
 

@@ -29,14 +29,12 @@ func (ns *Namespace) Sockets() (observe.Sockets, error) { return observe.ReadSoc
 func (ns *Namespace) DestroyOrphans() (owned observe.Sockets, err error) {
 	impatient := false
 	_, err = ns.Destroy(func(socket observe.Socket) bool {
-		switch socket.State {
-		case observe.TimeWait:
+		switch {
+		case socket.State == observe.TimeWait:
 			return false // it does not hold the namespace
-		case observe.FinWait1, observe.FinWait2, observe.Closing, observe.LastAck:
-			if socket.Inode == 0 && destroyedStay() {
-				impatient = true
-				return false
-			}
+		case socket.Orphaned() && destroyedStay():
+			impatient = true
+			return false
 		}
 		if socket.Inode != 0 {
 			owned = append(owned, socket)
