@@ -37,7 +37,7 @@ type notificationAnswer struct {
 // is read a signal comes, whose handler has SA_RESTART. A call that is interrupted before it is read
 // is asked again and was not answered, so that there are as many answers as calls.
 func askNotification(n *namespace) string {
-	const calls = 300
+	const calls = 4000
 	var listener, thread atomic.Int64
 	var missing atomic.Pointer[syscall.Errno]
 	ready, done := make(chan struct{}), make(chan struct{})
