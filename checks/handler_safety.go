@@ -33,7 +33,7 @@ var handlerSafety = judge.Check{
 			maxStorms  = 100
 			maxRounds  = 100 // of clients while one storm goes on
 		)
-		sent, alone := 0, 0
+		sent, alone, blown := 0, 0, time.Duration(0)
 		hit := 0.0 // clients, by the share of signals that were taken one by one: where the listener waits for a processor, they merge
 		storm := func() {
 			f := &fault.Storm{MayIdle: true, Storm: rig.Storm{
@@ -49,6 +49,7 @@ var handlerSafety = judge.Check{
 			c.Must(err)
 			sent += result.Sent
 			alone += result.Alone
+			blown += result.Duration
 			hit += float64(clients*result.Alone) / float64(max(result.Sent, 1))
 			if !c.ListensOn() {
 				c.Fail(unsafeHandler, "%d signals %send the listener%s", sent, names(signals), s.HowItEnded())
@@ -73,6 +74,10 @@ var handlerSafety = judge.Check{
 			c.Broken("no signal reached the listener, so nothing is proved")
 		}
 		s.MustSurvive("a storm of signals", unsafeHandler)
+		if alone < all && float64(sent) < rate/10*blown.Seconds() {
+			c.Broken("the machine is too busy: %d signals were sent within %v, and the listener took %d of them one by one; %d would prove something",
+				sent, blown.Round(time.Second), alone, all)
+		}
 		c.Note("%s %swhile clients came", atLeast(alone, all), names(signals))
 	},
 }
