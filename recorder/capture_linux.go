@@ -42,8 +42,8 @@ type captured struct {
 }
 
 const (
-	// blockBytes and blocks are the ring of one host: room for about 1,000 packets, and for what
-	// comes in 16 times retireMilliseconds while the machine is busy and nobody reads.
+	// blockBytes and blocks are the ring of one host: room for about 1,000 packets. The kernel begins a
+	// new block every retireMilliseconds, so 16 of them last 320 ms on a machine too busy to read.
 	blockBytes = 1 << 14
 	blocks     = 16
 	// retireMilliseconds is how long the kernel keeps a block that is not full.
