@@ -13,13 +13,14 @@ import (
 	"forkrig/rig"
 )
 
-// Recording returns what was recorded so far, usually after [Recorder.Stop]. name says of what, and
-// outcome what came of it.
+// Recording stops the recorder and returns what was recorded. name says of what, and outcome what came
+// of it.
 func (r *Recorder) Recording(name string, outcome Outcome) Recording {
+	r.Stop()
 	r.mu.Lock()
 	notes, frames := r.notes.all(), r.frames.all()
 	droppedNotes, droppedFrames := r.notes.dropped, r.frames.dropped
-	faults := slices.Clone(r.faults)
+	faults, ended, complete := slices.Clone(r.faults), r.ended, r.complete
 	// The frames of a host come in the order in which its ring is read: of one from before, the other
 	// end may have been dropped.
 	frames = slices.DeleteFunc(frames, func(f Frame) bool { return f.At < r.whole })
@@ -27,6 +28,7 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 	r.mu.Unlock()
 
 	b := newBuilder(r.lab)
+	b.settled, b.complete = ended-settling, complete
 	b.Name, b.Outcome, b.Seed, b.Kernel = name, outcome, r.lab.Seed, rig.Kernel()
 	b.Frames = frames
 	b.enterAll(notes, frames)
@@ -51,7 +53,13 @@ type builder struct {
 	spans       map[int]int          // by the number that the journal gave it
 	connections connections
 	owners      owners
+	// A packet was lost that is not seen to arrive, left before settled, and was sent to a complete host.
+	settled  time.Duration
+	complete map[string]bool // hosts of which all packets were captured
 }
+
+// settling is how long a packet may take from one end of a link to the other on a busy machine.
+const settling = 20 * time.Millisecond
 
 func newBuilder(lab *rig.Lab) *builder {
 	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, named: map[string]int{}, spans: map[int]int{},
@@ -250,7 +258,11 @@ func (b *builder) enterPacket(s sighting) {
 	}
 	packet.From, packet.To, packet.Took = s.from, s.to, s.took
 	if s.took == unseen {
-		packet.Marks = append(packet.Marks, "lost")
+		mark := "lost"
+		if s.at >= b.settled || !b.complete[s.to] {
+			mark = "not seen to arrive"
+		}
+		packet.Marks = append(packet.Marks, mark)
 	}
 	event.Packet = &packet
 	event.Text = segment.describe(&packet)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +35,8 @@ type capture struct {
 
 // captured is a packet in the ring, valid during the call alone.
 type captured struct {
-	at     int64 // nanoseconds of CLOCK_REALTIME
+	at     time.Time
+	stamp  int64 // nanoseconds of CLOCK_REALTIME, as the kernel said
 	index  int   // of the interface
 	sent   bool
 	length int
@@ -122,6 +124,7 @@ func (c *capture) read(raw syscall.RawConn) {
 
 // takeBlocks takes what the kernel has handed over.
 func (c *capture) takeBlocks() {
+	now := bothClocks()
 	for {
 		block := c.ring[c.next*blockBytes:][:blockBytes]
 		header := (*unix.TpacketHdrV1)(unsafe.Pointer(&block[unsafe.Offsetof(unix.TpacketBlockDesc{}.Hdr)]))
@@ -134,8 +137,10 @@ func (c *capture) takeBlocks() {
 			// The address of the packet stands behind its header, which is aligned to 16 bytes
 			// (TPACKET_ALIGN).
 			address := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&block[at+uint32((unsafe.Sizeof(*packet)+15)&^15)]))
+			stamp := int64(packet.Sec)*int64(time.Second) + int64(packet.Nsec)
 			c.take(captured{
-				at:     int64(packet.Sec)*int64(time.Second) + int64(packet.Nsec),
+				at:     now.Add(time.Duration(stamp - now.UnixNano())),
+				stamp:  stamp,
 				index:  int(address.Ifindex),
 				sent:   address.Pkttype == unix.PACKET_OUTGOING,
 				length: int(packet.Len),
@@ -149,6 +154,22 @@ func (c *capture) takeBlocks() {
 	}
 }
 
+// bothClocks returns a moment at which the machine's clock and the monotonic one were read together:
+// what lies between them may change, and another thread may run between the two readings.
+func bothClocks() time.Time {
+	best, least := time.Time{}, time.Duration(math.MaxInt64)
+	for range 8 {
+		before, now, after := time.Now(), time.Now(), time.Now()
+		if apart := after.Sub(before); apart < least {
+			best, least = now, apart
+		}
+		if least < 2*time.Microsecond {
+			break
+		}
+	}
+	return best
+}
+
 // stop ends the capture when all packets that the kernel has counted are taken, or when the kernel
 // does not hand over the last ones in time, which then count as dropped.
 func (c *capture) stop() error {
@@ -160,33 +181,31 @@ func (c *capture) stop() error {
 	return errors.Join(err, c.close())
 }
 
-// takeRest returns when read has taken what the kernel has counted, or after a second.
+// takeRest returns when read has taken what the kernel has counted until now, or after a second.
 func (c *capture) takeRest() error {
 	raw, err := c.file.SyscallConn()
 	if err != nil {
 		return err
 	}
-	var counted uint32
+	var counted *unix.TpacketStatsV3
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		counted, failed = unix.GetsockoptTpacketStatsV3(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	}); err != nil {
+		return err
+	}
+	if failed != nil {
+		return os.NewSyscallError("getsockopt PACKET_STATISTICS", failed)
+	}
+	c.dropped = counted.Drops
 	ended := time.Now().Add(rig.Scaled(time.Second))
 	for pause := time.Millisecond; ; pause = min(2*pause, retireMilliseconds*time.Millisecond) {
-		var now *unix.TpacketStatsV3 // which the kernel resets to 0 as it tells them
-		var failed error
-		if err := raw.Control(func(fd uintptr) {
-			now, failed = unix.GetsockoptTpacketStatsV3(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS)
-		}); err != nil {
-			return err
-		}
-		if failed != nil {
-			return os.NewSyscallError("getsockopt PACKET_STATISTICS", failed)
-		}
-		counted += now.Packets - now.Drops
-		c.dropped += now.Drops
-		left := counted - c.taken.Load()
-		if left == 0 {
+		left := int64(counted.Packets) - int64(counted.Drops) - int64(c.taken.Load())
+		if left <= 0 {
 			return nil
 		}
 		if time.Now().After(ended) {
-			c.dropped += left
+			c.dropped += uint32(left)
 			return nil
 		}
 		time.Sleep(pause) // until the kernel hands over the block

@@ -6,6 +6,7 @@ package recorder
 
 import (
 	"errors"
+	"time"
 
 	"forkrig/rig"
 )
@@ -16,7 +17,8 @@ type capture struct {
 }
 
 type captured struct {
-	at     int64
+	at     time.Time
+	stamp  int64
 	index  int
 	sent   bool
 	length int

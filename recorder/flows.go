@@ -38,7 +38,7 @@ func pairFrames(frames []Frame, peer func(host, name string) string) []sighting 
 	}
 	// A packet that arrives in the moment in which it left comes after it.
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(frames[a].At, frames[b].At), cmp.Compare(sentFirst(frames[a]), sentFirst(frames[b])))
+		return cmp.Or(cmp.Compare(frames[a].stamp, frames[b].stamp), cmp.Compare(sentFirst(frames[a]), sentFirst(frames[b])))
 	})
 	for _, i := range order {
 		f := frames[i]
@@ -53,7 +53,7 @@ func pairFrames(frames []Frame, peer func(host, name string) string) []sighting 
 		p := path{f.Host, other, hash}
 		if waiting := open[p]; len(waiting) > 0 {
 			s := &all[waiting[0]]
-			s.took, s.frames = f.At-s.at, append(s.frames, i)
+			s.took, s.frames = time.Duration(f.stamp-frames[s.frames[0]].stamp), append(s.frames, i)
 			open[p] = waiting[1:]
 			continue
 		}

@@ -20,7 +20,7 @@ func atEnds(host, name string) string {
 
 func TestFramesArePaired(t *testing.T) {
 	frame := func(at time.Duration, host, name string, sent bool, data string) Frame {
-		return Frame{At: at, Host: host, Interface: name, Sent: sent, Data: []byte(data)}
+		return Frame{At: at, stamp: int64(at), Host: host, Interface: name, Sent: sent, Data: []byte(data)}
 	}
 	frames := []Frame{
 		frame(5, "b", "eth0", false, "one"), // taken from the ring before that of its sender

@@ -26,8 +26,9 @@ type Recorder struct {
 	hosts      []*watched
 	interfaces map[interfaceKey]string
 	started    map[int]time.Duration // when the rig started the process of that number
-	stopped    bool
-	faults     []string // what could not be recorded
+	ended      time.Duration         // when it was told to stop; 0 before
+	faults     []string              // what could not be recorded
+	complete   map[string]bool       // hosts of which all packets were captured until the end; written by Stop alone
 }
 
 // The most that is kept of one lab; what is older is dropped.
@@ -74,7 +75,7 @@ func Record(lab *rig.Lab) *Recorder {
 func (r *Recorder) enterEvent(e rig.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
+	if r.ended > 0 {
 		return
 	}
 	if e.Kind == rig.EventStart {
@@ -88,7 +89,7 @@ func (r *Recorder) enterSight(w *watched, s rig.Sight) {
 	at := s.Began.Sub(r.lab.Journal.Began())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
+	if r.ended > 0 {
 		return
 	}
 	if s.SawProcesses {
@@ -116,10 +117,7 @@ type interfaceKey struct {
 
 // enterFrame enters a packet.
 func (r *Recorder) enterFrame(host *rig.Host, p captured) {
-	began := r.lab.Journal.Began()
-	// The machine's clock is not the monotonic one; what lies between them may change.
-	now := time.Now()
-	at := now.Sub(began) - time.Duration(now.UnixNano()-p.at)
+	at := p.at.Sub(r.lab.Journal.Began())
 	key := interfaceKey{host.Name, p.index}
 	r.mu.Lock()
 	name, known := r.interfaces[key]
@@ -130,15 +128,15 @@ func (r *Recorder) enterFrame(host *rig.Host, p captured) {
 		r.interfaces[key] = name
 	}
 	defer r.mu.Unlock()
-	if r.stopped {
-		return
+	if r.ended > 0 && at > r.ended {
+		return // the other end of its link may not be captured any more
 	}
 	if len(p.data) > cap(r.packetData)-len(r.packetData) {
 		r.packetData = make([]byte, 0, 1<<16)
 	}
 	start := len(r.packetData)
 	r.packetData = append(r.packetData, p.data...)
-	oldest, full := r.frames.add(Frame{At: at, Host: host.Name, Interface: name, Sent: p.sent, Length: p.length, Data: r.packetData[start:len(r.packetData):len(r.packetData)]})
+	oldest, full := r.frames.add(Frame{At: at, stamp: p.stamp, Host: host.Name, Interface: name, Sent: p.sent, Length: p.length, Data: r.packetData[start:len(r.packetData):len(r.packetData)]})
 	if full {
 		r.whole = max(r.whole, oldest.At+1)
 	}
@@ -159,13 +157,19 @@ func interfaceName(host *rig.Host, index int) string {
 	return fmt.Sprintf("interface %d", index)
 }
 
-// Stop ends the recording and lets go of the lab, which may have ended already. A second call does
-// nothing.
+// Stop ends the recording and lets go of the lab, which may have ended already. What happens after it
+// was called is not recorded. A second call does nothing.
 func (r *Recorder) Stop() {
 	r.mu.Lock()
+	if r.ended == 0 {
+		r.ended = max(time.Since(r.lab.Journal.Began()), 1)
+	}
 	captures := r.captures
 	r.captures = nil
 	r.mu.Unlock()
+	if captures == nil {
+		return
+	}
 	var wait sync.WaitGroup
 	errs := make([]error, len(captures))
 	for i, c := range captures {
@@ -174,7 +178,9 @@ func (r *Recorder) Stop() {
 	wait.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range captures {
+	r.complete = map[string]bool{}
+	for i, c := range captures {
+		r.complete[c.host.Name] = c.dropped == 0 && errs[i] == nil
 		if c.dropped > 0 {
 			r.faults = append(r.faults, fmt.Sprintf("%d packets of %s were not captured: there were too many at once", c.dropped, c.host))
 		}
@@ -182,5 +188,4 @@ func (r *Recorder) Stop() {
 	if err := errors.Join(errs...); err != nil {
 		r.faults = append(r.faults, err.Error())
 	}
-	r.stopped = true
 }

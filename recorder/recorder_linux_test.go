@@ -9,7 +9,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -111,6 +113,60 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 			checkExports(t, got)
 		})
 	}
+}
+
+// TestRecordingEndsAtOnce: of packets that go on while the recorder stops, both ends are recorded or
+// none.
+func TestRecordingEndsAtOnce(t *testing.T) {
+	lab := rig.New(t)
+	server, clients := lab.NewStar("server", "client", 3)
+	r := recorder.Record(lab)
+	address := netip.AddrPortFrom(server.MustAddr(rig.IPv4), 9999)
+	p := server.MustStart(rig.Program("server", "-listen", address.String(), "-service", "echo"))
+	_, err := server.AwaitListen(t.Context(), p, 9999)
+	require.NoError(t, err)
+	var talk sync.WaitGroup
+	defer talk.Wait()
+	echoed := make(chan struct{}, len(clients))
+	for _, client := range clients {
+		conn, err := client.Dial(t.Context(), address)
+		require.NoError(t, err)
+		defer conn.Close()
+		talk.Go(func() {
+			line := []byte("hello\n")
+			for n := 0; ; n++ {
+				if _, err := conn.Write(line); err != nil {
+					return // the test has closed it
+				}
+				if _, err := io.ReadFull(conn, line); err != nil {
+					return
+				}
+				if n == 100 {
+					echoed <- struct{}{}
+				}
+				time.Sleep(time.Millisecond) // the ring has room for so many
+			}
+		})
+	}
+	for range clients {
+		select {
+		case <-echoed:
+		case <-time.After(rig.Scaled(10 * time.Second)):
+			require.Fail(t, "a client has not been answered 100 times within 10 seconds")
+		}
+	}
+	r.Stop()
+	lab.Journal.Record("test", "this comes too late")
+	got := r.Recording("goes on", recorder.Outcome{})
+	segments := 0
+	for _, e := range got.Events {
+		assert.NotContains(t, e.Text, "lost")
+		assert.NotContains(t, e.Text, "too late")
+		if e.Kind == recorder.Segment {
+			segments++
+		}
+	}
+	assert.Greater(t, segments, 600)
 }
 
 // checkExports writes a recording in all forms and reads it back.

@@ -160,7 +160,9 @@ type Packet struct {
 	Window int           `json:"window"`          // in bytes, with the scale where the SYN was seen
 	Bytes  int           `json:"bytes"`           // of payload
 	First  string        `json:"first,omitempty"` // the first bytes of the payload, as printable text
-	// Marks are what is special about it: "retransmission", "zero window", "lost", "reset".
+	// Marks are what is special about it: "retransmission", "zero window", "reset", "lost", and "not seen
+	// to arrive" where it may have arrived: it was under way at the end of the recording, or not all
+	// packets of that host were captured.
 	Marks []string `json:"marks,omitempty"`
 }
 
@@ -173,6 +175,7 @@ type Dropped struct {
 // Frame is a packet as one end of a link saw it.
 type Frame struct {
 	At        time.Duration
+	stamp     int64 // nanoseconds of the clock that both ends of a link have in common
 	Host      string
 	Interface string // such as "eth0" or "lo"
 	Sent      bool   // it left there; otherwise it came in

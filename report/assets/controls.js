@@ -59,7 +59,7 @@ class Controls {
       el("p", { class: "swatches" }, "Processes:", swatch("runs", "runs or sleeps"), swatch("stopped", "stopped"), swatch("zombie", "zombie")),
       el("p", { class: "swatches" }, "Sockets:", swatch("listen", "LISTEN"), swatch("opening", "SYN_SENT, SYN_RECV"), swatch("open", "ESTABLISHED"), swatch("closing", "FIN_WAIT, LAST_ACK, CLOSING"),
         swatch("closewait", "CLOSE_WAIT"), swatch("timewait", "TIME_WAIT")),
-      el("p", { class: "swatches" }, "Packets:", arrow("syn", "SYN"), arrow("data", "data"), arrow("ack", "ACK"), arrow("fin", "FIN"), arrow("rst", "RST"), el("span", {}, "dashed: sent again"), el("span", {}, "ends in a cross: lost")),
+      el("p", { class: "swatches" }, "Packets:", arrow("syn", "SYN"), arrow("data", "data"), arrow("ack", "ACK"), arrow("fin", "FIN"), arrow("rst", "RST"), el("span", {}, "dashed: sent again"), el("span", {}, "ends in a cross: lost; without a head: not seen to arrive")),
       el("p", { class: "swatches" }, ...keys.map(([key, act]) => el("span", {}, el("kbd", {}, key), act))),
     ];
   }

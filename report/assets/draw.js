@@ -242,7 +242,7 @@ class Painter extends Brush {
         continue;
       }
       const arrow = { e, events: [e], side, x, y: y + ends[side] + (side === "client" ? 1 : -1), to: this.view.x(e.arrives ?? e.at), toY: y + ends[side === "client" ? "server" : "client"] + (side === "client" ? -1 : 1) };
-      if (e.packet.took < 0) { // lost on its way
+      if (e.packet.took < 0) { // not seen to arrive
         arrow.to = x + 12;
         arrow.toY = arrow.y + (arrow.toY - arrow.y) * 0.6;
       }
@@ -259,7 +259,7 @@ class Painter extends Brush {
     const again = p.marks.includes("retransmission");
     this.line(x, y, to, toY, colour, events.length > 1 ? 2 : 1.4, again ? [4, 3] : []);
     if (p.took < 0) {
-      drawMark(c, "exit", to, toY, this.colour.bad, this.colour.ground);
+      if (p.marks.includes("lost")) drawMark(c, "exit", to, toY, this.colour.bad, this.colour.ground);
     } else {
       const angle = Math.atan2(toY - y, to - x);
       c.save();
