@@ -149,7 +149,7 @@ func (b *builder) enterJournal(e rig.Event) {
 		}
 	case rig.EventWait:
 		name := strings.TrimSuffix(strings.TrimPrefix(e.What, "awaited "), ": "+e.Error)
-		b.Spans = append(b.Spans, Span{ID: len(b.Spans) + 1, Kind: Wait, Host: event.Host, Name: name, Began: e.Began, Ended: e.At, Error: e.Error})
+		b.Spans = append(b.Spans, Span{ID: len(b.Spans) + 1, Kind: Wait, Hosts: some(event.Host), Name: name, Began: e.Began, Ended: e.At, Error: e.Error})
 		event.Span = len(b.Spans)
 	}
 	if e.Span != 0 {
@@ -158,12 +158,20 @@ func (b *builder) enterJournal(e rig.Event) {
 			b.Spans[id-1].Ended = e.At
 		} else {
 			id = len(b.Spans) + 1
-			b.Spans = append(b.Spans, Span{ID: id, Kind: event.Kind, Host: event.Host, Name: strings.TrimPrefix(e.What, "storm begins: "), Began: e.At})
+			b.Spans = append(b.Spans, Span{ID: id, Kind: event.Kind, Hosts: e.Hosts, Name: strings.TrimPrefix(e.What, "storm begins: "), Began: e.At})
 			b.spans[e.Span] = id
 		}
 		event.Span = id
 	}
 	b.add(event)
+}
+
+// some is a list of the name, or of nothing.
+func some(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
 }
 
 // hostOf is the host in "host/process" or "host", "" where it is none.

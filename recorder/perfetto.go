@@ -250,8 +250,11 @@ func (t *tracks) lanes() {
 			}
 			l := lanes[kind][at]
 			name, arguments := s.Name, []argument{numberArgument("span", int64(s.ID))}
-			if s.Host != "" {
-				name += " on " + s.Host
+			if hosts := strings.Join(s.Hosts, ", "); hosts != "" {
+				arguments = append(arguments, textArgument("hosts", hosts))
+				if s.Kind == Wait { // the others name them
+					name += " on " + hosts
+				}
 			}
 			if !seen {
 				arguments = append(arguments, textArgument("ended", "not before the end of the recording"))

@@ -105,6 +105,7 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 			faults := slices.DeleteFunc(slices.Clone(got.Spans), func(s recorder.Span) bool { return s.Kind != recorder.Fault })
 			require.Len(t, faults, 1)
 			assert.Positive(t, faults[0].Ended)
+			assert.Equal(t, []string{"client2"}, faults[0].Hosts)
 			assert.Positive(t, got.Focus)
 			assert.NotEmpty(t, got.Frames)
 			for _, e := range got.Events {

@@ -104,8 +104,8 @@ type Endpoint struct {
 // Span is something that lasted: a fault until it was healed, a storm of signals, a wait.
 type Span struct {
 	ID    int           `json:"id"`
-	Kind  Kind          `json:"kind"` // Fault, Storm or Wait
-	Host  string        `json:"host,omitempty"`
+	Kind  Kind          `json:"kind"`            // Fault, Storm or Wait
+	Hosts []string      `json:"hosts,omitempty"` // that it is about; none where it is about the whole lab
 	Name  string        `json:"name"`
 	Began time.Duration `json:"began_ns"`
 	Ended time.Duration `json:"ended_ns,omitempty"` // 0 where it lasted until the end

@@ -157,10 +157,10 @@ func forkingServer(t testing.TB) recorder.Recording {
 				Began: 500 * ms, Ended: 500 * ms},
 		},
 		Spans: []recorder.Span{
-			{ID: 1, Kind: recorder.Fault, Host: "server", Name: "loss of 10 %", Began: 150 * ms, Ended: 600 * ms},
-			{ID: 2, Kind: recorder.Fault, Host: "client1", Name: "delay of 20 ms", Began: 200 * ms, Ended: 1000 * ms},
-			{ID: 3, Kind: recorder.Storm, Host: "server", Name: "SIGCHLD", Began: 400 * ms},
-			{ID: 4, Kind: recorder.Wait, Host: "server", Name: "no zombie", Began: 900 * ms, Ended: 1900 * ms, Error: "a zombie is there"},
+			{ID: 1, Kind: recorder.Fault, Hosts: []string{"server"}, Name: "loss of 10 %", Began: 150 * ms, Ended: 600 * ms},
+			{ID: 2, Kind: recorder.Fault, Hosts: []string{"client1"}, Name: "delay of 20 ms", Began: 200 * ms, Ended: 1000 * ms},
+			{ID: 3, Kind: recorder.Storm, Hosts: []string{"server"}, Name: "SIGCHLD", Began: 400 * ms},
+			{ID: 4, Kind: recorder.Wait, Hosts: []string{"server"}, Name: "no zombie", Began: 900 * ms, Ended: 1900 * ms, Error: "a zombie is there"},
 			{ID: 5, Kind: recorder.Wait, Name: "client1 has its bytes", Began: 100 * ms, Ended: 900 * ms},
 		},
 	}}
@@ -262,7 +262,7 @@ func randomRecording(t testing.TB, seed uint64) recorder.Recording {
 	for i := range rnd.IntN(10) {
 		began := at()
 		kinds := []recorder.Kind{recorder.Fault, recorder.Storm, recorder.Wait, recorder.Kind(text())}
-		s.Spans = append(s.Spans, recorder.Span{ID: i + 1, Kind: kinds[rnd.IntN(4)], Host: host(), Name: text(), Began: began, Ended: ended(began), Error: text()})
+		s.Spans = append(s.Spans, recorder.Span{ID: i + 1, Kind: kinds[rnd.IntN(4)], Hosts: []string{host()}, Name: text(), Began: began, Ended: ended(began), Error: text()})
 	}
 	kinds := []recorder.Kind{recorder.Note, recorder.Start, recorder.Exit, recorder.Stop, recorder.Signal, recorder.Fault, recorder.Storm,
 		recorder.Wait, recorder.Call, recorder.Socket, recorder.Segment, recorder.Output, recorder.Verdict}

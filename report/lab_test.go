@@ -101,7 +101,7 @@ func (l *lab) act(kind recorder.Kind, host string, process int, text string) int
 // span begins a fault, a storm or a wait; the function that it returns ends it.
 func (l *lab) span(kind recorder.Kind, host, name string) func(failed string) int {
 	id := len(l.Spans) + 1
-	l.Spans = append(l.Spans, recorder.Span{ID: id, Kind: kind, Host: host, Name: name, Began: l.now})
+	l.Spans = append(l.Spans, recorder.Span{ID: id, Kind: kind, Hosts: []string{host}, Name: name, Began: l.now})
 	if kind != recorder.Wait {
 		l.event(recorder.Event{Kind: kind, Host: host, Span: id, Text: name + " begins"})
 	}
@@ -440,7 +440,7 @@ func hostile() recorder.Recording {
 			States: []recorder.State{{At: 1 << 40, Name: text}, {At: -3, Name: "zombie"}}})
 		r.Connections = append(r.Connections, recorder.Connection{ID: n, Client: recorder.Endpoint{Host: text, Address: text, States: []recorder.State{{At: 9, Name: text}}},
 			Server: recorder.Endpoint{Host: "server", Address: text}, Began: 10, Ended: 5})
-		r.Spans = append(r.Spans, recorder.Span{ID: n, Kind: recorder.Fault, Host: text, Name: text, Error: text, Began: 10, Ended: 1})
+		r.Spans = append(r.Spans, recorder.Span{ID: n, Kind: recorder.Fault, Hosts: []string{text}, Name: text, Error: text, Began: 10, Ended: 1})
 		r.Events = append(r.Events,
 			recorder.Event{ID: len(r.Events) + 1, At: time.Duration(i) * time.Millisecond, Kind: recorder.Kind(text), Host: text, Process: n, Connection: n, Span: n, Text: text},
 			recorder.Event{ID: len(r.Events) + 2, At: -1, Kind: recorder.Segment, Host: text, Process: 999, Connection: 998, Span: 997, Text: text,

@@ -103,8 +103,9 @@ func newSheet(r recorder.Recording) *sheet {
 	}
 	for _, span := range r.Spans {
 		spans[span.ID] = true
-		if span.Host != "" {
-			span.Host = host(span.Host)
+		span.Hosts = slices.Clone(span.Hosts)
+		for i, name := range span.Hosts {
+			span.Hosts[i] = host(name)
 		}
 		span.Name, span.Error = clean(name(span), maxText), clean(span.Error, maxText)
 		span.Began, span.Ended = max(span.Began, 0), max(span.Ended, 0)

@@ -64,7 +64,7 @@ func (l *Lab) StartHogs(ctx context.Context, n int) (*Hogs, error) {
 	if err := h.start(ctx, n, processors); err != nil {
 		return nil, errors.Join(fmt.Errorf("start hogs: %w", err), h.Stop())
 	}
-	h.recordEnd = l.Journal.Begin(EventFault, "lab", "%d hogs keep the processors %v busy", n, processors[:min(n, len(processors))])
+	h.recordEnd = l.Journal.Begin(EventFault, "lab", nil, "%d hogs keep the processors %v busy", n, processors[:min(n, len(processors))])
 	if err := l.AtEnd(func(context.Context) error { return h.Stop() }); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package rig
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,8 @@ type Event struct {
 	// Span is the number of what this event begins or ends, such as a fault and its healing; 0
 	// where it does neither.
 	Span int
+	// Hosts are the names of the hosts that what it begins is about, where it begins something.
+	Hosts []string
 	// Began is when that began which this event ends, such as a wait; 0 where it ends nothing.
 	Began time.Duration
 	// Error is how a wait failed; "" where it did not.
@@ -80,12 +83,24 @@ func (j *Journal) RecordAs(kind EventKind, who, format string, args ...any) {
 	j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...)})
 }
 
-// Begin adds the first event of something that lasts. end adds the last one.
-func (j *Journal) Begin(kind EventKind, who, format string, args ...any) (end func(format string, args ...any)) {
-	began := j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: newSpan})
+// Begin adds the first event of something that lasts, and that is about these hosts; none where it is
+// about the whole lab. end adds the last one.
+func (j *Journal) Begin(kind EventKind, who string, about []*Host, format string, args ...any) (end func(format string, args ...any)) {
+	began := j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: newSpan, Hosts: hostNames(about)})
 	return func(format string, args ...any) {
 		j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: began.Span, Began: began.At})
 	}
+}
+
+// hostNames are the names of the hosts, each once.
+func hostNames(hosts []*Host) []string {
+	var names []string
+	for _, host := range hosts {
+		if host != nil && !slices.Contains(names, host.Name) {
+			names = append(names, host.Name)
+		}
+	}
+	return names
 }
 
 // newSpan asks add for the number of a new span.

@@ -14,8 +14,8 @@ import (
 
 func TestJournalTellsWhatLasts(t *testing.T) {
 	j := newJournal()
-	endFirst := j.Begin(EventFault, "fault", "cuts %s", "a")
-	endSecond := j.Begin(EventStorm, "lab", "storm")
+	endFirst := j.Begin(EventFault, "fault", []*Host{{Name: "a"}, nil, {Name: "b"}, {Name: "a"}}, "cuts %s", "a")
+	endSecond := j.Begin(EventStorm, "lab", nil, "storm")
 	endSecond("storm ended")
 	endFirst("healed")
 	j.waited(time.Now().Add(-time.Second), "host", errors.New("in vain"), "a %s", "guest")
@@ -24,6 +24,7 @@ func TestJournalTellsWhatLasts(t *testing.T) {
 	require.Len(t, all, 6)
 	assert.Equal(t, []EventKind{EventFault, EventStorm, EventStorm, EventFault, EventWait, EventNote},
 		[]EventKind{all[0].Kind, all[1].Kind, all[2].Kind, all[3].Kind, all[4].Kind, all[5].Kind})
+	assert.Equal(t, []string{"a", "b"}, all[0].Hosts)
 	assert.Equal(t, all[0].Span, all[3].Span)
 	assert.Equal(t, all[1].Span, all[2].Span)
 	assert.NotEqual(t, all[0].Span, all[1].Span)

@@ -139,10 +139,6 @@ func (t Target) processes() (*Host, ProcessInfos, error) {
 		return nil, nil, err
 	}
 	defer pidfd.CloseAll(handles)
-	host := t.host
-	if host == nil {
-		host = t.process.Host
-	}
 	var found ProcessInfos
 	for _, handle := range handles {
 		// The handle holds the process itself: while that is not dead, what stands
@@ -152,5 +148,5 @@ func (t Target) processes() (*Host, ProcessInfos, error) {
 			found = append(found, info)
 		}
 	}
-	return host, found, nil
+	return t.Host(), found, nil
 }

@@ -159,7 +159,11 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 		return nil, fmt.Errorf("start a storm: %w", err)
 	}
 	l.noteSent(s.Signals...)
-	running.recordEnd = l.Journal.Begin(EventStorm, "lab", "storm begins: %s", running)
+	var about []*Host
+	for _, target := range s.Targets {
+		about = append(about, target.Host())
+	}
+	running.recordEnd = l.Journal.Begin(EventStorm, "lab", about, "storm begins: %s", running)
 	go running.blow(ctx, handles, l.Rand("storm"))
 	return running, nil
 }

@@ -42,6 +42,14 @@ func (p *Process) Workers() Target { return Target{process: p, descendants: true
 // Family targets the process and its descendants, as they are at each moment.
 func (p *Process) Family() Target { return Target{process: p, itself: true, descendants: true} }
 
+// Host is the host of the targeted processes; nil where it targets none.
+func (t Target) Host() *Host {
+	if t.process != nil {
+		return t.process.Host
+	}
+	return t.host
+}
+
 func (t Target) String() string {
 	switch {
 	case t.host != nil:

@@ -147,7 +147,7 @@ class Painter extends Brush {
       if (this.picture.filters.hiddenKinds.has(s.kind)) return;
       const end = this.model.endOf(s);
       const failed = Boolean(s.error);
-      const what = `${s.host ? `${s.host}: ` : ""}${s.name}`;
+      const what = this.model.spanName(s);
       const lasted = s.ended_ns ? formatDuration(end - s.began_ns) : "until the end";
       const said = failed ? `failed after ${lasted} · ${what}: ${s.error}` : `${what} · ${lasted}`;
       const drawn = this.bar(s.began_ns, end, y + 4, lane.height - 8, this.colour[failed ? "failed-bar" : `${s.kind}-bar`], "",

@@ -42,7 +42,7 @@ class Model {
     this.processByID = new Map(this.processes.map((p) => [p.id, p]));
     this.connectionByID = new Map(this.connections.map((c) => [c.id, c]));
     this.spanByID = new Map(this.spans.map((s) => [s.id, s]));
-    for (const s of this.spans) s.hosts = this.hostsOf(s);
+    for (const s of this.spans) s.hosts ||= [];
     this.events.forEach((e, i) => { e.index = i; });
     this.focusEvent = this.eventByID.get(this.focus) || null;
   }
@@ -71,12 +71,8 @@ class Model {
     return Float64Array.from(new Set(all.map((t) => Math.min(Math.max(t, 0), this.length)))).sort();
   }
 
-  // hostsOf are the hosts that a span is about: its own, or else those that its name names.
-  hostsOf(span) {
-    if (span.host) return [span.host];
-    const words = new Set(span.name.split(/[^\w-]+/));
-    return this.hosts.map((h) => h.name).filter((name) => words.has(name));
-  }
+  // spanName is what it is; a wait does not name its host itself.
+  spanName(span) { return `${span.kind === "wait" && span.hosts.length ? `${span.hosts.join(", ")}: ` : ""}${span.name}`; }
 
   endOf(thing) { return thing.ended_ns || this.length; }
 

@@ -71,7 +71,7 @@ class Panel {
     const s = this.picture.model.spanByID.get(id);
     if (!s) return "";
     const lasted = s.ended_ns ? `lasted ${formatDuration(s.ended_ns - s.began_ns)}` : "lasted until the end";
-    return `${s.host ? `${s.host}: ` : ""}${s.name}\n${lasted}${s.error ? `\nfailed: ${s.error}` : ""}`;
+    return `${this.picture.model.spanName(s)}\n${lasted}${s.error ? `\nfailed: ${s.error}` : ""}`;
   }
 
   packet(p) {

@@ -59,7 +59,7 @@ func Apply(ctx context.Context, lab *rig.Lab, f Fault) (*Applied, error) {
 	if heal == nil {
 		lab.Journal.RecordAs(rig.EventFault, "fault", "%v", f)
 	} else {
-		a.end = lab.Journal.Begin(rig.EventFault, "fault", "%v", f)
+		a.end = lab.Journal.Begin(rig.EventFault, "fault", hostsOf(reflect.ValueOf(f)), "%v", f)
 		if err := lab.AtEnd(a.Heal); err != nil {
 			return nil, err // the lab has ended meanwhile, and has healed it
 		}
@@ -89,4 +89,40 @@ func suffix(err error) string {
 		return ""
 	}
 	return ": " + err.Error()
+}
+
+// hostsOf are the hosts that the exported fields of a fault name: themselves, or by their links and
+// processes.
+func hostsOf(v reflect.Value) []*rig.Host {
+	if v = reflect.Indirect(v); v.Kind() != reflect.Struct {
+		return nil
+	}
+	var hosts []*rig.Host
+	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
+		switch field := v.Field(i).Interface().(type) {
+		case *rig.Host:
+			hosts = append(hosts, field)
+		case []*rig.Host:
+			hosts = append(hosts, field...)
+		case *rig.Link:
+			if field != nil {
+				ends := field.Hosts()
+				hosts = append(hosts, ends[:]...)
+			}
+		case *rig.Process:
+			if field != nil {
+				hosts = append(hosts, field.Host)
+			}
+		case []rig.Target:
+			for _, target := range field {
+				hosts = append(hosts, target.Host())
+			}
+		case Clients, rig.Storm:
+			hosts = append(hosts, hostsOf(v.Field(i))...)
+		}
+	}
+	return hosts
 }

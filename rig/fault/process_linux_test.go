@@ -3,6 +3,7 @@
 package fault_test
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"syscall"
@@ -114,6 +115,54 @@ func TestStopHoldsEveryThread(t *testing.T) {
 }
 
 // TestStopIsHealedAtTheEnd: a stopped process would outlive the stop of its lab.
+// custom and customClients are faults as users write them.
+type custom func(context.Context) error
+
+func (custom) String() string { return "nothing is broken" }
+
+func (f custom) Break(context.Context, *rig.Lab) (func(context.Context) error, error) { return f, nil }
+
+type customClients struct {
+	fault.Clients
+	custom
+}
+
+// TestFaultsNameTheirHosts in the journal, by whatever they are about.
+func TestFaultsNameTheirHosts(t *testing.T) {
+	t.Parallel()
+	lab := rig.New(t)
+	a, b, c := lab.NewHost("a"), lab.NewHost("b"), lab.NewHost("c")
+	link := lab.NewLink(a, b)
+	lab.NewLink(b, c)
+	p := startReady(t, c, "family")
+	heal := custom(func(context.Context) error { return nil })
+	var last rig.Event
+	lab.Journal.Follow(func(e rig.Event) {
+		if e.Kind == rig.EventFault || e.Kind == rig.EventStorm {
+			last = e
+		}
+	})
+	for _, test := range []struct {
+		fault fault.Fault
+		hosts []string
+	}{
+		{fault.Unplugged{Host: b}, []string{"b"}},
+		{fault.LinkDown{Link: link}, []string{"a", "b"}},
+		{fault.Partition{Between: []*rig.Host{a, b}, And: []*rig.Host{c}}, []string{"a", "b", "c"}},
+		{fault.Stop{Targets: []rig.Target{p.Itself(), p.Workers()}}, []string{"c"}},
+		{fault.Stop{Targets: []rig.Target{c.Matching("all", nil)}}, []string{"c"}},
+		{&fault.FullOutput{Of: p}, []string{"c"}},
+		{&fault.Storm{MayIdle: true, Storm: rig.Storm{Signals: []syscall.Signal{syscall.SIGURG}, Targets: []rig.Target{p.Itself()}, RatePerSecond: 100}}, []string{"c"}},
+		{customClients{fault.Clients{From: a}, heal}, []string{"a"}},
+		{heal, nil},
+	} {
+		applied := apply(t, lab, test.fault)
+		assert.Equal(t, test.hosts, last.Hosts, last.What)
+		require.NoError(t, applied.Heal(t.Context()))
+	}
+	endFamily(t, lab, p)
+}
+
 func TestStopIsHealedAtTheEnd(t *testing.T) {
 	t.Parallel()
 	var pid int
