@@ -111,6 +111,9 @@ func (b *builder) enterAll(notes []note, frames []Frame) {
 			b.enterSocket(n.host.Name, n.at, *n.socket)
 		case n.hold != nil && b.living[n.hold.pid] > 0:
 			b.owners.enterHold(b.living[n.hold.pid], *n.hold)
+		case n.count != nil && b.living[n.count.pid] > 0:
+			p := b.process(b.living[n.count.pid])
+			p.Descriptors = append(p.Descriptors, Count{n.at, n.count.count})
 		}
 		notes = notes[1:]
 	}

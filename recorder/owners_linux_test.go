@@ -5,6 +5,7 @@ package recorder_test
 import (
 	"io"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,7 +35,7 @@ func TestPacketsNameTheWorker(t *testing.T) {
 	require.NoError(t, err)
 	_, err = server.AwaitSockets(t.Context(), "the connection", func(s rig.Sockets) bool { return len(s.In(rig.Established)) == 1 })
 	require.NoError(t, err)
-	_, err = server.FDs(workers[0])
+	fds, err := server.FDs(workers[0])
 	require.NoError(t, err)
 	_, err = conn.Write([]byte("hello\n"))
 	require.NoError(t, err)
@@ -60,4 +61,11 @@ func TestPacketsNameTheWorker(t *testing.T) {
 		}
 	}
 	assert.Positive(t, named)
+
+	worker := slices.IndexFunc(got.Processes, func(p recorder.Process) bool { return p.PID == workers[0].PID })
+	require.GreaterOrEqual(t, worker, 0)
+	counts := got.Processes[worker].Descriptors
+	require.Len(t, counts, 1)
+	assert.Equal(t, len(fds), counts[0].Count)
+	assert.Greater(t, counts[0].At, got.Processes[worker].Began)
 }

@@ -297,6 +297,17 @@ func (t *tracks) hosts() {
 			arguments = append(arguments, textArgument("ended", "not before the end of the recording"))
 		}
 		k.slice(begin, end, p.Name, "process", arguments, stateSlices(p.States, begin, end)...)
+		if len(p.Descriptors) > 0 {
+			changes, last := steps{}, 0
+			for _, d := range p.Descriptors {
+				changes[max(d.At, 0)] += int64(d.Count - last)
+				last = d.Count
+			}
+			if seen {
+				changes[end] -= int64(last)
+			}
+			t.counter(k, "descriptors", "descriptors", changes)
+		}
 	}
 }
 

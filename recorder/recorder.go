@@ -49,6 +49,7 @@ type note struct {
 	process *processNote
 	socket  *socketNote
 	hold    *holdKey
+	count   *countNote
 }
 
 // Record records a lab from now on, until [Recorder.Stop], with the hosts that it has now. Where
@@ -102,7 +103,8 @@ func (r *Recorder) enterSight(w *watched, s rig.Sight) {
 		})
 	}
 	if s.FDs != nil {
-		w.seeDescriptors(s.Of, s.FDs, func(n holdKey) { r.notes.add(note{at: at, host: w, hold: &n}) })
+		w.seeDescriptors(s.Of, s.FDs, func(n holdKey) { r.notes.add(note{at: at, host: w, hold: &n}) },
+			func(n countNote) { r.notes.add(note{at: at, host: w, count: &n}) })
 	}
 	if s.SawSockets {
 		w.seeSockets(s.Sockets, func(n socketNote) { r.notes.add(note{at: at, host: w, socket: &n}) })

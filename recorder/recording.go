@@ -74,13 +74,21 @@ type Process struct {
 	// States are those in which it was seen, each from then on: "runs" (or sleeps), "stopped",
 	// "zombie".
 	States []State `json:"states"`
-	Exit   string  `json:"exit,omitempty"` // such as "exit status 1" or "killed by SIGSEGV", where that is known
+	// Descriptors is how many it was seen to have, each from then on; a child has those of its parent at first.
+	Descriptors []Count `json:"descriptors,omitempty"`
+	Exit        string  `json:"exit,omitempty"` // such as "exit status 1" or "killed by SIGSEGV", where that is known
 }
 
 // State is a state from a time on.
 type State struct {
 	At   time.Duration `json:"at_ns"`
 	Name string        `json:"name"`
+}
+
+// Count is a number from a time on.
+type Count struct {
+	At    time.Duration `json:"at_ns"`
+	Count int           `json:"count"`
 }
 
 // Connection is a TCP connection, known by its four-tuple, or a listener, whose Client side

@@ -77,6 +77,7 @@ func TestSchemaBites(t *testing.T) {
 		"a host without a name": func(d object) { delete(first(d, "hosts"), "name") },
 		"a process 0":           func(d object) { first(d, "processes")["id"] = 0 },
 		"half a nanosecond":     func(d object) { first(d, "processes")["began_ns"] = 0.5 },
+		"descriptors of never":  func(d object) { d["processes"].([]any)[2].(object)["descriptors"].([]any)[0].(object)["at_ns"] = nil },
 		"no server":             func(d object) { delete(first(d, "connections"), "server") },
 		"a span of a note":      func(d object) { first(d, "spans")["kind"] = "note" },
 		"an unknown kind":       func(d object) { first(d, "events")["kind"] = "surprise" },

@@ -16,6 +16,7 @@ type watched struct {
 	processes map[int]rig.ProcessInfo // by number
 	looked    time.Duration           // when they were seen last
 	holds     map[holdKey]bool        // what was told of descriptors
+	counts    map[int]int             // how many descriptors each process had, by number
 	sockets   map[socketKey]rig.TCPState
 }
 
@@ -43,11 +44,14 @@ type holdKey struct {
 	inode uint64
 }
 
+// countNote is a process that has another number of descriptors now.
+type countNote struct{ pid, count int }
+
 // gone is the state of a socket that is not there any more.
 const gone = "gone"
 
 func newWatched(host *rig.Host) *watched {
-	return &watched{Host: host, processes: map[int]rig.ProcessInfo{}, sockets: map[socketKey]rig.TCPState{}, holds: map[holdKey]bool{}}
+	return &watched{Host: host, processes: map[int]rig.ProcessInfo{}, sockets: map[socketKey]rig.TCPState{}, holds: map[holdKey]bool{}, counts: map[int]int{}}
 }
 
 // seeProcesses tells what is new among the processes of the host.
@@ -62,6 +66,7 @@ func (w *watched) seeProcesses(all rig.ProcessInfos, at time.Duration, tell func
 		}
 		switch {
 		case known && !old.Same(now):
+			delete(w.counts, now.PID)
 			tell(processNote{ProcessInfo: old, gone: true})
 			fallthrough
 		case !known:
@@ -85,6 +90,7 @@ func (w *watched) seeProcesses(all rig.ProcessInfos, at time.Duration, tell func
 		if !here[pid] {
 			tell(processNote{ProcessInfo: old, gone: true})
 			delete(w.processes, pid)
+			delete(w.counts, pid)
 		}
 	}
 }
@@ -100,8 +106,13 @@ func stateName(s rig.ProcessState) string {
 	return "runs"
 }
 
-// seeDescriptors tells which sockets the process is seen to have for the first time.
-func (w *watched) seeDescriptors(of rig.ProcessInfo, fds rig.FDs, tell func(holdKey)) {
+// seeDescriptors tells which sockets the process is seen to have for the first time, and how many
+// descriptors it has where that is new.
+func (w *watched) seeDescriptors(of rig.ProcessInfo, fds rig.FDs, tell func(holdKey), tellCount func(countNote)) {
+	if before, known := w.counts[of.PID]; !known || before != len(fds) {
+		w.counts[of.PID] = len(fds)
+		tellCount(countNote{of.PID, len(fds)})
+	}
 	for _, fd := range fds.Of(rig.FDSocket) {
 		if key := (holdKey{of.PID, fd.Inode}); !w.holds[key] && len(w.holds) < mostNotes {
 			w.holds[key] = true

@@ -436,7 +436,7 @@ func hostile() recorder.Recording {
 	for i, text := range evil {
 		r.Hosts = append(r.Hosts, recorder.Host{Name: text, Interfaces: []recorder.Interface{{Name: text, Addresses: evil, Peer: text}}})
 		n := 100 + i
-		r.Processes = append(r.Processes, recorder.Process{ID: n, Parent: n, Host: text, Name: text, Command: text, Exit: text, Began: -5, Ended: 1 << 62,
+		r.Processes = append(r.Processes, recorder.Process{ID: n, Parent: n, Host: text, Name: text, Command: text, Exit: text, Began: -5, Ended: 1 << 62, Descriptors: []recorder.Count{{At: 1 << 62, Count: 1 << 40}, {At: -5, Count: -5}},
 			States: []recorder.State{{At: 1 << 40, Name: text}, {At: -3, Name: "zombie"}}})
 		r.Connections = append(r.Connections, recorder.Connection{ID: n, Client: recorder.Endpoint{Host: text, Address: text, States: []recorder.State{{At: 9, Name: text}}},
 			Server: recorder.Endpoint{Host: "server", Address: text}, Began: 10, Ended: 5})

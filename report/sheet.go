@@ -87,7 +87,7 @@ func newSheet(r recorder.Recording) *sheet {
 	for _, p := range r.Processes {
 		processes[p.ID] = true
 		p.Host, p.Name, p.Command, p.Exit = host(p.Host), clean(p.Name, maxName), clean(p.Command, maxText), clean(p.Exit, maxName)
-		p.Began, p.Ended, p.States = max(p.Began, 0), max(p.Ended, 0), cleanStates(p.States)
+		p.Began, p.Ended, p.States, p.Descriptors = max(p.Began, 0), max(p.Ended, 0), cleanStates(p.States), cleanCounts(p.Descriptors)
 		s.Processes = append(s.Processes, p)
 	}
 	for _, c := range r.Connections {
@@ -159,6 +159,15 @@ func cleanStates(states []recorder.State) []recorder.State {
 		all = append(all, recorder.State{At: max(state.At, 0), Name: clean(state.Name, maxName)})
 	}
 	slices.SortStableFunc(all, func(a, b recorder.State) int { return cmp.Compare(a.At, b.At) })
+	return all
+}
+
+func cleanCounts(counts []recorder.Count) []recorder.Count {
+	var all []recorder.Count
+	for _, c := range counts {
+		all = append(all, recorder.Count{At: max(c.At, 0), Count: max(c.Count, 0)})
+	}
+	slices.SortStableFunc(all, func(a, b recorder.Count) int { return cmp.Compare(a.At, b.At) })
 	return all
 }
 

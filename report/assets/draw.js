@@ -12,6 +12,16 @@ const STATE_COLOURS = {
   CLOSING: "closing", CLOSE_WAIT: "closewait", LAST_ACK: "closing", TIME_WAIT: "timewait", CLOSE: "closed",
 };
 
+const MOST_COUNTS = 6; // numbers that a text tells
+
+// descriptorsBetween says how many descriptors a process was seen to have in that time.
+function descriptorsBetween(process, from, until) {
+  const all = (process.descriptors || []).filter((d) => d.at_ns >= from && d.at_ns <= until);
+  if (!all.length) return "";
+  const told = all.slice(-MOST_COUNTS).map((d) => `${d.count} at ${formatTime(d.at_ns, 1e3)}`);
+  return `\ndescriptors: ${all.length > MOST_COUNTS ? "… " : ""}${told.join(", ")}`;
+}
+
 class Painter extends Brush {
   paint() {
     const { c, picture } = this;
@@ -176,7 +186,8 @@ class Painter extends Brush {
       states.forEach((s, i) => {
         const until = i + 1 < states.length ? states[i + 1].at_ns : end;
         const kind = { zombie: "zombie", stopped: "stopped" }[s.name] || "runs";
-        const title = `${p.name} [${p.pid}] on ${p.host}\n${s.name} from ${formatTime(s.at_ns, 1e3)} to ${formatTime(until, 1e3)}${p.exit ? `\n${p.exit}` : ""}`;
+        const had = descriptorsBetween(p, i ? s.at_ns : 0, until);
+        const title = `${p.name} [${p.pid}] on ${p.host}\n${s.name} from ${formatTime(s.at_ns, 1e3)} to ${formatTime(until, 1e3)}${had}${p.exit ? `\n${p.exit}` : ""}`;
         const drawn = this.bar(i ? s.at_ns : p.began_ns, until, middle - BAR / 2, BAR, this.colour[`${kind}-bar`], "", title, this.colour[`${kind}-edge`]);
         if (drawn && kind !== "runs") {
           this.hatch(drawn.left, middle - BAR / 2, drawn.right - drawn.left, BAR, this.colour[`${kind}-hatch`]);
@@ -185,8 +196,26 @@ class Painter extends Brush {
         }
       });
     }
+    this.descriptors(lane.items, middle + BAR / 2 - 2, BAR - 5);
     this.marks(lane.marks, middle, true, SMALL, limit);
     if (!this.picture.filters.hiddenKinds.has("output")) this.marks(lane.words, y + PROCESS + WORDS / 2 - 2, true, MONO);
+  }
+
+  // descriptors draws how many descriptors the processes were seen to have, as a line in their bars.
+  descriptors(processes, y, height) {
+    const most = Math.max(1, ...processes.flatMap((p) => (p.descriptors || []).map((d) => d.count)));
+    for (const p of processes) {
+      let before = null;
+      (p.descriptors || []).forEach((d, i, all) => {
+        const x = this.view.x(d.at_ns), end = this.view.x(i + 1 < all.length ? all[i + 1].at_ns : this.model.endOf(p));
+        const level = y - height * d.count / most;
+        if (end >= 0 && x <= this.width) {
+          if (before !== null) this.line(x, before, x, level, this.colour.quiet);
+          this.line(Math.max(x, 0), level, Math.min(end, this.width), level, this.colour.quiet);
+        }
+        before = level;
+      });
+    }
   }
 
   // side draws the states of one side of a connection.
