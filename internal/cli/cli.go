@@ -256,9 +256,13 @@ func (p *program) replay() *cli.Command {
 	}
 }
 
-// checkDashes refuses a command line with -- and no command after it, as an empty variable makes
-// one: the built-in server must not be judged instead.
-func checkDashes(command []string) error {
+// checkCommand refuses a command line with -- and no command after it, as an empty variable makes
+// one: the built-in server must not be judged instead. It also refuses a flag as the command: the
+// library takes -4 for a number, which is no flag.
+func checkCommand(command []string) error {
+	if len(command) > 0 && strings.HasPrefix(command[0], "-") {
+		return fmt.Errorf("flag provided but not defined: %s: forkrig help lists the commands, and forkrig help COMMAND their flags", command[0])
+	}
 	if len(command) == 0 && slices.Contains(os.Args, "--") {
 		return errors.New("the command after -- is empty: give the subject's command, or omit -- to mean the built-in server")
 	}
@@ -268,7 +272,7 @@ func checkDashes(command []string) error {
 // inSandbox takes the subject's command, refuses flags that are wrong, calls f in a sandbox, and
 // returns the exit status.
 func (o *Options) inSandbox(command []string, out *output, f func(rig.TB, *output) int) (status int, err error) {
-	if err := checkDashes(command); err != nil {
+	if err := checkCommand(command); err != nil {
 		return statusUsage, err
 	}
 	o.command = command

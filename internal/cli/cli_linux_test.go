@@ -106,6 +106,8 @@ func TestStatusesAndErrors(t *testing.T) {
 			"given: echo; seen: upper: "},
 		{[]string{"judge", "-checks", "reap", "--"}, statusUsage, "the command after -- is empty"},
 		{[]string{"search", "--"}, statusUsage, "the command after -- is empty"},
+		{[]string{"judge", "-4"}, statusUsage, "flag provided but not defined: -4: forkrig help lists"},
+		{[]string{"search", "-4", "--", "a", "{port}"}, statusUsage, "flag provided but not defined: -4: forkrig help lists"},
 		{[]string{"judge", "-checks", ""}, statusUsage, "-checks is empty"},
 		{[]string{"judge", "-family="}, statusUsage, "-family is empty"},
 		{[]string{"judge", "-subject-user=", "--", "a", "{port}"}, statusUsage, "-subject-user is empty"},

@@ -98,7 +98,7 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 		return o.inSandbox(command, out, o.sayLines)
 	}
 	o.command = command
-	if err := checkDashes(command); err != nil {
+	if err := checkCommand(command); err != nil {
 		return statusUsage, err
 	}
 	if err := o.check(); err != nil {
