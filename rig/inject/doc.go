@@ -36,6 +36,7 @@
 // never trapped.
 //
 // The package needs Linux 5.9 or later, on amd64 or arm64. Before Linux 5.19 a
-// signal may also interrupt a call that the rig is about to let happen; the
-// call is then trapped again if the kernel restarts it.
+// signal may also interrupt a call that the rig is about to let happen: the
+// call is then trapped again if the kernel restarts it, and otherwise fails with
+// EINTR, also one that Linux never interrupts, such as close.
 package inject

@@ -162,7 +162,7 @@ const signalSetSize = 8 // of the kernel's sigset_t
 func (h *handover) run() (errno syscall.Errno) {
 	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK,
 		uintptr(unsafe.Pointer(&h.all)), uintptr(unsafe.Pointer(&h.old)), signalSetSize, 0, 0)
-	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+	flags := uintptr(waitKillable)
 	var fd uintptr
 	for range 3 {
 		// This thread's filter: the others end with the execution.

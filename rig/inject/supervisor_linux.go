@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -36,6 +37,9 @@ type answer struct {
 	errno int32
 	flags uint32
 }
+
+// waitKillable are the flags of a filter whose calls wait for their answers also when a signal comes.
+const waitKillable = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
 // supervisor answers the trapped calls of a session. It never ends while a
 // process has the filter: their trapped calls would fail with ENOSYS.
@@ -81,11 +85,11 @@ func (v *supervisor) run() {
 		switch {
 		case err != nil:
 			v.warn("poll", err)
-			continue
-		case fds[0].Revents&unix.POLLIN == 0:
-			return // POLLHUP
-		}
-		v.next(n)
+		case fds[0].Revents&unix.POLLIN != 0:
+			v.next(n)
+		case fds[0].Revents&unix.POLLHUP != 0:
+			return
+		} // otherwise it is POLLERR: a signal came while the kernel waited for a lock of its own
 	}
 }
 
@@ -117,7 +121,7 @@ func (s *Session) waiting() (waits bool, made int) {
 	}
 	fds := [1]unix.PollFd{{Fd: int32(s.filter), Events: unix.POLLIN}}
 	_, err := unix.Poll(fds[:], 0)
-	for err == unix.EINTR { // by a signal with which the Go runtime preempts a goroutine
+	for err == unix.EINTR || err == nil && fds[0].Revents&unix.POLLERR != 0 { // by a signal with which the Go runtime preempts a goroutine
 		_, err = unix.Poll(fds[:], 0)
 	}
 	return err != nil || fds[0].Revents&unix.POLLIN != 0, made
@@ -131,10 +135,15 @@ func (v *supervisor) warn(call string, err error) {
 	}
 }
 
-// ioctl is for requests that do not block.
+// ioctl is for requests that do not block. But they wait for a lock of the kernel, and a signal ends
+// that wait, such as one with which the Go runtime preempts a goroutine: without another try the call
+// would wait for its answer for ever.
 func (v *supervisor) ioctl(request uintptr, argument unsafe.Pointer) syscall.Errno {
-	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(v.fd), request, uintptr(argument))
-	return errno
+	for {
+		if _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(v.fd), request, uintptr(argument)); errno != unix.EINTR {
+			return errno
+		}
+	}
 }
 
 func (v *supervisor) end() {
@@ -179,8 +188,14 @@ func (v *supervisor) handle(n *notification) {
 		return
 	}
 	h := Hit{Call: v.calls[slot], PID: int(pid), In: in, Rule: hit.index, Nth: hit.seen, At: time.Now()}
-	if hit.Signal != 0 && v.valid(n) && v.signal(pid, n.tid, hit.Signal) {
-		h.Signal = hit.Signal
+	signal := func() {
+		if hit.Signal != 0 && v.signal(pid, n.tid, hit.Signal) {
+			h.Signal = hit.Signal
+		}
+	}
+	early := hit.Errno == 0 || waitsThroughSignals()
+	if early && v.valid(n) {
+		signal()
 	}
 	a := answer{id: n.id, errno: -int32(hit.Errno)}
 	if hit.Errno == 0 {
@@ -188,6 +203,9 @@ func (v *supervisor) handle(n *notification) {
 	}
 	if v.send(&a) {
 		h.Errno = hit.Errno
+		if !early {
+			signal()
+		}
 	}
 	if h.Errno == 0 && h.Signal == 0 {
 		v.forget(o, hit)
@@ -196,6 +214,14 @@ func (v *supervisor) handle(n *notification) {
 	v.hits = append(v.hits, h)
 	v.Process.Detail(rig.EventCall, h.PID, h)
 }
+
+// waitsThroughSignals says whether a call waits for its answer also when a signal comes (Linux 5.19,
+// commit c2aa2dfef243). Before, the signal ends it, and the answer with its errno comes too late.
+var waitsThroughSignals = sync.OnceValue(func() bool {
+	// A flag that is known, and no filter, are EFAULT.
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, waitKillable, 0)
+	return errno == unix.EFAULT
+})
 
 // send answers a call. It says false where the call does not wait any more: it was
 // interrupted by a signal, or its process was killed.
