@@ -34,7 +34,8 @@ func (h *Host) AwaitSockets(ctx context.Context, what string, seen func(Sockets)
 // owners had given them up: a peer in reach gets a reset, the owner ECONNABORTED
 // or, of a listening socket, EINVAL; one in TIME-WAIT is forgotten. A socket that
 // ended meanwhile is no error. Requires Linux 4.9; the error is a [MissingError] on a kernel
-// without CONFIG_INET_DIAG_DESTROY.
+// without CONFIG_INET_DIAG_DESTROY. Before Linux 6.11, connections that were closed are left to their
+// timers, with tcp_orphan_retries set to 1 on the host: see K29 in docs/kernels.md.
 func (h *Host) Destroy(match func(Socket) bool) error {
 	if err := h.lab.checkOpen("destroy sockets of " + h.Name); err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/internal/filter"
+	"forkrig/rig/internal/machine"
 )
 
 // relay brings frames from a detour to where they were meant to go, as a passage
@@ -31,7 +34,7 @@ type relay struct {
 
 	open    atomic.Bool // packets pass unimpaired
 	opened  chan struct{}
-	drained chan struct{} // the marker has come
+	markers chan int // the processors whose last frame has come
 	done    chan struct{}
 	err     error // why it ended; read after done
 }
@@ -51,13 +54,15 @@ const (
 	etherHeader  = 14
 	markerType   = 0x88b5 // IEEE 802: for local experiments
 	etherIPv6    = 0x86dd
-	sealedMarker = "forkrig: the last frame on this detour"
+	sealedMarker = "forkrig: the last frame of a processor on this detour"
+	// maxMarkers is how many may come that nobody has counted yet; others are dropped, and sent again.
+	maxMarkers = 1 << 10
 )
 
 // startRelay begins the detour and relays what goes it. end lets arrive what is
 // under way, ends the detour and returns when nothing is left of it.
 func startRelay(f Impairment, p *passage) (end func(context.Context) error, err error) {
-	r := &relay{passage: p, opened: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{})}
+	r := &relay{passage: p, opened: make(chan struct{}), markers: make(chan int, maxMarkers), done: make(chan struct{})}
 	to := f.Link.Peer(f.From)
 	if r.out, err = openPacketSocket(f.From, f.Link.Device(f.From), nil); err != nil {
 		return nil, fmt.Errorf("open a packet socket on %v: %w", f.From, err)
@@ -128,11 +133,10 @@ func (r *relay) take(now time.Time, message []byte) {
 		return
 	}
 	frame := message[vnetHeader:]
-	if bytes.HasSuffix(frame, []byte(sealedMarker)) && binary.BigEndian.Uint16(frame[12:]) == markerType {
+	if of, is := bytes.CutPrefix(frame[etherHeader:], []byte(sealedMarker)); is && binary.BigEndian.Uint16(frame[12:]) == markerType {
 		select {
-		case <-r.drained:
+		case r.markers <- int(binary.BigEndian.Uint16(of)):
 		default:
-			close(r.drained)
 		}
 		return
 	}
@@ -188,26 +192,54 @@ func (r *relay) wake(ctx context.Context) error {
 	})
 }
 
-// drain returns when every frame that was sent before has been relayed. A marker
-// that is sent the same way comes last.
+// drain returns when every frame that was sent before has been relayed. The kernel delivers what one
+// processor sends over a link in order, and so a marker that each of them sends comes last.
 func (r *relay) drain(ctx context.Context) error {
-	marker := make([]byte, vnetHeader, vnetHeader+60)
-	marker = append(append(marker, r.detour.Unassigned...), r.detour.Assigned...)
-	marker = append(binary.BigEndian.AppendUint16(marker, markerType), sealedMarker...)
-	return rig.Await(ctx, "the last frame of a detour", func() (bool, string, error) {
-		select {
-		case <-r.drained:
-			return true, "", nil
-		case <-r.done:
-			return true, "", r.err
-		default:
+	processors, err := machine.Processors()
+	if err != nil {
+		return err
+	}
+	return rig.Await(ctx, "the last frames of a detour", func() (bool, string, error) {
+		for came := true; came; {
+			select {
+			case processor := <-r.markers:
+				processors = slices.DeleteFunc(processors, func(n int) bool { return n == processor })
+			case <-r.done:
+				return true, "", r.err
+			default:
+				came = false
+			}
 		}
-		_, err := r.out.Write(marker)
+		if len(processors) == 0 {
+			return true, "", nil
+		}
+		err := r.mark(processors)
 		if errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENXIO) {
 			return true, "", nil // the link is down, nothing comes by it
 		}
-		return false, "frames before it", nil
+		return false, fmt.Sprintf("frames before it, sent by the processors %v", processors), nil
 	})
+}
+
+// mark sends a marker from each of the processors.
+func (r *relay) mark(processors []int) error {
+	sent := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		var errs []error
+		for _, processor := range processors {
+			marker := make([]byte, vnetHeader, vnetHeader+100)
+			marker = append(append(marker, r.detour.Unassigned...), r.detour.Assigned...)
+			marker = append(binary.BigEndian.AppendUint16(marker, markerType), sealedMarker...)
+			err := machine.StayOn(processor)
+			if err == nil {
+				_, err = r.out.Write(binary.BigEndian.AppendUint16(marker, uint16(processor)))
+			}
+			errs = append(errs, err)
+		}
+		sent <- errors.Join(errs...)
+	}()
+	return <-sent
 }
 
 // openPacketSocket opens a packet socket on a host's device that sends frames with

@@ -24,26 +24,17 @@ func (ns *Namespace) Sockets() (observe.Sockets, error) { return observe.ReadSoc
 // returns the other sockets. A connection whose peer is out of reach would
 // otherwise hold the namespace for minutes after the last process is gone.
 // Kernels without CONFIG_INET_DIAG_DESTROY keep them, and end them by their own
-// timers. So must those that were closed before Linux 6.11, within seconds mostly: destroying
-// one takes its timer away, and it stays for ever (fixed by commit bac76cf89816).
+// timers.
 func (ns *Namespace) DestroyOrphans() (owned observe.Sockets, err error) {
-	impatient := false
 	_, err = ns.Destroy(func(socket observe.Socket) bool {
-		switch {
-		case socket.State == observe.TimeWait:
+		if socket.State == observe.TimeWait {
 			return false // it does not hold the namespace
-		case socket.Orphaned() && destroyedStay():
-			impatient = true
-			return false
 		}
 		if socket.Inode != 0 {
 			owned = append(owned, socket)
 		}
 		return socket.Inode == 0
 	})
-	if impatient {
-		err = errors.Join(err, ns.Do(func() error { return os.WriteFile(tcpSysctls+"tcp_orphan_retries", []byte("1"), 0) }))
-	}
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		err = nil
 	}
@@ -65,14 +56,23 @@ var destroyedStay = sync.OnceValue(func() bool {
 // Destroy destroys the sockets that match says yes to, and returns how many. A socket that
 // ended meanwhile is no error. The error wraps [errors.ErrUnsupported] on a kernel without
 // CONFIG_INET_DIAG_DESTROY.
+//
+// Before Linux 6.11 it leaves connections that were closed to their timers, and has the kernel try
+// but once more to reach their peers (tcp_orphan_retries in tcp(7)), which takes a second or so:
+// destroying one takes its timer away, and it stays for ever (fixed by commit bac76cf89816).
 func (ns *Namespace) Destroy(match func(observe.Socket) bool) (n int, err error) {
 	rows, err := observe.ReadSocketRows(ns.diag)
 	if err != nil {
 		return 0, err
 	}
 	var socket *netlinkSocket // for this alone, because it is rare
+	impatient := false
 	for _, row := range rows {
 		if !match(observe.SocketOf(row)) {
+			continue
+		}
+		if observe.SocketOf(row).Orphaned() && destroyedStay() {
+			impatient = true
 			continue
 		}
 		if socket == nil {
@@ -87,6 +87,9 @@ func (ns *Namespace) Destroy(match func(observe.Socket) bool) (n int, err error)
 		case !errors.Is(err, unix.ENOENT):
 			return n, err
 		}
+	}
+	if impatient {
+		return n, ns.Do(func() error { return os.WriteFile(tcpSysctls+"tcp_orphan_retries", []byte("1"), 0) })
 	}
 	return n, nil
 }
