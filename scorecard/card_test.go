@@ -4,10 +4,9 @@ package scorecard
 
 import (
 	"bytes"
+	"embed"
 	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -105,13 +104,17 @@ var cards = map[string]Card{
 	},
 }
 
+// testdata is in the test binary, which also runs where the sources are not: on other kernels.
+//
+//go:embed testdata
+var testdata embed.FS
+
 // golden compares with a file in testdata. To accept a change, write the file anew.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	want, err := os.ReadFile(path)
+	want, err := testdata.ReadFile("testdata/" + name)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), string(got), "differs from %s", path)
+	assert.Equal(t, string(want), string(got), "differs from testdata/%s", name)
 }
 
 // maxGoldenJSON is how many results a card has whose JSON is kept.
@@ -237,7 +240,7 @@ func parsesAs(t *testing.T, text, wrong string) {
 
 // TestParseEarlierCards: a card without a schema is one of 0.1.0, and complete.
 func TestParseEarlierCards(t *testing.T) {
-	file, err := os.Open(filepath.Join("testdata", "wrong-0.1.0.json"))
+	file, err := testdata.Open("testdata/wrong-0.1.0.json")
 	require.NoError(t, err)
 	defer file.Close()
 	card, err := Parse(file)
@@ -263,7 +266,7 @@ func TestParseIgnoresUnknownFields(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(oneCheck))
 	for _, name := range []string{"cut-short", "wrong-0.1.0"} {
-		text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+		text, err := testdata.ReadFile("testdata/" + name + ".json")
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -126,7 +126,7 @@ func TestWriteFileToStandardOutput(t *testing.T) {
 	require.NoError(t, err)
 	content, err := os.ReadFile(file.Name())
 	require.NoError(t, err)
-	card, err := os.ReadFile(filepath.Join("testdata", "empty.json"))
+	card, err := testdata.ReadFile("testdata/empty.json")
 	require.NoError(t, err)
 	assert.Equal(t, "before\n"+string(card)+"after\n", string(content))
 	assert.Equal(t, []string{"out"}, names(t, filepath.Dir(file.Name())))

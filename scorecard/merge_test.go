@@ -171,7 +171,7 @@ func TestParseOptionalFields(t *testing.T) {
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte(oneCheck), []byte(strings.Replace(oneCheck, `"pass"`, `"fail"`, 1)))
 	for _, name := range []string{"right", "wrong"} {
-		text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+		text, err := testdata.ReadFile("testdata/" + name + ".json")
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -4,6 +4,7 @@ package search
 
 import (
 	"bytes"
+	"embed"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -28,6 +29,11 @@ import (
 	"forkrig/scorecard"
 )
 
+// testdata is in the test binary, which also runs where the sources are not: on other kernels.
+//
+//go:embed testdata
+var testdata embed.FS
+
 var update = flag.Bool("update", false, "write testdata/schedules.golden")
 
 // TestSameSeedSameSchedule compares schedules with those of a file: a seed means the
@@ -50,8 +56,9 @@ func TestSameSeedSameSchedule(t *testing.T) {
 	}
 	if *update {
 		require.NoError(t, os.WriteFile(golden, []byte(b.String()), 0o666))
+		return
 	}
-	file, err := os.ReadFile(golden)
+	file, err := testdata.ReadFile(golden)
 	require.NoError(t, err)
 	assert.Equal(t, string(file), b.String())
 }
@@ -263,7 +270,7 @@ func TestStoriesAreReadAgain(t *testing.T) {
 
 // TestStoriesOfOldVersionsAreRead: the files are as 0.1.0 wrote them.
 func TestStoriesOfOldVersionsAreRead(t *testing.T) {
-	text, err := os.ReadFile("testdata/story-0.1.0.json")
+	text, err := testdata.ReadFile("testdata/story-0.1.0.json")
 	require.NoError(t, err)
 	story, err := ParseStory(text)
 	require.NoError(t, err)
@@ -274,7 +281,7 @@ func TestStoriesOfOldVersionsAreRead(t *testing.T) {
 	assert.Equal(t, []any{uint64(5388722906028836), 2, judge.Drain, 10 * time.Second, 3, 3, 13},
 		[]any{story.Seed, story.AtOnce, story.Subject.OnTerm, story.Subject.Ready, story.Failed, story.Repeated, story.From})
 
-	text, err = os.ReadFile("testdata/story-every-verb-0.1.0.json")
+	text, err = testdata.ReadFile("testdata/story-every-verb-0.1.0.json")
 	require.NoError(t, err)
 	story, err = ParseStory(text)
 	require.NoError(t, err)
