@@ -24,7 +24,7 @@ func echo(args []string) int {
 }
 
 // deferring accepts a connection when bytes have come (TCP_DEFER_ACCEPT in tcp(7)).
-var deferring = testserver.WithOption(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 60)
+var deferring = testserver.WithOption(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 3600)
 
 // serve serves each connection and closes it then.
 func serve(address string, serve func(net.Conn)) int {

@@ -17,6 +17,12 @@ import (
 	"forkrig/scorecard"
 )
 
+// usualParallel is how many checks run at a time where nobody says it.
+func usualParallel() int {
+	slow := float64(rig.Scaled(time.Second)) / float64(2*time.Second)
+	return max(2, int(12*float64(runtime.GOMAXPROCS(0))/max(1, slow)))
+}
+
 // Trial is a subject that is judged by checks, each in each address family, side by
 // side. Its zero value lacks a subject and checks.
 type Trial struct {
@@ -24,7 +30,8 @@ type Trial struct {
 	Checks   []Check
 	Families []rig.Family // none means all of them
 	// Parallel is how many checks run at a time; 0 means twelve for each
-	// processor, because a check waits more than it computes.
+	// processor, because a check waits more than it computes, and fewer on a machine that is more
+	// than twice as slow as the reference machine, such as an emulated one.
 	Parallel int
 	// Reproduce returns the command that repeats one check; nil leaves it out.
 	Reproduce func(Check, rig.Family) string
@@ -94,7 +101,7 @@ func (t Trial) Run(tb rig.TB) ([]scorecard.Result, []scorecard.Cause, error) {
 	absent := 0
 	overcrowded := false // a subject that the rig had to end fails: see notServed
 	var known []scorecard.Cause
-	parallel := cmp.Or(t.Parallel, 12*runtime.GOMAXPROCS(0))
+	parallel := cmp.Or(t.Parallel, usualParallel())
 	for _, family := range t.families() {
 		p := found[family]
 		if p.absent != nil {

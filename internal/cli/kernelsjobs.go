@@ -10,10 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"forkrig/judge"
 	"forkrig/kernels"
@@ -191,10 +189,7 @@ func (o *kernelOptions) sayLines(tb rig.TB, out *output) (status int) {
 
 // sayCard judges the subject.
 func (o *kernelOptions) sayCard(ctx context.Context, tb rig.TB, say func(kernels.Line)) int {
-	// On an emulated processor a check computes more than it waits.
-	slow := float64(rig.Scaled(time.Second)) / float64(time.Second)
-	parallel := max(2, int(12*float64(runtime.GOMAXPROCS(0))/slow))
-	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families, Parallel: parallel}
+	trial := judge.Trial{Subject: o.judged, Checks: o.selected, Families: o.families}
 	trial.Tell = func(e judge.Event) {
 		if e.Result != nil {
 			say(kernels.Line{Result: e.Result})

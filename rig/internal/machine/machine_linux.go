@@ -15,7 +15,8 @@ import (
 
 // timePiece does a fixed piece of work and says how much time it took by the clock: a byte
 // goes to and fro between two threads 20 times, so that a thread is woken 40 times, which
-// is what most of the rig's work is; and a number is scrambled 100,000 times.
+// is what most of the rig's work is; a number is scrambled 50,000 times; and 96 pages of memory are
+// touched for the first time, as a new process does, which an emulated processor is slowest at.
 func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 	there, err := pipe()
 	if err != nil {
@@ -55,7 +56,7 @@ func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 	if err := <-echoed; err != nil {
 		return 0, err
 	}
-	const scrambles = 100_000
+	const scrambles = 50_000
 	number := uint64(began) | 1
 	for range scrambles {
 		number ^= number << 13
@@ -65,8 +66,24 @@ func timePiece(clock func() (time.Duration, error)) (time.Duration, error) {
 	if number == 0 {
 		return 0, errors.New("xorshift never gives 0") // so that it is not optimized away
 	}
+	if err := touchPages(96); err != nil {
+		return 0, err
+	}
 	ended, err := clock()
 	return ended - began, err
+}
+
+// touchPages takes so many pages of memory from the kernel, writes to each, and gives them back.
+func touchPages(n int) error {
+	page := os.Getpagesize()
+	memory, err := unix.Mmap(-1, 0, n*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	for i := 0; i < len(memory); i += page {
+		memory[i] = 1
+	}
+	return os.NewSyscallError("munmap", unix.Munmap(memory))
 }
 
 // onOneProcessor locks the goroutine to its thread, and that to the first of the processors that
