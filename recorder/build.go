@@ -156,17 +156,25 @@ func (b *builder) enterJournal(e rig.Event) {
 		event.Span = len(b.Spans)
 	}
 	if e.Span != 0 {
-		id, known := b.spans[e.Span]
-		if known {
-			b.Spans[id-1].Ended = e.At
-		} else {
-			id = len(b.Spans) + 1
-			b.Spans = append(b.Spans, Span{ID: id, Kind: event.Kind, Hosts: e.Hosts, Name: strings.TrimPrefix(e.What, "storm begins: "), Began: e.At})
-			b.spans[e.Span] = id
-		}
-		event.Span = id
+		event.Span = b.enterSpan(e)
 	}
 	b.add(event)
+}
+
+// enterSpan begins or ends what the journal gave a number, and returns its ID. The end says when it began,
+// too: the event of its begin may have been dropped.
+func (b *builder) enterSpan(e rig.Event) int {
+	id, known := b.spans[e.Span]
+	if !known {
+		id = len(b.Spans) + 1
+		name := strings.TrimPrefix(strings.TrimPrefix(e.What, "storm begins: "), "healed: ")
+		b.Spans = append(b.Spans, Span{ID: id, Kind: Kind(e.Kind), Hosts: e.Hosts, Name: name, Began: cmp.Or(e.Began, e.At)})
+		b.spans[e.Span] = id
+	}
+	if known || e.Began > 0 {
+		b.Spans[id-1].Ended = e.At
+	}
+	return id
 }
 
 // some is a list of the name, or of nothing.

@@ -20,7 +20,7 @@ type Event struct {
 	// Span is the number of what this event begins or ends, such as a fault and its healing; 0
 	// where it does neither.
 	Span int
-	// Hosts are the names of the hosts that what it begins is about, where it begins something.
+	// Hosts are the names of the hosts that what it begins or ends is about.
 	Hosts []string
 	// Began is when that began which this event ends, such as a wait; 0 where it ends nothing.
 	Began time.Duration
@@ -88,7 +88,7 @@ func (j *Journal) RecordAs(kind EventKind, who, format string, args ...any) {
 func (j *Journal) Begin(kind EventKind, who string, about []*Host, format string, args ...any) (end func(format string, args ...any)) {
 	began := j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: newSpan, Hosts: hostNames(about)})
 	return func(format string, args ...any) {
-		j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: began.Span, Began: began.At})
+		j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: began.Span, Hosts: began.Hosts, Began: began.At})
 	}
 }
 

@@ -25,6 +25,7 @@ func TestJournalTellsWhatLasts(t *testing.T) {
 	assert.Equal(t, []EventKind{EventFault, EventStorm, EventStorm, EventFault, EventWait, EventNote},
 		[]EventKind{all[0].Kind, all[1].Kind, all[2].Kind, all[3].Kind, all[4].Kind, all[5].Kind})
 	assert.Equal(t, []string{"a", "b"}, all[0].Hosts)
+	assert.Equal(t, []string{"a", "b"}, all[3].Hosts)
 	assert.Equal(t, all[0].Span, all[3].Span)
 	assert.Equal(t, all[1].Span, all[2].Span)
 	assert.NotEqual(t, all[0].Span, all[1].Span)
