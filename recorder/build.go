@@ -5,6 +5,7 @@ package recorder
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,12 +20,15 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 	r.Stop()
 	r.mu.Lock()
 	notes, frames := r.notes.all(), r.frames.all()
-	droppedNotes, droppedFrames := r.notes.dropped, r.frames.dropped
-	faults, ended, complete := slices.Clone(r.faults), r.ended, r.complete
+	dropped, faults, ended, complete := maps.Clone(r.dropped), slices.Clone(r.faults), r.ended, r.complete
 	// The frames of a host come in the order in which its ring is read: of one from before, the other
 	// end may have been dropped.
-	frames = slices.DeleteFunc(frames, func(f Frame) bool { return f.At < r.whole })
-	droppedFrames += len(r.frames.things) - len(frames)
+	frames = slices.DeleteFunc(frames, func(f Frame) bool {
+		if f.At < r.whole && f.Sent {
+			dropped[Segment]++
+		}
+		return f.At < r.whole
+	})
 	r.mu.Unlock()
 
 	b := newBuilder(r.lab)
@@ -35,11 +39,8 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 	for _, fault := range faults {
 		b.add(Event{At: b.Length, Kind: Note, Text: "not recorded: " + fault})
 	}
-	if droppedNotes > 0 {
-		b.Dropped = append(b.Dropped, Dropped{Note, droppedNotes})
-	}
-	if droppedFrames > 0 {
-		b.Dropped = append(b.Dropped, Dropped{Segment, droppedFrames})
+	for _, kind := range slices.Sorted(maps.Keys(dropped)) {
+		b.Dropped = append(b.Dropped, Dropped{kind, dropped[kind]})
 	}
 	return b.finish()
 }

@@ -3,6 +3,7 @@
 package recorder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -21,6 +22,7 @@ type Recorder struct {
 	mu         sync.Mutex
 	notes      ring[note]
 	frames     ring[Frame]
+	dropped    map[Kind]int  // the events that the notes and packets would be for which the rings had no room
 	whole      time.Duration // from when on no frame was dropped
 	packetData []byte        // where the data of the next frames goes
 	hosts      []*watched
@@ -52,11 +54,35 @@ type note struct {
 	count   *countNote
 }
 
+// kind is the kind of the event that a note becomes, "" where it becomes none.
+func (n note) kind() Kind {
+	switch {
+	case n.journal != nil:
+		return cmp.Or(Kind(n.journal.Kind), Note)
+	case n.process == nil && n.socket == nil:
+		return ""
+	case n.socket != nil:
+		return Socket
+	case n.process.isNew:
+		return Start
+	case n.process.gone || n.process.State == rig.Zombie:
+		return Exit
+	}
+	return Stop
+}
+
+// add adds a note.
+func (r *Recorder) add(n note) {
+	if oldest, full := r.notes.add(n); full && oldest.kind() != "" {
+		r.dropped[oldest.kind()]++
+	}
+}
+
 // Record records a lab from now on, until [Recorder.Stop], with the hosts that it has now. Where
 // packets cannot be captured, the recording says so.
 func Record(lab *rig.Lab) *Recorder {
 	r := &Recorder{lab: lab, notes: ring[note]{most: mostNotes}, frames: ring[Frame]{most: mostFrames}, interfaces: map[interfaceKey]string{},
-		started: map[int]time.Duration{}}
+		dropped: map[Kind]int{}, started: map[int]time.Duration{}}
 	for _, host := range lab.Hosts() {
 		w := newWatched(host)
 		r.hosts = append(r.hosts, w)
@@ -82,7 +108,7 @@ func (r *Recorder) enterEvent(e rig.Event) {
 	if e.Kind == rig.EventStart {
 		r.started[e.PID] = e.At
 	}
-	r.notes.add(note{at: e.At, journal: &e})
+	r.add(note{at: e.At, journal: &e})
 }
 
 // enterSight enters what is new in what was seen of a host.
@@ -99,15 +125,15 @@ func (r *Recorder) enterSight(w *watched, s rig.Sight) {
 			if started, known := r.started[n.PID]; n.isNew && (!known || n.born > started+birthStep) {
 				noted.at = n.born // otherwise the journal said so
 			}
-			r.notes.add(noted)
+			r.add(noted)
 		})
 	}
 	if s.FDs != nil {
-		w.seeDescriptors(s.Of, s.FDs, func(n holdKey) { r.notes.add(note{at: at, host: w, hold: &n}) },
-			func(n countNote) { r.notes.add(note{at: at, host: w, count: &n}) })
+		w.seeDescriptors(s.Of, s.FDs, func(n holdKey) { r.add(note{at: at, host: w, hold: &n}) },
+			func(n countNote) { r.add(note{at: at, host: w, count: &n}) })
 	}
 	if s.SawSockets {
-		w.seeSockets(s.Sockets, func(n socketNote) { r.notes.add(note{at: at, host: w, socket: &n}) })
+		w.seeSockets(s.Sockets, func(n socketNote) { r.add(note{at: at, host: w, socket: &n}) })
 	}
 }
 
@@ -141,6 +167,9 @@ func (r *Recorder) enterFrame(host *rig.Host, p captured) {
 	oldest, full := r.frames.add(Frame{At: at, stamp: p.stamp, Host: host.Name, Interface: name, Sent: p.sent, Length: p.length, Data: r.packetData[start:len(r.packetData):len(r.packetData)]})
 	if full {
 		r.whole = max(r.whole, oldest.At+1)
+		if oldest.Sent { // the other end saw the same packet
+			r.dropped[Segment]++
+		}
 	}
 }
 

@@ -4,10 +4,9 @@ package recorder
 
 // ring keeps the last things that were added to it.
 type ring[T any] struct {
-	most    int // how many it keeps
-	things  []T
-	next    int // where the oldest one is, once it is full
-	dropped int
+	most   int // how many it keeps
+	things []T
+	next   int // where the oldest one is, once it is full
 }
 
 // add adds a thing. It returns the oldest one where that had to make room.
@@ -18,7 +17,6 @@ func (r *ring[T]) add(thing T) (oldest T, full bool) {
 	}
 	oldest, r.things[r.next] = r.things[r.next], thing
 	r.next = (r.next + 1) % r.most
-	r.dropped++
 	return oldest, true
 }
 
