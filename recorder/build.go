@@ -213,6 +213,9 @@ func (b *builder) process(id int) *Process {
 // enterProcess enters what the observer saw of a process.
 func (b *builder) enterProcess(host string, at time.Duration, n processNote) {
 	id := b.living[n.PID]
+	if id == 0 && !n.isNew && !n.gone { // what told of its start was dropped
+		id = b.begin(Process{Host: host, Name: n.Name, PID: n.PID, Began: at})
+	}
 	p := b.process(id)
 	event := Event{At: at, Host: host, Process: id}
 	switch {

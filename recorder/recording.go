@@ -62,13 +62,15 @@ type Interface struct {
 // Process is a process that ran on a host.
 type Process struct {
 	ID     int    `json:"id"`
-	Parent int    `json:"parent,omitempty"` // its ID; 0 where it was started by the rig
+	Parent int    `json:"parent,omitempty"` // its ID; 0 where it was started by the rig, or is not known
 	Host   string `json:"host"`
 	Name   string `json:"name"`
 	PID    int    `json:"pid"`
 	// Command is the command line of a process that the rig started, "" for its children.
-	Command string        `json:"command,omitempty"`
-	Began   time.Duration `json:"began_ns"` // when it was started, or born as the kernel says
+	Command string `json:"command,omitempty"`
+	// Began is when it was started, or born as the kernel says; where the event of that was left out, when it
+	// was seen.
+	Began time.Duration `json:"began_ns"`
 	// Ended is when it was seen to be gone; 0 where it was there at the end.
 	Ended time.Duration `json:"ended_ns,omitempty"`
 	// States are those in which it was seen, each from then on: "runs" (or sleeps), "stopped",
