@@ -48,10 +48,11 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 // builder makes a recording of what was seen, which it is told in order of time.
 type builder struct {
 	Recording
-	peers       map[[2]string]string // the host at the other end, by host and interface
-	living      map[int]int          // the process that has the number now, by its ID
-	named       map[string]int       // the latest process, by "host/name"
-	spans       map[int]int          // by the number that the journal gave it
+	peers       map[[2]string]string  // the host at the other end, by host and interface
+	living      map[int]int           // the process that has the number now, by its ID
+	ended       map[int]time.Duration // when the last process that had the number has ended
+	named       map[string]int        // the latest process, by "host/name"
+	spans       map[int]int           // by the number that the journal gave it
 	connections connections
 	owners      owners
 	// A packet was lost that is not seen to arrive, left before settled, and was sent to a complete host.
@@ -63,8 +64,8 @@ type builder struct {
 const settling = 20 * time.Millisecond
 
 func newBuilder(lab *rig.Lab) *builder {
-	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, named: map[string]int{}, spans: map[int]int{},
-		owners: owners{sides: map[uint64]side{}, held: map[uint64]int{}}}
+	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, ended: map[int]time.Duration{}, named: map[string]int{},
+		spans: map[int]int{}, owners: owners{sides: map[uint64]side{}, held: map[uint64]int{}}}
 	b.Schema, b.Began = Schema, lab.Journal.Began()
 	b.Hosts, b.Processes, b.Connections, b.Spans, b.Events, b.Dropped = []Host{}, []Process{}, []Connection{}, []Span{}, []Event{}, []Dropped{}
 	owners := map[netip.Addr]string{}
@@ -107,9 +108,9 @@ func (b *builder) enterAll(notes []note, frames []Frame) {
 		case n.journal != nil:
 			b.enterJournal(*n.journal)
 		case n.process != nil:
-			b.enterProcess(n.host.Name, n.at, *n.process)
+			b.enterProcess(n)
 		case n.socket != nil:
-			b.enterSocket(n.host.Name, n.at, *n.socket)
+			b.enterSocket(n)
 		case n.hold != nil && b.living[n.hold.pid] > 0:
 			b.owners.enterHold(b.living[n.hold.pid], *n.hold)
 		case n.count != nil && b.living[n.count.pid] > 0:
@@ -147,9 +148,8 @@ func (b *builder) enterJournal(e rig.Event) {
 		b.named[e.Who] = event.Process
 	case rig.EventExit:
 		if p := b.process(event.Process); p != nil {
-			p.Ended = e.At
+			b.end(p, e.At)
 			_, p.Exit, _ = strings.Cut(e.What, ": ")
-			delete(b.living, e.PID)
 		}
 	case rig.EventWait:
 		name := strings.TrimSuffix(strings.TrimPrefix(e.What, "awaited "), ": "+e.Error)
@@ -210,9 +210,20 @@ func (b *builder) process(id int) *Process {
 	return &b.Processes[id-1]
 }
 
+// end enters that a process has ended.
+func (b *builder) end(p *Process, at time.Duration) {
+	p.Ended = at
+	b.ended[p.PID] = at
+	delete(b.living, p.PID)
+}
+
 // enterProcess enters what the observer saw of a process.
-func (b *builder) enterProcess(host string, at time.Duration, n processNote) {
+func (b *builder) enterProcess(seen note) {
+	host, at, n := seen.host.Name, seen.at, *seen.process
 	id := b.living[n.PID]
+	if id == 0 && b.ended[n.PID] > seen.look.began {
+		return // it has ended since it was seen
+	}
 	if id == 0 && !n.isNew && !n.gone { // what told of its start was dropped
 		id = b.begin(Process{Host: host, Name: n.Name, PID: n.PID, Began: at})
 	}
@@ -222,8 +233,7 @@ func (b *builder) enterProcess(host string, at time.Duration, n processNote) {
 	case n.gone && p == nil:
 		return // the journal said so before
 	case n.gone:
-		p.Ended = at
-		delete(b.living, n.PID)
+		b.end(p, at)
 		event.Kind, event.Text = Exit, fmt.Sprintf("%s pid %d is gone", p.Name, p.PID)
 		if last := p.States[len(p.States)-1]; last.Name == stateName(rig.Zombie) {
 			event.Text = fmt.Sprintf("%s pid %d was reaped", p.Name, p.PID)
@@ -233,7 +243,7 @@ func (b *builder) enterProcess(host string, at time.Duration, n processNote) {
 		p, event.Process = b.process(id), id
 		event.Kind, event.Text = Start, fmt.Sprintf("%s pid %d, child of %d", n.Name, n.PID, n.ParentPID)
 		if n.State == rig.Zombie || n.State == rig.Stopped {
-			p.States = append(p.States, State{at, stateName(n.State)})
+			p.States = append(p.States, State{seen.look.ended, stateName(n.State)})
 			event.Text += ", seen as " + stateName(n.State)
 		}
 	default:
@@ -254,10 +264,13 @@ func (b *builder) enterProcess(host string, at time.Duration, n processNote) {
 }
 
 // enterSocket enters what the observer saw of a socket.
-func (b *builder) enterSocket(host string, at time.Duration, n socketNote) {
+func (b *builder) enterSocket(seen note) {
+	host, at, n := seen.host.Name, seen.at, *seen.socket
 	k := b.connections.ofSocket(host, at, n)
-	k.enterState(host, at, n)
 	b.owners.enterSocket(k, n)
+	if !k.enterState(host, seen.look, n) {
+		return
+	}
 	text := fmt.Sprintf("%s %s", n.state, n.local)
 	if n.remote.Port() != 0 {
 		text += " → " + n.remote.String()

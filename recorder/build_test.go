@@ -3,6 +3,7 @@
 package recorder
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -33,8 +34,13 @@ func TestEndSaysWhatItEnds(t *testing.T) {
 
 var testHost = &watched{Host: &rig.Host{Name: "h"}}
 
+// processSeen and socketSeen are what a look saw that began 10 ns before.
 func processSeen(at time.Duration, n processNote) note {
-	return note{at: at, host: testHost, process: &n}
+	return note{at: at, look: look{at - 10, at}, host: testHost, process: &n}
+}
+
+func socketSeen(at time.Duration, n socketNote) note {
+	return note{at: at, look: look{at - 10, at}, host: testHost, socket: &n}
 }
 
 // TestUnknownStartIsNotClaimed: of a process that becomes a zombie after its start was dropped.
@@ -53,4 +59,26 @@ func eventLines(r Recording) []string {
 		lines = append(lines, string(e.Kind)+" "+e.Text)
 	}
 	return lines
+}
+
+// TestLookIsNotNewerThanItsBegin: what happened while it was read is known to be newer.
+func TestLookIsNotNewerThanItsBegin(t *testing.T) {
+	running := rig.ProcessInfo{PID: 7, Name: "server", State: rig.Sleeping}
+	zombie := running
+	zombie.State = rig.Zombie
+	start := journalNote(rig.Event{At: 10, Who: "h/server", Kind: rig.EventStart, PID: 7, What: "started, pid 7 (there 7): server"})
+	exit := journalNote(rig.Event{At: 95, Who: "h/server", Kind: rig.EventExit, PID: 7, What: "pid 7: exit status 1"})
+	for name, n := range map[string]processNote{"new": {ProcessInfo: running, isNew: true}, "a zombie": {ProcessInfo: zombie}} {
+		got := build(Outcome{}, start, exit, processSeen(100, n))
+		assert.Len(t, got.Processes, 1, name)
+		assert.Len(t, got.Events, 2, name)
+	}
+
+	b := newBuilder(emptyLab())
+	name := socketKey{netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:40000")}
+	k := b.connections.ofSegment("h", 90, segment{from: name.remote, to: name.local, syn: true})
+	k.Server.States = []State{{95, closeWait}}
+	b.enterAll([]note{socketSeen(100, socketNote{name, established, 0}), socketSeen(110, socketNote{name, lastAck, 0})}, nil)
+	assert.Equal(t, []State{{95, closeWait}, {110, lastAck}}, k.Server.States)
+	assert.Equal(t, []string{"socket LAST_ACK 10.0.0.1:80 → 10.0.0.2:40000"}, eventLines(b.Recording))
 }

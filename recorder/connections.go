@@ -100,18 +100,24 @@ func (c *connections) ofSocket(host string, at time.Duration, n socketNote) *con
 	return c.open(host, at, n.local, n.remote)
 }
 
-// enterState enters the state of one side's socket.
-func (k *connection) enterState(host string, at time.Duration, n socketNote) {
+// enterState enters the state of one side's socket, unless packets have changed it since the look began.
+func (k *connection) enterState(host string, of look, n socketNote) bool {
 	side := &k.Server
 	if !k.listener && n.local == k.client {
 		side = &k.Client
 	}
-	if last := len(side.States) - 1; last >= 0 && side.States[last].Name == n.state {
-		return
+	if last := len(side.States) - 1; last >= 0 {
+		switch before := side.States[last]; {
+		case before.Name == n.state:
+			return true
+		case before.At > of.began:
+			return false
+		}
 	}
 	side.Host = host
-	side.States = append(side.States, State{At: at, Name: n.state})
-	k.end(at)
+	side.States = append(side.States, State{At: of.ended, Name: n.state})
+	k.end(of.ended)
+	return true
 }
 
 // end notes that the connection has ended, where both sides have.

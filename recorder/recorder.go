@@ -46,6 +46,7 @@ const birthStep = 20 * time.Millisecond
 // is set.
 type note struct {
 	at      time.Duration
+	look    look     // that saw it; nothing where it is an event of the journal
 	host    *watched // nil where it is an event of the journal
 	journal *rig.Event
 	process *processNote
@@ -113,15 +114,15 @@ func (r *Recorder) enterEvent(e rig.Event) {
 
 // enterSight enters what is new in what was seen of a host.
 func (r *Recorder) enterSight(w *watched, s rig.Sight) {
-	at := s.Began.Sub(r.lab.Journal.Began())
+	of := look{s.Began.Sub(r.lab.Journal.Began()), s.Ended.Sub(r.lab.Journal.Began())}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended > 0 {
 		return
 	}
 	if s.SawProcesses {
-		w.seeProcesses(s.Processes, at, func(n processNote) {
-			noted := note{at: at, host: w, process: &n}
+		w.seeProcesses(s.Processes, of, func(n processNote) {
+			noted := note{at: of.ended, look: of, host: w, process: &n}
 			if started, known := r.started[n.PID]; n.isNew && (!known || n.born > started+birthStep) {
 				noted.at = n.born // otherwise the journal said so
 			}
@@ -129,11 +130,11 @@ func (r *Recorder) enterSight(w *watched, s rig.Sight) {
 		})
 	}
 	if s.FDs != nil {
-		w.seeDescriptors(s.Of, s.FDs, func(n holdKey) { r.add(note{at: at, host: w, hold: &n}) },
-			func(n countNote) { r.add(note{at: at, host: w, count: &n}) })
+		w.seeDescriptors(s.Of, s.FDs, func(n holdKey) { r.add(note{at: of.ended, look: of, host: w, hold: &n}) },
+			func(n countNote) { r.add(note{at: of.ended, look: of, host: w, count: &n}) })
 	}
 	if s.SawSockets {
-		w.seeSockets(s.Sockets, func(n socketNote) { r.add(note{at: at, host: w, socket: &n}) })
+		w.seeSockets(s.Sockets, func(n socketNote) { r.add(note{at: of.ended, look: of, host: w, socket: &n}) })
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 type watched struct {
 	*rig.Host
 	processes map[int]rig.ProcessInfo // by number
-	looked    time.Duration           // when they were seen last
+	looked    time.Duration           // when the last look at them began
 	holds     map[holdKey]bool        // what was told of descriptors
 	counts    map[int]int             // how many descriptors each process had, by number
 	sockets   map[socketKey]rig.TCPState
@@ -22,6 +22,10 @@ type watched struct {
 
 // socketKey is a TCP socket as its host has it.
 type socketKey struct{ local, remote netip.AddrPort }
+
+// look is when something was read. What was seen was true at a moment in between: it has the time of the
+// end, and what is known to have happened after the beginning goes before it.
+type look struct{ began, ended time.Duration }
 
 // processNote is a process that was born, came into another state, or is gone.
 type processNote struct {
@@ -55,10 +59,10 @@ func newWatched(host *rig.Host) *watched {
 }
 
 // seeProcesses tells what is new among the processes of the host.
-func (w *watched) seeProcesses(all rig.ProcessInfos, at time.Duration, tell func(processNote)) {
+func (w *watched) seeProcesses(all rig.ProcessInfos, of look, tell func(processNote)) {
 	left := len(w.processes)
 	before := w.looked
-	w.looked = at
+	w.looked = of.began
 	for _, now := range all {
 		old, known := w.processes[now.PID]
 		if known {
@@ -71,7 +75,7 @@ func (w *watched) seeProcesses(all rig.ProcessInfos, at time.Duration, tell func
 			fallthrough
 		case !known:
 			// The kernel's clock for it has steps of 10 ms: it was not there at the last look.
-			tell(processNote{ProcessInfo: now, isNew: true, born: min(max(at-now.Age, before), at)})
+			tell(processNote{ProcessInfo: now, isNew: true, born: min(max(of.began-now.Age, before), of.ended)})
 		case stateName(old.State) != stateName(now.State) || old.Name != now.Name:
 			tell(processNote{ProcessInfo: now})
 		default:

@@ -11,21 +11,30 @@ import (
 	"forkrig/rig"
 )
 
+// TestBirthIsBetweenLooks: a process that the last look did not see was born after that began.
+func TestBirthIsBetweenLooks(t *testing.T) {
+	w := newWatched(&rig.Host{Name: "h"})
+	w.seeProcesses(nil, look{100, 150}, nil)
+	var born []time.Duration
+	w.seeProcesses(rig.ProcessInfos{{PID: 1, Age: 200}, {PID: 2, Age: 80}, {PID: 3, Age: -90}}, look{200, 250}, func(n processNote) { born = append(born, n.born) })
+	assert.Equal(t, []time.Duration{100, 120, 250}, born)
+}
+
 // TestDescriptorsAreCounted: what is new is told, also of a process that has the number of one that is gone.
 func TestDescriptorsAreCounted(t *testing.T) {
 	w := newWatched(&rig.Host{Name: "h"})
 	var told []countNote
-	look := func(fds int, processes ...rig.ProcessInfo) {
-		w.seeProcesses(processes, time.Second, func(processNote) {})
+	see := func(fds int, processes ...rig.ProcessInfo) {
+		w.seeProcesses(processes, look{}, func(processNote) {})
 		for _, p := range processes {
 			w.seeDescriptors(p, make(rig.FDs, fds), func(holdKey) {}, func(n countNote) { told = append(told, n) })
 		}
 	}
 	one := rig.ProcessInfo{PID: 7}
-	look(3, one)
-	look(3, one)
-	look(4, one)
-	look(0)
-	look(4, one) // of another process, or again of this one
+	see(3, one)
+	see(3, one)
+	see(4, one)
+	see(0)
+	see(4, one) // of another process, or again of this one
 	assert.Equal(t, []countNote{{7, 3}, {7, 4}, {7, 4}}, told)
 }

@@ -26,7 +26,7 @@ func (h *Host) FDs(of ProcessInfo) (fds FDs, err error) {
 	began := time.Now()
 	err = stillThere(of, func() error { fds, err = observe.ReadFDs(of.PID); return err })
 	if err == nil {
-		h.observed.Tell(Sight{Began: began, FDs: fds, Of: of})
+		h.observed.Tell(Sight{Began: began, Ended: time.Now(), FDs: fds, Of: of})
 	}
 	return fds, err
 }

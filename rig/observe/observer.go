@@ -26,9 +26,11 @@ type Host struct {
 	watch   func(Sight) // nil where nobody watches
 }
 
-// Sight is what one read saw of a host, for whoever asked.
+// Sight is what one read saw of a host, for whoever asked: its processes, its sockets, or the descriptors
+// of a process.
 type Sight struct {
-	Began time.Time
+	// Began and Ended say when it was read: what was seen was true at a moment between them.
+	Began, Ended time.Time
 	// Processes and Sockets are nil where they were not read; they are not to be changed.
 	Processes ProcessInfos
 	Sockets   Sockets
@@ -282,18 +284,17 @@ func (o *Observer) read(now time.Time, hosts map[uint64]*Host, batch []*request)
 				s.processes[h] = append(s.processes[h], p.ProcessInfo)
 			}
 		}
+		ended := time.Now()
+		for h, processes := range s.processes {
+			h.Tell(Sight{Began: now, Ended: ended, Processes: processes, SawProcesses: true})
+		}
 	}
 	for h := range s.sockets {
+		began := time.Now()
 		sockets, err := h.sockets()
 		s.sockets[h] = socketsRead{sockets, err}
-	}
-	for _, h := range hosts {
-		sight := Sight{Began: now}
-		sight.Processes, sight.SawProcesses = s.processes[h]
-		sockets, saw := s.sockets[h]
-		sight.Sockets, sight.SawSockets = sockets.sockets, saw && sockets.err == nil
-		if sight.SawProcesses || sight.SawSockets {
-			h.Tell(sight)
+		if err == nil {
+			h.Tell(Sight{Began: began, Ended: time.Now(), Sockets: sockets, SawSockets: true})
 		}
 	}
 	return s

@@ -130,6 +130,22 @@ func TestLookReadsWhatIsAskedFor(t *testing.T) {
 	})
 }
 
+// TestSightSaysWhenItWasRead: processes and sockets are read one after the other.
+func TestSightSaysWhenItWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, _, a, _, _ := recorded(5 * time.Millisecond)
+		slow := o.Add(4, func() (Sockets, error) { time.Sleep(2 * time.Millisecond); return Sockets{}, nil })
+		began := time.Now()
+		var told [][2]time.Duration
+		watch := func(s Sight) { told = append(told, [2]time.Duration{s.Began.Sub(began), s.Ended.Sub(began)}) }
+		a.Watch(watch)
+		slow.Watch(watch)
+		_, err := o.Look(t.Context(), Query{Processes: []*Host{a}, Sockets: []*Host{slow}})
+		require.NoError(t, err)
+		assert.Equal(t, [][2]time.Duration{{0, 5 * time.Millisecond}, {5 * time.Millisecond, 7 * time.Millisecond}}, told)
+	})
+}
+
 // TestOneReadServesAll who asked before it began, and none who asked later.
 func TestOneReadServesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
