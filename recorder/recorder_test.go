@@ -16,6 +16,24 @@ func newRecorder(notes, frames int) *Recorder {
 		interfaces: map[interfaceKey]string{}, started: map[int]time.Duration{}}
 }
 
+// TestCauseIsBeforeItsEffect: the journal is told of signals when they were sent, and of ends at once.
+func TestCauseIsBeforeItsEffect(t *testing.T) {
+	r := newRecorder(10, 0)
+	for _, e := range []rig.Event{
+		{At: 5, Who: "h/server", Kind: rig.EventStart, PID: 7, What: "started, pid 7 (there 7): server", Began: 1},
+		{At: 30, Who: "h/server", Kind: rig.EventExit, PID: 7, What: "pid 7: ended by signal 15 (terminated)"},
+		{At: 31, Who: "h/server", Kind: rig.EventSignal, PID: 7, What: "signal terminated", Began: 20},
+		{At: 40, Who: "check", Kind: rig.EventVerdict, What: "fail"},
+	} {
+		r.enterEvent(e)
+	}
+	got := r.Recording("", Outcome{Verdict: "fail"})
+	assert.Equal(t, []string{"start started, pid 7 (there 7): server", "signal signal terminated", "exit pid 7: ended by signal 15 (terminated)", "verdict fail"}, eventLines(got))
+	assert.Equal(t, time.Duration(1), got.Processes[0].Began)
+	assert.Equal(t, time.Duration(20), got.Events[1].At)
+	assert.Equal(t, 4, got.Focus, "the rig has terminated it")
+}
+
 // TestDroppedIsCountedByKind: as events, so that what becomes none does not count.
 func TestDroppedIsCountedByKind(t *testing.T) {
 	r := newRecorder(2, 2)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/observe"
@@ -48,12 +49,12 @@ func (l *Lab) FreezeTogether(ctx context.Context, targets ...Target) (*Frozen, e
 // freeze is [Lab.FreezeTogether] without a healing; who is what the journal calls the
 // processes.
 func (l *Lab) freeze(ctx context.Context, who string, targets ...Target) (*Frozen, error) {
-	frozen := &Frozen{lab: l}
+	frozen, began := &Frozen{lab: l}, time.Now()
 	err := Await(ctx, "processes stopped", func() (bool, string, error) { return frozen.add(targets) })
 	if err == nil && len(frozen.handles) == 0 {
 		err = fmt.Errorf("no targeted process is alive: %w", os.ErrProcessDone)
 	}
-	l.Journal.RecordAs(EventSignal, who, "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
+	l.Journal.signalled(began, who, "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("stop processes: %w", err), frozen.Thaw(context.WithoutCancel(ctx)))
 	}
@@ -117,6 +118,7 @@ func (f *Frozen) Thaw(ctx context.Context) error {
 		pidfd.CloseAll(f.handles)
 		f.handles = nil
 	}()
+	began := time.Now()
 	for _, handle := range f.handles {
 		if err := handle.Signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			f.err = errors.Join(f.err, fmt.Errorf("continue process %d: %w", handle.PID, err))
@@ -138,6 +140,6 @@ func (f *Frozen) Thaw(ctx context.Context) error {
 		}
 		return true, "", nil
 	}))
-	f.lab.Journal.RecordAs(EventSignal, "lab", "continued %d processes%s", len(f.handles), errorSuffix(f.err))
+	f.lab.Journal.signalled(began, "lab", "continued %d processes%s", len(f.handles), errorSuffix(f.err))
 	return f.err
 }

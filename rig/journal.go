@@ -22,7 +22,8 @@ type Event struct {
 	Span int
 	// Hosts are the names of the hosts that what it begins or ends is about.
 	Hosts []string
-	// Began is when that began which this event ends, such as a wait; 0 where it ends nothing.
+	// Began is when that began which this event ends, such as a wait, and when a process was started or signals
+	// were sent: the event comes afterwards. It is 0 for others.
 	Began time.Duration
 	// Error is how a wait failed; "" where it did not.
 	Error string
@@ -108,12 +109,20 @@ const newSpan = -1
 
 // waited adds the end of a wait that began then; err says how it failed.
 func (j *Journal) waited(began time.Time, who string, err error, format string, args ...any) {
-	event := Event{Who: who, Kind: EventWait, What: "awaited " + fmt.Sprintf(format, args...) + errorSuffix(err), Began: max(began.Sub(j.start), 1)}
+	event := Event{Who: who, Kind: EventWait, What: "awaited " + fmt.Sprintf(format, args...) + errorSuffix(err), Began: j.at(began)}
 	if err != nil {
 		event.Error = err.Error()
 	}
 	j.add(event)
 }
+
+// signalled adds that signals were sent from then on.
+func (j *Journal) signalled(began time.Time, who, format string, args ...any) {
+	j.add(Event{Who: who, Kind: EventSignal, What: fmt.Sprintf(format, args...), Began: j.at(began)})
+}
+
+// at is the time of a moment that an event tells of, which is not 0.
+func (j *Journal) at(moment time.Time) time.Duration { return max(moment.Sub(j.start), 1) }
 
 // add adds an event, and returns it with its time and its number.
 func (j *Journal) add(event Event) Event {

@@ -81,6 +81,7 @@ func (h *Host) Start(c Command) (*Process, error) {
 	}
 	p := &Process{Name: c.name(), Host: h, Command: c, Stdout: newOutput(), Stderr: newOutput(),
 		ended: make(chan struct{})}
+	began := time.Now()
 	err := p.start()
 	if err == nil {
 		err = p.awaitItsTime()
@@ -90,7 +91,7 @@ func (h *Host) Start(c Command) (*Process, error) {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	there, _ := population.InnermostPID(p.PID) // which its own output may speak of
-	p.recordAs(EventStart, "started, pid %d (there %d): %s", p.PID, there, c)
+	p.add(Event{Kind: EventStart, Began: h.lab.Journal.at(began)}, "started, pid %d (there %d): %s", p.PID, there, c)
 	h.lab.mu.Lock()
 	closed := h.lab.closed
 	if !closed {
@@ -207,7 +208,7 @@ func (p *Process) wait() {
 		p.state = state
 	}
 	exit := p.exit()
-	p.recordAs(EventExit, "pid %d: %v", p.PID, exit)
+	p.add(Event{Kind: EventExit}, "pid %d: %v", p.PID, exit)
 	if p.stdin != nil {
 		p.stdin.Close()
 	}
@@ -289,8 +290,9 @@ func (p *Process) who() string { return p.Host.Name + "/" + p.Name }
 // it has ended. It cannot hit another process that got the same number.
 func (p *Process) Signal(s syscall.Signal) error {
 	p.Host.lab.noteSent(s)
+	began := time.Now()
 	err := p.cmd.Process.Signal(s)
-	p.recordAs(EventSignal, "signal %v%s", s, errorSuffix(err))
+	p.add(Event{Kind: EventSignal, Began: p.Host.lab.Journal.at(began)}, "signal %v%s", s, errorSuffix(err))
 	if err != nil {
 		return fmt.Errorf("send %v to %v: %w", s, p, needsKill(err))
 	}
@@ -445,10 +447,12 @@ func (p *Process) outputTail(n int) string {
 }
 
 // Record adds an event of the process to the journal of its lab.
-func (p *Process) Record(format string, args ...any) { p.recordAs(EventNote, format, args...) }
+func (p *Process) Record(format string, args ...any) { p.add(Event{}, format, args...) }
 
-func (p *Process) recordAs(kind EventKind, format string, args ...any) {
-	p.Host.lab.Journal.add(Event{Who: p.who(), Kind: kind, PID: p.PID, What: fmt.Sprintf(format, args...)})
+// add adds an event of the process.
+func (p *Process) add(e Event, format string, args ...any) {
+	e.Who, e.PID, e.What = p.who(), p.PID, fmt.Sprintf(format, args...)
+	p.Host.lab.Journal.add(e)
 }
 
 // Detail tells those that watch the journal of the lab what a process did, the process itself or

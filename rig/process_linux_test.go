@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,6 +110,40 @@ func TestStopKillsAfterTheGraceAndSaysSo(t *testing.T) {
 	exit, err := p.Stop(t.Context())
 	assert.ErrorContains(t, err, "outlived terminated by its grace of 50ms and was killed")
 	assert.Equal(t, syscall.SIGKILL, exit.Signal)
+}
+
+// TestCauseIsBeforeItsEffect: the journal is told afterwards what was sent and started, and has the time from before.
+func TestCauseIsBeforeItsEffect(t *testing.T) {
+	t.Parallel()
+	lab := New(t)
+	host := lab.NewHost("h")
+	after := lab.Journal.at(time.Now())
+	began := func(kind EventKind) time.Duration {
+		t.Helper()
+		events := lab.Journal.Events()
+		at := slices.IndexFunc(events, func(e Event) bool { return e.Kind == kind && e.Began > after })
+		require.GreaterOrEqual(t, at, 0, "%s", lab.Journal.Tail(20))
+		assert.LessOrEqual(t, events[at].Began, events[at].At)
+		after = events[at].Began
+		return after
+	}
+	for name, end := range map[string]func(*Process) error{
+		"signal": func(p *Process) error { return p.Signal(syscall.SIGKILL) },
+		"target": func(p *Process) error { _, err := lab.SignalAll(syscall.SIGKILL, p.Itself()); return err },
+		"kill":   func(p *Process) error { return p.Kill(t.Context()) },
+	} {
+		c := Program("counting")
+		c.Stdin = true // it ends when that is closed
+		p := startReady(t, host, c)
+		began(EventStart)
+		require.NoError(t, end(p), name)
+		_, err := p.Wait(t.Context())
+		require.NoError(t, err)
+		signalled := began(EventSignal)
+		events := lab.Journal.Events()
+		exit := slices.IndexFunc(events, func(e Event) bool { return e.Kind == EventExit && e.PID == p.PID })
+		assert.Less(t, signalled, events[exit].At, name)
+	}
 }
 
 func TestFreezeAndThaw(t *testing.T) {
