@@ -29,9 +29,14 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 		}
 		return f.At < r.whole
 	})
+	socketsAt := map[string]time.Duration{}
+	for _, w := range r.hosts {
+		socketsAt[w.Name] = w.socketsAt
+	}
 	r.mu.Unlock()
 
 	b := newBuilder(r.lab)
+	b.socketsAt = socketsAt
 	b.settled, b.complete = ended-settling, complete
 	b.Name, b.Outcome, b.Seed, b.Kernel = name, outcome, r.lab.Seed, rig.Kernel()
 	b.Frames = frames
@@ -58,6 +63,8 @@ type builder struct {
 	// A packet was lost that is not seen to arrive, left before settled, and was sent to a complete host.
 	settled  time.Duration
 	complete map[string]bool // hosts of which all packets were captured
+	// When the last look at the sockets of each host began.
+	socketsAt map[string]time.Duration
 }
 
 // settling is how long a packet may take from one end of a link to the other on a busy machine.
@@ -268,6 +275,7 @@ func (b *builder) enterSocket(seen note) {
 	host, at, n := seen.host.Name, seen.at, *seen.socket
 	k := b.connections.ofSocket(host, at, n)
 	b.owners.enterSocket(k, n)
+	k.seen = n.seen
 	if !k.enterState(host, seen.look, n) {
 		return
 	}
@@ -330,6 +338,28 @@ func (b *builder) finish() Recording {
 	return b.Recording
 }
 
+// descends says whether a process is a descendant of the other one, by their IDs.
+func (b *builder) descends(id, from int) bool {
+	for id = b.Processes[id-1].Parent; id != 0 && id != from; {
+		id = b.Processes[id-1].Parent
+	}
+	return id == from
+}
+
+// leftServer says whether the end of a process left a descendant, or a listener on its host, as where a server
+// puts itself into the background.
+func (b *builder) leftServer(p *Process) bool {
+	return slices.ContainsFunc(b.Processes, func(other Process) bool {
+		return b.descends(other.ID, p.ID) && (other.Ended == 0 || other.Ended > p.Ended)
+	}) || slices.ContainsFunc(b.connections.all, func(k *connection) bool {
+		seen := k.seen
+		if k.Ended == 0 {
+			seen = b.socketsAt[p.Host]
+		}
+		return k.listener && k.Server.Host == p.Host && seen > p.Ended
+	})
+}
+
 // focus is the event where it went wrong: the unexpected end of a process that the rig started, or
 // else its last own words, or else the verdict.
 func (b *builder) focus() int {
@@ -352,7 +382,9 @@ func (b *builder) focus() int {
 		case e.Kind == Signal:
 			signalled[e.Process] = true
 		case e.Kind == Exit && p != nil && p.Command != "" && p.Ended == e.At && !signalled[p.ID] && !signalled[0]:
-			return e.ID
+			if p.Exit != (rig.Exit{}).String() || !b.leftServer(p) {
+				return e.ID
+			}
 		}
 	}
 	return cmp.Or(spoke, b.Events[verdict].ID)

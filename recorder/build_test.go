@@ -43,6 +43,48 @@ func socketSeen(at time.Duration, n socketNote) note {
 	return note{at: at, look: look{at - 10, at}, host: testHost, socket: &n}
 }
 
+// TestFocusIsNoLauncher: a process that ends in order while the server goes on did not go wrong.
+func TestFocusIsNoLauncher(t *testing.T) {
+	start := journalNote(rig.Event{At: 10, Who: "h/server", Kind: rig.EventStart, PID: 7, What: "started, pid 7 (there 7): server"})
+	exit := func(how string) note {
+		return journalNote(rig.Event{At: 30, Who: "h/server", Kind: rig.EventExit, PID: 7, What: "pid 7: " + how})
+	}
+	verdict := journalNote(rig.Event{At: 90, Who: "check", Kind: rig.EventVerdict, What: "fail"})
+	child := processSeen(20, processNote{ProcessInfo: rig.ProcessInfo{PID: 8, ParentPID: 7, Name: "server"}, isNew: true, born: 20})
+	childGone := processSeen(28, processNote{ProcessInfo: child.process.ProcessInfo, gone: true})
+	listener := socketNote{socketKey: socketKey{local: netip.MustParseAddrPort("10.0.0.1:80")}, state: "LISTEN"}
+	listenerGone := func(seen time.Duration) note {
+		return socketSeen(60, socketNote{socketKey: listener.socketKey, state: gone, seen: seen})
+	}
+	for name, v := range map[string]struct {
+		how   string
+		focus Kind
+		notes []note
+	}{
+		"in order, and nothing is left":          {"exit status 0", Exit, nil},
+		"a child goes on":                        {"exit status 0", Verdict, []note{child}},
+		"a child goes on after an error":         {"exit status 1", Exit, []note{child}},
+		"a child has ended":                      {"exit status 0", Exit, []note{child, childGone}},
+		"a listener stays":                       {"exit status 0", Verdict, []note{socketSeen(80, listener)}},
+		"a listener was not looked at again":     {"exit status 0", Exit, []note{socketSeen(20, listener)}},
+		"a listener ended with it":               {"exit status 0", Exit, []note{socketSeen(20, listener), listenerGone(10)}},
+		"a listener was seen, and ended later":   {"exit status 0", Verdict, []note{socketSeen(20, listener), listenerGone(40)}},
+		"a listener stays, but it ended by SEGV": {"ended by signal 11", Exit, []note{socketSeen(80, listener)}},
+	} {
+		b := newBuilder(emptyLab())
+		b.Hosts, b.Outcome.Verdict = []Host{{Name: "h"}}, "fail"
+		b.socketsAt = map[string]time.Duration{"h": 0}
+		for _, n := range v.notes {
+			if n.socket != nil {
+				b.socketsAt["h"] = n.look.began
+			}
+		}
+		b.enterAll(append([]note{start, exit(v.how), verdict}, v.notes...), nil)
+		got := b.finish()
+		assert.Equal(t, v.focus, got.Events[got.Focus-1].Kind, name)
+	}
+}
+
 // TestUnknownStartIsNotClaimed: of a process that becomes a zombie after its start was dropped.
 func TestUnknownStartIsNotClaimed(t *testing.T) {
 	zombie := rig.ProcessInfo{PID: 7, ParentPID: 3, Name: "worker", State: rig.Zombie}
@@ -78,7 +120,7 @@ func TestLookIsNotNewerThanItsBegin(t *testing.T) {
 	name := socketKey{netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:40000")}
 	k := b.connections.ofSegment("h", 90, segment{from: name.remote, to: name.local, syn: true})
 	k.Server.States = []State{{95, closeWait}}
-	b.enterAll([]note{socketSeen(100, socketNote{name, established, 0}), socketSeen(110, socketNote{name, lastAck, 0})}, nil)
+	b.enterAll([]note{socketSeen(100, socketNote{socketKey: name, state: established}), socketSeen(110, socketNote{socketKey: name, state: lastAck})}, nil)
 	assert.Equal(t, []State{{95, closeWait}, {110, lastAck}}, k.Server.States)
 	assert.Equal(t, []string{"socket LAST_ACK 10.0.0.1:80 → 10.0.0.2:40000"}, eventLines(b.Recording))
 }

@@ -30,6 +30,7 @@ type connection struct {
 	fin      map[netip.AddrPort]uint32 // the number behind its FIN
 	closing  bool                      // a FIN or a RST was seen
 	listener bool
+	seen     time.Duration // of a listener that is gone: when the last look that saw it began
 }
 
 // The sides of a connection, as packets name the one that sent them.

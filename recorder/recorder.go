@@ -137,7 +137,7 @@ func (r *Recorder) enterSight(w *watched, s rig.Sight) {
 			func(n countNote) { r.add(note{at: of.ended, look: of, host: w, count: &n}) })
 	}
 	if s.SawSockets {
-		w.seeSockets(s.Sockets, func(n socketNote) { r.add(note{at: of.ended, look: of, host: w, socket: &n}) })
+		w.seeSockets(s.Sockets, of, func(n socketNote) { r.add(note{at: of.ended, look: of, host: w, socket: &n}) })
 	}
 }
 

@@ -18,6 +18,7 @@ type watched struct {
 	holds     map[holdKey]bool        // what was told of descriptors
 	counts    map[int]int             // how many descriptors each process had, by number
 	sockets   map[socketKey]rig.TCPState
+	socketsAt time.Duration // when the last look at them began
 }
 
 // socketKey is a TCP socket as its host has it.
@@ -39,7 +40,8 @@ type processNote struct {
 type socketNote struct {
 	socketKey
 	state string
-	inode uint64 // 0 where no process has it
+	inode uint64        // 0 where no process has it
+	seen  time.Duration // of one that is gone: when the last look that saw it began
 }
 
 // holdKey is a process with a socket, by its inode, among its descriptors.
@@ -126,7 +128,7 @@ func (w *watched) seeDescriptors(of rig.ProcessInfo, fds rig.FDs, tell func(hold
 }
 
 // seeSockets tells what is new among the sockets of the host.
-func (w *watched) seeSockets(all rig.Sockets, tell func(socketNote)) {
+func (w *watched) seeSockets(all rig.Sockets, of look, tell func(socketNote)) {
 	here := make(map[socketKey]rig.TCPState, len(all))
 	inodes := make(map[socketKey]uint64, len(all))
 	for _, s := range all {
@@ -137,15 +139,15 @@ func (w *watched) seeSockets(all rig.Sockets, tell func(socketNote)) {
 	}
 	for key, state := range here {
 		if w.sockets[key] != state {
-			tell(socketNote{key, socketState(state), inodes[key]})
+			tell(socketNote{socketKey: key, state: socketState(state), inode: inodes[key]})
 		}
 	}
 	for key := range w.sockets {
 		if _, still := here[key]; !still {
-			tell(socketNote{key, gone, 0})
+			tell(socketNote{socketKey: key, state: gone, seen: w.socketsAt})
 		}
 	}
-	w.sockets = here
+	w.sockets, w.socketsAt = here, of.began
 }
 
 // unmapped is the address of which ::ffff:10.0.0.1 is another form.
