@@ -56,6 +56,7 @@ type builder struct {
 	peers       map[[2]string]string  // the host at the other end, by host and interface
 	living      map[int]int           // the process that has the number now, by its ID
 	ended       map[int]time.Duration // when the last process that had the number has ended
+	exits       map[int]time.Duration // when the journal says that the process of the number ended
 	named       map[string]int        // the latest process, by "host/name"
 	spans       map[int]int           // by the number that the journal gave it
 	connections connections
@@ -71,7 +72,7 @@ type builder struct {
 const settling = 20 * time.Millisecond
 
 func newBuilder(lab *rig.Lab) *builder {
-	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, ended: map[int]time.Duration{}, named: map[string]int{},
+	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, ended: map[int]time.Duration{}, exits: map[int]time.Duration{}, named: map[string]int{},
 		spans: map[int]int{}, owners: owners{sides: map[uint64]side{}, held: map[uint64]int{}}}
 	b.Schema, b.Began = Schema, lab.Journal.Began()
 	b.Hosts, b.Processes, b.Connections, b.Spans, b.Events, b.Dropped = []Host{}, []Process{}, []Connection{}, []Span{}, []Event{}, []Dropped{}
@@ -105,6 +106,11 @@ func (b *builder) enterAll(notes []note, frames []Frame) {
 	slices.SortStableFunc(packets, func(x, y sighting) int { return cmp.Compare(x.at, y.at) })
 	// What a look saw may be entered after an event that came later.
 	slices.SortStableFunc(notes, func(x, y note) int { return cmp.Compare(x.at, y.at) })
+	for _, n := range notes {
+		if n.journal != nil && n.journal.Kind == rig.EventExit {
+			b.exits[n.journal.PID] = n.at
+		}
+	}
 	for len(notes) > 0 || len(packets) > 0 {
 		if len(packets) > 0 && (len(notes) == 0 || packets[0].at <= notes[0].at) {
 			b.enterPacket(packets[0])
@@ -237,8 +243,8 @@ func (b *builder) enterProcess(seen note) {
 	p := b.process(id)
 	event := Event{At: at, Host: host, Process: id}
 	switch {
-	case n.gone && p == nil:
-		return // the journal said so before
+	case n.gone && (p == nil || p.Command != "" && b.exits[n.PID] > at):
+		return // the journal said so before, or will say how it ended
 	case n.gone:
 		b.end(p, at)
 		event.Kind, event.Text = Exit, fmt.Sprintf("%s pid %d is gone", p.Name, p.PID)

@@ -85,6 +85,22 @@ func TestFocusIsNoLauncher(t *testing.T) {
 	}
 }
 
+// TestProcessEndsOnce: a look may find it gone before the journal says how it ended.
+func TestProcessEndsOnce(t *testing.T) {
+	start := journalNote(rig.Event{At: 10, Who: "h/server", Kind: rig.EventStart, PID: 7, What: "started, pid 7 (there 7): server"})
+	gone := processSeen(30, processNote{ProcessInfo: rig.ProcessInfo{PID: 7}, gone: true})
+	exit := journalNote(rig.Event{At: 40, Who: "h/server", Kind: rig.EventExit, PID: 7, What: "pid 7: exit status 1"})
+	got := build(Outcome{}, start, gone, exit)
+	assert.Equal(t, []string{"start started, pid 7 (there 7): server", "exit pid 7: exit status 1"}, eventLines(got))
+	assert.Equal(t, 1, got.Events[1].Process)
+	assert.Equal(t, time.Duration(40), got.Processes[0].Ended)
+	assert.Equal(t, "exit status 1", got.Processes[0].Exit)
+
+	got = build(Outcome{}, start, gone)
+	assert.Equal(t, "exit server pid 7 is gone", eventLines(got)[1], "the journal does not say how it ended")
+	assert.Equal(t, time.Duration(30), got.Processes[0].Ended)
+}
+
 // TestUnknownStartIsNotClaimed: of a process that becomes a zombie after its start was dropped.
 func TestUnknownStartIsNotClaimed(t *testing.T) {
 	zombie := rig.ProcessInfo{PID: 7, ParentPID: 3, Name: "worker", State: rig.Zombie}
