@@ -28,6 +28,7 @@ type connection struct {
 	first    map[netip.AddrPort]uint32 // the number of its SYN
 	scale    map[netip.AddrPort]int    // of its window
 	fin      map[netip.AddrPort]uint32 // the number behind its FIN
+	full     map[netip.AddrPort]bool   // its last window was 0
 	closing  bool                      // a FIN or a RST was seen
 	listener bool
 	seen     time.Duration // of a listener that is gone: when the last look that saw it began
@@ -52,7 +53,7 @@ func pairOf(host string, a, b netip.AddrPort) pair {
 // open adds a connection.
 func (c *connections) open(host string, at time.Duration, client, server netip.AddrPort) *connection {
 	k := &connection{client: client, next: map[netip.AddrPort]uint32{}, first: map[netip.AddrPort]uint32{}, scale: map[netip.AddrPort]int{},
-		fin: map[netip.AddrPort]uint32{}}
+		fin: map[netip.AddrPort]uint32{}, full: map[netip.AddrPort]bool{}}
 	k.ID, k.Began = len(c.all)+1, at
 	k.Client = Endpoint{Host: c.owner(host, client), Address: client.String()}
 	k.Server = Endpoint{Host: c.owner(host, server), Address: server.String()}
@@ -166,13 +167,15 @@ func (k *connection) enterSegment(s segment) Packet {
 		p.Marks = append(p.Marks, "reset")
 	case length > 0 && sent && int32(s.seq+length-next) <= 0:
 		p.Marks = append(p.Marks, "retransmission")
+	case length == 0 && sent && s.seq == next-1 && k.full[s.to]:
+		p.Marks = append(p.Marks, "window probe")
 	case length == 0 && sent && s.seq == next-1:
 		p.Marks = append(p.Marks, "keep-alive")
 	}
 	if end := s.seq + length; !s.rst && (!sent || int32(end-next) > 0) {
 		k.next[s.from] = end
 	}
-	if p.Window == 0 && !s.rst && !s.syn {
+	if k.full[s.from] = p.Window == 0 && !s.rst && !s.syn; k.full[s.from] {
 		p.Marks = append(p.Marks, "zero window")
 	}
 	k.closing = k.closing || s.fin || s.rst

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recorder
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+var (
+	clientAddress = netip.MustParseAddrPort("10.0.0.2:40000")
+	serverAddress = netip.MustParseAddrPort("10.0.0.1:80")
+)
+
+func fromClient(s segment) segment {
+	s.from, s.to, s.protocol, s.scale = clientAddress, serverAddress, "TCP", -1
+	return s
+}
+
+func fromServer(s segment) segment {
+	s.from, s.to, s.protocol, s.scale = serverAddress, clientAddress, "TCP", -1
+	return s
+}
+
+func newConnections() connections {
+	return connections{now: map[pair]*connection{}, owner: func(string, netip.AddrPort) string { return "" }}
+}
+
+// TestWindowProbeIsNoKeepAlive: both have the number before the next one and no data.
+func TestWindowProbeIsNoKeepAlive(t *testing.T) {
+	all := newConnections()
+	marks := func(s segment) []string { return all.ofSegment("", 0, s).enterSegment(s).Marks }
+	assert.Empty(t, marks(fromClient(segment{ack: true, seq: 1000, bytes: 100, window: 500})))
+	assert.Equal(t, []string{"keep-alive"}, marks(fromClient(segment{ack: true, seq: 1099, window: 500})))
+	assert.Equal(t, []string{"zero window"}, marks(fromServer(segment{ack: true, seq: 5000})))
+	assert.Equal(t, []string{"window probe"}, marks(fromClient(segment{ack: true, seq: 1099, window: 500})))
+	assert.Empty(t, marks(fromServer(segment{ack: true, seq: 5000, window: 500})))
+	assert.Equal(t, []string{"keep-alive"}, marks(fromClient(segment{ack: true, seq: 1099, window: 500})))
+}
