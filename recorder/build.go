@@ -73,7 +73,7 @@ const settling = 20 * time.Millisecond
 
 func newBuilder(lab *rig.Lab) *builder {
 	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, ended: map[int]time.Duration{}, exits: map[int]time.Duration{}, named: map[string]int{},
-		spans: map[int]int{}, owners: owners{sides: map[uint64]side{}, held: map[uint64]int{}}}
+		spans: map[int]int{}, owners: owners{sides: map[uint64]side{}, held: map[uint64][]int{}}}
 	b.Schema, b.Began = Schema, lab.Journal.Began()
 	b.Hosts, b.Processes, b.Connections, b.Spans, b.Events, b.Dropped = []Host{}, []Process{}, []Connection{}, []Span{}, []Event{}, []Dropped{}
 	owners := map[netip.Addr]string{}
@@ -216,11 +216,11 @@ func (b *builder) begin(p Process) int {
 	return p.ID
 }
 
-func (b *builder) process(id int) *Process {
+func (r *Recording) process(id int) *Process {
 	if id == 0 {
 		return nil
 	}
-	return &b.Processes[id-1]
+	return &r.Processes[id-1]
 }
 
 // end enters that a process has ended.
@@ -342,14 +342,6 @@ func (b *builder) finish() Recording {
 	b.owners.name(&b.Recording)
 	b.Focus = b.focus()
 	return b.Recording
-}
-
-// descends says whether a process is a descendant of the other one, by their IDs.
-func (b *builder) descends(id, from int) bool {
-	for id = b.Processes[id-1].Parent; id != 0 && id != from; {
-		id = b.Processes[id-1].Parent
-	}
-	return id == from
 }
 
 // leftServer says whether the end of a process left a descendant, or a listener on its host, as where a server

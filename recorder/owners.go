@@ -2,11 +2,13 @@
 
 package recorder
 
+import "slices"
+
 // owners finds the processes to which the sides of connections belong: those that were seen with
 // the socket among their descriptors, by its inode.
 type owners struct {
-	sides map[uint64]side // by inode
-	held  map[uint64]int  // the process that was born last of those that had it, by inode
+	sides map[uint64]side  // by inode
+	held  map[uint64][]int // the processes that had it, by inode
 }
 
 // side is one side of a connection.
@@ -27,18 +29,40 @@ func (o owners) enterSocket(k *connection, n socketNote) {
 	o.sides[n.inode] = side{k.ID, name}
 }
 
-// enterHold notes that a process, by its ID, has the socket. A child has what its parent has
-// accepted, and serves it.
+// enterHold notes that a process, by its ID, has the socket.
 func (o owners) enterHold(process int, n holdKey) {
-	o.held[n.inode] = max(o.held[n.inode], process)
+	o.held[n.inode] = append(o.held[n.inode], process)
 }
 
-// name enters the processes into the packets that these sides have sent, from when the process was
+// owner returns the process of a socket that these had, by its ID: a child has what its parent has accepted, and
+// serves it. It is 0 where one of the others is no ancestor of the youngest, because either may have used it.
+func (r *Recording) owner(holders []int) int {
+	if len(holders) == 0 {
+		return 0
+	}
+	youngest := slices.Max(holders)
+	for _, id := range holders {
+		if id != youngest && !r.descends(youngest, id) {
+			return 0
+		}
+	}
+	return youngest
+}
+
+// descends says whether a process is a descendant of the other one, by their IDs.
+func (r *Recording) descends(id, from int) bool {
+	for id = r.Processes[id-1].Parent; id != 0 && id != from; {
+		id = r.Processes[id-1].Parent
+	}
+	return id == from
+}
+
+// name enters the processes into the packets that these sides have sent, as long as the process was
 // there.
 func (o owners) name(r *Recording) {
 	processes := map[side]int{}
 	for inode, side := range o.sides {
-		if process := o.held[inode]; process > 0 {
+		if process := r.owner(o.held[inode]); process > 0 {
 			processes[side] = process
 		}
 	}
@@ -47,7 +71,8 @@ func (o owners) name(r *Recording) {
 		if e.Packet == nil || e.Connection == 0 {
 			continue
 		}
-		if id := processes[side{e.Connection, e.Packet.Side}]; id > 0 && r.Processes[id-1].Began <= e.At {
+		id := processes[side{e.Connection, e.Packet.Side}]
+		if p := r.process(id); p != nil && p.Began <= e.At && (p.Ended == 0 || e.At <= p.Ended) {
 			e.Process = id
 		}
 	}
