@@ -91,7 +91,7 @@ func newBuilder(lab *rig.Lab) *builder {
 		}
 		b.Hosts = append(b.Hosts, h)
 	}
-	b.connections = connections{now: map[pair]*connection{}, owner: func(host string, a netip.AddrPort) string {
+	b.connections = connections{now: map[pair]*connection{}, answers: map[port][]answer{}, owner: func(host string, a netip.AddrPort) string {
 		if a.Addr().IsLoopback() {
 			return host
 		}
@@ -279,7 +279,10 @@ func (b *builder) enterProcess(seen note) {
 // enterSocket enters what the observer saw of a socket.
 func (b *builder) enterSocket(seen note) {
 	host, at, n := seen.host.Name, seen.at, *seen.socket
-	k := b.connections.ofSocket(host, at, n)
+	if n.remote.Port() == 0 {
+		seen.look.ended = b.connections.changed(host, at, n)
+	}
+	k := b.connections.ofSocket(host, seen.look.ended, n)
 	b.owners.enterSocket(k, n)
 	k.seen = n.seen
 	if !k.enterState(host, seen.look, n) {
@@ -304,6 +307,7 @@ func (b *builder) enterPacket(s sighting) {
 		k := b.connections.ofSegment(s.from, s.at, segment)
 		event.Connection = k.ID
 		packet = k.enterSegment(segment)
+		b.connections.hear(s.from, s.at, segment, k.side(segment.to).last().Name)
 		k.follow(segment, s.at, s.took)
 	}
 	packet.From, packet.To, packet.Took = s.from, s.to, s.took
@@ -336,6 +340,7 @@ func firstBytes(payload []byte) string {
 
 // finish completes the recording.
 func (b *builder) finish() Recording {
+	b.endRefused()
 	for _, k := range b.connections.all {
 		b.Connections = append(b.Connections, k.Connection)
 	}

@@ -12,6 +12,8 @@ type connections struct {
 	all   []*connection
 	now   map[pair]*connection // the latest one of each pair of addresses
 	owner func(host string, address netip.AddrPort) string
+	// answers are what packets say of the addresses of each port, in order of time.
+	answers map[port][]answer
 }
 
 // pair are two addresses in any order, with the host where they are those of its loopback.
@@ -105,20 +107,19 @@ func (c *connections) ofSocket(host string, at time.Duration, n socketNote) *con
 // enterState enters the state of one side's socket, unless packets have changed it since the look began.
 func (k *connection) enterState(host string, of look, n socketNote) bool {
 	side := &k.Server
-	if !k.listener && n.local == k.client {
-		side = &k.Client
+	if !k.listener {
+		side = k.side(n.local)
 	}
-	if last := len(side.States) - 1; last >= 0 {
-		switch before := side.States[last]; {
-		case before.Name == n.state:
-			return true
-		case before.At > of.began:
-			return false
-		}
+	switch before := side.last(); {
+	case before.Name == n.state:
+		return true
+	case before.At > of.began:
+		return false
 	}
+	at := max(of.ended, side.last().At)
 	side.Host = host
-	side.States = append(side.States, State{At: of.ended, Name: n.state})
-	k.end(of.ended)
+	side.States = append(side.States, State{At: at, Name: n.state})
+	k.end(at)
 	return true
 }
 
@@ -131,7 +132,7 @@ func (k *connection) end(at time.Duration) {
 }
 
 // over says whether a side was not seen, or is gone.
-func over(e Endpoint) bool { return len(e.States) == 0 || e.States[len(e.States)-1].Name == gone }
+func over(e Endpoint) bool { return len(e.States) == 0 || e.last().Name == gone }
 
 // enterSegment enters what a segment does to the connection, and returns the segment with numbers
 // that begin at 0 and with what is special about it.

@@ -25,7 +25,7 @@ func fromServer(s segment) segment {
 }
 
 func newConnections() connections {
-	return connections{now: map[pair]*connection{}, owner: func(string, netip.AddrPort) string { return "" }}
+	return connections{now: map[pair]*connection{}, answers: map[port][]answer{}, owner: func(string, netip.AddrPort) string { return "" }}
 }
 
 // TestWindowProbeIsNoKeepAlive: both have the number before the next one and no data.

@@ -19,6 +19,7 @@ const (
 	timeWait    = "TIME_WAIT"
 	closeWait   = "CLOSE_WAIT"
 	lastAck     = "LAST_ACK"
+	listening   = "LISTEN"
 )
 
 // follow enters the states into which a segment brings both sides: the sender when it leaves, and
@@ -39,20 +40,29 @@ func (k *connection) follow(s segment, at, took time.Duration) {
 
 // step brings one side into the next state, unless it stays as it is.
 func (k *connection) step(of netip.AddrPort, at time.Duration, next func(state string) string) {
-	side := &k.Server
-	if of == k.client {
-		side = &k.Client
-	}
-	state := ""
-	last := len(side.States) - 1
-	if last >= 0 {
-		state = side.States[last].Name
-		at = max(at, side.States[last].At)
-	}
-	if now := next(state); now != state {
+	side := k.side(of)
+	before := side.last()
+	at = max(at, before.At)
+	if now := next(before.Name); now != before.Name {
 		side.States = append(side.States, State{At: at, Name: now})
 		k.end(at)
 	}
+}
+
+// side returns the side of a connection that has the address.
+func (k *connection) side(of netip.AddrPort) *Endpoint {
+	if of == k.client {
+		return &k.Client
+	}
+	return &k.Server
+}
+
+// last is the latest state, nothing where none is known.
+func (e *Endpoint) last() State {
+	if len(e.States) == 0 {
+		return State{}
+	}
+	return e.States[len(e.States)-1]
 }
 
 func afterSending(s segment, state string) string {

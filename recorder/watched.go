@@ -4,6 +4,7 @@ package recorder
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,8 @@ type watched struct {
 	holds     map[holdKey]bool        // what was told of descriptors
 	counts    map[int]int             // how many descriptors each process had, by number
 	sockets   map[socketKey]rig.TCPState
-	socketsAt time.Duration // when the last look at them began
+	listeners map[socketKey][]uint64 // their inodes: several may have one name (SO_REUSEPORT)
+	socketsAt time.Duration          // when the last look at them began
 }
 
 // socketKey is a TCP socket as its host has it.
@@ -41,7 +43,7 @@ type socketNote struct {
 	socketKey
 	state string
 	inode uint64        // 0 where no process has it
-	seen  time.Duration // of one that is gone: when the last look that saw it began
+	seen  time.Duration // when the look before began
 }
 
 // holdKey is a process with a socket, by its inode, among its descriptors.
@@ -131,15 +133,23 @@ func (w *watched) seeDescriptors(of rig.ProcessInfo, fds rig.FDs, tell func(hold
 func (w *watched) seeSockets(all rig.Sockets, of look, tell func(socketNote)) {
 	here := make(map[socketKey]rig.TCPState, len(all))
 	inodes := make(map[socketKey]uint64, len(all))
+	listeners := map[socketKey][]uint64{}
 	for _, s := range all {
 		key := socketKey{unmapped(s.Local), unmapped(s.Remote)}
+		if s.State == rig.Listening {
+			listeners[key] = append(listeners[key], uint64(s.Inode))
+		}
 		if here[key] == 0 || s.State != rig.TimeWait { // one of the same name may follow one in TIME_WAIT
 			here[key], inodes[key] = s.State, uint64(s.Inode)
 		}
 	}
 	for key, state := range here {
-		if w.sockets[key] != state {
-			tell(socketNote{socketKey: key, state: socketState(state), inode: inodes[key]})
+		another := state == rig.Listening && w.sockets[key] == state && !shareOne(listeners[key], w.listeners[key])
+		if another {
+			tell(socketNote{socketKey: key, state: gone, seen: w.socketsAt})
+		}
+		if another || w.sockets[key] != state {
+			tell(socketNote{socketKey: key, state: socketState(state), inode: inodes[key], seen: w.socketsAt})
 		}
 	}
 	for key := range w.sockets {
@@ -147,7 +157,12 @@ func (w *watched) seeSockets(all rig.Sockets, of look, tell func(socketNote)) {
 			tell(socketNote{socketKey: key, state: gone, seen: w.socketsAt})
 		}
 	}
-	w.sockets, w.socketsAt = here, of.began
+	w.sockets, w.listeners, w.socketsAt = here, listeners, of.began
+}
+
+// shareOne says whether one of these inodes is also one of those.
+func shareOne(these, those []uint64) bool {
+	return slices.ContainsFunc(these, func(inode uint64) bool { return slices.Contains(those, inode) })
 }
 
 // unmapped is the address of which ::ffff:10.0.0.1 is another form.
@@ -163,7 +178,7 @@ func socketState(s rig.TCPState) string {
 	case rig.FinWait2:
 		return finWait2
 	case rig.Listening:
-		return "LISTEN"
+		return listening
 	case rig.Closed:
 		return "CLOSE"
 	}

@@ -3,6 +3,8 @@
 package recorder
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -18,6 +20,27 @@ func TestBirthIsBetweenLooks(t *testing.T) {
 	var born []time.Duration
 	w.seeProcesses(rig.ProcessInfos{{PID: 1, Age: 200}, {PID: 2, Age: 80}, {PID: 3, Age: -90}}, look{200, 250}, func(n processNote) { born = append(born, n.born) })
 	assert.Equal(t, []time.Duration{100, 120, 250}, born)
+}
+
+// TestListenerWithAnotherInodeIsAnother, unless one of several that have its name is still there.
+func TestListenerWithAnotherInodeIsAnother(t *testing.T) {
+	w := newWatched(&rig.Host{Name: "h"})
+	address := netip.MustParseAddrPort("10.0.0.1:80")
+	var told []string
+	see := func(inodes ...uint32) {
+		var all rig.Sockets
+		for _, inode := range inodes {
+			all = append(all, rig.Socket{State: rig.Listening, Local: address, Inode: inode})
+		}
+		w.seeSockets(all, look{}, func(n socketNote) { told = append(told, fmt.Sprint(n.state, n.inode)) })
+	}
+	see(5)
+	see(5)
+	see(6, 5)
+	see(6)
+	see(7)
+	see()
+	assert.Equal(t, []string{"LISTEN5", "gone0", "LISTEN7", "gone0"}, told)
 }
 
 // TestDescriptorsAreCounted: what is new is told, also of a process that has the number of one that is gone.
