@@ -31,6 +31,7 @@ type connection struct {
 	scale    map[netip.AddrPort]int    // of its window
 	fin      map[netip.AddrPort]uint32 // the number behind its FIN
 	full     map[netip.AddrPort]bool   // its last window was 0
+	spoke    map[netip.AddrPort]bool   // it has sent another segment than a SYN
 	closing  bool                      // a FIN or a RST was seen
 	listener bool
 	seen     time.Duration // of a listener that is gone: when the last look that saw it began
@@ -55,7 +56,7 @@ func pairOf(host string, a, b netip.AddrPort) pair {
 // open adds a connection.
 func (c *connections) open(host string, at time.Duration, client, server netip.AddrPort) *connection {
 	k := &connection{client: client, next: map[netip.AddrPort]uint32{}, first: map[netip.AddrPort]uint32{}, scale: map[netip.AddrPort]int{},
-		fin: map[netip.AddrPort]uint32{}, full: map[netip.AddrPort]bool{}}
+		fin: map[netip.AddrPort]uint32{}, full: map[netip.AddrPort]bool{}, spoke: map[netip.AddrPort]bool{}}
 	k.ID, k.Began = len(c.all)+1, at
 	k.Client = Endpoint{Host: c.owner(host, client), Address: client.String()}
 	k.Server = Endpoint{Host: c.owner(host, server), Address: server.String()}
@@ -109,6 +110,9 @@ func (k *connection) enterState(host string, of look, n socketNote) bool {
 	side := &k.Server
 	if !k.listener {
 		side = k.side(n.local)
+	}
+	if n.state == synReceived && side.last().At <= of.began {
+		k.takeBack(n.local)
 	}
 	switch before := side.last(); {
 	case before.Name == n.state:

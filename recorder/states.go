@@ -26,6 +26,10 @@ const (
 // the receiver when it arrives, if it does. The observer sees states when somebody looks; the
 // segments say them at once.
 func (k *connection) follow(s segment, at, took time.Duration) {
+	if s.syn && s.ack {
+		k.takeBack(s.from)
+	}
+	k.spoke[s.from] = k.spoke[s.from] || !s.syn
 	k.step(s.from, at, func(state string) string { return afterSending(s, state) })
 	if s.fin {
 		k.fin[s.from] = s.seq + uint32(s.bytes) + 1
@@ -46,6 +50,15 @@ func (k *connection) step(of netip.AddrPort, at time.Duration, next func(state s
 	if now := next(before.Name); now != before.Name {
 		side.States = append(side.States, State{At: at, Name: now})
 		k.end(at)
+	}
+}
+
+// takeBack takes back that a side is ESTABLISHED that shows to be in SYN_RECV still, and that has not spoken: its kernel
+// did not take the ACK, because the queue of the listener was full or no data had come (TCP_DEFER_ACCEPT).
+func (k *connection) takeBack(of netip.AddrPort) {
+	side := k.side(of)
+	if last := len(side.States) - 1; last > 0 && side.States[last].Name == established && side.States[last-1].Name == synReceived && !k.spoke[of] {
+		side.States = side.States[:last]
 	}
 }
 

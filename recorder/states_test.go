@@ -23,11 +23,13 @@ func TestSegmentsTellStates(t *testing.T) {
 		"reset":                 {opened + "c:RA", "SYN_SENT ESTABLISHED gone", "SYN_RECV ESTABLISHED gone"},
 		"a reset that was lost": {opened + "c:R-", "SYN_SENT ESTABLISHED gone", "SYN_RECV ESTABLISHED"},
 		"refused":               {"c:S s:RA", "SYN_SENT gone", "gone"},
+		"an ACK not taken":      {opened + "s:SA c:A s:SA", "SYN_SENT ESTABLISHED", "SYN_RECV"},
+		"an ACK taken later":    {opened + "s:SA c:A s:A", "SYN_SENT ESTABLISHED", "SYN_RECV ESTABLISHED"},
 		"a SYN that was lost":   {"c:S- c:S s:SA-", "SYN_SENT", "SYN_RECV"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, s := netip.MustParseAddrPort("10.0.0.2:40000"), netip.MustParseAddrPort("10.0.0.1:80")
-			all := connections{now: map[pair]*connection{}, owner: func(string, netip.AddrPort) string { return "" }}
+			c, s := clientAddress, serverAddress
+			all := newConnections()
 			next := map[netip.AddrPort]uint32{c: 1000, s: 5000}
 			for i, word := range strings.Fields(v.segments) {
 				who, flags, _ := strings.Cut(word, ":")
@@ -65,4 +67,24 @@ func names(states []State) string {
 		all = append(all, s.Name)
 	}
 	return strings.Join(all, " ")
+}
+
+// TestLookTakesBackEstablished: the kernel did not take the ACK that was seen to arrive.
+func TestLookTakesBackEstablished(t *testing.T) {
+	for name, v := range map[string]struct {
+		began time.Duration // the look
+		spoke bool
+		want  string
+	}{
+		"it says SYN_RECV later":       {30, false, "SYN_RECV"},
+		"it began before":              {20, false, "SYN_RECV ESTABLISHED"},
+		"another connection, it seems": {30, true, "SYN_RECV ESTABLISHED SYN_RECV"},
+	} {
+		all := newConnections()
+		k := all.open("h", 5, clientAddress, serverAddress)
+		k.Server.States = []State{{10, synReceived}, {25, established}}
+		k.spoke[serverAddress] = v.spoke
+		k.enterState("h", look{v.began, 40}, socketNote{socketKey: socketKey{serverAddress, clientAddress}, state: synReceived})
+		assert.Equal(t, v.want, names(k.Server.States), name)
+	}
 }
