@@ -21,6 +21,7 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 	r.mu.Lock()
 	notes, frames := r.notes.all(), r.frames.all()
 	dropped, faults, ended, complete := maps.Clone(r.dropped), slices.Clone(r.faults), r.ended, r.complete
+	detours := maps.Clone(r.detours)
 	// The frames of a host come in the order in which its ring is read: of one from before, the other
 	// end may have been dropped.
 	frames = slices.DeleteFunc(frames, func(f Frame) bool {
@@ -38,6 +39,9 @@ func (r *Recorder) Recording(name string, outcome Outcome) Recording {
 	b := newBuilder(r.lab)
 	b.socketsAt = socketsAt
 	b.settled, b.complete = ended-settling, complete
+	for end := range detours {
+		b.detours[way{b.peers[end], end[0]}] = true
+	}
 	b.Name, b.Outcome, b.Seed, b.Kernel = name, outcome, r.lab.Seed, rig.Kernel()
 	b.Frames = frames
 	b.enterAll(notes, frames)
@@ -61,19 +65,26 @@ type builder struct {
 	spans       map[int]int           // by the number that the journal gave it
 	connections connections
 	owners      owners
-	// A packet was lost that is not seen to arrive, left before settled, and was sent to a complete host.
+	// A packet was lost that is not seen to arrive, left before settled, and was sent to a complete host; on a
+	// detour it may be late, but not later than what was sent after it.
 	settled  time.Duration
 	complete map[string]bool // hosts of which all packets were captured
+	detours  map[way]bool
+	arrived  map[way]time.Duration // when the last one left that arrived
 	// When the last look at the sockets of each host began.
 	socketsAt map[string]time.Duration
 }
+
+// way is that from one host to another.
+type way struct{ from, to string }
 
 // settling is how long a packet may take from one end of a link to the other on a busy machine.
 const settling = 20 * time.Millisecond
 
 func newBuilder(lab *rig.Lab) *builder {
 	b := &builder{peers: map[[2]string]string{}, living: map[int]int{}, ended: map[int]time.Duration{}, exits: map[int]time.Duration{}, named: map[string]int{},
-		spans: map[int]int{}, owners: owners{sides: map[uint64]side{}, held: map[uint64][]int{}}}
+		spans: map[int]int{}, detours: map[way]bool{}, arrived: map[way]time.Duration{},
+		owners: owners{sides: map[uint64]side{}, held: map[uint64][]int{}}}
 	b.Schema, b.Began = Schema, lab.Journal.Began()
 	b.Hosts, b.Processes, b.Connections, b.Spans, b.Events, b.Dropped = []Host{}, []Process{}, []Connection{}, []Span{}, []Event{}, []Dropped{}
 	owners := map[netip.Addr]string{}
@@ -104,6 +115,12 @@ func newBuilder(lab *rig.Lab) *builder {
 func (b *builder) enterAll(notes []note, frames []Frame) {
 	packets := pairFrames(frames, func(host, name string) string { return b.peers[[2]string{host, name}] })
 	slices.SortStableFunc(packets, func(x, y sighting) int { return cmp.Compare(x.at, y.at) })
+	for _, s := range packets {
+		protocol := decode(frames[s.frames[0]].Data).protocol
+		if len(s.frames) == 2 && (protocol == "TCP" || protocol == "UDP") { // others may overtake them on a detour
+			b.arrived[way{s.from, s.to}] = s.at
+		}
+	}
 	// What a look saw may be entered after an event that came later.
 	slices.SortStableFunc(notes, func(x, y note) int { return cmp.Compare(x.at, y.at) })
 	for _, n := range notes {
@@ -311,12 +328,13 @@ func (b *builder) enterPacket(s sighting) {
 		k.follow(segment, s.at, s.took)
 	}
 	packet.From, packet.To, packet.Took = s.from, s.to, s.took
-	if s.took == unseen {
-		mark := "lost"
-		if s.at >= b.settled || !b.complete[s.to] {
-			mark = "not seen to arrive"
-		}
-		packet.Marks = append(packet.Marks, mark)
+	switch {
+	case s.copied:
+		packet.Marks = append(slices.DeleteFunc(packet.Marks, func(mark string) bool { return mark == "retransmission" }), "duplicate")
+	case s.took == unseen && b.isLost(s):
+		packet.Marks = append(packet.Marks, "lost")
+	case s.took == unseen:
+		packet.Marks = append(packet.Marks, "not seen to arrive")
 	}
 	event.Packet = &packet
 	event.Text = segment.describe(&packet)
@@ -324,6 +342,12 @@ func (b *builder) enterPacket(s sighting) {
 	for _, i := range s.frames {
 		b.Frames[i].Event = id
 	}
+}
+
+// isLost says whether a packet that is not seen to arrive will not.
+func (b *builder) isLost(s sighting) bool {
+	w := way{s.from, s.to}
+	return s.at < b.settled && b.complete[s.to] && (!b.detours[w] || s.at+settling < b.arrived[w])
 }
 
 // mostFirst is how many bytes of a payload are shown.

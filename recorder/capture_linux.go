@@ -39,6 +39,7 @@ type captured struct {
 	stamp  int64 // nanoseconds of CLOCK_REALTIME, as the kernel said
 	index  int   // of the interface
 	sent   bool
+	detour bool // it came to the hardware address of a [rig.Detour], and goes on to the host later
 	length int
 	data   []byte
 }
@@ -143,6 +144,7 @@ func (c *capture) takeBlocks() {
 				stamp:  stamp,
 				index:  int(address.Ifindex),
 				sent:   address.Pkttype == unix.PACKET_OUTGOING,
+				detour: address.Pkttype == unix.PACKET_OTHERHOST,
 				length: int(packet.Len),
 				data:   block[at+uint32(packet.Mac):][:packet.Snaplen],
 			})

@@ -21,6 +21,7 @@ type captured struct {
 	stamp  int64
 	index  int
 	sent   bool
+	detour bool
 	length int
 	data   []byte
 }

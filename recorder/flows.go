@@ -15,6 +15,8 @@ type sighting struct {
 	took time.Duration // negative where it was not seen to arrive
 	from string        // the host that sent it
 	to   string
+	// copied says that the same packet has come before: what was sent once came twice.
+	copied bool
 	// frames are the indices of its frames, of the sender first.
 	frames []int
 }
@@ -22,8 +24,12 @@ type sighting struct {
 // unseen is how long a packet took that was not seen to arrive.
 const unseen = time.Duration(-1)
 
+// hardwareAddress is the length of an address of Ethernet, with which a frame begins.
+const hardwareAddress = 6
+
 // pairFrames finds for each frame that a host sent the one that came to the host at the other end:
-// the same bytes, on the same link, later. peer returns the host at the other end of an interface.
+// the same bytes but for the hardware address, which a detour changes, on the same link, later. peer
+// returns the host at the other end of an interface.
 func pairFrames(frames []Frame, peer func(host, name string) string) []sighting {
 	type path struct {
 		host, name string // where it arrives
@@ -31,6 +37,7 @@ func pairFrames(frames []Frame, peer func(host, name string) string) []sighting 
 	}
 	seed := maphash.MakeSeed()
 	open := map[path][]int{} // sightings that have not arrived, oldest first
+	came := map[path]bool{}
 	var all []sighting
 	order := make([]int, len(frames))
 	for i := range order {
@@ -43,7 +50,7 @@ func pairFrames(frames []Frame, peer func(host, name string) string) []sighting 
 	for _, i := range order {
 		f := frames[i]
 		other := peer(f.Host, f.Interface)
-		hash := maphash.Bytes(seed, f.Data)
+		hash := maphash.Bytes(seed, f.Data[min(len(f.Data), hardwareAddress):])
 		if f.Sent {
 			p := path{other, f.Host, hash}
 			open[p] = append(open[p], len(all))
@@ -54,10 +61,10 @@ func pairFrames(frames []Frame, peer func(host, name string) string) []sighting 
 		if waiting := open[p]; len(waiting) > 0 {
 			s := &all[waiting[0]]
 			s.took, s.frames = time.Duration(f.stamp-frames[s.frames[0]].stamp), append(s.frames, i)
-			open[p] = waiting[1:]
+			open[p], came[p] = waiting[1:], true
 			continue
 		}
-		all = append(all, sighting{at: f.At, from: other, to: f.Host, frames: []int{i}})
+		all = append(all, sighting{at: f.At, from: other, to: f.Host, copied: came[p], frames: []int{i}})
 	}
 	return all
 }

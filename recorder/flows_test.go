@@ -20,7 +20,7 @@ func atEnds(host, name string) string {
 
 func TestFramesArePaired(t *testing.T) {
 	frame := func(at time.Duration, host, name string, sent bool, data string) Frame {
-		return Frame{At: at, stamp: int64(at), Host: host, Interface: name, Sent: sent, Data: []byte(data)}
+		return Frame{At: at, stamp: int64(at), Host: host, Interface: name, Sent: sent, Data: []byte("to " + host + "  " + data)}
 	}
 	frames := []Frame{
 		frame(5, "b", "eth0", false, "one"), // taken from the ring before that of its sender
@@ -32,6 +32,7 @@ func TestFramesArePaired(t *testing.T) {
 		frame(11, "a", "lo", true, "here"),
 		frame(11, "a", "lo", false, "here"),
 		frame(12, "b", "eth0", false, "forged"), // no host sent it
+		frame(12, "b", "eth0", false, "one"),    // a copy
 		frame(13, "b", "eth0", true, "one"),     // the same bytes in the other direction
 	}
 	got := pairFrames(frames, atEnds)
@@ -42,7 +43,8 @@ func TestFramesArePaired(t *testing.T) {
 		{at: 10, took: unseen, from: "b", to: "a", frames: []int{5}},
 		{at: 11, took: 0, from: "a", to: "a", frames: []int{6, 7}},
 		{at: 12, from: "a", to: "b", frames: []int{8}},
-		{at: 13, took: unseen, from: "b", to: "a", frames: []int{9}},
+		{at: 12, from: "a", to: "b", copied: true, frames: []int{9}},
+		{at: 13, took: unseen, from: "b", to: "a", frames: []int{10}},
 	}
 	require.Len(t, got, len(want))
 	for i, w := range want {

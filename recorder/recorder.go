@@ -27,6 +27,7 @@ type Recorder struct {
 	packetData []byte        // where the data of the next frames goes
 	hosts      []*watched
 	interfaces map[interfaceKey]string
+	detours    map[[2]string]bool    // the hosts and interfaces to which frames came by a [rig.Detour]
 	started    map[int]time.Duration // when the rig started the process of that number
 	ended      time.Duration         // when it was told to stop; 0 before
 	faults     []string              // what could not be recorded
@@ -83,7 +84,7 @@ func (r *Recorder) add(n note) {
 // packets cannot be captured, the recording says so.
 func Record(lab *rig.Lab) *Recorder {
 	r := &Recorder{lab: lab, notes: ring[note]{most: mostNotes}, frames: ring[Frame]{most: mostFrames}, interfaces: map[interfaceKey]string{},
-		dropped: map[Kind]int{}, started: map[int]time.Duration{}}
+		detours: map[[2]string]bool{}, dropped: map[Kind]int{}, started: map[int]time.Duration{}}
 	for _, host := range lab.Hosts() {
 		w := newWatched(host)
 		r.hosts = append(r.hosts, w)
@@ -162,6 +163,10 @@ func (r *Recorder) enterFrame(host *rig.Host, p captured) {
 	defer r.mu.Unlock()
 	if r.ended > 0 && at > r.ended {
 		return // the other end of its link may not be captured any more
+	}
+	if p.detour {
+		r.detours[[2]string{host.Name, name}] = true
+		return
 	}
 	if len(p.data) > cap(r.packetData)-len(r.packetData) {
 		r.packetData = make([]byte, 0, 1<<16)

@@ -3,6 +3,7 @@
 package recorder_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/netip"
@@ -111,7 +112,7 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 			for _, e := range got.Events {
 				assert.NotContains(t, e.Text, "not recorded")
 			}
-			checkExports(t, got)
+			checkExpacketsOf(t, got)
 		})
 	}
 }
@@ -170,8 +171,8 @@ func TestRecordingEndsAtOnce(t *testing.T) {
 	assert.Greater(t, segments, 600)
 }
 
-// checkExports writes a recording in all forms and reads it back.
-func checkExports(t *testing.T, r recorder.Recording) {
+// checkExpacketsOf writes a recording in all forms and reads it back.
+func checkExpacketsOf(t *testing.T, r recorder.Recording) {
 	t.Helper()
 	captured := packets(t, capture(t, r))
 	assert.Len(t, captured, len(r.Frames))
@@ -204,7 +205,7 @@ func TestRecordingOfNothing(t *testing.T) {
 	data, err = json.Marshal(r.Recording("a host", recorder.Outcome{}))
 	require.NoError(t, err)
 	assert.Contains(t, string(data), `{"name":"alone","interfaces":[]}`)
-	checkExports(t, got)
+	checkExpacketsOf(t, got)
 }
 
 // TestRecordingTellsSidesApart: on the loopback, both sides are of one host.
@@ -234,7 +235,74 @@ func TestRecordingTellsSidesApart(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[string]int{"client": 6, "server": 6}, bytes, eventTexts(got))
-	checkExports(t, got)
+	checkExpacketsOf(t, got)
+}
+
+// TestDetourIsOneWay: what a fault delivers later left once, and what it does not deliver was lost.
+func TestDetourIsOneWay(t *testing.T) {
+	lab := rig.New(t)
+	server, clients := lab.NewStar("server", "client", 1)
+	client := clients[0]
+	r := recorder.Record(lab)
+	defer r.Stop()
+	address := netip.AddrPortFrom(server.MustAddr(rig.IPv4), 9999)
+	p := server.MustStart(rig.Program("server", "-listen", address.String(), "-service", "echo"))
+	_, err := server.AwaitListen(t.Context(), p, 9999)
+	require.NoError(t, err)
+	apply := func(f fault.Impairment) *fault.Applied {
+		f.Link, f.From = client.Links()[0], client
+		applied, err := fault.Apply(t.Context(), lab, f)
+		require.NoError(t, err)
+		return applied
+	}
+	during := func(f fault.Impairment, do func()) {
+		applied := apply(f)
+		do()
+		require.NoError(t, applied.Heal(t.Context()))
+	}
+	const delay = 30 * time.Millisecond
+	during(fault.Impairment{Delay: delay}, func() { visit(t, client, address) })
+	during(fault.Impairment{Duplicate: 1}, func() { visit(t, client, address) })
+	unanswered := func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*delay)
+		defer cancel()
+		_, err := client.Dial(ctx, address)
+		require.Error(t, err)
+	}
+	during(fault.Impairment{Loss: 1}, unanswered)
+	visit(t, client, address)
+	apply(fault.Impairment{Delay: time.Hour})
+	unanswered()
+	r.Stop()
+	got := r.Recording("detour", recorder.Outcome{})
+
+	packetsOf := map[int][]recorder.Event{} // of the client, by connection
+	var ids []int
+	for _, e := range got.Events {
+		if e.Packet == nil || e.Connection == 0 || e.Packet.From != "client1" {
+			continue
+		}
+		if packetsOf[e.Connection] == nil {
+			ids = append(ids, e.Connection)
+		}
+		packetsOf[e.Connection] = append(packetsOf[e.Connection], e)
+	}
+	require.Len(t, ids, 5, eventTexts(got))
+	marks := func(i int) (all []string) {
+		for _, e := range packetsOf[ids[i]] {
+			all = append(all, e.Packet.Marks...)
+		}
+		return all
+	}
+	for _, e := range packetsOf[ids[0]][:2] { // healing lets the last ones arrive at once
+		assert.GreaterOrEqual(t, e.Packet.Took, delay, e.Text)
+	}
+	assert.Empty(t, marks(0), eventTexts(got))
+	assert.Contains(t, marks(1), "duplicate")
+	assert.NotContains(t, marks(1), "retransmission")
+	assert.Equal(t, "lost", marks(2)[0])
+	assert.Equal(t, "not seen to arrive", marks(4)[0], "nothing that was sent later has arrived")
+	checkExpacketsOf(t, got)
 }
 
 func eventTexts(r recorder.Recording) string {

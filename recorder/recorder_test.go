@@ -13,7 +13,7 @@ import (
 
 func newRecorder(notes, frames int) *Recorder {
 	return &Recorder{lab: emptyLab(), notes: ring[note]{most: notes}, frames: ring[Frame]{most: frames}, dropped: map[Kind]int{},
-		interfaces: map[interfaceKey]string{}, started: map[int]time.Duration{}}
+		interfaces: map[interfaceKey]string{}, detours: map[[2]string]bool{}, started: map[int]time.Duration{}}
 }
 
 // TestCauseIsBeforeItsEffect: the journal is told of signals when they were sent, and of ends at once.

@@ -170,9 +170,10 @@ type Packet struct {
 	Window int           `json:"window"`          // in bytes, with the scale where the SYN was seen
 	Bytes  int           `json:"bytes"`           // of payload
 	First  string        `json:"first,omitempty"` // the first bytes of the payload, as printable text
-	// Marks are what is special about it: "retransmission", "keep-alive", "zero window", "window probe" (it asks
-	// whether that still is so), "reset", "lost", and "not seen to arrive" where it may have arrived: it was
-	// under way at the end of the recording, or not all packets of that host were captured.
+	// Marks are what is special about it: "retransmission", "duplicate" (a fault delivered it twice),
+	// "keep-alive", "zero window", "window probe" (it asks whether that still is so), "reset", "lost", and
+	// "not seen to arrive" where it may have arrived: it may have been under way at the end of the recording,
+	// or not all packets of that host were captured.
 	Marks []string `json:"marks,omitempty"`
 }
 
