@@ -39,7 +39,9 @@ func (k *connection) follow(s segment, at, took time.Duration) {
 	}
 	fin, finished := k.fin[s.to]
 	finAcked := s.ack && finished && int32(s.acked-fin) >= 0
-	k.step(s.to, at+took, func(state string) string { return afterReceiving(s, state, finAcked) })
+	next, sent := k.next[s.from]
+	inOrder := sent && s.seq == next
+	k.step(s.to, at+took, func(state string) string { return afterReceiving(s, state, finAcked, inOrder) })
 }
 
 // step brings one side into the next state, unless it stays as it is.
@@ -94,8 +96,8 @@ func afterSending(s segment, state string) string {
 	return state
 }
 
-func afterReceiving(s segment, state string, finAcked bool) string {
-	if s.rst && state != timeWait && state != "" { // what RFC 1337 warns of does not end a TIME_WAIT
+func afterReceiving(s segment, state string, finAcked, inOrder bool) string {
+	if s.rst && state != "" && (state != timeWait || inOrder) { // tcp_rfc1337 in ip-sysctl.rst: it is 0 by default
 		return gone
 	}
 	if s.ack && (state == synReceived || state == synSent && s.syn) {

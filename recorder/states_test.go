@@ -12,7 +12,7 @@ import (
 )
 
 // TestSegmentsTellStates plays conversations of one client c and one server s. Each word is a
-// segment: who sends it, its flags, and "-" behind it where it is lost.
+// segment: who sends it, its flags, and behind it "<" where its number is too low, and "-" where it is lost.
 func TestSegmentsTellStates(t *testing.T) {
 	const opened = "c:S s:SA c:A "
 	for name, v := range map[string]struct{ segments, client, server string }{
@@ -21,6 +21,8 @@ func TestSegmentsTellStates(t *testing.T) {
 		"server closes first":   {opened + "s:FA c:FA s:A", "SYN_SENT ESTABLISHED CLOSE_WAIT LAST_ACK gone", "SYN_RECV ESTABLISHED FIN_WAIT1 TIME_WAIT"},
 		"both at once":          {opened + "s:FA- c:F- s:FA c:A s:A", "SYN_SENT ESTABLISHED FIN_WAIT1 CLOSING", "SYN_RECV ESTABLISHED FIN_WAIT1 FIN_WAIT2"},
 		"reset":                 {opened + "c:RA", "SYN_SENT ESTABLISHED gone", "SYN_RECV ESTABLISHED gone"},
+		"a reset in TIME_WAIT":  {opened + "c:FA s:A s:FA c:A s:R", "SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 TIME_WAIT gone", "SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK gone"},
+		"a late reset":          {opened + "c:FA s:A s:FA c:A s:R<", "SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 TIME_WAIT", "SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK gone"},
 		"a reset that was lost": {opened + "c:R-", "SYN_SENT ESTABLISHED gone", "SYN_RECV ESTABLISHED"},
 		"refused":               {"c:S s:RA", "SYN_SENT gone", "gone"},
 		"an ACK not taken":      {opened + "s:SA c:A s:SA", "SYN_SENT ESTABLISHED", "SYN_RECV"},
@@ -40,6 +42,9 @@ func TestSegmentsTellStates(t *testing.T) {
 				flags, lost := strings.CutSuffix(flags, "-")
 				p.syn, p.ack, p.fin, p.rst = strings.Contains(flags, "S"), strings.Contains(flags, "A"), strings.Contains(flags, "F"), strings.Contains(flags, "R")
 				p.seq = next[p.from]
+				if strings.Contains(flags, "<") {
+					p.seq--
+				}
 				if p.ack {
 					p.acked = next[p.to]
 				}
