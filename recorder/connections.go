@@ -164,7 +164,14 @@ func (k *connection) enterSegment(s segment) Packet {
 	}
 	p.Seq = s.seq - first
 	if s.ack {
-		p.Ack = s.acked - k.first[s.to]
+		acked, known := k.first[s.to]
+		if !known {
+			acked = s.acked
+			if !s.rst {
+				k.first[s.to] = acked
+			}
+		}
+		p.Ack = s.acked - acked
 	}
 	next, sent := k.next[s.from]
 	switch {

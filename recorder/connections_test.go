@@ -39,3 +39,18 @@ func TestWindowProbeIsNoKeepAlive(t *testing.T) {
 	assert.Empty(t, marks(fromServer(segment{ack: true, seq: 5000, window: 500})))
 	assert.Equal(t, []string{"keep-alive"}, marks(fromClient(segment{ack: true, seq: 1099, window: 500})))
 }
+
+// TestNumbersAreRelative: also where the SYN was not seen.
+func TestNumbersAreRelative(t *testing.T) {
+	all := newConnections()
+	var numbers [][2]uint32
+	for _, s := range []segment{
+		fromClient(segment{ack: true, seq: 1000, acked: 5000, bytes: 100}),
+		fromServer(segment{ack: true, seq: 5000, acked: 1100, bytes: 30}),
+		fromClient(segment{ack: true, seq: 1100, acked: 5030}),
+	} {
+		p := all.ofSegment("", 0, s).enterSegment(s)
+		numbers = append(numbers, [2]uint32{p.Seq, p.Ack})
+	}
+	assert.Equal(t, [][2]uint32{{0, 0}, {0, 100}, {100, 30}}, numbers)
+}

@@ -165,7 +165,7 @@ type Packet struct {
 	// Took is how long it was on its way; negative where it was not seen to arrive.
 	Took   time.Duration `json:"took_ns"`
 	Flags  string        `json:"flags,omitempty"` // of TCP, such as "SYN ACK"
-	Seq    uint32        `json:"seq"`             // relative to the SYN of the connection, where that was seen
+	Seq    uint32        `json:"seq"`             // relative to the SYN of the side, or to the first number seen of it
 	Ack    uint32        `json:"ack"`             // relative, too; 0 without ACK
 	Window int           `json:"window"`          // in bytes, with the scale where the SYN was seen
 	Bytes  int           `json:"bytes"`           // of payload
