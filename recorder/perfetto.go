@@ -379,7 +379,7 @@ func (t *tracks) counters() {
 			continue
 		}
 		begin := max(c.Began, 0)
-		end, seen := t.ended(begin, c.Ended)
+		end, seen := t.ended(begin, closed(c))
 		open.add(begin, end, seen)
 		wait.states(c.Client.States, "TIME_WAIT", 0, t.end, false)
 		wait.states(c.Server.States, "TIME_WAIT", 0, t.end, false)
@@ -396,6 +396,27 @@ func (t *tracks) counters() {
 	t.counter(nil, "open connections", "connections", open)
 	t.counter(nil, "TIME_WAIT", "sockets", wait)
 	t.counter(nil, "payload", "bytes/s", bytes)
+}
+
+// closed returns since when both sides of a connection are in TIME_WAIT or gone, 0 where one is not at the end.
+func closed(c Connection) time.Duration {
+	client, clientLeft := left(c.Client)
+	server, serverLeft := left(c.Server)
+	if !clientLeft || !serverLeft {
+		return c.Ended
+	}
+	return cmp.Or(max(client, server), c.Ended)
+}
+
+// left says since when a side is in TIME_WAIT or gone, and whether it is at the end. One that was not seen is.
+func left(e Endpoint) (since time.Duration, is bool) {
+	for _, s := range slices.Backward(e.States) {
+		if s.Name != timeWait && s.Name != gone {
+			return since, is
+		}
+		since, is = s.At, true
+	}
+	return since, true
 }
 
 // byteWindow returns for how long bytes are added up: a power of ten from 1 ms to 1 s, and at most

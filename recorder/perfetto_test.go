@@ -537,7 +537,7 @@ func TestPerfettoCounts(t *testing.T) {
 	for path, want := range map[string]string{
 		server + "/processes":               "0=0 10=1 110=2 120=3 800=2",
 		server + "/zombies":                 "0=0 790=1 800=0 900=1",
-		"open connections":                  "0=0 100=1 1800=0",
+		"open connections":                  "0=0 100=1 800=0",
 		"host server/worker 43/descriptors": "0=0 130=5 500=4 800=0",
 		"TIME_WAIT":                         "0=0 800=1 1800=0",
 		"payload":                           "0=0 200=70 300=0 400=140 500=0",
