@@ -613,6 +613,24 @@ func TestBrowser(t *testing.T) {
 		b.quiet()
 	})
 
+	t.Run("alike", func(t *testing.T) {
+		l := newLab("alike", 1)
+		d := l.connect(1)
+		l.pass(time.Second)
+		first := len(l.Events) + 1
+		for _, marks := range [][]string{nil, {"lost"}, nil, {"retransmission"}, {"lost"}, {"retransmission"}, {"retransmission", "lost"}} {
+			d.packet("client", "PSH ACK", 5, "hello", marks...)
+		}
+		for i := first; i < len(l.Events); i++ { // all at once
+			l.Events[i].At = l.Events[first-1].At
+		}
+		b := open(t, browser, pageOf(l.done()), window{})
+		b.press(".bar button", "Fit all")
+		arrows := eval[[][]int](b, fmt.Sprintf("forkrig.arrows().map((a) => a.map((id) => id - %d)).filter((a) => a[0] >= 0)", first))
+		assert.ElementsMatch(t, [][]int{{0, 2}, {1, 4}, {3, 5}, {6}}, arrows, "an arrow stands for packets that look like the first of them")
+		b.quiet()
+	})
+
 	t.Run("nothing", func(t *testing.T) {
 		for _, p := range []report.Page{{}, pageOf(recorder.Recording{}), pageOf(recorder.Recording{Name: "one", Events: []recorder.Event{{ID: 1, Kind: recorder.Note, Text: "alone"}}})} {
 			b := open(t, browser, p, window{})

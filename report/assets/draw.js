@@ -260,14 +260,15 @@ class Painter extends Brush {
     const ends = this.layout.ends(lane);
     const first = firstAtLeast(lane.arrows, this.from, (e) => e.at), last = firstAtLeast(lane.arrows, this.to, (e) => e.at);
     const drawn = [];
-    const crowds = {}; // the last arrow of each side
+    const crowds = {}; // the last arrow of each look
     for (let i = Math.max(first - 8, 0); i < last; i++) { // some before may arrive in view
       const e = lane.arrows[i];
       const side = this.layout.sides.get(e);
       const x = this.view.x(e.at);
       const special = this.isSpecial(e);
-      if (crowds[side] && x - crowds[side].x < 2 && !special) { // one line for all that cannot be told apart
-        crowds[side].events.push(e);
+      const look = [side, e.packet.took < 0, ...["lost", "retransmission"].map((mark) => e.packet.marks.includes(mark))].join();
+      if (crowds[look] && x - crowds[look].x < 2 && !special) { // one line for all that cannot be told apart
+        crowds[look].events.push(e);
         continue;
       }
       const arrow = { e, events: [e], side, x, y: y + ends[side] + (side === "client" ? 1 : -1), to: this.view.x(e.arrives ?? e.at), toY: y + ends[side === "client" ? "server" : "client"] + (side === "client" ? -1 : 1) };
@@ -275,7 +276,7 @@ class Painter extends Brush {
         arrow.to = x + 12;
         arrow.toY = arrow.y + (arrow.toY - arrow.y) * 0.6;
       }
-      crowds[side] = arrow;
+      crowds[look] = arrow;
       drawn.push(arrow);
     }
     for (const arrow of drawn) this.arrow(arrow);

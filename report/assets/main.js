@@ -117,6 +117,8 @@ window.forkrig = Object.freeze({
     return { x: picture.view.x(e.at), y: picture.painter.y(lane) + (folded ? lane.height / 2 : picture.layout.yOf(e, lane)), lane: lane.label, group: lane.group,
       arrives: e.arrives == null ? null : picture.view.x(e.arrives) };
   },
+  // arrows are the numbers of the packets of each arrow in view.
+  arrows(number = 1) { return pictures.get(number).painter.hits.filter((h) => h.events[0].packet).map((h) => h.events.map((e) => e.id)); },
   timeAt(x, number = 1) { return pictures.get(number).view.time(x); },
   // lanes are those that are to be seen, from top to bottom.
   lanes(number = 1) { return pictures.get(number).layout.placed.map(({ kind, label, group, top, height, folded }) => ({ kind, label, group, top, height, folded: Boolean(folded) })); },
