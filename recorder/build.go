@@ -302,7 +302,7 @@ func (b *builder) enterSocket(seen note) {
 	k := b.connections.ofSocket(host, seen.look.ended, n)
 	b.owners.enterSocket(k, n)
 	k.seen = n.seen
-	if !k.enterState(host, seen.look, n) {
+	if n.taken || !k.enterState(host, seen.look, n) {
 		return
 	}
 	text := fmt.Sprintf("%s %s", n.state, n.local)

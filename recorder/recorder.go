@@ -61,7 +61,7 @@ func (n note) kind() Kind {
 	switch {
 	case n.journal != nil:
 		return cmp.Or(Kind(n.journal.Kind), Note)
-	case n.process == nil && n.socket == nil:
+	case n.process == nil && n.socket == nil, n.socket != nil && n.socket.taken:
 		return ""
 	case n.socket != nil:
 		return Socket

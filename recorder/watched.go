@@ -19,6 +19,7 @@ type watched struct {
 	holds     map[holdKey]bool        // what was told of descriptors
 	counts    map[int]int             // how many descriptors each process had, by number
 	sockets   map[socketKey]rig.TCPState
+	inodes    map[socketKey]uint64
 	listeners map[socketKey][]uint64 // their inodes: several may have one name (SO_REUSEPORT)
 	socketsAt time.Duration          // when the last look at them began
 }
@@ -44,6 +45,8 @@ type socketNote struct {
 	state string
 	inode uint64        // 0 where no process has it
 	seen  time.Duration // when the look before began
+	// taken says that nothing but the inode is new: a process has accepted it.
+	taken bool
 }
 
 // holdKey is a process with a socket, by its inode, among its descriptors.
@@ -150,6 +153,8 @@ func (w *watched) seeSockets(all rig.Sockets, of look, tell func(socketNote)) {
 		}
 		if another || w.sockets[key] != state {
 			tell(socketNote{socketKey: key, state: socketState(state), inode: inodes[key], seen: w.socketsAt})
+		} else if w.inodes[key] == 0 && inodes[key] != 0 {
+			tell(socketNote{socketKey: key, state: socketState(state), inode: inodes[key], taken: true})
 		}
 	}
 	for key := range w.sockets {
@@ -157,7 +162,7 @@ func (w *watched) seeSockets(all rig.Sockets, of look, tell func(socketNote)) {
 			tell(socketNote{socketKey: key, state: gone, seen: w.socketsAt})
 		}
 	}
-	w.sockets, w.listeners, w.socketsAt = here, listeners, of.began
+	w.sockets, w.inodes, w.listeners, w.socketsAt = here, inodes, listeners, of.began
 }
 
 // shareOne says whether one of these inodes is also one of those.

@@ -43,6 +43,19 @@ func TestListenerWithAnotherInodeIsAnother(t *testing.T) {
 	assert.Equal(t, []string{"LISTEN5", "gone0", "LISTEN7", "gone0"}, told)
 }
 
+// TestAcceptedSocketIsTold: until a process accepts it, a socket has no inode.
+func TestAcceptedSocketIsTold(t *testing.T) {
+	w := newWatched(&rig.Host{Name: "h"})
+	var told []string
+	for _, inode := range []uint32{0, 0, 5, 5} {
+		w.seeSockets(rig.Sockets{{State: rig.Established, Local: serverAddress, Remote: clientAddress, Inode: inode}}, look{},
+			func(n socketNote) { told = append(told, fmt.Sprint(n.state, n.inode, n.taken)) })
+	}
+	assert.Equal(t, []string{"ESTABLISHED0 false", "ESTABLISHED5 true"}, told)
+	got := build(Outcome{}, socketSeen(50, socketNote{socketKey: socketKey{serverAddress, clientAddress}, state: established, inode: 5, taken: true}))
+	assert.Empty(t, got.Events, "it is in the same state")
+}
+
 // TestDescriptorsAreCounted: what is new is told, also of a process that has the number of one that is gone.
 func TestDescriptorsAreCounted(t *testing.T) {
 	w := newWatched(&rig.Host{Name: "h"})
