@@ -63,13 +63,16 @@ func (c Column) testCounts() string {
 	return fmt.Sprintf("%d pass, %d fail, %d skip", passed, failed, skipped)
 }
 
-// Tests returns the tests that failed or were skipped on a kernel, and how many packages passed
-// whole on all.
-func (t Table) Tests() (rows []Row, same int) {
+// Tests returns the tests that failed or were skipped on a kernel, the packages of which not all is known,
+// and how many of all packages passed whole on all kernels.
+func (t Table) Tests() (rows []Row, passed, packages int) {
 	all := t.asks(func(c Column) (keys []string, cells map[string]string) {
 		cells = map[string]string{}
 		for _, run := range c.Tests {
 			cells[run.Name] = "pass"
+			if len(run.Failed) > 0 {
+				cells[run.Name] = "fail"
+			}
 			if run.Wrong != "" {
 				cells[run.Name] = run.Wrong
 			}
@@ -93,15 +96,22 @@ func (t Table) Tests() (rows []Row, same int) {
 			row.Repeat = append(row.Repeat, "-run", "^"+test+"$")
 		}
 		for i, c := range t.Kernels {
-			if isTest && row.Cells[i] == Nothing && len(c.Tests) > 0 { // one that passed has no cell
+			// One that passed has no cell; nor has one of a run that did not end.
+			if isTest && row.Cells[i] == Nothing && slices.ContainsFunc(c.Tests, func(run TestRun) bool { return run.Name == binary && run.Wrong == "" }) {
 				row.Cells[i] = "pass"
 			}
 		}
-		if !isTest && !slices.ContainsFunc(row.Cells, func(cell string) bool { return cell != "pass" && cell != Nothing }) {
-			same++
-			continue
+		if !isTest {
+			packages++
+			others := slices.DeleteFunc(slices.Clone(row.Cells), func(cell string) bool { return cell == "pass" })
+			if len(others) == 0 {
+				passed++
+			}
+			if !slices.ContainsFunc(others, func(cell string) bool { return cell != "fail" }) {
+				continue // its tests say what failed
+			}
 		}
 		rows = append(rows, row)
 	}
-	return rows, same
+	return rows, passed, packages
 }

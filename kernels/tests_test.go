@@ -40,11 +40,22 @@ func TestTestBinaries(t *testing.T) {
 
 	table := NewTable("", []Column{passed, failed})
 	table.Kernels[0].Kernel, table.Kernels[1].Kernel = "6.1", "6.12"
-	rows, same := table.Tests()
-	assert.Zero(t, same-1, "the binary itself ended as it should")
+	rows, whole, packages := table.Tests()
+	assert.Equal(t, []int{0, 1}, []int{whole, packages})
 	var cells []string
 	for _, row := range rows {
 		cells = append(cells, row.Name+": "+strings.Join(row.Cells, ", "))
 	}
 	assert.Equal(t, []string{"rig.test TestC: skip, pass", "rig.test TestA: pass, fail"}, cells)
+
+	cut := Column{Kernel: "6.18", Tests: []TestRun{{Name: "rig.test", Skipped: []string{"TestD"}, Wrong: "it had not ended when the kernel did"}}}
+	none := Column{Kernel: "7.3", Tests: []TestRun{{Name: "other.test", Passed: 1}}}
+	rows, whole, packages = NewTable("", []Column{table.Kernels[1], cut, none}).Tests()
+	assert.Equal(t, []int{0, 2}, []int{whole, packages}, "what is not known of one kernel does not pass on all")
+	cells = nil
+	for _, row := range rows {
+		cells = append(cells, row.Name+": "+strings.Join(row.Cells, ", "))
+	}
+	assert.Equal(t, []string{"rig.test: fail, it had not ended when the kernel did, –", "rig.test TestA: fail, –, –",
+		"rig.test TestD: pass, skip, –", "other.test: –, –, pass"}, cells)
 }

@@ -20,15 +20,15 @@ func (t Table) WriteMarkdown(w io.Writer, command func(args ...string) string) e
 	var b strings.Builder
 	t.writeKernels(&b)
 	probes, same := t.Probes()
-	t.writeRows(&b, section{"Probes", "probe", "probes answer the same on all kernels", ""}, probes, same, command)
+	t.writeRows(&b, section{"Probes", "probe", "probes answer the same on all kernels", ""}, probes, same, same+len(probes), command)
 	binds, same := t.Binds()
 	t.writeRows(&b, section{"Bind table", "first socket, second socket", "rows of the bind table are the same on all kernels",
 		"The four groups are for no option, SO_REUSEADDR, SO_REUSEPORT and both on the first socket; in each, one letter\n" +
-			"for these on the second socket says whether it may bind and listen: docs/kernels.md explains the letters."}, binds, same, command)
-	tests, same := t.Tests()
-	t.writeRows(&b, section{"Tests", "package, test", "packages pass on all kernels", ""}, tests, same, command)
+			"for these on the second socket says whether it may bind and listen: docs/kernels.md explains the letters."}, binds, same, same+len(binds), command)
+	tests, same, packages := t.Tests()
+	t.writeRows(&b, section{"Tests", "package, test", "packages pass on all kernels", ""}, tests, same, packages, command)
 	checks, same := t.Checks()
-	t.writeRows(&b, section{"Checks", "check", "checks end the same on all kernels, and do not fail", ""}, checks, same, command)
+	t.writeRows(&b, section{"Checks", "check", "checks end the same on all kernels, and do not fail", ""}, checks, same, same+len(checks), command)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -78,13 +78,13 @@ func oneLine(text string) string {
 }
 
 // writeRows writes a section where something was asked.
-func (t Table) writeRows(b *strings.Builder, s section, rows []Row, same int, command func(...string) string) {
-	if len(rows)+same == 0 {
+func (t Table) writeRows(b *strings.Builder, s section, rows []Row, same, all int, command func(...string) string) {
+	if all == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n## %s\n", s.title)
 	if len(t.Kernels) > 1 {
-		fmt.Fprintf(b, "\n%d of %d %s.\n", same, same+len(rows), s.are)
+		fmt.Fprintf(b, "\n%d of %d %s.\n", same, all, s.are)
 	}
 	if len(rows) == 0 {
 		return
