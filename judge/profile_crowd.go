@@ -62,6 +62,7 @@ func (k *Conn) isServed(service dialogue.Service) bool {
 	ticker := time.NewTicker(crowdPause)
 	defer ticker.Stop()
 	said := false
+	var idle time.Duration // since when nothing is on its way, 0 where something was
 	for {
 		if said {
 			accepted, err := k.Accepted()
@@ -85,8 +86,16 @@ func (k *Conn) isServed(service dialogue.Service) bool {
 		if !said {
 			since, waits = hears.since()
 		}
-		rests, err := k.Case.stall.restsSince(since)
-		if err != nil || waits && rests && !k.inFlight() || w.over() != nil {
+		rests, err := k.Case.stall.restsSince(max(since, idle))
+		switch {
+		case err != nil || w.over() != nil:
+			return false
+		case !waits || !rests:
+		case k.inFlight():
+			idle = 0
+		case idle == 0: // what was on its way may have come since the look, and be unread
+			idle = k.Case.stall.now()
+		default:
 			return false
 		}
 	}
