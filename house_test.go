@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"server":              {},
 	"client":              {},
 	"internal/testserver": {},
+	"internal/kerneltest": {"kernels/probes", "rig"},
 	"internal/schematest": {},
 	"kernels":             {"kernels/archive", "kernels/boot", "kernels/probes", "scorecard"},
 	"kernels/probes":      {},

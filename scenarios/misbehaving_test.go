@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/internal/kerneltest"
 	"forkrig/rig"
 	"forkrig/rig/fault"
 )
@@ -72,6 +73,9 @@ func TestMisbehavingCatches(t *testing.T) {
 
 func othersAreServed(tb testing.TB, s *stage, n nuisance, serverArgs ...string) {
 	tb.Helper()
+	if n.name == "never reads" {
+		kerneltest.NeedsSteadyBuffer(tb)
+	}
 	const nuisances, others = 1, 5
 	srv := s.serve(tb, serverArgs...)
 	f, clients := n.make(fault.Clients{From: s.clients[0], To: s.address, Count: nuisances})

@@ -117,7 +117,10 @@ func restartAgainAndAgain(tb testing.TB, s *stage, serverArgs ...string) {
 		require.Less(tb, time.Since(began), rig.Patience(), "broken: no connection was served, or none cut off")
 		latest := &server{Process: first.Latest(), stage: s}
 		latest.awaitEvent(tb, "reaped", func(event) bool { return true })
-		_, err := latest.AwaitDescendants(tb.Context(), "a worker in conversation", func(l rig.ProcessInfos) bool { return len(l.Alive()) > 0 })
+		// On a slow machine a worker may live shorter than it takes to read all processes.
+		_, err := s.host.AwaitSockets(tb.Context(), "a connection in conversation", func(all rig.Sockets) bool {
+			return len(all.On(port).In(rig.Established)) > 0
+		})
 		require.NoError(tb, err)
 		s.strike(tb, fault.Kill{Targets: []rig.Target{latest.Itself()}})
 		// A worker that was being made has the listener for a moment.

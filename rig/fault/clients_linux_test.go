@@ -5,7 +5,6 @@ package fault_test
 import (
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"forkrig/internal/kerneltest"
 	"forkrig/internal/testserver"
-	"forkrig/kernels/probes"
 	"forkrig/rig"
 	"forkrig/rig/fault"
 )
@@ -68,22 +67,10 @@ func inEachFamily(t *testing.T, f func(t *testing.T, family rig.Family)) {
 	}
 }
 
-// needsBuffer skips where the receive buffer of this kernel shrinks, and full queues take minutes
-// to be read (probe K28).
-func needsBuffer(t *testing.T) {
-	t.Helper()
-	asked := slices.DeleteFunc(probes.All(), func(p probes.Probe) bool { return p.ID != "K28" })
-	answers := probes.Run(t.Context(), probes.Options{Probes: asked})
-	require.Len(t, answers, 1)
-	if answers[0].Value == "is refused" {
-		rig.SkipIfMissing(t, &rig.MissingError{Feature: "steady-receive-buffer", Remedy: "use Linux 6.18.17, 6.19.7 or 7.0, or one before 6.17"})
-	}
-}
-
 // TestNeverRead: the server's side cannot send any more, and everything comes
 // once the clients read.
 func TestNeverRead(t *testing.T) {
-	needsBuffer(t)
+	kerneltest.NeedsSteadyBuffer(t)
 	inEachFamily(t, func(t *testing.T, family rig.Family) {
 		s := newScene(t, family)
 		f := &fault.NeverRead{Clients: s.clients}
@@ -109,7 +96,7 @@ func TestNeverRead(t *testing.T) {
 
 // TestOverfeed: the receive queue of a stopped server is full.
 func TestOverfeed(t *testing.T) {
-	needsBuffer(t)
+	kerneltest.NeedsSteadyBuffer(t)
 	inEachFamily(t, func(t *testing.T, family rig.Family) {
 		s := newScene(t, family)
 		require.NoError(t, s.server.Freeze(t.Context()))
