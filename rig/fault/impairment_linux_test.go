@@ -22,6 +22,7 @@ import (
 
 	"forkrig/rig"
 	"forkrig/rig/fault"
+	"forkrig/rig/internal/machine"
 )
 
 // numbered sends numbered datagrams from one host to another.
@@ -310,8 +311,16 @@ func TestDelay(t *testing.T) {
 	})
 }
 
+// processors are those that the main thread may run on.
+func processors(t *testing.T) []int {
+	all, err := machine.Processors()
+	require.NoError(t, err)
+	return all
+}
+
 // TestHealingLetsArriveWhatIsUnderWay: at once and in order.
 func TestHealingLetsArriveWhatIsUnderWay(t *testing.T) {
+	before := len(processors(t))
 	inEach(t, func(t *testing.T, w *wire) {
 		n := w.numbered(w.a, w.b)
 		n.send(1, 100)
@@ -322,6 +331,7 @@ func TestHealingLetsArriveWhatIsUnderWay(t *testing.T) {
 		w.heal(applied)
 		assert.Equal(t, upTo(50), n.receive(50))
 		assert.Empty(t, n.rest())
+		assert.Len(t, processors(t), before, "no thread stays on one processor")
 	})
 }
 

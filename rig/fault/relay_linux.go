@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -223,23 +222,21 @@ func (r *relay) drain(ctx context.Context) error {
 
 // mark sends a marker from each of the processors.
 func (r *relay) mark(processors []int) error {
-	sent := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the thread ends with the goroutine
-		var errs []error
-		for _, processor := range processors {
-			marker := make([]byte, vnetHeader, vnetHeader+100)
-			marker = append(append(marker, r.detour.Unassigned...), r.detour.Assigned...)
-			marker = append(binary.BigEndian.AppendUint16(marker, markerType), sealedMarker...)
-			err := machine.StayOn(processor)
-			if err == nil {
-				_, err = r.out.Write(binary.BigEndian.AppendUint16(marker, uint16(processor)))
-			}
-			errs = append(errs, err)
+	for _, processor := range processors {
+		marker := make([]byte, vnetHeader, vnetHeader+100)
+		marker = append(append(marker, r.detour.Unassigned...), r.detour.Assigned...)
+		marker = append(binary.BigEndian.AppendUint16(marker, markerType), sealedMarker...)
+		leave, err := machine.On(processor)
+		if err != nil {
+			return err
 		}
-		sent <- errors.Join(errs...)
-	}()
-	return <-sent
+		_, err = r.out.Write(binary.BigEndian.AppendUint16(marker, uint16(processor)))
+		leave()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openPacketSocket opens a packet socket on a host's device that sends frames with

@@ -86,21 +86,37 @@ func touchPages(n int) error {
 	return os.NewSyscallError("munmap", unix.Munmap(memory))
 }
 
-// onOneProcessor locks the goroutine to its thread, and that to the first of the processors that
-// it may run on, until leave is called. What it costs to wake a thread on another processor
-// depends on how deeply that sleeps: on a virtual machine it may be half a piece of work.
+// onOneProcessor is [On] for the first of the processors that it may run on. What it costs to wake a
+// thread on another processor depends on how deeply that sleeps: on a virtual machine it may be half a
+// piece of work.
 func onOneProcessor() (leave func()) {
+	processors, err := Processors()
+	if err == nil {
+		leave, err = On(processors[0])
+	}
+	if err != nil {
+		return func() {} // the piece takes as long as it takes
+	}
+	return leave
+}
+
+// On locks the goroutine to its thread, and that to a processor, until leave is called by the same
+// goroutine.
+func On(processor int) (leave func(), err error) {
 	runtime.LockOSThread()
 	var all unix.CPUSet
-	processors, err := Processors()
-	if err != nil || unix.SchedGetaffinity(0, &all) != nil || StayOn(processors[0]) != nil {
-		return runtime.UnlockOSThread // the piece takes as long as it takes
+	if err = os.NewSyscallError("sched_getaffinity", unix.SchedGetaffinity(0, &all)); err == nil {
+		err = StayOn(processor)
+	}
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
 	}
 	return func() {
 		if unix.SchedSetaffinity(0, &all) == nil {
 			runtime.UnlockOSThread()
 		} // otherwise the thread ends with its goroutine
-	}
+	}, nil
 }
 
 // processorTime is how much processor time this process has used.

@@ -15,3 +15,4 @@ func readLoad() float64                                              { return 0 
 
 func Processors() ([]int, error) { return nil, errors.ErrUnsupported }
 func StayOn(int) error           { return errors.ErrUnsupported }
+func On(int) (func(), error)     { return nil, errors.ErrUnsupported }
