@@ -17,7 +17,7 @@ import (
 	"forkrig/scorecard"
 )
 
-// usualParallel is how many checks run at a time where nobody says it.
+// usualParallel is the default of [Trial.Parallel].
 func usualParallel() int {
 	slow := float64(rig.Scaled(time.Second)) / float64(2*time.Second)
 	return max(2, int(12*float64(runtime.GOMAXPROCS(0))/max(1, slow)))

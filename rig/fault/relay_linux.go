@@ -54,7 +54,8 @@ const (
 	markerType   = 0x88b5 // IEEE 802: for local experiments
 	etherIPv6    = 0x86dd
 	sealedMarker = "forkrig: the last frame of a processor on this detour"
-	// maxMarkers is how many may come that nobody has counted yet; others are dropped, and sent again.
+	// maxMarkers is how many markers the relay keeps until drain takes them. It drops further ones, and drain
+	// sends them again.
 	maxMarkers = 1 << 10
 )
 

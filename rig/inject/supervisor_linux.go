@@ -193,8 +193,8 @@ func (v *supervisor) handle(n *notification) {
 			h.Signal = hit.Signal
 		}
 	}
-	early := hit.Errno == 0 || waitsThroughSignals()
-	if early && v.valid(n) {
+	signalFirst := hit.Errno == 0 || waitsThroughSignals()
+	if signalFirst && v.valid(n) {
 		signal()
 	}
 	a := answer{id: n.id, errno: -int32(hit.Errno)}
@@ -203,7 +203,7 @@ func (v *supervisor) handle(n *notification) {
 	}
 	if v.send(&a) {
 		h.Errno = hit.Errno
-		if !early {
+		if !signalFirst {
 			signal()
 		}
 	}

@@ -26,8 +26,8 @@ type Host struct {
 	watch   func(Sight) // nil where nobody watches
 }
 
-// Sight is what one read saw of a host, for whoever asked: its processes, its sockets, or the descriptors
-// of a process.
+// Sight is what one read of the kernel showed of a host: its processes, its sockets, or the descriptors of
+// one process.
 type Sight struct {
 	// Began and Ended say when it was read: what was seen was true at a moment between them.
 	Began, Ended time.Time
