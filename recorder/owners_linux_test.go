@@ -48,7 +48,7 @@ func TestPacketsNameTheWorker(t *testing.T) {
 			continue
 		}
 		answers++
-		require.Positive(t, e.Process, e.Text)
+		require.Positive(t, e.Process, "%s in\n%s", e.Text, eventTexts(got))
 		assert.Equal(t, workers[0].PID, got.Processes[e.Process-1].PID)
 	}
 	assert.Positive(t, answers)
