@@ -5,6 +5,8 @@ package scenarios
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"syscall"
 	"testing"
 
@@ -86,13 +88,7 @@ func conversationsInAWorkerStorm(tb testing.TB, s *stage, signals int, serverArg
 func conversationsInAListenerStorm(tb testing.TB, s *stage, connections int, serverArgs ...string) forkserver.Counts {
 	tb.Helper()
 	srv := s.serve(tb, serverArgs...)
-	srv.awaitAccept(tb)
-	storm, err := s.lab.StartStorm(rig.Storm{
-		Signals:       stormSignals,
-		Targets:       []rig.Target{srv.Itself()},
-		RatePerSecond: 5000,
-	})
-	require.NoError(tb, err)
+	storm := srv.stormInAccept(tb, s, rig.Storm{Signals: stormSignals, RatePerSecond: 5000})
 	var clients []*rig.Process
 	for _, host := range s.clients {
 		clients = append(clients, s.load(tb, host, connections/len(s.clients), "-parallel", "4", "-messages", "2"))
@@ -116,14 +112,42 @@ func conversationsInAListenerStorm(tb testing.TB, s *stage, connections int, ser
 	return counts
 }
 
-// awaitAccept waits until the thread of the server that accepts, its first one, is asleep: a
-// signal that comes now interrupts accept, however late the server gets a processor.
-func (srv *server) awaitAccept(tb testing.TB) {
+// stormInAccept lets the storm hit the server, which has no client yet, and returns when
+// accept has been interrupted or the server has ended: how often signals meet accept later, among
+// clients, depends on who gets a processor.
+func (srv *server) stormInAccept(tb testing.TB, s *stage, of rig.Storm) *rig.RunningStorm {
 	tb.Helper()
-	require.NoError(tb, rig.Await(tb.Context(), "the server asleep in accept", func() (bool, string, error) {
-		info, err := srv.Info()
-		return info.State == rig.Sleeping, info.State.String(), err
+	of.Targets = []rig.Target{srv.Itself()}
+	first := rig.ThreadUse{}
+	require.NoError(tb, rig.Await(tb.Context(), "the server asleep in accept", func() (_ bool, seen string, err error) {
+		first, err = srv.firstThread(s)
+		return !first.Wants, "awake", err
 	}))
+	storm, err := s.lab.StartStorm(of)
+	require.NoError(tb, err)
+	require.NoError(tb, rig.Await(tb.Context(), "accept to be interrupted", func() (bool, string, error) {
+		// One sleep may have been on its way to accept. Each of the others ended with EINTR.
+		now, err := srv.firstThread(s)
+		if errors.Is(err, os.ErrNotExist) {
+			return true, "", nil
+		}
+		return now.Sleeps > first.Sleeps+2, fmt.Sprintf("%d sleeps", now.Sleeps-first.Sleeps), err
+	}))
+	return storm
+}
+
+// firstThread returns what the thread of the server that accepts, its first one, had of the
+// processors, or os.ErrNotExist when the server has ended.
+func (srv *server) firstThread(s *stage) (rig.ThreadUse, error) {
+	info, err := srv.Info()
+	if err != nil {
+		return rig.ThreadUse{}, err
+	}
+	threads, err := s.host.Threads(info)
+	if err != nil || info.State == rig.Zombie || len(threads) == 0 {
+		return rig.ThreadUse{}, errors.Join(err, os.ErrNotExist)
+	}
+	return threads[0], nil
 }
 
 // requireInterrupted is broken where no accept was interrupted but by the SIGTERM that

@@ -66,10 +66,7 @@ func TestStormsCatch(t *testing.T) {
 func converseInAStorm(tb testing.TB, s *stage, storm rig.Storm, serverArgs ...string) forkserver.Counts {
 	tb.Helper()
 	srv := s.serve(tb, serverArgs...)
-	srv.awaitAccept(tb)
-	storm.Targets = []rig.Target{srv.Itself()}
-	blowing, err := s.lab.StartStorm(storm)
-	require.NoError(tb, err)
+	blowing := srv.stormInAccept(tb, s, storm)
 	connections := 0
 	for connections == 0 || blowing.Sent() < 500 {
 		var clients []*rig.Process
