@@ -31,10 +31,15 @@ func TestPacketsNameTheWorker(t *testing.T) {
 	require.NoError(t, err)
 	_, err = server.Processes()
 	require.NoError(t, err)
-	_, err = server.AwaitSockets(t.Context(), "the connection", func(s rig.Sockets) bool { return len(s.In(rig.Established)) == 1 })
+	sockets, err := server.AwaitSockets(t.Context(), "the connection", func(s rig.Sockets) bool { return len(s.In(rig.Established)) == 1 })
 	require.NoError(t, err)
-	fds, err := server.FDs(workers[0])
-	require.NoError(t, err)
+	inode := sockets.In(rig.Established)[0].Inode
+	var fds rig.FDs
+	// While a worker moves its connection to another descriptor, a look at them may miss it.
+	require.NoError(t, rig.Await(t.Context(), "the worker's connection among its descriptors", func() (bool, string, error) {
+		fds, err = server.FDs(workers[0])
+		return fds.Socket(inode), fds.String(), err
+	}))
 	_, err = conn.Write([]byte("hello\n"))
 	require.NoError(t, err)
 	_, err = io.ReadFull(conn, make([]byte, 6))
@@ -63,7 +68,7 @@ func TestPacketsNameTheWorker(t *testing.T) {
 	worker := slices.IndexFunc(got.Processes, func(p recorder.Process) bool { return p.PID == workers[0].PID })
 	require.GreaterOrEqual(t, worker, 0)
 	counts := got.Processes[worker].Descriptors
-	require.Len(t, counts, 1)
-	assert.Equal(t, len(fds), counts[0].Count)
+	require.NotEmpty(t, counts)
+	assert.Equal(t, len(fds), counts[len(counts)-1].Count)
 	assert.Greater(t, counts[0].At, got.Processes[worker].Began)
 }
