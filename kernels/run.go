@@ -60,14 +60,18 @@ type Plan struct {
 	Parallel int      // how many kernels run at a time; 0 means one
 	// Tell is told what happens to a kernel, in words, from one goroutine at a time; nil is nothing.
 	Tell func(kernel, what string)
-	// Done is told how many jobs have ended, of all kernels together, as Tell is; nil is nothing.
-	Done func(jobs, of int)
+	// Done is told how many jobs have ended, of all kernels together, and what is known now, as Tell is;
+	// nil is nothing.
+	Done func(jobs, of int, known []Column)
 }
 
 // Run puts the questions to all kernels and returns their columns, in the order of the plan. What
 // goes wrong with one is in its column. When ctx ends, guests end soon, and leave nothing behind.
 func (p Plan) Run(ctx context.Context) []Column {
 	columns := make([]Column, len(p.Kernels))
+	for i, name := range p.Kernels {
+		columns[i] = Column{Kernel: name, Lost: "it has not begun"}
+	}
 	turns := make(chan struct{}, max(p.Parallel, 1))
 	var mu sync.Mutex
 	done := 0
@@ -84,20 +88,20 @@ func (p Plan) Run(ctx context.Context) []Column {
 				}
 			}
 			left := len(p.Jobs)
-			ended := func(jobs int) {
+			ended := func(jobs int, known Column) {
 				mu.Lock()
 				defer mu.Unlock()
+				columns[i] = known
 				left, done = left-jobs, done+jobs
 				if p.Done != nil {
-					p.Done(done, len(p.Kernels)*len(p.Jobs))
+					p.Done(done, len(p.Kernels)*len(p.Jobs), slices.Clone(columns))
 				}
 			}
 			c := Column{Kernel: name}
 			began := time.Now()
-			c.lose(p.ask(ctx, &c, tell, func() { ended(1) }))
+			c.lose(p.ask(ctx, &c, tell, func() { ended(1, c.soFar(time.Since(began))) }))
 			c.Wall = time.Since(began).Milliseconds()
-			columns[i] = c
-			ended(left) // those that a lost kernel will not do
+			ended(left, c) // left are those that a lost kernel will not do
 			tell(c.outcome())
 		})
 	}
@@ -123,6 +127,16 @@ func (c *Column) lose(errs []error) {
 	c.Lost = strings.Join(why, "; ")
 }
 
+// soFar is the column of a kernel that has more to do, which goes on to change this one.
+func (c Column) soFar(after time.Duration) Column {
+	if c.Card != nil {
+		card := *c.Card
+		c.Card = &card
+	}
+	c.Wall, c.Lost = after.Milliseconds(), "it has not ended"
+	return c
+}
+
 // outcome says in words what came of a kernel.
 func (c Column) outcome() string {
 	took := (time.Duration(c.Wall) * time.Millisecond).Round(100 * time.Millisecond)
@@ -144,7 +158,10 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string), jobEnded fu
 	if err != nil {
 		return []error{err}
 	}
-	c.Found = kernel.Name
+	c.Found, c.Booted = kernel.Name, "QEMU"
+	if _, is := driver.(boot.UserMode); is {
+		c.Booted = "User-mode Linux"
+	}
 	guest := boot.Guest{Files: p.Files}
 	for _, job := range p.Jobs {
 		guest.Jobs = append(guest.Jobs, boot.Job{Name: job.Name, Argv: job.argv(), Limit: job.Limit, Env: job.Env})
@@ -164,7 +181,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string), jobEnded fu
 		Output: func(_ string, text []byte) { _, _ = now.Write(text) }, // it has no error
 	}
 	watch.Done = func(r boot.Result) {
-		jobEnded()
+		defer jobEnded()
 		if why := c.jobEnds(now, r.Wall, r.Status, r.Err); why != "" {
 			words := now.other
 			if r.Err != "" { // they were printed because it was ended
@@ -181,10 +198,6 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string), jobEnded fu
 		c.jobEnds(now, time.Since(began), 0, "it had not ended when the kernel did")
 	}
 	c.Boot = report.Boot.Milliseconds()
-	c.Booted = "QEMU"
-	if _, is := driver.(boot.UserMode); is {
-		c.Booted = "User-mode Linux"
-	}
 	c.Absent = report.Absent
 	c.Notes = append(c.Notes, report.Complaints...)
 	switch {

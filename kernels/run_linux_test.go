@@ -68,8 +68,10 @@ func jobs(names ...string) (all []Job) {
 // TestRunOnThisKernel: what one job does wrong does not keep the others from being done.
 func TestRunOnThisKernel(t *testing.T) {
 	var told []string
+	var known [][]Column
 	plan := Plan{Kernels: []string{Host}, Jobs: jobs("answer", "die", "flood", "fail", "fail without a reason"),
-		Tell: func(kernel, what string) { told = append(told, kernel+": "+what) }}
+		Tell: func(kernel, what string) { told = append(told, kernel+": "+what) },
+		Done: func(_, _ int, columns []Column) { known = append(known, columns) }}
 	columns := plan.Run(t.Context())
 	require.Len(t, columns, 1)
 	c := columns[0]
@@ -82,6 +84,12 @@ func TestRunOnThisKernel(t *testing.T) {
 		"the status 1 of a job is right where a check failed")
 	assert.Equal(t, []string{"host: answer", "host: die", "host: flood", "host: fail", "host: fail without a reason",
 		"host: nothing more is known of host: " + c.Lost}, told)
+
+	// After each job it was known what that one had answered.
+	require.Len(t, known, len(plan.Jobs)+1)
+	assert.Len(t, known[0][0].Answers, 1)
+	assert.Equal(t, "it has not ended", known[0][0].Lost)
+	assert.Equal(t, columns, known[len(plan.Jobs)])
 
 	c = Plan{Kernels: []string{Host}, Jobs: jobs("answer", "fail without a reason")}.Run(t.Context())[0]
 	assert.Equal(t, "fail without a reason: exit status 1, and no check failed", c.Lost)

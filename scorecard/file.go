@@ -39,9 +39,9 @@ func WriteFile(name string, card Card) error {
 	if err := errors.Join(card.WriteJSON(&text), card.WriteMarkdown(&markdown)); err != nil {
 		return err
 	}
-	regular, err := writeFile(name, text.Bytes())
+	regular, err := ReplaceFile(name, text.Bytes())
 	if err == nil && regular {
-		_, err = writeFile(markdownName, markdown.Bytes())
+		_, err = ReplaceFile(markdownName, markdown.Bytes())
 	}
 	if err != nil {
 		return fmt.Errorf("write scorecard: %w", err)
@@ -58,7 +58,7 @@ func WriteJUnitFile(name string, card Card) error {
 	var text bytes.Buffer
 	err := card.WriteJUnit(&text)
 	if err == nil {
-		_, err = writeFile(name, text.Bytes())
+		_, err = ReplaceFile(name, text.Bytes())
 	}
 	if err != nil {
 		return fmt.Errorf("write JUnit: %w", err)
@@ -126,8 +126,9 @@ func checkMarkdown(name, markdownName string) error {
 	return nil
 }
 
-// writeFile replaces the content of a regular file, or writes into another kind of file.
-func writeFile(name string, content []byte) (regular bool, err error) {
+// ReplaceFile writes a file as [WriteFile] writes that of the card, whatever was in it. It says whether
+// that is a regular file, and not a pipe or the like.
+func ReplaceFile(name string, content []byte) (regular bool, err error) {
 	info, err := os.Stat(name)
 	if err != nil { // there is no file, or the error comes again when it is written
 		if link, err := os.Lstat(name); err == nil && link.Mode()&fs.ModeSymlink != 0 {

@@ -149,7 +149,11 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 		subject = o.judged.String()
 	}
 	events.tell(scorecard.Event{Type: scorecard.RunBegins, Run: &scorecard.RunBegin{Command: "kernels", Subject: subject}})
-	columns := watched(ctx, plan, told, events)
+	columns := watched(ctx, plan, told, events, func(known []kernels.Column) {
+		if info, err := os.Stat(o.table); err == nil && info.Mode().IsRegular() { // another kind of file is written once
+			_ = writeTable(o.table, kernels.NewTable(subject, known), o.repeat) // at the end it is written again
+		}
+	})
 	status, err = o.writeColumns(subject, columns, out)
 	end := scorecard.RunEnd{Status: out.status(status), Complete: ctx.Err() == nil, EndedBy: endedBy(ctx)}
 	if err != nil {
@@ -158,8 +162,8 @@ func (o *kernelOptions) main(command []string, out *output) (status int, err err
 	return events.end(end), err
 }
 
-// watched runs the plan, and tells out what happens, and as events.
-func watched(ctx context.Context, plan kernels.Plan, out *output, events *eventLog) []kernels.Column {
+// watched runs the plan, and tells out what happens, and as events. It hands over what is known after each job.
+func watched(ctx context.Context, plan kernels.Plan, out *output, events *eventLog, keep func([]kernels.Column)) []kernels.Column {
 	progress := newProgress(out, time.Now())
 	defer progress.end()
 	done, of := 0, len(plan.Kernels)*len(plan.Jobs)
@@ -169,9 +173,10 @@ func watched(ctx context.Context, plan kernels.Plan, out *output, events *eventL
 		events.tell(scorecard.Event{Type: scorecard.KernelGoesOn,
 			Kernel: &scorecard.KernelState{Name: kernel, What: what, Done: done, Of: of}})
 	}
-	plan.Done = func(jobs, of int) {
+	plan.Done = func(jobs, of int, known []kernels.Column) {
 		done = jobs
 		progress.Set(done, of, "jobs")
+		keep(known)
 	}
 	return plan.Run(ctx)
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,18 +32,17 @@ func checkTableFile(name string) error {
 	return file.Close()
 }
 
-// writeTable writes a table as JSON, and as Markdown beside it.
+// writeTable writes a table as JSON, and as Markdown beside it, as [scorecard.WriteFile] writes a card.
 func writeTable(name string, table kernels.Table, command func(args ...string) string) error {
-	var text strings.Builder
-	_ = table.WriteMarkdown(&text, command) // a builder has no error
-	file, err := os.Create(name)
-	if err != nil {
+	var text, markdown bytes.Buffer
+	if err := errors.Join(table.WriteJSON(&text), table.WriteMarkdown(&markdown, command)); err != nil {
 		return err
 	}
-	if err := errors.Join(table.WriteJSON(file), file.Close()); err != nil {
-		return err
+	regular, err := scorecard.ReplaceFile(name, text.Bytes())
+	if err == nil && regular {
+		_, err = scorecard.ReplaceFile(scorecard.MarkdownName(name), markdown.Bytes())
 	}
-	return os.WriteFile(strings.TrimSuffix(name, filepath.Ext(name))+".md", []byte(text.String()), 0o666)
+	return err
 }
 
 // askAgain returns how the command is written that asks again for a cell of a table that was read.
