@@ -192,8 +192,8 @@ func (b *builder) enterJournal(e rig.Event) {
 	b.add(event)
 }
 
-// enterSpan begins or ends what the journal gave a number, and returns its ID. The end says when it began,
-// too: the event of its begin may have been dropped.
+// enterSpan begins or ends what the journal gave a number, and returns its ID. The event of its begin may
+// have been dropped.
 func (b *builder) enterSpan(e rig.Event) int {
 	id, known := b.spans[e.Span]
 	if !known {
@@ -202,7 +202,7 @@ func (b *builder) enterSpan(e rig.Event) int {
 		b.Spans = append(b.Spans, Span{ID: id, Kind: Kind(e.Kind), Hosts: e.Hosts, Name: name, Began: cmp.Or(e.Began, e.At)})
 		b.spans[e.Span] = id
 	}
-	if known || e.Began > 0 {
+	if e.Ends {
 		b.Spans[id-1].Ended = e.At
 	}
 	return id

@@ -110,7 +110,7 @@ func (r *Recorder) enterEvent(e rig.Event) {
 	if e.Kind == rig.EventStart {
 		r.started[e.PID] = e.At
 	}
-	if e.Began > 0 && (e.Kind == rig.EventStart || e.Kind == rig.EventSignal) { // what came of it may be older than the event
+	if e.Began > 0 && e.Kind != rig.EventWait && !e.Ends { // what came of it may be older than the event
 		e.At = e.Began
 	}
 	r.add(note{at: e.At, journal: &e})

@@ -16,22 +16,28 @@ func newRecorder(notes, frames int) *Recorder {
 		interfaces: map[interfaceKey]string{}, detours: map[[2]string]bool{}, started: map[int]time.Duration{}}
 }
 
-// TestCauseIsBeforeItsEffect: the journal is told of signals when they were sent, and of ends at once.
+// TestCauseIsBeforeItsEffect: the journal is told of signals when they were sent, of faults when they work, and
+// of ends at once.
 func TestCauseIsBeforeItsEffect(t *testing.T) {
 	r := newRecorder(10, 0)
 	for _, e := range []rig.Event{
 		{At: 5, Who: "h/server", Kind: rig.EventStart, PID: 7, What: "started, pid 7 (there 7): server", Began: 1},
 		{At: 30, Who: "h/server", Kind: rig.EventExit, PID: 7, What: "pid 7: ended by signal 15 (terminated)"},
 		{At: 31, Who: "h/server", Kind: rig.EventSignal, PID: 7, What: "signal terminated", Began: 20},
+		{At: 32, Who: "h", What: "plug pulled"},
+		{At: 33, Who: "fault", Kind: rig.EventFault, What: "h is cut off", Span: 1, Began: 25},
+		{At: 38, Who: "fault", Kind: rig.EventFault, What: "healed: h is cut off", Span: 1, Began: 25, Ends: true},
 		{At: 40, Who: "check", Kind: rig.EventVerdict, What: "fail"},
 	} {
 		r.enterEvent(e)
 	}
 	got := r.Recording("", Outcome{Verdict: "fail"})
-	assert.Equal(t, []string{"start started, pid 7 (there 7): server", "signal signal terminated", "exit pid 7: ended by signal 15 (terminated)", "verdict fail"}, eventLines(got))
+	assert.Equal(t, []string{"start started, pid 7 (there 7): server", "signal signal terminated", "fault h is cut off",
+		"exit pid 7: ended by signal 15 (terminated)", "note plug pulled", "fault healed: h is cut off", "verdict fail"}, eventLines(got))
 	assert.Equal(t, time.Duration(1), got.Processes[0].Began)
 	assert.Equal(t, time.Duration(20), got.Events[1].At)
-	assert.Equal(t, 4, got.Focus, "the rig has terminated it")
+	assert.Equal(t, []Span{{ID: 1, Kind: Fault, Name: "h is cut off", Began: 25, Ended: 38}}, got.Spans)
+	assert.Equal(t, 7, got.Focus, "the rig has terminated it")
 }
 
 // TestDroppedIsCountedByKind: as events, so that what becomes none does not count.

@@ -54,7 +54,7 @@ func (l *Lab) freeze(ctx context.Context, who string, targets ...Target) (*Froze
 	if err == nil && len(frozen.handles) == 0 {
 		err = fmt.Errorf("no targeted process is alive: %w", os.ErrProcessDone)
 	}
-	l.Journal.signalled(began, who, "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
+	l.Journal.RecordSince(began, EventSignal, who, "stopped %d processes%s", len(frozen.handles), errorSuffix(err))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("stop processes: %w", err), frozen.Thaw(context.WithoutCancel(ctx)))
 	}
@@ -140,6 +140,6 @@ func (f *Frozen) Thaw(ctx context.Context) error {
 		}
 		return true, "", nil
 	}))
-	f.lab.Journal.signalled(began, "lab", "continued %d processes%s", len(f.handles), errorSuffix(f.err))
+	f.lab.Journal.RecordSince(began, EventSignal, "lab", "continued %d processes%s", len(f.handles), errorSuffix(f.err))
 	return f.err
 }

@@ -61,10 +61,11 @@ func (l *Lab) StartHogs(ctx context.Context, n int) (*Hogs, error) {
 		n = len(processors)
 	}
 	h := &Hogs{lab: l}
+	began := time.Now()
 	if err := h.start(ctx, n, processors); err != nil {
 		return nil, errors.Join(fmt.Errorf("start hogs: %w", err), h.Stop())
 	}
-	h.recordEnd = l.Journal.Begin(EventFault, "lab", nil, "%d hogs keep the processors %v busy", n, processors[:min(n, len(processors))])
+	h.recordEnd = l.Journal.Begin(began, EventFault, "lab", nil, "%d hogs keep the processors %v busy", n, processors[:min(n, len(processors))])
 	if err := l.AtEnd(func(context.Context) error { return h.Stop() }); err != nil {
 		return nil, err
 	}

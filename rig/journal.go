@@ -22,9 +22,11 @@ type Event struct {
 	Span int
 	// Hosts are the names of the hosts that what it begins or ends is about.
 	Hosts []string
-	// Began is when that began which this event ends, such as a wait, and when a process was started or signals
-	// were sent: the event comes afterwards. It is 0 for others.
+	// Began is when that began which this event is about, such as a wait, a fault or its healing, or the start of
+	// a process: the event comes afterwards. It is 0 for others.
 	Began time.Duration
+	// Ends says that the event ends the span, and does not begin it.
+	Ends bool
 	// Error is how a wait failed; "" where it did not.
 	Error string
 	// PID is the process that the event is about; 0 where it is about none, or about several.
@@ -84,12 +86,17 @@ func (j *Journal) RecordAs(kind EventKind, who, format string, args ...any) {
 	j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...)})
 }
 
-// Begin adds the first event of something that lasts, and that is about these hosts; none where it is
-// about the whole lab. end adds the last one.
-func (j *Journal) Begin(kind EventKind, who string, about []*Host, format string, args ...any) (end func(format string, args ...any)) {
-	began := j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: newSpan, Hosts: hostNames(about)})
+// RecordSince adds an event of a kind, of which the first effect may be as old as a moment before.
+func (j *Journal) RecordSince(since time.Time, kind EventKind, who, format string, args ...any) {
+	j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Began: j.at(since)})
+}
+
+// Begin adds the first event of something that lasts since a moment before, and that is about these hosts;
+// none where it is about the whole lab. end adds the last one.
+func (j *Journal) Begin(since time.Time, kind EventKind, who string, about []*Host, format string, args ...any) (end func(format string, args ...any)) {
+	began := j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: newSpan, Hosts: hostNames(about), Began: j.at(since)})
 	return func(format string, args ...any) {
-		j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: began.Span, Hosts: began.Hosts, Began: began.At})
+		j.add(Event{Who: who, Kind: kind, What: fmt.Sprintf(format, args...), Span: began.Span, Hosts: began.Hosts, Began: began.Began, Ends: true})
 	}
 }
 
@@ -114,11 +121,6 @@ func (j *Journal) waited(began time.Time, who string, err error, format string, 
 		event.Error = err.Error()
 	}
 	j.add(event)
-}
-
-// signalled adds that signals were sent from then on.
-func (j *Journal) signalled(began time.Time, who, format string, args ...any) {
-	j.add(Event{Who: who, Kind: EventSignal, What: fmt.Sprintf(format, args...), Began: j.at(began)})
 }
 
 // at is the time of a moment that an event tells of, which is not 0.

@@ -14,8 +14,8 @@ import (
 
 func TestJournalTellsWhatLasts(t *testing.T) {
 	j := newJournal()
-	endFirst := j.Begin(EventFault, "fault", []*Host{{Name: "a"}, nil, {Name: "b"}, {Name: "a"}}, "cuts %s", "a")
-	endSecond := j.Begin(EventStorm, "lab", nil, "storm")
+	endFirst := j.Begin(time.Now(), EventFault, "fault", []*Host{{Name: "a"}, nil, {Name: "b"}, {Name: "a"}}, "cuts %s", "a")
+	endSecond := j.Begin(time.Now(), EventStorm, "lab", nil, "storm")
 	endSecond("storm ended")
 	endFirst("healed")
 	j.waited(time.Now().Add(-time.Second), "host", errors.New("in vain"), "a %s", "guest")
@@ -29,7 +29,10 @@ func TestJournalTellsWhatLasts(t *testing.T) {
 	assert.Equal(t, all[0].Span, all[3].Span)
 	assert.Equal(t, all[1].Span, all[2].Span)
 	assert.NotEqual(t, all[0].Span, all[1].Span)
-	assert.Equal(t, all[0].At, all[3].Began)
+	assert.Positive(t, all[0].Began)
+	assert.LessOrEqual(t, all[0].Began, all[0].At)
+	assert.Equal(t, all[0].Began, all[3].Began)
+	assert.Equal(t, []bool{false, true}, []bool{all[0].Ends, all[3].Ends})
 	assert.Equal(t, "awaited a guest: in vain", all[4].What)
 	assert.Equal(t, "in vain", all[4].Error)
 	assert.Positive(t, all[4].Began, "not before the lab")

@@ -163,7 +163,7 @@ func (l *Lab) StartStorm(s Storm) (*RunningStorm, error) {
 	for _, target := range s.Targets {
 		about = append(about, target.Host())
 	}
-	running.recordEnd = l.Journal.Begin(EventStorm, "lab", about, "storm begins: %s", running)
+	running.recordEnd = l.Journal.Begin(time.Now(), EventStorm, "lab", about, "storm begins: %s", running)
 	go running.blow(ctx, handles, l.Rand("storm"))
 	return running, nil
 }

@@ -186,7 +186,7 @@ func (l *Lab) SignalAll(s syscall.Signal, targets ...Target) (reached int, err e
 			return reached, fmt.Errorf("send %v to process %d: %w", s, handle.PID, needsKill(err))
 		}
 	}
-	l.Journal.signalled(began, "lab", "signal %v to %d processes", s, reached)
+	l.Journal.RecordSince(began, EventSignal, "lab", "signal %v to %d processes", s, reached)
 	return reached, nil
 }
 
@@ -218,7 +218,7 @@ func (l *Lab) kill(ctx context.Context, who string, targets ...Target) (killed i
 		killed++
 	}
 	span = time.Since(start)
-	l.Journal.signalled(start, who, "killed %d processes within %v", killed, span)
+	l.Journal.RecordSince(start, EventSignal, who, "killed %d processes within %v", killed, span)
 	return killed, span, Await(ctx, "the end of killed processes", func() (bool, string, error) {
 		for _, handle := range handles {
 			dead, err := handle.Dead()

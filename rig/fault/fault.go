@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
 	"forkrig/rig"
 )
@@ -50,16 +51,17 @@ func Apply(ctx context.Context, lab *rig.Lab, f Fault) (*Applied, error) {
 	if lab == nil {
 		return nil, fmt.Errorf("apply the fault that %v: there is no lab: make one by rig.New", f)
 	}
+	began := time.Now() // what it breaks may be seen before it has returned
 	heal, err := f.Break(ctx, lab)
 	if err != nil {
-		lab.Journal.RecordAs(rig.EventFault, "fault", "%v: %v", f, err)
+		lab.Journal.RecordSince(began, rig.EventFault, "fault", "%v: %v", f, err)
 		return nil, fmt.Errorf("apply the fault that %v: %w", f, err)
 	}
 	a := &Applied{Fault: f, lab: lab, heal: heal}
 	if heal == nil {
-		lab.Journal.RecordAs(rig.EventFault, "fault", "%v", f)
+		lab.Journal.RecordSince(began, rig.EventFault, "fault", "%v", f)
 	} else {
-		a.end = lab.Journal.Begin(rig.EventFault, "fault", hostsOf(reflect.ValueOf(f)), "%v", f)
+		a.end = lab.Journal.Begin(began, rig.EventFault, "fault", hostsOf(reflect.ValueOf(f)), "%v", f)
 		if err := lab.AtEnd(a.Heal); err != nil {
 			return nil, err // the lab has ended meanwhile, and has healed it
 		}
