@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -65,11 +66,12 @@ func conversationsInAWorkerStorm(tb testing.TB, s *stage, signals int, serverArg
 	})
 	require.NoError(tb, err)
 	workers := 0
-	for storm.Sent() < signals {
+	// Where it takes longer to find a worker than that lives, later ones live longer.
+	for messages := 1; storm.Sent() < signals; messages *= 2 {
 		var clients []*rig.Process
 		for _, host := range s.clients {
 			// Half-closed, so that the worker ends even where a part of its reply is lost.
-			clients = append(clients, s.load(tb, host, 2, "-parallel", "2", "-leave-early", "-size", transfer))
+			clients = append(clients, s.load(tb, host, 2, "-parallel", "2", "-leave-early", "-size", transfer, "-messages", strconv.Itoa(messages)))
 			workers += 2
 		}
 		for _, client := range clients {
