@@ -16,6 +16,7 @@ import (
 
 	"forkrig/dialogue"
 	"forkrig/rig"
+	"forkrig/rig/fault"
 	"forkrig/scorecard"
 )
 
@@ -227,4 +228,23 @@ func TestSubjectThatWaitsForBytes(t *testing.T) {
 	_, _, err := Trial{Subject: subject, Checks: []Check{check}}.Run(t)
 	assert.ErrorIs(t, err, ErrUnreachable)
 	assert.ErrorContains(t, err, says)
+}
+
+// TestSubjectThatWaitsForBytesOfASlowClient: its SYN-ACK was repeated, and is not any more.
+func TestSubjectThatWaitsForBytesOfASlowClient(t *testing.T) {
+	t.Parallel()
+	subject := speaking("deferring http")
+	subject.Service = dialogue.MustResolve("none")
+	result := Check{Name: "converses", Meaning: "m", Run: func(c *Case) {
+		c.Start("")
+		c.Apply(fault.Impairment{Link: c.Clients[0].Links()[0], From: c.Clients[0], Delay: 1200 * time.Millisecond})
+		conn := c.MustDial(0)
+		err := conn.AwaitAccepted()
+		socket, _, lost := conn.ServerSocket()
+		c.Must(lost)
+		assert.Positive(t, socket.Retransmits)
+		c.MustServe(err)
+	}}.Judge(t, subject, rig.IPv4)
+	assert.Equal(t, scorecard.Skip, result.Verdict)
+	assert.Contains(t, result.Reason, "accepts a client only when it has sent something (TCP_DEFER_ACCEPT)")
 }

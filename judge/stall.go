@@ -177,7 +177,7 @@ func (c *Case) retransmissionPending() bool {
 	here, err := c.Host.Sockets()
 	if err == nil && slices.ContainsFunc(here, func(k rig.Socket) bool {
 		handshake := k.State == rig.SynReceived || k.State == rig.NewSynReceived
-		return k.Timer == rig.TimerRetransmit && k.State != rig.Listening && (k.SendQueue > 0 || handshake && k.Retransmits > 0)
+		return k.Timer == rig.TimerRetransmit && k.State != rig.Listening && (k.SendQueue > 0 || handshake && repeatsSYNACK(k))
 	}) {
 		return true
 	}
@@ -193,6 +193,13 @@ func (c *Case) retransmissionPending() bool {
 		}
 	}
 	return false
+}
+
+// repeatsSYNACK says whether the kernel goes on to repeat the SYN-ACK of a handshake: it waits for a
+// second before the first repetition, and then twice as long each time. Where it waits for bytes it lets
+// these times pass and repeats nothing (syn_ack_recalc in the kernel's net/ipv4/inet_connection_sock.c).
+func repeatsSYNACK(k rig.Socket) bool {
+	return k.Retransmits > 0 && k.TimerLeft <= time.Second<<min(k.Retransmits, 7)
 }
 
 // Until waits until seen says yes, or until it is not worth waiting any more, which the
