@@ -44,12 +44,13 @@ type hearer struct {
 	tooLong bool   // the line is longer than any: the rest of it is not kept
 	other   []string
 	tests   *TestRun // of a test binary, which prints other lines
-	over    bool     // the job has ended, see Column.jobEnds
+	log     testLog
+	over    bool // the job has ended, see Column.jobEnds
 }
 
 const (
 	keptWords   = 20
-	keptOfTests = 400
+	keptOfTests = 100
 	longestWord = 4 << 10
 	longestLine = 4 << 20 // more than a card has
 )
@@ -85,12 +86,13 @@ func (h *hearer) hear(line []byte) {
 	case line[0] == '{' && json.Unmarshal(line, &l) == nil && l.says():
 		h.said(l)
 	default:
-		kept := keptWords
+		words, kept := scorecard.Printable(string(line[:min(len(line), longestWord)])), keptWords
 		if h.tests != nil {
-			h.tests.hear(string(line))
+			h.tests.hear(words)
+			h.log.hear(words)
 			kept = keptOfTests
 		}
-		h.other = append(h.other, scorecard.Printable(string(line[:min(len(line), longestWord)])))
+		h.other = append(h.other, words)
 		h.other = h.other[max(0, len(h.other)-kept):]
 	}
 }

@@ -219,7 +219,7 @@ func (c *Column) jobEnds(h *hearer, after time.Duration, status int, err string)
 	if err == "" && (status > 1 || status == 1 && len(h.tests.Failed) == 0) {
 		err = fmt.Sprintf("exit status %d", status)
 	}
-	c.Tests = append(c.Tests, h.tests.end(after, err, h.other))
+	c.Tests = append(c.Tests, h.tests.end(after, err, append(h.log.failed, h.other...)))
 	return err
 }
 

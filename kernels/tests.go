@@ -18,7 +18,7 @@ type TestRun struct {
 	Skipped []string `json:"skipped,omitempty"`
 	Wrong   string   `json:"wrong,omitempty"` // why it ended otherwise than a test binary does
 	Millis  int64    `json:"ms"`
-	// Output is the last lines that it printed, where something failed.
+	// Output is what the tests that failed have printed, and the last lines of all, where something failed.
 	Output []string `json:"output,omitempty"`
 }
 
@@ -37,6 +37,42 @@ func (r *TestRun) hear(line string) {
 		r.Failed = append(r.Failed, words[2])
 	case "SKIP":
 		r.Skipped = append(r.Skipped, words[2])
+	}
+}
+
+// testLog keeps what tests print until they end, and of those that fail for longer.
+type testLog struct {
+	now    string              // the test that prints
+	of     map[string][]string // by test
+	failed []string
+}
+
+const (
+	keptOfTest   = 200 // lines
+	keptOfFailed = 2000
+)
+
+var testPrints = regexp.MustCompile(`^=== (?:RUN|CONT|NAME) +(\S+)`)
+
+// hear keeps a line.
+func (l *testLog) hear(line string) {
+	ends := testEnds.FindStringSubmatch(strings.TrimSpace(line))
+	if prints := testPrints.FindStringSubmatch(line); prints != nil {
+		l.now = prints[1]
+	}
+	switch {
+	case ends != nil && ends[1] == "FAIL":
+		l.failed = append(append(l.failed, line), l.of[ends[2]]...)
+		l.failed = l.failed[:min(len(l.failed), keptOfFailed)] // the first ones explain the others
+		fallthrough
+	case ends != nil:
+		delete(l.of, ends[2])
+	case l.now != "" && !strings.HasPrefix(line, "=== "):
+		if l.of == nil {
+			l.of = map[string][]string{}
+		}
+		lines := append(l.of[l.now], line)
+		l.of[l.now] = lines[max(0, len(lines)-keptOfTest):]
 	}
 }
 

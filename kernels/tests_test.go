@@ -3,6 +3,7 @@
 package kernels
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,11 @@ func TestTestBinaries(t *testing.T) {
 	assert.Equal(t, []string{"TestA"}, failed.Tests[0].Failed)
 	assert.Contains(t, failed.Tests[0].Output, "file.go:1: it is wrong")
 	assert.False(t, failed.Right())
+
+	long, _ := hear(1, "=== RUN   TestA", "=== PAUSE TestA", "=== RUN   TestB", "=== PAUSE TestB", "=== CONT  TestA", "a.go:1: of A", "=== NAME  TestB",
+		"b.go:1: of B", "--- PASS: TestB (0.00s)", "=== CONT  TestA", "--- FAIL: TestA (0.00s)", "=== RUN   TestC", strings.Repeat("c.go:1: of C\n", 1000), "FAIL")
+	assert.Equal(t, []string{"--- FAIL: TestA (0.00s)", "a.go:1: of A", "c.go:1: of C"}, slices.Compact(long.Tests[0].Output)[:3],
+		"what a test has printed that failed is kept, whatever comes after it")
 
 	for status, words := range map[int]string{1: "exit status 1", 2: "exit status 2"} {
 		ended, why := hear(status, "panic: it is over")
