@@ -44,9 +44,11 @@ func Hopeless(err error) bool {
 	return errors.Is(err, ErrQuiescent) || errors.Is(err, ErrBusy) || errors.Is(err, rig.ErrNotObserved)
 }
 
-// patience is how long one wait for something of the subject lasts at the most: longer than a
-// client repeats a SYN that a full backlog drops, or than a resolver waits for name servers that
-// do not answer. Nearly all waits end before, when the subject is quiescent.
+// patience is how long one wait for something of the subject lasts at the most, on the detector's
+// clock: longer than a client repeats a SYN that a full backlog drops, or than a resolver waits for
+// name servers that do not answer. Nearly all waits end before, when the subject is quiescent. A
+// machine may be so busy that looks are many times as far apart as that clock counts: seconds, in an
+// emulated guest with many checks at a time. There a wait lasts for [rig.Patience] at the most.
 func patience() time.Duration { return rig.Scaled(30 * time.Second) }
 
 const (
@@ -131,8 +133,8 @@ func (w *wait) over() error {
 		return fmt.Errorf("%w: for %v every process of the subject sleeps and no socket changes", ErrQuiescent, settling)
 	case seen.Fruitless-w.fruitless >= rig.Scaled(observe.FruitlessLimit):
 		return fmt.Errorf("%w: it used %v of processor time without a result", ErrBusy, seen.Fruitless.Round(time.Second))
-	case time.Since(w.began) >= patience() && !w.c.AwaitsDevice():
-		return fmt.Errorf("%w within %v", rig.ErrNotObserved, patience())
+	case (seen.Clock-w.from >= patience() || time.Since(w.began) >= rig.Patience()) && !w.c.AwaitsDevice():
+		return fmt.Errorf("%w within %v", rig.ErrNotObserved, time.Since(w.began).Round(time.Second))
 	}
 	return nil
 }
