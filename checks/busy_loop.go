@@ -13,12 +13,14 @@ import (
 	"forkrig/rig"
 )
 
+// fewLines a second are no loop's that logs.
+const fewLines = 100
+
 // busyLoop watches the listener while it cannot accept, and returns what it saw if the
 // listener is in a busy loop in three turns in a row, otherwise "". A turn lasts half a
 // second, and on a busy machine until a busy loop can be told from a wait for a processor.
 func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string {
 	const turns, turn = 3, time.Second / 2
-	const fewLines = 100
 	written := linesWritten(s)
 	if c.RestsWithin(rig.Scaled(time.Second)) && linesWritten(s)-written < fewLines {
 		return ""
@@ -31,7 +33,7 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 		atFirst := lines
 		var use threadsUse
 		var state finding
-		awake := 0
+		awake, asleep := 0, 0
 		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
 			took := time.Since(began)
 			if !c.Listens() {
@@ -45,10 +47,11 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 			use = since(before, now, took)
 			if maps.Equal(now, threads(c, listeners)) && !use.wants() {
 				awake = 0
+				asleep++
 			} else {
 				awake++
 			}
-			use.awake = awake
+			use.awake, use.asleep = awake, asleep
 			written := linesWritten(s)
 			use.writes, use.lines, lines = written != lines, written-atFirst, written
 			state = use.judge()
@@ -93,6 +96,8 @@ type threadsUse struct {
 	// awake is at how many looks in a row not all slept from one look to the next: a loop that goes
 	// from thread to thread may be in none of them at one.
 	awake int
+	// asleep is at how many looks, of all, they slept from one to the next.
+	asleep int
 }
 
 // wants says whether a thread goes on by itself now, see [rig.ThreadUse].
@@ -149,7 +154,9 @@ const (
 // if one thread alone was runnable and ran for long without going to sleep; or if they ran for a
 // third of the time. A server that works in short bursts and pauses between them, as Python's
 // asyncio does, is runnable for a small part only. They are idle if all are asleep now, and either
-// were runnable for less than half of the time or each sleeps again soon whenever it runs.
+// were runnable for less than half of the time or each sleeps again soon whenever it runs. Where a
+// machine is so busy that this stays unclear, because they pause for a shorter time than two looks are
+// apart and are late whenever they run, they are idle if they slept at several looks and wrote little.
 func (s threadsUse) judge() finding {
 	const (
 		runShare    = 25 // of the time in which they were runnable, one part in so many
@@ -159,6 +166,8 @@ func (s threadsUse) judge() finding {
 		minSleeps   = 3
 		manyLooks   = 100
 		manyLines   = 4000 // a second; asyncio, which pauses for a second after 100 attempts, writes 1800
+		unclearFor  = 10 * time.Second
+		asleepLooks = 10
 	)
 	if float64(s.lines) >= manyLines*s.took.Seconds() {
 		return looping // it sleeps only because the log is not read as fast as it is written
@@ -182,6 +191,9 @@ func (s threadsUse) judge() finding {
 		}
 	}
 	if s.awake == 0 && !s.writes && (clear || !much) {
+		return idle
+	}
+	if s.took >= unclearFor && s.asleep >= asleepLooks && float64(s.lines) < fewLines*s.took.Seconds() {
 		return idle
 	}
 	return unclear

@@ -44,6 +44,25 @@ func TestBusyLoop(t *testing.T) {
 	}
 }
 
+// TestBusyLoopSeldomSeen: a server that pauses for 100 ms and logs each attempt, on a machine where looks are
+// seconds apart and whoever wakes waits for long.
+func TestBusyLoopSeldomSeen(t *testing.T) {
+	use := threadsUse{took: 20 * time.Second, lines: 100, writes: true, awake: 3, asleep: 10, threads: []rig.ThreadUse{
+		{Running: 300 * time.Millisecond, Waiting: 7 * time.Second, Sleeps: 110}, {Running: 50 * time.Millisecond, Waiting: 4 * time.Second, Sleeps: 1}}}
+	assert.Equal(t, idle, use.judge())
+	for what, change := range map[string]func(*threadsUse){
+		"it hardly ever slept":       func(s *threadsUse) { s.asleep = 9 },
+		"its log may have no reader": func(s *threadsUse) { s.lines = 2000 },
+		"other looks come soon": func(s *threadsUse) {
+			s.took, s.threads = 9*time.Second, []rig.ThreadUse{{Running: 300 * time.Millisecond, Waiting: 5 * time.Second, Sleeps: 110}}
+		},
+	} {
+		other := use
+		change(&other)
+		assert.Equal(t, unclear, other.judge(), what)
+	}
+}
+
 // TestBusyLoopByItsLog tells a loop that waits for the reader of its log from one that pauses.
 func TestBusyLoopByItsLog(t *testing.T) {
 	use := threadsUse{took: 500 * time.Millisecond, lines: 5000,
