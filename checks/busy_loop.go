@@ -13,7 +13,7 @@ import (
 	"forkrig/rig"
 )
 
-// fewLines a second are no loop's that logs.
+// fewLines is how many lines a second a busy loop that logs exceeds.
 const fewLines = 100
 
 // busyLoop watches the listener while it cannot accept, and returns what it saw if the

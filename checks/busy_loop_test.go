@@ -45,7 +45,7 @@ func TestBusyLoop(t *testing.T) {
 }
 
 // TestBusyLoopSeldomSeen: a server that pauses for 100 ms and logs each attempt, on a machine where looks are
-// seconds apart and whoever wakes waits for long.
+// seconds apart, and a thread that wakes waits long for a processor.
 func TestBusyLoopSeldomSeen(t *testing.T) {
 	use := threadsUse{took: 20 * time.Second, lines: 100, writes: true, awake: 3, asleep: 10, threads: []rig.ThreadUse{
 		{Running: 300 * time.Millisecond, Waiting: 7 * time.Second, Sleeps: 110}, {Running: 50 * time.Millisecond, Waiting: 4 * time.Second, Sleeps: 1}}}

@@ -22,8 +22,8 @@ type Event struct {
 	Span int
 	// Hosts are the names of the hosts that what it begins or ends is about.
 	Hosts []string
-	// Began is when that began which this event is about, such as a wait, a fault or its healing, or the start of
-	// a process: the event comes afterwards. It is 0 for others.
+	// Began is when that began which this event is about: a wait, a fault (also in the event of its healing), or
+	// the start of a process. The event comes afterwards. It is 0 for others.
 	Began time.Duration
 	// Ends says that the event ends the span, and does not begin it.
 	Ends bool

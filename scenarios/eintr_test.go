@@ -146,8 +146,11 @@ func (srv *server) firstThread(s *stage) (rig.ThreadUse, error) {
 		return rig.ThreadUse{}, err
 	}
 	threads, err := s.host.Threads(info)
-	if err != nil || info.State == rig.Zombie || len(threads) == 0 {
-		return rig.ThreadUse{}, errors.Join(err, os.ErrNotExist)
+	if err != nil {
+		return rig.ThreadUse{}, err
+	}
+	if info.State == rig.Zombie || len(threads) == 0 {
+		return rig.ThreadUse{}, os.ErrNotExist
 	}
 	return threads[0], nil
 }
