@@ -197,9 +197,7 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string), jobEnded fu
 	if now != nil && !now.over { // the tests that it has passed are known
 		c.jobEnds(now, time.Since(began), 0, "it had not ended when the kernel did")
 	}
-	c.Boot = report.Boot.Milliseconds()
-	c.Absent = report.Absent
-	c.Notes = append(c.Notes, report.Complaints...)
+	c.note(kernel, report)
 	switch {
 	case ctx.Err() != nil:
 		wrong = append(wrong, context.Cause(ctx))
@@ -207,6 +205,16 @@ func (p Plan) ask(ctx context.Context, c *Column, tell func(string), jobEnded fu
 		wrong = append(wrong, err)
 	}
 	return wrong
+}
+
+// note takes in what is known of a guest beside its jobs.
+func (c *Column) note(k boot.Kernel, report boot.Report) {
+	c.Boot = report.Boot.Milliseconds()
+	c.Absent = report.Absent
+	c.Notes = append(c.Notes, report.Complaints...)
+	if k.Modules == "" && len(report.Absent) > 0 {
+		c.Notes = append(c.Notes, "it was booted without its modules: what is missing may be in one of them")
+	}
 }
 
 // jobEnds takes in the end of a job and says what is wrong with it.

@@ -128,6 +128,18 @@ func TestKernelThatIsNotHere(t *testing.T) {
 	assert.Len(t, columns[2].Answers, 1)
 }
 
+// TestKernelWithoutModules is said, because its answers are less than those of the kernel.
+func TestKernelWithoutModules(t *testing.T) {
+	report := boot.Report{Boot: 1500 * time.Millisecond, Absent: []string{"tcp_diag"}, Complaints: []string{"a complaint"}}
+	var with, without, builtIn Column
+	with.note(boot.Kernel{Modules: "modules"}, report)
+	without.note(boot.Kernel{}, report)
+	builtIn.note(boot.Kernel{}, boot.Report{})
+	assert.Equal(t, Column{Boot: 1500, Absent: []string{"tcp_diag"}, Notes: []string{"a complaint"}}, with)
+	assert.Equal(t, []string{"a complaint", "it was booted without its modules: what is missing may be in one of them"}, without.Notes)
+	assert.Empty(t, builtIn.Notes)
+}
+
 // TestLost says what happened to a guest, in one line.
 func TestLost(t *testing.T) {
 	c := Column{Kernel: "6.12", Found: "6.12.43", asked: []string{"K17"}}

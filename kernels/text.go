@@ -27,6 +27,7 @@ func (t Table) WriteMarkdown(w io.Writer, command func(args ...string) string) e
 			"for these on the second socket says whether it may bind and listen: docs/kernels.md explains the letters."}, binds, same, same+len(binds), command)
 	tests, same, packages := t.Tests()
 	t.writeRows(&b, section{"Tests", "package, test", "packages pass on all kernels", ""}, tests, same, packages, command)
+	t.writeOutput(&b)
 	checks, same := t.Checks()
 	t.writeRows(&b, section{"Checks", "check", "checks end the same on all kernels, and do not fail", ""}, checks, same, same+len(checks), command)
 	_, err := io.WriteString(w, b.String())
@@ -63,12 +64,35 @@ func (t Table) writeKernels(b *strings.Builder) {
 			continue
 		}
 		fmt.Fprintf(b, "\n%s\n", oneLine(c.outcome()))
-		if len(c.Console) > 0 {
-			b.WriteByte('\n') // without it the lines would be a part of the paragraph
+		writeLines(b, c.Console)
+	}
+}
+
+// writeOutput writes what the tests of a package that failed printed.
+func (t Table) writeOutput(b *strings.Builder) {
+	const shown = 40 // of each package on each kernel
+	for _, c := range t.Kernels {
+		for _, run := range c.Tests {
+			if len(run.Output) == 0 {
+				continue
+			}
+			lines := run.Output[:min(len(run.Output), shown)]
+			if more := len(run.Output) - len(lines); more > 0 {
+				lines = append(slices.Clone(lines), fmt.Sprintf("… %d more lines are in the file of -json", more))
+			}
+			fmt.Fprintf(b, "\n%s\n", oneLine(fmt.Sprintf("%s printed on %s:", run.Name, c.Name())))
+			writeLines(b, lines)
 		}
-		for _, line := range c.Console {
-			fmt.Fprintf(b, "    %s\n", oneLine(line))
-		}
+	}
+}
+
+// writeLines writes lines of a program as they are.
+func writeLines(b *strings.Builder, lines []string) {
+	if len(lines) > 0 {
+		b.WriteByte('\n') // without it they would be a part of the paragraph
+	}
+	for _, line := range lines {
+		b.WriteString(strings.TrimRight("    "+oneLine(line), " ") + "\n")
 	}
 }
 

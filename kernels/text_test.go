@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -40,6 +41,9 @@ func example() Table {
 	odd.Lost, odd.Console = "it died in probes: it printed nothing for 1m0s; asked and not answered: K17", []string{"Kernel panic", "\x1b[0mend"}
 	usual := column("6.18.44", "K15=1 of 3 connect", "K8=OK")
 	usual.Release, usual.Booted, usual.Wall = "6.18.44", "this machine", 2000
+	usual.Tests = []TestRun{{Name: "rig.test", Passed: 3}}
+	new.Tests = []TestRun{{Name: "rig.test", Passed: 2, Failed: []string{"TestReset"}, Output: append(
+		[]string{"--- FAIL: TestReset (0.01s)", "    reset_test.go:9: \x1b[31mno RST", "", "FAIL"}, slices.Repeat([]string{"a line"}, 40)...)}}
 	return tableOf(old, new, odd, usual)
 }
 

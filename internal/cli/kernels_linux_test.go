@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forkrig/kernels"
+	"forkrig/kernels/archive"
 	"forkrig/rig"
 	"forkrig/scorecard"
 )
@@ -236,4 +237,24 @@ func TestLackedFeaturesAreTheRigs(t *testing.T) {
 		all = append(all, string(f))
 	}
 	assert.Equal(t, all, lacks)
+}
+
+// TestWhatIsNotInTheCache is said by fetch, which knows the packages, and by list.
+func TestWhatIsNotInTheCache(t *testing.T) {
+	assert.Equal(t, "6.18.15 is here", arrival(archive.Set{Name: "6.18.15"}))
+	assert.Equal(t, "7.1.3 is here, without what the archive no longer has: linux-modules-7.1.3+deb13-cloud-amd64",
+		arrival(archive.Set{Name: "7.1.3", Lacks: []string{"linux-modules-7.1.3+deb13-cloud-amd64"}}))
+	const noModules = "its modules are not in the cache: features that need one are missing"
+	for _, c := range []struct {
+		kernel archive.Kernel
+		lines  []string
+	}{
+		{archive.Kernel{Name: "7.3.4", Modules: "modules"}, nil},
+		{archive.Kernel{Name: "7.1.3"}, []string{noModules}},
+		{archive.Kernel{Name: "6.12.1"}, []string{noModules, "lacks pid-max by its release; its configuration is not in the cache"}},
+	} {
+		lines, err := lacksOf(c.kernel)
+		require.NoError(t, err)
+		assert.Equal(t, c.lines, lines)
+	}
 }

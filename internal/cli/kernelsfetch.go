@@ -68,9 +68,18 @@ func fetchKernels(names []string) (int, error) {
 		if err := a.Fetch(ctx, set); err != nil {
 			return statusUnable, err
 		}
-		a.Log(set.Name + " is here")
+		a.Log(arrival(set))
 	}
 	return statusRight, nil
+}
+
+// arrival says that a set is in the cache, and what of it is not.
+func arrival(s archive.Set) string {
+	line := s.Name + " is here"
+	if len(s.Lacks) > 0 {
+		line += ", without what the archive no longer has: " + strings.Join(s.Lacks, ", ")
+	}
+	return line
 }
 
 // listKernels says what was fetched.
@@ -104,7 +113,7 @@ func listKernels(out *output) (int, error) {
 	return statusRight, nil
 }
 
-// lacksOf says in a line, or none, which features of package rig a kernel lacks.
+// lacksOf says which features of package rig a kernel lacks, and whether its modules are there.
 func lacksOf(k archive.Kernel) (lines []string, err error) {
 	var config io.Reader // none where the kernel came without one
 	if k.Config != "" {
@@ -119,11 +128,15 @@ func lacksOf(k archive.Kernel) (lines []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of %s: %w", k.Name, err)
 	}
-	switch {
-	case len(lacks) == 0:
-		return nil, nil
-	case config == nil:
-		return []string{"lacks " + strings.Join(lacks, ", ") + " by its release; its configuration is not in the cache"}, nil
+	if k.Modules == "" {
+		lines = append(lines, "its modules are not in the cache: features that need one are missing")
 	}
-	return []string{"lacks " + strings.Join(lacks, ", ")}, nil
+	if len(lacks) > 0 {
+		line := "lacks " + strings.Join(lacks, ", ")
+		if config == nil {
+			line += " by its release; its configuration is not in the cache"
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
 }

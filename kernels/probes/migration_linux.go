@@ -26,7 +26,7 @@ var migrationProbes = []Probe{{
 }, {
 	ID:     "K17",
 	Name:   "accept that waits on the listener to which such a connection moves",
-	Source: "commit 3864c6ba1e04 (Linux 7.1, 6.12.86, 6.1.175; CVE-2026-46015) fixes 54b92e841937 (5.14)",
+	Source: "commit 3864c6ba1e04 (Linux 7.1, 7.0.4 or before, 6.12.86, 6.1.175; CVE-2026-46015) fixes 54b92e841937 (5.14)",
 	ask: func(n *namespace) string {
 		n.setSysctl("tcp_migrate_req", "1")
 		first := n.listener(group, 8, reusePort)
@@ -56,7 +56,7 @@ var migrationProbes = []Probe{{
 }, {
 	ID:     "K18",
 	Name:   "a listener to which a half-open connection moved that then expired",
-	Source: "commit 7eca3292cac7 (Linux 7.1, 6.12.92, 6.1.175) fixes e8c526f2bdf1 (6.12, 6.1.115, 5.10.237)",
+	Source: "commit 7eca3292cac7 (Linux 7.1, 7.0.13 or before, 6.12.92, 6.1.175) fixes e8c526f2bdf1 (6.12, 6.1.115, 5.10.237)",
 	ask: func(n *namespace) string {
 		n.setSysctl("tcp_migrate_req", "1")
 		n.setSysctl("tcp_syncookies", "0")
