@@ -13,6 +13,9 @@ import (
 	"forkrig/rig"
 )
 
+// minLooks is how many looks tell how often threads sleep.
+const minLooks = 10
+
 // fewLines is how many lines a second a busy loop that logs exceeds.
 const fewLines = 100
 
@@ -33,25 +36,25 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 		atFirst := lines
 		var use threadsUse
 		var state finding
-		awake, asleep := 0, 0
+		awake, asleep, looks := 0, 0, 0
 		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
-			took := time.Since(began)
 			if !c.Listens() {
 				state = idle
 				return true, "", nil
 			}
-			if took < turn {
-				return false, "", nil
-			}
 			now := threads(c, listeners)
-			use = since(before, now, took)
+			use = since(before, now, time.Since(began))
+			looks++
 			if maps.Equal(now, threads(c, listeners)) && !use.wants() {
 				awake = 0
 				asleep++
 			} else {
 				awake++
 			}
-			use.awake, use.asleep = awake, asleep
+			if use.took < turn || looks < minLooks {
+				return false, use.String(), nil
+			}
+			use.awake, use.asleep, use.looks = awake, asleep, looks
 			written := linesWritten(s)
 			use.writes, use.lines, lines = written != lines, written-atFirst, written
 			state = use.judge()
@@ -96,8 +99,8 @@ type threadsUse struct {
 	// awake is at how many looks in a row not all slept from one look to the next: a loop that goes
 	// from thread to thread may be in none of them at one.
 	awake int
-	// asleep is at how many looks, of all, they slept from one to the next.
-	asleep int
+	// asleep is at how many of all looks they slept from one to the next.
+	asleep, looks int
 }
 
 // wants says whether a thread goes on by itself now, see [rig.ThreadUse].
@@ -148,53 +151,76 @@ const (
 	looping
 )
 
+const (
+	longRun   = 10 * time.Millisecond
+	pause     = time.Millisecond
+	minSleeps = 3
+)
+
 // judge tells a busy loop from pauses between attempts, however little a busy machine lets
-// the threads run. It is a busy loop if they were runnable for three quarters of the time, ran
-// for a good part of that, and did not all sleep again soon each time, or never slept all at once;
-// if one thread alone was runnable and ran for long without going to sleep; or if they ran for a
-// third of the time. A server that works in short bursts and pauses between them, as Python's
-// asyncio does, is runnable for a small part only. They are idle if all are asleep now, and either
-// were runnable for less than half of the time or each sleeps again soon whenever it runs. Where a
-// machine is so busy that this stays unclear, because they pause for a shorter time than two looks are
-// apart and are late whenever they run, they are idle if they slept at several looks and wrote little.
+// the threads run. How long they ran says little on a machine that is itself a guest and gets no processor:
+// it counts for the thread that it was running then. So they are in no busy loop if they were asleep at
+// a part of the looks.
 func (s threadsUse) judge() finding {
 	const (
-		runShare    = 25 // of the time in which they were runnable, one part in so many
-		longRun     = 10 * time.Millisecond
-		veryLongRun = 100 * time.Millisecond
-		pause       = time.Millisecond
-		minSleeps   = 3
-		manyLooks   = 100
-		manyLines   = 4000 // a second; asyncio, which pauses for a second after 100 attempts, writes 1800
-		unclearFor  = 10 * time.Second
-		asleepLooks = 10
+		manyLines  = 4000 // a second; asyncio, which pauses for a second after 100 attempts, writes 1800
+		partAsleep = 10   // one look in so many
 	)
-	if float64(s.lines) >= manyLines*s.took.Seconds() {
+	switch {
+	case float64(s.lines) >= manyLines*s.took.Seconds():
 		return looping // it sleeps only because the log is not read as fast as it is written
-	}
-	running, runnable := s.runnable()
-	much, most := runnable >= s.took/2, runnable >= s.took*3/4
-	naps := !slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool {
-		return (t.Running+t.Waiting > 0 || t.Wants) && (t.Sleeps < minSleeps || t.Running/time.Duration(t.Sleeps) >= pause)
-	})
-	if running >= veryLongRun && running >= s.took/3 || most && (!naps || s.awake >= manyLooks) && running >= longRun && running >= runnable/runShare {
+	case s.spins() && (s.asleep == 0 || s.asleep*partAsleep < s.looks):
 		return looping
-	}
-	clear := true
-	for _, t := range s.threads {
-		eachTime := t.Running / time.Duration(t.Sleeps+1)
-		if t.Running >= longRun && eachTime >= pause && t.Running+t.Waiting >= s.took*3/4 {
-			return looping
-		}
-		if t.Running+t.Waiting >= s.took/2 && (t.Sleeps < minSleeps || eachTime >= pause) {
-			clear = false
-		}
-	}
-	if s.awake == 0 && !s.writes && (clear || !much) {
-		return idle
-	}
-	if s.took >= unclearFor && s.asleep >= asleepLooks && float64(s.lines) < fewLines*s.took.Seconds() {
+	case s.pauses():
 		return idle
 	}
 	return unclear
 }
+
+// spins says whether times are those of a busy loop: the threads were runnable for three quarters of the
+// time, ran for a good part of that, and did not all sleep again soon each time, or never slept all at once;
+// or one thread alone was runnable and ran for long without going to sleep; or they ran for a third of the
+// time. A server that works in short bursts and pauses between them, as Python's asyncio does, is runnable
+// for a small part only.
+func (s threadsUse) spins() bool {
+	const (
+		runShare    = 25 // of the time in which they were runnable, one part in so many
+		veryLongRun = 100 * time.Millisecond
+		manyLooks   = 100
+	)
+	running, runnable := s.runnable()
+	naps := !slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool {
+		return (t.Running+t.Waiting > 0 || t.Wants) && (t.Sleeps < minSleeps || t.Running/time.Duration(t.Sleeps) >= pause)
+	})
+	if running >= veryLongRun && running >= s.took/3 {
+		return true
+	}
+	if runnable >= s.took*3/4 && (!naps || s.awake >= manyLooks) && running >= longRun && running >= runnable/runShare {
+		return true
+	}
+	return slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool {
+		return t.Running >= longRun && eachTime(t) >= pause && t.Running+t.Waiting >= s.took*3/4
+	})
+}
+
+// pauses says whether all are asleep now, and either were runnable for less than half of the time or each sleeps
+// again soon whenever it runs. Where a machine is so busy that this stays unclear, because they pause for a
+// shorter time than two looks are apart and are late whenever they run, they pause if they slept at several
+// looks and wrote little.
+func (s threadsUse) pauses() bool {
+	const (
+		unclearFor  = 10 * time.Second
+		asleepLooks = 10
+	)
+	late := slices.ContainsFunc(s.threads, func(t rig.ThreadUse) bool {
+		return t.Running+t.Waiting >= s.took/2 && (t.Sleeps < minSleeps || eachTime(t) >= pause)
+	})
+	_, runnable := s.runnable()
+	if s.awake == 0 && !s.writes && (!late || runnable < s.took/2) {
+		return true
+	}
+	return s.took >= unclearFor && s.asleep >= asleepLooks && float64(s.lines) < fewLines*s.took.Seconds()
+}
+
+// eachTime is how long a thread ran until it slept.
+func eachTime(t rig.ThreadUse) time.Duration { return t.Running / time.Duration(t.Sleeps+1) }

@@ -63,6 +63,24 @@ func TestBusyLoopSeldomSeen(t *testing.T) {
 	}
 }
 
+// TestBusyLoopOfAGuest: times that a starved guest counts are as those of a busy loop, and the threads were
+// asleep at a part of the looks.
+func TestBusyLoopOfAGuest(t *testing.T) {
+	const ms = time.Millisecond
+	for _, threads := range [][]rig.ThreadUse{
+		{{Running: 300 * ms, Waiting: 100 * ms, Sleeps: 20}, {Running: 150 * ms, Waiting: 357 * ms, Sleeps: 15}},
+		{{Running: 450 * ms, Sleeps: 9}},
+		{{Running: 15 * ms, Waiting: 485 * ms, Sleeps: 2}},
+	} {
+		use := threadsUse{took: 535 * ms, looks: 20, asleep: 2, awake: 1, threads: threads}
+		assert.Equal(t, unclear, use.judge())
+		use.asleep = 1
+		assert.Equal(t, looping, use.judge())
+		use.asleep, use.looks = 1, 4
+		assert.Equal(t, unclear, use.judge())
+	}
+}
+
 // TestBusyLoopByItsLog tells a loop that waits for the reader of its log from one that pauses.
 func TestBusyLoopByItsLog(t *testing.T) {
 	use := threadsUse{took: 500 * time.Millisecond, lines: 5000,

@@ -34,10 +34,10 @@ var vanishedClient = judge.Check{
 		who := s.Serving(k)
 		inode, err := k.ServerInode()
 		c.Must(err)
-		if inode == 0 {
+		endurance, err := endurance(c, who, inode)
+		if errors.Is(err, os.ErrNotExist) {
 			c.Skip("the check needs a connection that stays open while its client is silent: this subject closes it")
 		}
-		endurance, err := endurance(c, who, inode)
 		c.Must(err)
 		waits := c.Waits(who, inode)
 		after, why := silentLifetime(endurance, waits)

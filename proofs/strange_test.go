@@ -66,6 +66,7 @@ func TestStrangeServers(t *testing.T) {
 	for name, story := range map[string]struct {
 		passes []string // at least these
 		skips  []string // these and no others
+		args   []string
 	}{
 		// The process that was started ends, and init is the parent of the server.
 		"daemon": {passes: []string{"reap", "eintr-accept", "eintr-sweep", "reuse-time-wait", "second-instance", "fd-steady", "term"}},
@@ -76,7 +77,7 @@ func TestStrangeServers(t *testing.T) {
 		// It keeps a child that is no worker.
 		"helped": {passes: []string{"reap", "reap-burst", "fin-on-close", "term"}},
 		// It ends a client that says nothing for a moment after its first message.
-		"impatient": {passes: []string{"reset-survived"}},
+		"impatient": {passes: []string{"reset-survived"}, args: []string{rig.Scaled(time.Second / 2).String()}},
 		// Its child has the listening socket, too, and it accepts itself.
 		"heir": {passes: []string{"accept-emfile"}},
 		// It has no process for each connection.
@@ -99,6 +100,7 @@ func TestStrangeServers(t *testing.T) {
 			t.Run(name+"/"+check.Name, func(t *testing.T) {
 				t.Parallel()
 				subject := cli.BuiltIn()
+				subject.Command = append(subject.Command, story.args...)
 				subject.Command[0] = rig.Program(name).Args[0]
 				result := check.Judge(t, subject, rig.IPv4)
 				wanted := scorecard.Pass
@@ -528,6 +530,11 @@ func hasty(args []string) int {
 
 // impatient is threads that end a client from which no second message has come after half a second.
 func impatient(args []string) int {
+	moment, err := time.ParseDuration(args[3])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
 	return threadsAt(net.ListenConfig{}, args, func(listener net.Listener) int {
 		for {
 			conn, err := listener.Accept()
@@ -542,7 +549,7 @@ func impatient(args []string) int {
 					if err == nil {
 						_, err = conn.Write(said[:n])
 					}
-					if err != nil || conn.SetReadDeadline(time.Now().Add(time.Second/2)) != nil {
+					if err != nil || conn.SetReadDeadline(time.Now().Add(moment)) != nil {
 						return
 					}
 				}
