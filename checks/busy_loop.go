@@ -13,9 +13,6 @@ import (
 	"forkrig/rig"
 )
 
-// minLooks is how many looks tell how often threads sleep.
-const minLooks = 10
-
 // fewLines is how many lines a second a busy loop that logs exceeds.
 const fewLines = 100
 
@@ -23,42 +20,24 @@ const fewLines = 100
 // listener is in a busy loop in three turns in a row, otherwise "". A turn lasts half a
 // second, and on a busy machine until a busy loop can be told from a wait for a processor.
 func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) string {
-	const turns, turn = 3, time.Second / 2
+	const turns = 3
 	written := linesWritten(s)
 	if c.RestsWithin(rig.Scaled(time.Second)) && linesWritten(s)-written < fewLines {
 		return ""
 	}
 	worst := ""
 	for range turns {
-		began := time.Now()
-		before := threads(c, listeners)
-		lines := linesWritten(s)
-		atFirst := lines
-		var use threadsUse
-		var state finding
-		awake, asleep, looks := 0, 0, 0
+		watch := watchThreads(threads(c, listeners), linesWritten(s), time.Now())
+		state := unclear
 		err := rig.Await(c.Context(), "the use of processors by the listener", func() (bool, string, error) {
 			if !c.Listens() {
 				state = idle
 				return true, "", nil
 			}
 			now := threads(c, listeners)
-			use = since(before, now, time.Since(began))
-			looks++
-			if maps.Equal(now, threads(c, listeners)) && !use.wants() {
-				awake = 0
-				asleep++
-			} else {
-				awake++
-			}
-			if use.took < turn || looks < minLooks {
-				return false, use.String(), nil
-			}
-			use.awake, use.asleep, use.looks = awake, asleep, looks
-			written := linesWritten(s)
-			use.writes, use.lines, lines = written != lines, written-atFirst, written
-			state = use.judge()
-			return state != unclear, use.String(), nil
+			watch.look(now, time.Now(), linesWritten(s), func() bool { return maps.Equal(now, threads(c, listeners)) })
+			state = watch.judge()
+			return state != unclear, watch.use.String(), nil
 		})
 		if errors.Is(err, rig.ErrNotObserved) {
 			c.Broken("the machine is too busy to tell whether the listener is in a busy loop: %v", err)
@@ -67,9 +46,60 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 		if state == idle {
 			return ""
 		}
-		worst = use.String()
+		worst = watch.use.String()
 	}
 	return worst
+}
+
+// threadsWatch is several looks at threads.
+type threadsWatch struct {
+	began     time.Time
+	first     map[int]rig.ThreadUse
+	lines     int // written before it began
+	use       threadsUse
+	last      map[int]rig.ThreadUse // at the last look
+	lastAt    time.Time
+	lastLines int
+}
+
+func watchThreads(first map[int]rig.ThreadUse, lines int, now time.Time) *threadsWatch {
+	return &threadsWatch{began: now, first: first, lines: lines, last: first, lastAt: now, lastLines: lines}
+}
+
+// between is how much time there is between two looks at least, so that the kernel's counts, which
+// lag by a tick for a thread that runs, say what was.
+const between = 10 * time.Millisecond
+
+// look takes in what the threads had of the processors until now. stays says, with a second look, whether none has
+// run since.
+func (w *threadsWatch) look(threads map[int]rig.ThreadUse, now time.Time, lines int, stays func() bool) {
+	after := now.Sub(w.lastAt)
+	if after < between {
+		return
+	}
+	recently := since(w.last, threads, after)
+	_, runnable := recently.runnable()
+	still := !recently.wants() && stays()
+	use := since(w.first, threads, now.Sub(w.began))
+	use.lines, use.writes = lines-w.lines, lines != w.lastLines
+	use.looks, use.asleep, use.awake = w.use.looks+1, w.use.asleep, w.use.awake+1
+	if still {
+		use.awake = 0
+	}
+	// A busy loop goes on in one thread or another all the time. Threads that are not to be seen awake, and
+	// were not runnable for all of the time since the last look, have slept, however long a look takes.
+	if still || !recently.wants() && !use.writes && runnable < after*3/4 {
+		use.asleep++
+	}
+	w.use, w.last, w.lastAt, w.lastLines = use, threads, now, lines
+}
+
+// judge says what is known after half a second and ten looks.
+func (w *threadsWatch) judge() finding {
+	if w.use.took < time.Second/2 || w.use.looks < 10 {
+		return unclear
+	}
+	return w.use.judge()
 }
 
 // linesWritten is how many lines the server has written.
@@ -99,7 +129,7 @@ type threadsUse struct {
 	// awake is at how many looks in a row not all slept from one look to the next: a loop that goes
 	// from thread to thread may be in none of them at one.
 	awake int
-	// asleep is at how many of all looks they slept from one to the next.
+	// asleep is at how many of all looks they slept, or had slept since the look before.
 	asleep, looks int
 }
 

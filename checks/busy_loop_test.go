@@ -81,6 +81,48 @@ func TestBusyLoopOfAGuest(t *testing.T) {
 	}
 }
 
+// TestLooksAtThreads counts those at which threads slept: all are asleep and none runs until a second look, or
+// they were not runnable for all of the time since the last look.
+func TestLooksAtThreads(t *testing.T) {
+	const ms = time.Millisecond
+	now := time.Now()
+	had := rig.ThreadUse{}
+	watch := watchThreads(map[int]rig.ThreadUse{1: had}, 0, now)
+	lines := 0
+	look := func(after time.Duration, ran, waited time.Duration, wants, stays bool) threadsUse {
+		now = now.Add(after)
+		had.Running, had.Waiting, had.Wants = had.Running+ran, had.Waiting+waited, wants
+		watch.look(map[int]rig.ThreadUse{1: had}, now, lines, func() bool { return stays })
+		return watch.use
+	}
+	assert.Zero(t, look(9*ms, 0, 0, false, true).looks, "too soon")
+	for _, c := range []struct {
+		ran, waited   time.Duration
+		wants, stays  bool
+		lines         int
+		asleep, awake int
+	}{
+		{0, 0, false, true, 0, 1, 0},
+		{20 * ms, 0, true, false, 0, 1, 1},       // it runs
+		{0, 0, true, true, 0, 1, 2},              // it waits for a processor
+		{5 * ms, 9 * ms, false, false, 0, 2, 3},  // it slept for a part of the time
+		{10 * ms, 6 * ms, false, false, 0, 2, 4}, // this may be a loop that goes from thread to thread
+		{5 * ms, 5 * ms, false, false, 1, 2, 5},  // it may have waited for the reader of its log
+		{20 * ms, 0, false, true, 0, 3, 0},       // it sleeps now
+		{0, 40 * ms, false, false, 0, 3, 1},      // it waited since long before
+		{4 * ms, 0, false, false, 0, 4, 2},       // and again
+	} {
+		lines += c.lines
+		use := look(20*ms, c.ran, c.waited, c.wants, c.stays)
+		assert.Equal(t, []int{c.asleep, c.awake}, []int{use.asleep, use.awake}, "%+v", c)
+		assert.Equal(t, c.lines > 0, use.writes)
+	}
+	assert.Equal(t, 9, watch.use.looks)
+	assert.Equal(t, unclear, watch.judge(), "after nine looks")
+	look(500*ms, 0, 0, false, true)
+	assert.Equal(t, idle, watch.judge())
+}
+
 // TestBusyLoopByItsLog tells a loop that waits for the reader of its log from one that pauses.
 func TestBusyLoopByItsLog(t *testing.T) {
 	use := threadsUse{took: 500 * time.Millisecond, lines: 5000,
