@@ -152,7 +152,7 @@ func modelCheck(t *testing.T, name string) judge.Check {
 func modelSubject(model, flaw string) judge.Subject {
 	subject := cli.BuiltIn()
 	subject.Command[0] = rig.Program(strings.TrimSuffix(model+"."+flaw, ".")).Args[0]
-	subject.Command = append(subject.Command, rig.Scaled(time.Second).String())
+	subject.Command = append(subject.Command, rig.Scaled(3*time.Second).String())
 	subject.Reload.Signal = syscall.SIGHUP
 	return subject
 }
@@ -160,7 +160,7 @@ func modelSubject(model, flaw string) judge.Subject {
 // model is such a server.
 type model struct {
 	flaw     string
-	second   time.Duration // longer on a slow machine
+	silence  time.Duration // that a server bears that ends silent clients: longer on a slow machine
 	listener int           // descriptors
 	clients  map[int]*client
 	reload   chan os.Signal
@@ -170,12 +170,12 @@ type model struct {
 type client struct{ owed []byte }
 
 func runModel(args []string, flaw string, serve func(*model)) int {
-	second, err := time.ParseDuration(args[3])
+	silence, err := time.ParseDuration(args[3])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	m := &model{flaw: flaw, second: second, clients: map[int]*client{}, reload: make(chan os.Signal, 1)}
+	m := &model{flaw: flaw, silence: silence, clients: map[int]*client{}, reload: make(chan os.Signal, 1)}
 	signal.Notify(m.reload, syscall.SIGHUP)
 	listener, err := net.Listen("tcp", args[2]) // after -listen
 	if err != nil {
@@ -228,7 +228,7 @@ func (m *model) reloaded() {
 
 // timeout is how long a silent client is kept, 0 for ever.
 func (m *model) timeout() time.Duration {
-	return map[string]time.Duration{"times-out": m.second, "times-out-late": 60 * m.second, "ticks": time.Second}[m.flaw]
+	return map[string]time.Duration{"times-out": m.silence, "times-out-late": 20 * m.silence, "ticks": time.Second}[m.flaw]
 }
 
 func (m *model) serveInThreads() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"forkrig/rig/internal/clock"
+	"forkrig/rig/internal/machine"
 	"forkrig/rig/internal/population"
 	"forkrig/rig/internal/program"
 	"forkrig/rig/internal/sandbox"
@@ -64,23 +65,30 @@ func statusOf(status int, err error) int {
 	return status
 }
 
-// testsPerProcessor is how many tests run side by side on each processor.
+// testsPerProcessor is how many tests run side by side on each processor that is not slow.
 const testsPerProcessor = 5
 
 // testArgs returns the arguments for the tests: those of the outer process
 // without -test.testlogfile, and with a higher -test.parallel where none is
 // given. Without that log go test does not cache the result, and it must not:
 // the result depends on the kernel. And tests in labs wait more than they
-// compute, so one for each processor, the default, leaves processors idle.
+// compute, so one for each processor, the default, leaves processors idle. On a processor that
+// is emulated they compute more, and so many would starve each other.
 func testArgs(args []string) []string {
-	parallel := fmt.Sprintf("-test.parallel=%d", testsPerProcessor*runtime.GOMAXPROCS(0))
-	kept := []string{args[0], parallel} // a later one wins
-	for _, arg := range slices.DeleteFunc(slices.Clone(args[1:]), func(arg string) bool { return arg == parallel }) {
+	kept := []string{args[0]}
+	if !slices.ContainsFunc(args, isParallel) { // else it is given, or this is the inner process
+		kept = append(kept, fmt.Sprintf("-test.parallel=%d", machine.Measure().AtOnce(testsPerProcessor)*runtime.GOMAXPROCS(0)))
+	}
+	for _, arg := range args[1:] {
 		if !strings.HasPrefix(arg, "-test.testlogfile") {
 			kept = append(kept, arg)
 		}
 	}
 	return kept
+}
+
+func isParallel(arg string) bool {
+	return strings.HasPrefix(strings.TrimLeft(arg, "-"), "test.parallel")
 }
 
 // Dispatch is what a program that drives labs calls first, before it looks at its

@@ -41,13 +41,26 @@ const (
 // before what computes. It is measured once, so that it says nothing of load that
 // comes later: deadlines are generous, and no verdict depends on them alone.
 func (m Speed) Factor() float64 {
-	slow := min(max(float64(m.piece)/float64(referencePiece), 1), mostSlow)
+	slow := m.slow()
 	busy := 1.0
 	if m.processors > 0 {
 		busy = min(max(math.Sqrt(m.load/float64(m.processors)), 1), mostBusy)
 	}
 	// Differences of a few per cent are noise.
 	return min(math.Round(slow*busy*10)/10, mostFactor)
+}
+
+// slow is how many times the piece of work takes as long as on the machine that deadlines were chosen on, from
+// 1 to 20.
+func (m Speed) slow() float64 {
+	return min(max(float64(m.piece)/float64(referencePiece), 1), mostSlow)
+}
+
+// AtOnce returns how many of so many tests, which wait more than they compute, run at a time on a processor: all
+// of them, but for a slow one, on which they compute for longer. There is one at least.
+func (m Speed) AtOnce(tests int) int {
+	const much = 2 // times as slow
+	return max(1, min(tests, int(float64(tests)*much/m.slow())))
 }
 
 func (m Speed) String() string {

@@ -30,6 +30,13 @@ func TestMachineFactor(t *testing.T) {
 	}
 }
 
+func TestFewTestsAtOnceWhereEachTakesLong(t *testing.T) {
+	t.Parallel()
+	for slow, want := range map[time.Duration]int{0: 5, 1: 5, 2: 5, 3: 3, 5: 2, 10: 1, 200: 1} {
+		assert.Equal(t, want, Speed{piece: slow * referencePiece, load: 40, processors: 2}.AtOnce(5), slow)
+	}
+}
+
 func TestMachineIsMeasured(t *testing.T) {
 	t.Parallel()
 	piece, err := timePiece(processorTime)
