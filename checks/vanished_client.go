@@ -34,11 +34,13 @@ var vanishedClient = judge.Check{
 		who := s.Serving(k)
 		inode, err := k.ServerInode()
 		c.Must(err)
-		endurance, err := endurance(c, who, inode)
-		if errors.Is(err, os.ErrNotExist) {
+		endurance, enduranceErr := endurance(c, who, inode)
+		inode, err = k.ServerInode() // it may have been closed meanwhile
+		c.Must(err)
+		if inode == 0 {
 			c.Skip("the check needs a connection that stays open while its client is silent: this subject closes it")
 		}
-		c.Must(err)
+		c.Must(enduranceErr)
 		waits := c.Waits(who, inode)
 		after, why := silentLifetime(endurance, waits)
 		known, tick := true, false

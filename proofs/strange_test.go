@@ -528,7 +528,7 @@ func hasty(args []string) int {
 	}
 }
 
-// impatient is threads that end a client from which no second message has come after half a second.
+// impatient is threads that end a client from which no second message has come after a moment, its last argument.
 func impatient(args []string) int {
 	moment, err := time.ParseDuration(args[3])
 	if err != nil {
