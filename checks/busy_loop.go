@@ -53,6 +53,7 @@ func busyLoop(c *judge.Case, s *judge.Instance, listeners rig.ProcessInfos) stri
 
 // threadsWatch is several looks at threads.
 type threadsWatch struct {
+	slow      bool // the machine
 	began     time.Time
 	first     map[int]rig.ThreadUse
 	lines     int // written before it began
@@ -63,7 +64,7 @@ type threadsWatch struct {
 }
 
 func watchThreads(first map[int]rig.ThreadUse, lines int, now time.Time) *threadsWatch {
-	return &threadsWatch{began: now, first: first, lines: lines, last: first, lastAt: now, lastLines: lines}
+	return &threadsWatch{slow: rig.Scaled(time.Second) > 2*time.Second, began: now, first: first, lines: lines, last: first, lastAt: now, lastLines: lines}
 }
 
 // between is how much time there is between two looks at least, so that the kernel's counts, which
@@ -81,13 +82,13 @@ func (w *threadsWatch) look(threads map[int]rig.ThreadUse, now time.Time, lines 
 	_, runnable := recently.runnable()
 	still := !recently.wants() && stays()
 	use := since(w.first, threads, now.Sub(w.began))
-	use.lines, use.writes = lines-w.lines, lines != w.lastLines
+	use.slow, use.lines, use.writes = w.slow, lines-w.lines, lines != w.lastLines
 	use.looks, use.asleep, use.awake = w.use.looks+1, w.use.asleep, w.use.awake+1
 	if still {
 		use.awake = 0
 	}
-	// A busy loop goes on in one thread or another all the time. Threads that are not to be seen awake, and
-	// were not runnable for all of the time since the last look, have slept, however long a look takes.
+	// A busy loop goes on in one thread or another all the time. Where none is awake now, and together they were
+	// runnable for only a part of the time since the last look, all have slept, even if a look takes longer than a pause.
 	if still || !recently.wants() && !use.writes && runnable < after*3/4 {
 		use.asleep++
 	}
@@ -122,6 +123,7 @@ func threads(c *judge.Case, processes rig.ProcessInfos) map[int]rig.ThreadUse {
 
 // threadsUse is what threads had of the processors in a time.
 type threadsUse struct {
+	slow    bool // the machine is
 	took    time.Duration
 	threads []rig.ThreadUse
 	writes  bool // a moment ago: then one that sleeps may wait for room in the pipe
@@ -187,10 +189,9 @@ const (
 	minSleeps = 3
 )
 
-// judge tells a busy loop from pauses between attempts, however little a busy machine lets
-// the threads run. How long they ran says little on a machine that is itself a guest and gets no processor:
-// it counts for the thread that it was running then. So they are in no busy loop if they were asleep at
-// a part of the looks.
+// judge tells a busy loop from pauses between attempts, however little a busy machine lets the threads run.
+// Times say too much on an emulated machine: while all of it stands still, the kernel counts the time for
+// the thread that ran. So times alone are no busy loop on a slow machine if the threads were asleep at a tenth of the looks.
 func (s threadsUse) judge() finding {
 	const (
 		manyLines  = 4000 // a second; asyncio, which pauses for a second after 100 attempts, writes 1800
@@ -199,7 +200,7 @@ func (s threadsUse) judge() finding {
 	switch {
 	case float64(s.lines) >= manyLines*s.took.Seconds():
 		return looping // it sleeps only because the log is not read as fast as it is written
-	case s.spins() && (s.asleep == 0 || s.asleep*partAsleep < s.looks):
+	case s.spins() && !(s.slow && s.asleep > 0 && s.asleep*partAsleep >= s.looks):
 		return looping
 	case s.pauses():
 		return idle

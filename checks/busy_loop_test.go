@@ -72,12 +72,14 @@ func TestBusyLoopOfAGuest(t *testing.T) {
 		{{Running: 450 * ms, Sleeps: 9}},
 		{{Running: 15 * ms, Waiting: 485 * ms, Sleeps: 2}},
 	} {
-		use := threadsUse{took: 535 * ms, looks: 20, asleep: 2, awake: 1, threads: threads}
+		use := threadsUse{slow: true, took: 535 * ms, looks: 20, asleep: 2, awake: 1, threads: threads}
 		assert.Equal(t, unclear, use.judge())
 		use.asleep = 1
 		assert.Equal(t, looping, use.judge())
 		use.asleep, use.looks = 1, 4
 		assert.Equal(t, unclear, use.judge())
+		use.slow = false
+		assert.Equal(t, looping, use.judge(), "elsewhere times are right")
 	}
 }
 
