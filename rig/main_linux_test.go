@@ -220,11 +220,11 @@ func leaderless([]string) int {
 func traced(args []string) int {
 	trace := func() {
 		runtime.LockOSThread()
+		fmt.Println("ready") // from here on any signal stops it, such as one of the Go runtime
 		_, _, errno := unix.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0)
 		if errno != 0 {
 			panic(errno)
 		}
-		fmt.Println("ready")
 		_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), syscall.SIGURG)
 		stay()
 	}

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"forkrig/rig/internal/pidfd"
 	"forkrig/rig/internal/pipes"
 	"forkrig/rig/internal/population"
 	"forkrig/rig/internal/program"
@@ -291,12 +292,39 @@ func (p *Process) who() string { return p.Host.Name + "/" + p.Name }
 func (p *Process) Signal(s syscall.Signal) error {
 	p.Host.lab.noteSent(s)
 	began := time.Now()
-	err := p.cmd.Process.Signal(s)
+	err := p.send(s)
 	p.add(Event{Kind: EventSignal, Began: p.Host.lab.Journal.at(began)}, "signal %v%s", s, errorSuffix(err))
 	if err != nil {
 		return fmt.Errorf("send %v to %v: %w", s, p, needsKill(err))
 	}
 	return nil
+}
+
+func (p *Process) send(s syscall.Signal) error {
+	handle, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	return handle.Signal(s)
+}
+
+// open returns a handle of the process, which the caller closes. The error is
+// os.ErrProcessDone where it has ended and was waited for.
+func (p *Process) open() (*pidfd.Process, error) {
+	if !p.Running() {
+		return nil, os.ErrProcessDone
+	}
+	handle, err := pidfd.Open(p.PID)
+	if err != nil {
+		return nil, err
+	}
+	// The number cannot have gone to another process as long as ours was not waited for.
+	if !p.Running() {
+		handle.Close()
+		return nil, os.ErrProcessDone
+	}
+	return handle, nil
 }
 
 // Kill ends the process by SIGKILL and waits until it is gone. A process that
@@ -361,7 +389,7 @@ func (p *Process) Stop(ctx context.Context) (Exit, error) {
 		return Exit{}, err
 	}
 	// A frozen process takes the signal only once it runs again.
-	_ = p.cmd.Process.Signal(syscall.SIGCONT)
+	_ = p.send(syscall.SIGCONT)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	for began := time.Now(); ; {

@@ -323,25 +323,31 @@ func TestProcessWithoutItsFirstThreadLives(t *testing.T) {
 	require.NoError(t, p.Kill(t.Context()))
 }
 
-// TestProcessThatIsTraced ends like any other, and its host with it, although the kernel
-// reports its stops to the rig, which it asked to trace it.
+// TestProcessThatIsTraced takes signals and ends like any other, and its host with it, although
+// the kernel reports its stops to the rig, which it asked to trace it.
 func TestProcessThatIsTraced(t *testing.T) {
 	t.Parallel()
 	for _, thread := range []string{"first", "other"} {
-		t.Run(thread, func(t *testing.T) {
-			t.Parallel()
-			host := New(t).NewHost("h")
-			p := startReady(t, host, Program("traced", thread))
-			_, err := host.AwaitProcesses(t.Context(), "a traced thread that is stopped", func(ProcessInfos) bool {
-				stopped, _, err := observe.ThreadsIn(p.PID, 't')
-				return err == nil && stopped == 1
+		for how, end := range map[string]func(*Process) error{
+			"killed":               func(p *Process) error { return p.Kill(t.Context()) },
+			"killed with its host": func(p *Process) error { return p.Host.KillAll() },
+		} {
+			t.Run(thread+" "+how, func(t *testing.T) {
+				t.Parallel()
+				host := New(t).NewHost("h")
+				p := startReady(t, host, Program("traced", thread))
+				_, err := host.AwaitProcesses(t.Context(), "a traced thread that is stopped", func(ProcessInfos) bool {
+					stopped, _, err := observe.ThreadsIn(p.PID, 't')
+					return err == nil && stopped == 1
+				})
+				require.NoError(t, err)
+				assert.True(t, p.Running())
+				require.NoError(t, p.Signal(syscall.SIGURG), "it is there, whatever was reported")
+				require.NoError(t, end(p))
+				exit, err := p.Wait(t.Context())
+				require.NoError(t, err)
+				assert.Equal(t, syscall.SIGKILL, exit.Signal)
 			})
-			require.NoError(t, err)
-			assert.True(t, p.Running())
-			require.NoError(t, host.KillAll())
-			exit, err := p.Wait(t.Context())
-			require.NoError(t, err)
-			assert.Equal(t, syscall.SIGKILL, exit.Signal)
-		})
+		}
 	}
 }

@@ -81,17 +81,12 @@ func (t Target) open() ([]*pidfd.Process, error) {
 		return nil, errors.New("the target is empty: use Itself, Workers or Family of a process, or Matching of a host")
 	}
 	var handles []*pidfd.Process
-	if t.itself && t.process.Running() {
-		handle, err := pidfd.Open(t.process.PID)
-		if err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return nil, err
-		}
-		// The number cannot have gone to another process as long as ours was not
-		// waited for.
-		if err == nil && t.process.Running() {
+	if t.itself {
+		handle, err := t.process.open()
+		if err == nil {
 			handles = append(handles, handle)
-		} else if err == nil {
-			handle.Close()
+		} else if !errors.Is(err, os.ErrProcessDone) {
+			return nil, err
 		}
 	}
 	if !t.descendants {
@@ -223,6 +218,9 @@ func (l *Lab) kill(ctx context.Context, who string, targets ...Target) (killed i
 		for _, handle := range handles {
 			dead, err := handle.Dead()
 			if err != nil || !dead {
+				// One that lets the rig trace a thread ends once that was waited for.
+				threads, _ := observe.ListThreads(handle.PID) // an error: it has ended
+				handle.ReapTraced(threads)
 				return false, fmt.Sprintf("process %d lives", handle.PID), err
 			}
 		}

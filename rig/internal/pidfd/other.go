@@ -22,4 +22,5 @@ func (*Process) SignalThread(syscall.Signal, int) error { return errors.ErrUnsup
 func (*Process) Queue(syscall.Signal, int, int32) error { return errors.ErrUnsupported }
 func (*Process) Ran() (time.Duration, error)            { return 0, errors.ErrUnsupported }
 func (*Process) Dead() (bool, error)                    { return false, errors.ErrUnsupported }
+func (*Process) ReapTraced([]int)                       {}
 func (*Process) Close()                                 {}

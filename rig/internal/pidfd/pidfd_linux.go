@@ -134,6 +134,17 @@ func (h *Process) Dead() (bool, error) {
 	return n > 0, os.NewSyscallError("poll", err)
 }
 
+// ReapTraced waits for those of the threads that have ended and that the caller traces, as
+// they asked for (PTRACE_TRACEME in ptrace(2)): the kernel reports the end of a process only
+// when they were waited for.
+func (h *Process) ReapTraced(threads []int) {
+	for _, thread := range threads {
+		if thread != h.PID {
+			_, _ = unix.Wait4(thread, nil, unix.WALL|unix.WNOHANG, nil) // an error: it is not traced
+		}
+	}
+}
+
 func (h *Process) Close() { unix.Close(h.fd) }
 
 // Enter moves the calling thread into namespaces of the process, named by CLONE_ flags
