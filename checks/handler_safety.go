@@ -34,10 +34,11 @@ var handlerSafety = judge.Check{
 			maxRounds  = 100 // of clients while one storm goes on
 		)
 		var total rig.StormResult
+		pace := float64(rate)
 		underFire := 0.0 // clients, by the share of signals that the listener took one by one: the others merge
 		storm := func() {
 			f := &fault.Storm{MayIdle: true, Storm: rig.Storm{
-				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: rate, Count: most}}
+				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: pace, Count: most}}
 			c.Apply(f)
 			clients := 0
 			var failed error
@@ -50,6 +51,9 @@ var handlerSafety = judge.Check{
 			total.Sent += result.Sent
 			total.Alone += result.Alone
 			total.Duration += result.Duration
+			if starved(result, pace) {
+				pace = slower(result)
+			}
 			underFire += float64(clients*result.Alone) / float64(max(result.Sent, 1))
 			if !c.ListensOn() {
 				c.Fail(unsafeHandler, "%d signals %send the listener%s", total.Sent, names(signals), s.HowItEnded())
@@ -89,6 +93,12 @@ const longestStorms = 30 * time.Second
 // tenth of its rate. Where it did not, the listener takes its time, on whatever machine.
 func starved(storm rig.StormResult, rate float64) bool {
 	return float64(storm.Sent) < rate/10*storm.Duration.Seconds()
+}
+
+// slower is the rate of the next storm after a starved one. That sent what was due in batches
+// whose signals merge; with a pause after each signal the listener takes more of them.
+func slower(storm rig.StormResult) float64 {
+	return max(float64(storm.Sent)/storm.Duration.Seconds()/4, 100)
 }
 
 // atLeast says how many signals were taken, and not more than were asked for: it differs from

@@ -20,3 +20,9 @@ func TestStarved(t *testing.T) {
 	assert.Equal(t, "at least 20000 signals", atLeast(36_818, 20_000))
 	assert.Equal(t, "5000 signals", atLeast(5_000, 20_000))
 }
+
+// TestSlower sends a quarter of what a starved storm could, so that it pauses between signals.
+func TestSlower(t *testing.T) {
+	assert.Equal(t, 400.0, slower(rig.StormResult{Sent: 48_000, Duration: 30 * time.Second}))
+	assert.Equal(t, 100.0, slower(rig.StormResult{Sent: 100, Duration: 30 * time.Second}), "it ends, however slow the machine")
+}
