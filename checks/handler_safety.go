@@ -62,9 +62,12 @@ var handlerSafety = judge.Check{
 				c.Fail(unsafeCalls, "during %d signals %sclients are not served: %v", total.Sent, names(signals), failed)
 			}
 		}
-		began := time.Now()
-		for n := 0; n < maxStorms && (total.Alone < all || underFire < minClients) && time.Since(began) < rig.Scaled(longestStorms); n++ {
+		began, longest := time.Now(), rig.Scaled(longestStorms)
+		for n := 0; n < maxStorms && (total.Alone < all || underFire < minClients) && time.Since(began) < longest; n++ {
 			storm()
+			if starved(total, rate) {
+				longest = rig.Scaled(longestStarved)
+			}
 		}
 		s.AwaitWorkersEnd("the last client left")
 		c.AwaitRest()
@@ -86,8 +89,12 @@ var handlerSafety = judge.Check{
 	},
 }
 
-// longestStorms is how long the check goes on at a listener that takes few of its signals.
-const longestStorms = 30 * time.Second
+// How long the check goes on at a listener that takes few of its signals, and where the storm
+// itself is starved.
+const (
+	longestStorms  = 30 * time.Second
+	longestStarved = 60 * time.Second
+)
 
 // starved says whether the storm itself got so little of the processors that it sent less than a
 // tenth of its rate. Where it did not, the listener takes its time, on whatever machine.
