@@ -36,13 +36,15 @@ var handlerSafety = judge.Check{
 		var total rig.StormResult
 		pace := float64(rate)
 		underFire := 0.0 // clients, by the share of signals that the listener took one by one: the others merge
+		began, longest := time.Now(), rig.Scaled(longestStorms)
+		inTime := func() bool { return time.Since(began) < longest }
 		storm := func() {
 			f := &fault.Storm{MayIdle: true, Storm: rig.Storm{
 				Signals: signals, Targets: s.ListenerTargets(), RatePerSecond: pace, Count: most}}
 			c.Apply(f)
 			clients := 0
 			var failed error
-			for round := 0; round < maxRounds && failed == nil && (round == 0 || f.SentAlone() < each && f.Sent() < most); round++ {
+			for round := 0; round < maxRounds && failed == nil && (round == 0 || f.SentAlone() < each && f.Sent() < most && inTime()); round++ {
 				failed = c.Visits(together, together)
 				clients += together
 			}
@@ -62,8 +64,7 @@ var handlerSafety = judge.Check{
 				c.Fail(unsafeCalls, "during %d signals %sclients are not served: %v", total.Sent, names(signals), failed)
 			}
 		}
-		began, longest := time.Now(), rig.Scaled(longestStorms)
-		for n := 0; n < maxStorms && (total.Alone < all || underFire < minClients) && time.Since(began) < longest; n++ {
+		for n := 0; n < maxStorms && (total.Alone < all || underFire < minClients) && inTime(); n++ {
 			storm()
 			if starved(total, rate) {
 				longest = rig.Scaled(longestStarved)

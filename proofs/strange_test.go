@@ -518,7 +518,7 @@ func hasty(args []string) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		case err != nil:
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond) // at other errors it does not spin
 			continue
 		}
 		go func() {
